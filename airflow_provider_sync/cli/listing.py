@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
@@ -18,8 +18,25 @@ from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, DescribeTables, RequestedSlice
 from airflow_provider_sync.text_table import TextTable
 
-Found = Mapping[str, Described | SyncError]
-"""Descriptions of tables, or why there is none, by name."""
+
+class Size(NamedTuple):
+    """What is shown of a table. Its description is not kept: of all tables together it may not fit into memory."""
+
+    rows: int
+    key: Sequence[str]
+    columns: int
+
+    @classmethod
+    def of(cls, described: Described) -> Self:
+        """Take it from the description of a table."""
+        return cls(described.rows, described.key[:_MAX_KEY], len(described.columns))
+
+
+Found = Mapping[str, Size | str]
+"""Sizes of tables, or why they are not known, by name."""
+
+_MAX_KEY = 32
+"""Most columns of a key that are shown."""
 
 
 def main(options: Namespace) -> int:
@@ -49,7 +66,7 @@ def _parts(tables: Iterable[str], directories: Iterable[str], config: ClientConf
     for name in directories:
         kept = config.directories[name].path if name in config.directories else "not configured"
         yield Line(f"directory  {printable(name)} -> {kept}")
-    if any(not isinstance(answer, SyncError) for answer in found.values()):
+    if any(isinstance(answer, Size) for answer in found.values()):
         yield Line("")
         yield _table(found)
 
@@ -66,7 +83,7 @@ def _describe(client: SyncClient, names: Iterable[str], say: Callable[[str], Non
     names = list(names)
     say(f"Asking about {len(names)} tables")
     described = dict(_describe_together(client, names))
-    found: dict[str, Described | SyncError] = {}
+    found: dict[str, Size | str] = {}
     for name in names:
         if name in described:
             found[name] = described[name]
@@ -75,15 +92,15 @@ def _describe(client: SyncClient, names: Iterable[str], say: Callable[[str], Non
         try:
             request = DescribeTable(table_slice=RequestedSlice(name=name), digests=False)
             with client.describe_table(request) as answer:
-                found[name] = answer.described
+                found[name] = Size.of(answer.described)
         except SyncError as error:
-            found[name] = error
+            found[name] = str(error)
             if error.retryable:
                 break  # the others would be answered the same
     return found
 
 
-def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tuple[str, Described]]:
+def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tuple[str, Size]]:
     """Ask about many tables in a request; those that are left out here are asked about alone, which shows the reason."""
     most = client.tables_per_request
     if not most:
@@ -93,21 +110,19 @@ def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tup
             group = names[start : start + most]
             request = DescribeTables(table_slices=tuple(RequestedSlice(name=name) for name in group), max_rows=0)
             with client.describe_tables(request) as answer:
-                yield from ((group[table.number], table.described) for table in answer if table.described is not None)
+                yield from ((group[table.number], Size.of(table.described)) for table in answer if table.described is not None)
 
 
-def _plain(answer: Described | SyncError) -> dict[str, Any]:
-    if isinstance(answer, SyncError):
-        return {"error": str(answer)}
-    return {"rows": answer.rows, "key": list(answer.key), "columns": len(answer.columns)}
+def _plain(answer: Size | str) -> dict[str, Any]:
+    return {"error": answer} if isinstance(answer, str) else {**answer._asdict(), "key": list(answer.key)}
 
 
 def _table(found: Found) -> TextTable:
     """Return descriptions as a table, with the reason in place of a missing one."""
     rows = []
     for name, answer in found.items():
-        if isinstance(answer, SyncError):
-            about, key = "?", " ".join(str(answer).split())
+        if isinstance(answer, str):
+            about, key = "?", " ".join(answer.split())
         else:
             about, key = f"{answer.rows:,}", ", ".join(answer.key)
         rows.append((printable(name, 60), about, printable(key)))

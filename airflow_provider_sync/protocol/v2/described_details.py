@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from airflow_provider_sync.protocol.v1 import MAX_NAME
+
 MAX_DETAILS = 1_000
 """Most indexes, and most foreign keys, of a table."""
 
@@ -18,7 +20,8 @@ MAX_TEXT = 10_000
 
 MAX_INDEX_COLUMNS = 64
 
-Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_INDEX_COLUMNS)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MAX_INDEX_COLUMNS)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Action = Literal["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"]
 """What a foreign key does to rows that refer to one that is deleted or whose key changes."""
@@ -31,9 +34,9 @@ class IndexDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     :ivar descending: those of them that are sorted from the highest value down
     """
 
-    name: str
+    name: Name
     columns: Names
-    descending: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_INDEX_COLUMNS)] = ()
+    descending: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_INDEX_COLUMNS)] = ()
     unique: bool = False
 
 
@@ -45,9 +48,9 @@ class ForeignKeyDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     :ivar parent_columns: names at the source
     """
 
-    name: str
+    name: Name
     columns: Names
-    parent: str
+    parent: Name
     parent_columns: Names
     on_delete: Action = "NO ACTION"
     on_update: Action = "NO ACTION"

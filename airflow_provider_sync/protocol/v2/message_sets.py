@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from airflow_provider_sync.exceptions import FileError, SyncError, TableError
+from airflow_provider_sync.protocol.v2.content_check import is_keep_alive
 from airflow_provider_sync.protocol.v2.file_messages import Chunks, Content, Entries, FileDigests, FileMessage
 from airflow_provider_sync.protocol.v2.messages import (
     Described,
@@ -34,6 +35,7 @@ class MessageSet(Generic[M]):
 
     :ivar decoder: reads one of these messages, or the end of a stream
     :ivar count: number of items in a message, of which the end of the stream has the sum
+    :ivar is_empty: whether a message has nothing in it, and only keeps the connection alive
     :ivar items: what is counted, for error messages
     :ivar content: the bytes at the end of a message that the digest of the stream leaves out
     :ivar too_large: class of the error for a message that is too large to send
@@ -42,6 +44,7 @@ class MessageSet(Generic[M]):
 
     decoder: msgspec.msgpack.Decoder[Any]
     count: Callable[[M], int]
+    is_empty: Callable[[M], bool]
     items: str
     content: Callable[[M], bytes | memoryview]
     too_large: type[SyncError]
@@ -72,6 +75,20 @@ def _count_files(message: FileMessage) -> int:
             return 0
 
 
+def _has_no_rows(message: TableMessage) -> bool:
+    return isinstance(message, (RowDigests, Rows, Segments)) and not _count_rows(message)
+
+
+def _has_no_files(message: FileMessage) -> bool:
+    match message:
+        case Content():
+            return is_keep_alive(message)
+        case Entries() | FileDigests() | Chunks():
+            return not _count_files(message)
+        case _:
+            return False
+
+
 def _content(message: FileMessage) -> bytes | memoryview:
     return message.data if isinstance(message, Content) else b""
 
@@ -79,6 +96,7 @@ def _content(message: FileMessage) -> bytes | memoryview:
 TABLE_MESSAGES: MessageSet[TableMessage] = MessageSet(
     decoder=msgspec.msgpack.Decoder(TableMessage | End | Failure),
     count=_count_rows,
+    is_empty=_has_no_rows,
     items="rows",
     content=lambda _: b"",
     too_large=TableError,
@@ -88,6 +106,7 @@ TABLE_MESSAGES: MessageSet[TableMessage] = MessageSet(
 FILE_MESSAGES: MessageSet[FileMessage] = MessageSet(
     decoder=msgspec.msgpack.Decoder(FileMessage | End | Failure),
     count=_count_files,
+    is_empty=_has_no_files,
     items="entries",
     # Hashed once more, each byte of a file would cost more than everything else that is done with it.
     content=_content,

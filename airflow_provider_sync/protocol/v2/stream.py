@@ -38,6 +38,9 @@ MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 MAX_FILE_MESSAGE_BYTES = 16 * 1024 * 1024
 """Most bytes in one message about files; writers make them a few hundred KB."""
 
+MAX_EMPTY = 10_000
+"""Most messages with nothing in them one after the other; a server that sends one every 15 seconds is silent for days by then."""
+
 MAX_FAILURE = 2_000
 """Most characters of the message of a :class:`.Failure`."""
 
@@ -180,7 +183,7 @@ def read_file_messages(
 
 def _read(blocks: Iterable[bytes], kinds: MessageSet[M], max_message_bytes: int) -> Iterator[M]:
     digest = hashlib.sha256()
-    items = count = 0
+    items = count = empty = 0
     ended = False
     for frame in _frames(blocks, max_message_bytes):
         if ended:
@@ -201,6 +204,11 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M], max_message_bytes: int)
         digest.update(frame[: len(frame) - len(kinds.content(message))])
         count += 1
         items += kinds.count(message)
+        empty = empty + 1 if kinds.is_empty(message) else 0
+        if empty > MAX_EMPTY:
+            raise ProtocolError(
+                f"The stream has {empty} messages in a row without anything in them. Is the server's version right?"
+            )
         yield message
     if not ended:
         raise IncompleteStreamError(f"The stream ended after {count} messages, before its end. Try again.")

@@ -42,6 +42,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
+from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.failures import Check, failed_together, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import (
@@ -163,7 +164,7 @@ class _TransactionSync:
         self.attempts = Attempts(client)
         self.adapted = adapted
         self.made: list[MadeTable] = []
-        self.described: dict[str, Described] = {}
+        self.described = Descriptions()
 
     def run(self, lock_timeout: float, run: Mapping[str, TargetTable]) -> list[TableReport]:
         """Stage what differs, merge it, and report on every table.
@@ -196,7 +197,6 @@ class _TransactionSync:
         What earlier runs made and did not finish is added to those that were made, unless this one writes nothing.
 
         :param run: the options of all tables of the run, by name
-
         :raises SyncError: when some cannot be synced; each of them is named, with its own reason
         """
         targets: list[Target] = []
@@ -215,7 +215,7 @@ class _TransactionSync:
 
         def describe(table: TargetTable, described: Described | None) -> None:
             with self.client.within(table.max_seconds):
-                self.described[table.name] = Version2Source(self.client, self.database).describe_missing(table, described)
+                self.described.keep(table.name, Version2Source(self.client, self.database).describe_missing(table, described))
 
         def checks(connection: Connection) -> Iterator[Check]:
             with self.database.translate_errors():

@@ -27,6 +27,7 @@ from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
 from airflow_provider_sync.sync.tables.both_sides import differing_segments_of, probes_of, read_segments, refuse_null_keys
 from airflow_provider_sync.sync.tables.column_mapping import configured_slice, map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, with_row_security
 
@@ -105,11 +106,12 @@ def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTab
 def describe_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, Described]:
     """Return what the source says of tables that are to be made, without digests.
 
-    What keeps a table, or all of them, from being described is left to who asks for it by itself.
+    What keeps a table, or all of them, from being described is left to who asks for it by itself; so are tables whose
+    descriptions are too many to be kept at once.
     """
     if len(tables) < 2 or not client.tables_per_request:
         return {}
-    described: dict[str, Described] = {}
+    described = Descriptions()
     with suppress(SyncError):
         probes = probes_of(client, database)
         for group in cut_into_requests(tables, client.tables_per_request, at_once=1):
@@ -119,7 +121,7 @@ def describe_ahead(client: SyncClient, database: Database, tables: Sequence[Targ
             with client.describe_tables(request) as answer:
                 for table in answer:
                     if table.described is not None:
-                        described[group[table.number].name] = table.described
+                        described.keep(group[table.number].name, table.described)
     return described
 
 

@@ -17,6 +17,7 @@ import msgspec
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription, IndexDescription
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
@@ -86,7 +87,7 @@ def plan_details(
     if details is None:
         return PlannedDetails()
     names = {column.name: options.renames.get(column.name, column.name) for column in described.columns}
-    statements, left_out = database.details, list(details.untold)
+    statements, left_out = database.details, list(map(quoted, details.untold))
     defaults: dict[str, str] = {}
     for column in described.columns:
         if (value := details.defaults.get(column.name)) is None:

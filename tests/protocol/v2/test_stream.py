@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError
+from airflow_provider_sync.protocol.v2 import stream
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
+from airflow_provider_sync.protocol.v2.file_messages import Chunks, Content, ContentFailed, Entries, FileDigests, FileMessage
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
@@ -31,7 +33,9 @@ from airflow_provider_sync.protocol.v2.stream import (
     choose_compression,
     media_type,
     parse_media_type,
+    read_file_messages,
     read_messages,
+    write_file_messages,
     write_messages,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -231,6 +235,36 @@ def test_a_bomb_is_stopped(compression: str) -> None:
     assert sum(pieces) <= _LIMIT
     with pytest.raises(ProtocolError):
         _read(bomb, compression)
+
+
+@pytest.mark.parametrize(
+    "empty", [Segments(numbers=(), counts=(), sums=()), Rows(count=0, data=b""), RowDigests(count=0, keys=b"", digests=b"")]
+)
+def test_signs_of_life_without_end_are_refused(monkeypatch: pytest.MonkeyPatch, empty: Message) -> None:
+    """A few KB of compressed signs of life cannot keep a client at work for hours; other messages between them start anew."""
+    monkeypatch.setattr(stream, "MAX_EMPTY", 100)
+    some = Rows(count=1, data=b"1\n")
+    alive = [empty] * 100
+    assert _read(_written([*alive, some, *alive, _DESCRIBED])) == [*alive, some, *alive, _DESCRIBED]
+    with pytest.raises(ProtocolError, match="101 messages in a row without anything in them"):
+        _read(_written([*alive, some, *alive, empty]))
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [Entries(entries=()), FileDigests(digests=()), Chunks(lengths=(), digests=b""), Content(number=0, data=b"")],
+)
+def test_signs_of_life_about_files(monkeypatch: pytest.MonkeyPatch, empty: FileMessage) -> None:
+    """The same holds for streams about files, in which failures of many files are none."""
+    monkeypatch.setattr(stream, "MAX_EMPTY", 100)
+    failed = ContentFailed(number=0, reason="gone", message="")
+
+    def read(messages: list[FileMessage]) -> list[FileMessage]:
+        return list(read_file_messages(write_file_messages([messages], "zstd"), "zstd", limit=_LIMIT))
+
+    assert len(read([*[empty] * 100, *[failed] * 200])) == 300
+    with pytest.raises(ProtocolError, match="101 messages in a row without anything in them"):
+        read([empty] * 101)
 
 
 def test_an_oversized_message_is_refused_by_its_length() -> None:
