@@ -209,10 +209,10 @@ def _refuse_renamed(
     To add it would leave the values of the old one behind, and nobody would notice.
     """
     table = target.table
-    places = _neighbours(source_names)
-    for old, place in _neighbours([column.name for column in table.columns]).items():
-        if old in places:
-            continue
+    target_names = [column.name for column in table.columns]
+    both = {*source_names} & {*target_names}
+    places = _places(source_names, both)
+    for old, place in _places(target_names, both).items():
         for new, described in missing.items():
             column = table.column(old)
             logical = database.catalog.logical_type(column)
@@ -239,7 +239,13 @@ def _is_same_kind(table: Table, described: ColumnDescription, column: Column, da
     return True
 
 
-def _neighbours(names: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
-    """Return, by name, the name before and the name after."""
-    around = [None, *names, None]
-    return {name: (around[place], around[place + 2]) for place, name in enumerate(names)}
+def _places(names: Sequence[str], both: Collection[str]) -> dict[str, str | None]:
+    """Return, by the name of each column that only one side has, the last column before it that both have."""
+    places: dict[str, str | None] = {}
+    before: str | None = None
+    for name in names:
+        if name in both:
+            before = name
+        else:
+            places[name] = before
+    return places

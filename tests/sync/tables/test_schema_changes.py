@@ -200,6 +200,27 @@ def test_a_column_that_may_have_been_renamed_is_refused(two_same: Link) -> None:
     assert (report.rows_updated, "'name'" in report.warnings[0]) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        pytest.param("title, n", "name, own, n", id="beside a column that only the target has"),
+        pytest.param("price, title, n", "name, n", id="beside a column that is new"),
+        pytest.param("title, kind, n", "name, sort, n", id="two at once"),
+    ],
+)
+def test_a_column_that_may_have_been_renamed_among_others_is_refused(two_same: Link, source: str, target: str) -> None:
+    """Columns that only one side has do not hide that one was renamed beside them; nothing is changed."""
+    types = {"n": "INTEGER", "own": "INTEGER", "price": "DECIMAL(9,2)"}
+    for side, names in ((two_same.source, source), (two_same.target, target)):
+        columns = [f"{name} {types.get(name, 'VARCHAR(9)')}" for name in names.split(", ")]
+        side.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, {', '.join(columns)})")
+    two_same.source.execute("INSERT INTO t (id) VALUES (1)")
+    before = state(two_same)
+    with pytest.raises(SyncFailed, match=r"'title' where the target has 'name'.* 'renames' \(title: name\)"):
+        two_same.sync_one("t", ADD)
+    assert state(two_same) == before
+
+
 def test_a_new_column_of_the_key_is_refused(two_same: Link) -> None:
     """A column of the source's key that the target lacks is never added; nothing is changed."""
     two_same.source.execute("CREATE TABLE t (id INTEGER, part INTEGER, PRIMARY KEY (id, part))", "INSERT INTO t VALUES (1, 1)")
@@ -291,3 +312,14 @@ def test_diff_and_doctor_say_what_a_run_would_change(two_same: Link) -> None:
         assert not diagnosed.differs
         assert "A run leaves out column 'b', which only the source has." in diagnosed.notes
     assert state(two_same) == before
+
+
+@pytest.mark.parametrize("mode", ["soft_delete", "history"])
+def test_a_new_timestamp_beside_the_columns_of_a_mode_is_added(two_same: Link, mode: str) -> None:
+    """The target's columns for the times of a mode are not taken for a column of the source that was renamed."""
+    two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO t VALUES (1, 1)")
+    options = {**ADD, "mode": mode, "create_table": True}
+    two_same.sync_one("t", options)
+    two_same.source.execute("ALTER TABLE t ADD COLUMN day {DATETIME}")
+    report = two_same.sync_one("t", options)
+    assert [change.split(" ")[:3] for change in report.schema_changes] == [["add", "column", "'day'"]]
