@@ -60,7 +60,9 @@ def table_details(connection: Connection, table: Table, qualified: str, *, maria
     for name, group in groupby(connection.execute(_INDEXES, key).all(), key=lambda row: row.INDEX_NAME):
         parts = list(group)
         if parts[0].INDEX_TYPE not in _SORTED or any(not part.COLUMN_NAME or part.SUB_PART for part in parts):
-            untold.append((None, f"index {name!r}, which is {parts[0].INDEX_TYPE}, or over a prefix or an expression"))
+            kind = parts[0].INDEX_TYPE
+            reason = "over a prefix or an expression" if kind in _SORTED else f"which is {kind}"
+            untold.append((None, f"index {name!r}, {reason}"))
             continue
         indexes.append(
             IndexDescription(

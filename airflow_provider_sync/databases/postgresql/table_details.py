@@ -24,7 +24,7 @@ SELECT c.relname::text, i.indisunique, i.indpred IS NOT NULL OR i.indexprs IS NO
              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
              WHERE k.place <= i.indnkeyatts AND i.indoption[k.place - 1] & 1 = 1 ORDER BY k.place)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
-WHERE i.indrelid = to_regclass(%s) AND NOT i.indisprimary AND i.indislive ORDER BY c.relname
+WHERE i.indrelid = to_regclass(%s) AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname
 """
 
 _FOREIGN_KEYS = """
@@ -52,7 +52,8 @@ def table_details(connection: Connection, qualified: str) -> FoundDetails:
     indexes = []
     for name, unique, special, method, names, descending in connection.exec_driver_sql(_INDEXES, (qualified,)):
         if special or not names:
-            untold.append((None, f"index {name!r}, which is {method}, or has a condition or an expression"))
+            reason = "which has a condition or an expression" if method == "btree" else f"which is {method}"
+            untold.append((None, f"index {name!r}, {reason}"))
             continue
         indexes.append(IndexDescription(name=name, columns=tuple(names), descending=tuple(descending), unique=unique))
     foreign_keys = [
