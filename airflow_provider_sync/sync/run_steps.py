@@ -94,7 +94,7 @@ def compare_tables(
                         break  # the others would be answered the same
                 there = {entry.report.name for entry in compared}
                 failed = {table.table_name for table in tables if table.name not in there}
-                compared = with_foreign_keys(database, compared, failed=failed)
+                compared = with_foreign_keys(database, compared, failed=failed, dry_run=dry_run)
                 found += _knowing_equal_tables(compared)
                 outcomes.add([entry.report for entry in compared if not entry.slices])
     outcomes.check(outcomes.found)

@@ -37,6 +37,9 @@ class DetailStatements(DatabaseComponent):
     names_are_per_table: ClassVar[bool] = False
     """Whether two tables may have indexes of the same name."""
 
+    has_foreign_keys: ClassVar[bool] = True
+    """Whether new tables can get foreign keys, in one of the two ways below."""
+
     adds_foreign_keys: ClassVar[bool] = True
     """Whether a foreign key can be added to a table that is there; otherwise it is part of the CREATE TABLE."""
 

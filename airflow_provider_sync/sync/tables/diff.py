@@ -28,13 +28,15 @@ from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_d
 from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
 from airflow_provider_sync.sync.tables.compare import compare, target_facts
-from airflow_provider_sync.sync.tables.missing_target import find_target
+from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
+from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 from airflow_provider_sync.sync.tables.small_tables import ask_ahead
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
+from airflow_provider_sync.sync.tables.target_details import with_details
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -104,26 +106,29 @@ def diff_table(
     max_keys: int = MAX_REPORTED_KEYS,
     progress: Progress | None = None,
     equal_rows: int | None = None,
+    run: Mapping[str, TargetTable] | None = None,
 ) -> TableDiff:
     """Find the rows in which source and target differ, in bounded memory.
 
     :param max_keys: most keys to report of each kind
     :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
     :param progress: called with the number of rows that version 1 downloads
+    :param run: the options of all tables of the run, by name, to which foreign keys may refer
     :raises SyncError: when they cannot be compared
     """
     measure = Measure(client)
+    run = run or {table.name: table}
     if equal_rows is not None:
         report = TableReport(
             name=table.name, status="unchanged", protocol=2, rows_total=equal_rows, verified="digest", **measure.so_far()
         )
-        return TableDiff(report=report, changes=RowChanges())
+        return TableDiff(report=_with_missing_details(client, database, table, run, report), changes=RowChanges())
     database = with_row_security(database, [table])
     if client.protocol_for() == 1:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
     found = find_target(client, database, table)
     if found is None:
-        return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
+        return TableDiff(report=report_missing(client, database, table, run))
 
     def compare_rows(target: Target) -> tuple[Comparison, _Listed]:
         findings = compare(client, database, target, target_facts(target), plan_diff)
@@ -149,7 +154,20 @@ def diff_table(
         warnings=compared.warnings,
         **measure.so_far(),
     )
-    return TableDiff(report=report, changes=listed.changes())
+    return TableDiff(report=_with_missing_details(client, database, table, run, report), changes=listed.changes())
+
+
+def _with_missing_details(
+    client: SyncClient, database: Database, table: TargetTable, run: Mapping[str, TargetTable], report: TableReport
+) -> TableReport:
+    """Add to a report what an earlier run left to do for its target, such as foreign keys."""
+    if not (table.create_table and table.create_indexes):
+        return report
+    with database.connect() as connection:
+        target = present_target(client, database, table, connection)
+        unfinished = unfinished_target(client, database, table, run, connection, target.table)
+    details = add_foreign_keys(database, [unfinished] if unfinished else [], dry_run=True)
+    return next(with_details([report], details, dry_run=True))
 
 
 def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:
@@ -164,11 +182,12 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                 # A database that cannot be opened is no reason to leave the tables of others alone.
                 with tables.going_on(partial(_failed, group)), opener.database_to_look_at(url) as database:
                     warnings = inspect_target(database, plan.patterns_of(url), group)
+                    run = {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
                     for table in group:
                         with tables.going_on(partial(_failed, [table])):
                             equal_rows = unchanged.get(table.name)
-                            found = diff_table(client, table, database, progress=progress, equal_rows=equal_rows)
+                            found = diff_table(client, table, database, progress=progress, equal_rows=equal_rows, run=run)
                             tables.add([_warned(found, warnings)])
         for url in () if tables.failures else plan.dropping:
             with tables.going_on(partial(_failed, [])), opener.database_to_look_at(url) as database:

@@ -121,16 +121,21 @@ def unfinished_target(
         return Version2Source(client, database).unfinished_target(options, run, connection, table)
 
 
-def report_missing(client: SyncClient, database: Database, options: TargetTable) -> TableReport:
-    """Report what a run would do for a target that it would make."""
-    measure = Measure(client)
-    rows = Version2Source(client, database).count_rows(options)
+def report_missing(client: SyncClient, database: Database, options: TargetTable, run: Mapping[str, TargetTable]) -> TableReport:
+    """Report what a run would do for a target that it would make.
+
+    :param run: the options of all tables of the run, by name
+    """
+    measure, source = Measure(client), Version2Source(client, database)
+    rows = source.count_rows(options)
+    details = source.planned_target(options, run) if options.create_indexes else None
     return TableReport(
         name=options.name,
         status="planned",
         protocol=2,
         rows_total=rows,
         rows_inserted=rows,
-        warnings=(f"There is no table {options.table_name!r} yet; a run makes it.",),
+        schema_changes=details.schema_changes if details else (),
+        warnings=(f"There is no table {options.table_name!r} yet; a run makes it.", *(details.warnings if details else ())),
         **measure.so_far(),
     )

@@ -10,7 +10,8 @@ finds it knows that another one was ended before, and does what is left:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 import msgspec
 from sqlalchemy import Connection
@@ -22,6 +23,9 @@ from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescri
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.sync.tables.target_details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
+
+Execute = Callable[[str], object]
+"""Executes a statement."""
 
 UNFINISHED = "Made by airflow-sync, which has yet to add its foreign keys. The next sync of this table does."
 """Comment of a table whose foreign keys are still to be added."""
@@ -42,43 +46,58 @@ def is_unfinished(database: Database, connection: Connection, table: Table) -> b
 
 
 def to_be_finished(name: str, table: Table, described: Described, planned: PlannedDetails) -> MadeTable:
-    """Return what is left to do for a table: its foreign keys, and then its comment.
+    """Return what is left to do for a table whose foreign keys are to be added: them, and then its comment.
 
     :param name: the name under which the server offers it
     :param planned: all that the source has beside columns and key
     """
-    comment = described.details.comment if described.details else None
+    details = described.details
     return MadeTable(
-        name=name, table=table, foreign_keys=planned.foreign_keys, comment=comment or None, left_out=planned.left_out
+        name=name,
+        table=table,
+        # Foreign keys to tables that this run does not sync wait for one that does.
+        unfinished=bool(planned.foreign_keys) or not (details and details.foreign_keys),
+        foreign_keys=planned.foreign_keys,
+        comment=(details and details.comment) or None,
+        left_out=planned.left_out,
     )
 
 
-def add_foreign_keys(database: Database, tables: Sequence[MadeTable], *, failed: Collection[str] = ()) -> list[MadeTable]:
+def add_foreign_keys(
+    database: Database, tables: Sequence[MadeTable], *, failed: Collection[str] = (), dry_run: bool = False
+) -> list[MadeTable]:
     """Add the foreign keys of tables that a run has made, once it has made all of them.
 
     :param failed: names of those targets of the run that failed; a later run adds the foreign keys that refer to them
+    :param dry_run: change nothing, and return what would be made if the database refused nothing
     :return: the tables, with what was made and what was refused, such as a foreign key that rows of the source break
     """
-    return [_with_foreign_keys(database, made, failed) if made.foreign_keys else made for made in tables]
+    return [_with_foreign_keys(database, made, failed, dry_run) if made.unfinished else made for made in tables]
 
 
-def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[str]) -> MadeTable:
+def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[str], dry_run: bool) -> MadeTable:
     added, refused = list(made.made), list(made.left_out)
     later = [key for key in made.foreign_keys if key.parent in failed]
     refused += [f"{foreign_key_phrase(key)}, which failed; the next run adds it" for key in later]
     try:
-        with database.exclusive([str(made.table)], timeout=LOCK_TIMEOUT), database.connect() as connection:
+        locked = nullcontext() if dry_run else database.exclusive([str(made.table)], timeout=LOCK_TIMEOUT)
+        with locked, database.connect() as connection:
+            execute = _in_words_only if dry_run else connection.exec_driver_sql
             for key in _missing(database, connection, made, later):
                 name = database.details.foreign_key_name(connection, made.table, key.name)
                 clause = database.details.foreign_key(msgspec.structs.replace(key, name=name))
                 statement = f"ALTER TABLE {database.qualified(made.table)} ADD {clause}"
-                _attempt(database, connection, statement, foreign_key_phrase(key), added, refused)
+                _attempt(database, execute, statement, foreign_key_phrase(key), added, refused)
             if not later:
-                _set_comment(database, connection, made, added, refused)
+                _set_comment(database, execute, made, added, refused)
     except SyncError as error:
         # The rows have arrived; what is missing is named, and the comment has the next run add it.
         refused.append(f"foreign keys: {error}".removesuffix("."))
-    return msgspec.structs.replace(made, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
+    return msgspec.structs.replace(made, unfinished=False, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
+
+
+def _in_words_only(statement: str) -> None:
+    """Execute nothing."""
 
 
 def _missing(
@@ -94,7 +113,7 @@ def _missing(
             yield key
 
 
-def _set_comment(database: Database, connection: Connection, made: MadeTable, added: list[str], refused: list[str]) -> None:
+def _set_comment(database: Database, execute: Execute, made: MadeTable, added: list[str], refused: list[str]) -> None:
     """Give the table the source's comment, or none."""
     statements = database.details
     is_safe = made.comment is not None and bool(
@@ -103,18 +122,18 @@ def _set_comment(database: Database, connection: Connection, made: MadeTable, ad
     comment = made.comment if is_safe else None
     said: list[str] = []
     statement = statements.replace_table_comment(made.table, comment)
-    _attempt(database, connection, statement, "comment of the table", said, refused)
+    _attempt(database, execute, statement, "comment of the table", said, refused)
     if comment is not None:
         added += said
     elif made.comment is not None:
         refused.append(f"comment of the table, {UNSAFE_COMMENT}")
 
 
-def _attempt(database: Database, connection: Connection, statement: str, what: str, made: list[str], refused: list[str]) -> None:
+def _attempt(database: Database, execute: Execute, statement: str, what: str, made: list[str], refused: list[str]) -> None:
     """Run a statement, and note what became of it; only a transient error ends it."""
     try:
         with database.translate_errors():
-            connection.exec_driver_sql(statement)
+            execute(statement)
         made.append(what)
     except TableError as error:
         if error.retryable:

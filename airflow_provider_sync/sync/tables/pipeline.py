@@ -114,7 +114,8 @@ def sync_tables(
             compared |= names
     reports = in_order(outcomes.found, list(run))
     failed = {run[report.name].table_name for report in reports if report.status == "failed"}
-    reports = list(with_details(reports, add_foreign_keys(database, made, failed=failed)))
+    details = add_foreign_keys(database, made, failed=failed, dry_run=dry_run)
+    reports = list(with_details(reports, details, dry_run=dry_run))
     outcomes.check(reports)
     return reports
 
@@ -180,7 +181,7 @@ class _TransactionSync:
             if self.dry_run:
                 reports = [
                     *self._stage_and_merge(targets, lock),
-                    *(report_missing(self.client, self.database, table) for table in missing),
+                    *(report_missing(self.client, self.database, table, run) for table in missing),
                 ]
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
@@ -194,7 +195,7 @@ class _TransactionSync:
     def _find_targets(self, run: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:
         """Describe the targets; return those that are there, and the options of those that are to be made.
 
-        What earlier runs made and did not finish is added to those that were made, unless this one writes nothing.
+        What earlier runs made and did not finish is added to those that were made.
 
         :param run: the options of all tables of the run, by name
         :raises SyncError: when some cannot be synced; each of them is named, with its own reason
@@ -209,9 +210,8 @@ class _TransactionSync:
             else:
                 target.check_rollback()
                 targets.append(target)
-                if not self.dry_run:
-                    unfinished = unfinished_target(self.client, self.database, table, run, connection, target.table)
-                    self.made += [unfinished] if unfinished else []
+                unfinished = unfinished_target(self.client, self.database, table, run, connection, target.table)
+                self.made += [unfinished] if unfinished else []
 
         def describe(table: TargetTable, described: Described | None) -> None:
             with self.client.within(table.max_seconds):

@@ -11,7 +11,7 @@ from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.step_value import StepValue
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.target_details import MadeTable
+from airflow_provider_sync.sync.tables.target_details import MadeTable, with_details
 
 
 class _SliceValue(StepValue, frozen=True, kw_only=True):
@@ -131,16 +131,10 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
             slices=(*(msgspec.structs.replace(first, **costs) for first in self.slices[:1]), *self.slices[1:]),
         )
 
-    def with_details(self, made: MadeTable) -> ComparedTable:
-        """Add what the target got when it was made; the first slice carries that on to the report."""
+    def with_details(self, made: MadeTable, *, dry_run: bool = False) -> ComparedTable:
+        """Add what the target got when it was made, or would get; the first slice carries that on to the report."""
         changes, warnings = made.schema_changes, made.warnings
-        report = msgspec.structs.replace(
-            self.report,
-            # Foreign keys that were still missing may be all that a run changes.
-            status="changed" if changes and self.report.status == "unchanged" else self.report.status,
-            schema_changes=(*self.report.schema_changes, *changes),
-            warnings=(*self.report.warnings, *warnings),
-        )
+        (report,) = with_details([self.report], [made], dry_run=dry_run)
         first = (
             msgspec.structs.replace(entry, schema_changes=(*entry.schema_changes, *changes), made_warnings=warnings)
             for entry in self.slices[:1]

@@ -88,8 +88,6 @@ def compare_table(
         target.check_rollback()
         adapt = narrowed if dry_run else _altered_under_lock
         compared = _compare(client, database, target, measure, run, slices, adapt=adapt, equal_rows=equal_rows)
-        if dry_run:
-            return compared
         with database.connect() as connection:
             unfinished = unfinished_target(client, database, options, tables or {options.name: options}, connection, target.table)
         return msgspec.structs.replace(compared, made=unfinished)
@@ -136,15 +134,16 @@ def _altered_under_lock(database: Database, target: Target, changes: SchemaChang
 
 
 def with_foreign_keys(
-    database: Database, compared: Sequence[ComparedTable], *, failed: Collection[str] = ()
+    database: Database, compared: Sequence[ComparedTable], *, failed: Collection[str] = (), dry_run: bool = False
 ) -> list[ComparedTable]:
     """Add the foreign keys of targets that comparisons have made, now that all of them are there, and empty.
 
     :param failed: names of those targets whose comparison failed
+    :param dry_run: only report them
     """
     tables = [entry.made for entry in compared if entry.made]
-    made = {table.name: table for table in add_foreign_keys(database, tables, failed=failed)}
-    return [entry.with_details(made[entry.report.name]) if entry.made else entry for entry in compared]
+    made = {table.name: table for table in add_foreign_keys(database, tables, failed=failed, dry_run=dry_run)}
+    return [entry.with_details(made[entry.report.name], dry_run=dry_run) if entry.made else entry for entry in compared]
 
 
 @within_max_seconds

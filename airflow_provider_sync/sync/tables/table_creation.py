@@ -96,6 +96,13 @@ def create_table(
             details = taken
 
 
+def planned_phrases(database: Database, planned: PlannedDetails) -> tuple[list[str], list[str]]:
+    """Return what :func:`create_table` would make if the database refused nothing, and what there is no safe statement for."""
+    refused: list[str] = []
+    made = [detail.phrase for detail in _details(database, planned, refused) if detail.phrase]
+    return made, refused
+
+
 def _create(database: Database, connection: Connection, name: str, statement: str, details: Sequence[_Detail]) -> Table:
     """Make a table with these details, or nothing, and describe it.
 

@@ -48,20 +48,15 @@ class PlannedDetails(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
 
 
-class MadeTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A target that was made.
+class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """What the report says of the details of a new target.
 
     :ivar name: the name under which the server offers it
-    :ivar foreign_keys: those that are to be added when all tables of the run are there; see :mod:`.new_foreign_keys`
-    :ivar comment: what the table's comment is to be then
-    :ivar made: what it got besides its columns and its key, one phrase for each
+    :ivar made: what it got besides its columns and its key, or would get in a run, one phrase for each
     :ivar left_out: what it did not get, in words for people
     """
 
     name: str
-    table: Table
-    foreign_keys: tuple[ForeignKeyDescription, ...] = ()
-    comment: str | None = None
     made: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -74,6 +69,20 @@ class MadeTable(msgspec.Struct, frozen=True, kw_only=True):
     def warnings(self) -> tuple[str, ...]:
         """What the report says of what was left out."""
         return (f"create_indexes left out: {'; '.join(self.left_out)}.",) if self.left_out else ()
+
+
+class MadeTable(ReportedDetails, frozen=True, kw_only=True):
+    """A target that was made.
+
+    :ivar unfinished: whether its comment says that foreign keys are still to be added; see :mod:`.new_foreign_keys`
+    :ivar foreign_keys: those that are to be added when all tables of the run are there
+    :ivar comment: what the table's comment is to be then
+    """
+
+    table: Table
+    unfinished: bool = False
+    foreign_keys: tuple[ForeignKeyDescription, ...] = ()
+    comment: str | None = None
 
 
 def plan_details(
@@ -116,6 +125,8 @@ def plan_details(
         parent = run.get(key.parent)
         if options.mode != "mirror" or (parent is not None and parent.mode == "history"):
             left_out.append(f"foreign key {key.name!r}, since a table that keeps other rows than its source's may break it")
+        elif not statements.has_foreign_keys:
+            left_out.append(f"foreign key {key.name!r}, which this database adds to no table that is there")
         elif parent is None or not names.keys() >= set(key.columns):
             left_out.append(f"foreign key {key.name!r}, since table {key.parent!r} is not synced with it")
         else:
@@ -186,8 +197,10 @@ def foreign_key_phrase(key: ForeignKeyDescription) -> str:
     return f"foreign key {key.name!r} ({', '.join(key.columns)}) to {key.parent!r}"
 
 
-def with_details(reports: Sequence[TableReport], tables: Sequence[MadeTable]) -> Iterator[TableReport]:
-    """Yield the reports, with what was made besides the columns of tables that the run has made."""
+def with_details(
+    reports: Sequence[TableReport], tables: Sequence[ReportedDetails], *, dry_run: bool = False
+) -> Iterator[TableReport]:
+    """Yield the reports, with what tables that the run has made got besides their columns, or would get."""
     by_name = {made.name: made for made in tables}
     for report in reports:
         made = by_name.get(report.name)
@@ -196,8 +209,8 @@ def with_details(reports: Sequence[TableReport], tables: Sequence[MadeTable]) ->
             continue
         yield msgspec.structs.replace(
             report,
-            # Foreign keys that were still missing may be all that a run changed.
-            status="changed" if made.made and report.status == "unchanged" else report.status,
+            # Foreign keys that were still missing may be all that a run changes.
+            status=("planned" if dry_run else "changed") if made.made and report.status == "unchanged" else report.status,
             schema_changes=(*report.schema_changes, *made.schema_changes),
             warnings=(*report.warnings, *made.warnings),
         )

@@ -43,11 +43,13 @@ from airflow_provider_sync.sync.tables.small_tables import find_unchanged
 from airflow_provider_sync.sync.tables.stage import Stager
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
-from airflow_provider_sync.sync.tables.table_creation import create_table
+from airflow_provider_sync.sync.tables.table_creation import create_table, planned_phrases
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.target_details import (
     MadeTable,
+    PlannedDetails,
+    ReportedDetails,
     foreign_key_phrase,
     plan_details,
     unique_columns,
@@ -79,30 +81,59 @@ class Version2Source(TableSource):
         :param described: the description, where it is known; one with indexes is asked for all the same
         :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
         """
-        if described is None or options.create_indexes:
-            if options.create_indexes:
-                self._check_details(options)
-            described = self._describe(options, details=options.create_indexes)
-        database, source = self.database, described
-        planned = plan_details(database, options, source, run)
+        database = self.database
         with database.connect() as connection:
-            later = database.details.adds_foreign_keys
-            if planned.foreign_keys and not later:
-                planned = with_unique_parents(planned, partial(self._unique_columns, connection, run))
+            source, planned = self._plan(connection, options, run, described)
+            to_mark = marked(database, planned)
             created = create_table(
                 database,
                 connection,
                 options.table_name,
-                marked(database, planned),
+                to_mark,
                 lambda details: create_statement(database, options, source, details),
             )
-        made = to_be_finished(options.name, created.table, described, planned)
+        made = to_be_finished(options.name, created.table, source, planned)
+        with_table = () if to_mark.unfinished else planned.foreign_keys
         return msgspec.structs.replace(
             made,
-            foreign_keys=planned.foreign_keys if later else (),
-            made=(*created.made, *(() if later else map(foreign_key_phrase, planned.foreign_keys))),
+            unfinished=to_mark.unfinished,
+            made=(*created.made, *map(foreign_key_phrase, with_table)),
             left_out=(*made.left_out, *created.refused),
         )
+
+    def planned_target(self, options: TargetTable, run: Mapping[str, TargetTable]) -> ReportedDetails:
+        """Return what a run would give a missing target besides its columns, if the database refused nothing of it.
+
+        :param run: the options of all tables of the run, by name
+        """
+        with self.database.connect() as connection:
+            _, planned = self._plan(connection, options, run)
+        made, refused = planned_phrases(self.database, planned)
+        return ReportedDetails(
+            name=options.name,
+            made=(*made, *map(foreign_key_phrase, planned.foreign_keys)),
+            left_out=(*planned.left_out, *refused),
+        )
+
+    def _plan(
+        self,
+        connection: Connection,
+        options: TargetTable,
+        run: Mapping[str, TargetTable],
+        described: Described | None = None,
+    ) -> tuple[Described, PlannedDetails]:
+        """Describe a missing target, and decide what it gets besides its columns.
+
+        :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
+        """
+        if options.create_indexes:
+            self._check_details(options)
+        if described is None or options.create_indexes:
+            described = self._describe(options, details=options.create_indexes)
+        planned = plan_details(self.database, options, described, run)
+        if planned.foreign_keys and not self.database.details.adds_foreign_keys:
+            planned = with_unique_parents(planned, partial(self._unique_columns, connection, run))
+        return described, planned
 
     def unfinished_target(
         self, options: TargetTable, run: Mapping[str, TargetTable], connection: Connection, table: Table

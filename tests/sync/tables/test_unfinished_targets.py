@@ -10,6 +10,8 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import MissingTableError, SyncFailed
+from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.sync.tables.diff import diff_table
 from airflow_provider_sync.sync.tables.new_foreign_keys import UNFINISHED
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL
@@ -126,11 +128,48 @@ def test_a_parent_that_fails(two_into: Link) -> None:
 
 @on_engines(*MARKING)
 def test_a_dry_run_finishes_nothing(two_into: Link) -> None:
-    """A dry run leaves the table as it is."""
+    """A dry run, also one in steps, and ``diff`` leave the table as it is, and name what the next run adds."""
     without_foreign_keys(two_into)
-    two_into.sync("child", options=OPTIONS, dry_run=True)
+    two_into.sync("parent", options=OPTIONS)
+    tables = {name: table_from_options(name, MAKE) for name in NAMES}
+    child, database = tables["child"], two_into.target.database
+    with two_into.client(*NAMES) as client:
+        planned = [
+            *sync_tables(client, list(tables.values()), database, dry_run=True),
+            *sync_tables(client, list(tables.values()), database, dry_run=True, single_transaction=False),
+            *(diff_table(client, child, database, run=tables, equal_rows=rows).report for rows in (None, 2)),
+        ]
+        compared = compare_table(client, child, database, run="run", tables=tables, dry_run=True)
+        planned += [entry.report for entry in with_foreign_keys(database, [compared], dry_run=True)]
     found = details(two_into.target, "child")
     assert (found.foreign_keys, found.comment) == ((), UNFINISHED)
+    made = two_into.sync(*NAMES, options=OPTIONS)[0]
+    assert "foreign key" in made.schema_changes[0]
+    for report in planned:
+        if report.name == "child":
+            assert (report.status, report.schema_changes, report.warnings) == ("planned", made.schema_changes, ())
+    assert len(planned) == 7
+
+
+@on_engines(*MARKING)
+def test_foreign_keys_that_the_source_has_no_longer(two_into: Link) -> None:
+    """A table that waits for foreign keys which its source has dropped is finished, and its comment says so no more."""
+    without_foreign_keys(two_into)
+    two_into.source.execute("DROP TABLE child", "CREATE TABLE child (id INTEGER PRIMARY KEY, name VARCHAR(20), n INTEGER)")
+    options = {**MAKE, "allow_empty_source": True}
+    assert two_into.sync_one("child", options).rows_deleted == 2
+    assert details(two_into.target, "child").comment is None
+
+
+@on_engines(*MARKING)
+def test_a_run_without_the_parent_leaves_the_foreign_key_to_be_added(two_into: Link) -> None:
+    """A run of the child alone does not take a table for finished that waits for its parent."""
+    without_foreign_keys(two_into)
+    two_into.offered["parent"] = {}
+    two_into.sync_one("child", MAKE)
+    assert details(two_into.target, "child").comment == UNFINISHED
+    two_into.sync(*NAMES, options=OPTIONS)
+    assert_finished(two_into)
 
 
 @on_engines(*MARKING)
