@@ -25,6 +25,9 @@ def main(options: Namespace) -> int:
             schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
             # A file that is not there has no staging tables, and is not made.
             with OPENER.database_to_look_at(url) as database, database.connect() as connection:
+                # PostgreSQL finds a table without a schema in any of its search path.
+                names = [target.table_name for target in targets if not target.is_pattern]
+                schemas |= {table.schema for table in database.catalog.describe_many(connection, names).values()}
                 for staging, age in find_staging(connection, schemas=schemas):
                     if age >= options.older_than:
                         database.ddl.drop(connection, staging)

@@ -65,8 +65,10 @@ _REFUSED = {
 
 _RELATIONS = """
 SELECT asked.quoted, c.oid, c.relkind::text, c.relname::text,
-       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AND c.relkind <> 'p' AS has_children
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AND c.relkind <> 'p' AS has_children,
+       nullif(n.nspname, current_schema())::text
 FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
+JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 
 _USABLE_SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE has_schema_privilege(oid, 'USAGE')"
@@ -172,19 +174,19 @@ def describe_tables(
     """
     by_quoted = {_quoted(*names, quote): names for names in asked}
     found = {
-        by_quoted[quoted]: (oid, relkind, has_children)
-        for quoted, oid, relkind, name, has_children in connection.exec_driver_sql(_RELATIONS, (list(by_quoted),))
+        by_quoted[quoted]: (oid, relkind, has_children, place)
+        for quoted, oid, relkind, name, has_children, place in connection.exec_driver_sql(_RELATIONS, (list(by_quoted),))
         # A name longer than 63 bytes is cut by the server, and may then be another table's.
         if name == by_quoted[quoted][1]
     }
-    oids = [oid for oid, _, _ in found.values()]
+    oids = [oid for oid, *_ in found.values()]
     if not oids:
         return {}
     columns = _by_table(connection, _COLUMNS, oids)
     indexes = _by_table(connection, _UNIQUE_KEYS, oids)
     dependencies = {oid: rest for oid, *rest in connection.exec_driver_sql(_DEPENDENCIES, (oids, oids))}
     described: dict[tuple[str | None, str], Table | TableError] = {}
-    for (schema, name), (oid, relkind, has_children) in found.items():
+    for (schema, name), (oid, relkind, has_children, place) in found.items():
         if reason := _refusal(f"{schema}.{name}" if schema else name, relkind, has_children=has_children, views=views):
             described[schema, name] = reason
             continue
@@ -192,7 +194,8 @@ def describe_tables(
         keys = indexes.get(oid, ())
         described[schema, name] = Table(
             name=name,
-            schema=schema,
+            # New tables, as those of staging, go to the first schema of the search path, which need not be this one.
+            schema=schema or place,
             columns=tuple(column_from(*row) for row in columns.get(oid, ())),
             primary_key=next((tuple(names) for _, is_primary, _, _, names in keys if is_primary), ()),
             unique_keys=tuple(

@@ -88,6 +88,30 @@ def test_defaults_of_a_role(database_servers: DatabaseServers, postgresql_url: s
                 source.execute(f"DROP ROLE {role}")
 
 
+def test_a_search_path_whose_first_schema_has_other_tables(postgresql_url: str, sqlite_url: str) -> None:
+    """A target in a later schema of the search path is synced, by a role that may make tables beside it only."""
+    role = f"plain_{secrets.token_hex(4)}"
+    with on(postgresql_url) as target, on(sqlite_url) as source:
+        source.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+        target.execute(
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (2, 'old'), (3, 'gone')",
+            "CREATE SCHEMA others",
+            f"CREATE ROLE {role} LOGIN",
+            f"ALTER ROLE {role} SET search_path = others, public",
+            f"GRANT USAGE ON SCHEMA others TO {role}",
+            f"GRANT ALL ON SCHEMA public TO {role}",
+            f"GRANT ALL ON t TO {role}",
+        )
+        try:
+            with linked(sqlite_url, as_role(postgresql_url, role)) as link:
+                link.sync_one("t")
+                link.assert_equal("t")
+                assert link.sync_one("t").status == "unchanged"
+        finally:
+            target.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
 def test_time_limits_of_the_source_hold(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path) -> None:
     """What the source's administrator has limited ends a statement of a sync, with an error that names the limit."""
     with (
