@@ -15,7 +15,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, 
 from airflow_provider_sync.protocol.v2.bounds import canonical_bounds
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, target_key
+from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, refuse_history, target_key
 from airflow_provider_sync.sync.tables.schema_changes import check_schema, wider_column
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.target_details import PlannedDetails
@@ -67,6 +67,7 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
             raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
         logical = _mapped_type(database, target, column, target_columns[name], key=column.name in described.key)
         columns[column.name] = CanonicalColumn(column=target_columns[name], type=logical)
+    refuse_history(options, target.table, [column.column.name for column in columns.values()])
     key = tuple(columns[name] for name in described.key)
     wanted = options.primary_key
     if wanted and sorted(wanted) != sorted(column.column.name for column in key):

@@ -6,7 +6,7 @@ sees only what the source has. What the merge writes into them is in :mod:`airfl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 from sqlalchemy import Connection
@@ -62,6 +62,25 @@ def refuse_columns_of_mode(options: TargetTable, names: Iterable[str]) -> None:
                 f"Table {options.name!r}: the source has a column {name!r}, which mode {options.mode} needs for itself."
                 f" Name another column with {option}, or rename the source's with renames."
             )
+
+
+def refuse_history(options: TargetTable, table: Table, received: Collection[str]) -> None:
+    """Refuse a table that keeps versions to every mode but ``history``, which alone leaves those that ended as they are.
+
+    :param table: the target; its key has the time at which a version began
+    :param received: the target's names of the columns that the source sends
+    :raises TableError: naming that column
+    """
+    if options.mode == "history" or len(table.primary_key) < 2:
+        return
+    unsent = [table.column(name) for name in table.primary_key if name not in received]
+    if len(unsent) == 1 and not list(_reasons_against("valid_from", unsent[0])):
+        name = unsent[0].name
+        raise TableError(
+            f"Table {str(table)!r} keeps a history: it has {name!r} in its primary key, and the source sends no such column. Mode"
+            f" {options.mode} would overwrite and delete versions. Set mode: history and valid_from: {name}, or name another"
+            " table with 'table'."
+        )
 
 
 def resolve_mode(database: Database, connection: Connection, options: TargetTable, table: Table) -> tuple[TableMode, Table]:

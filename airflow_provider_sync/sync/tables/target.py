@@ -16,7 +16,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.merge.without_rollback import refuse_without_rollback
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.sync.tables.mode_columns import refuse_columns_of_mode, resolve_mode
+from airflow_provider_sync.sync.tables.mode_columns import refuse_columns_of_mode, refuse_history, resolve_mode
 
 _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
 """A decimal of any scale, which keeps its trailing zeros."""
@@ -162,6 +162,7 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
         positions.append(position)
         columns.append(target.table.column(name))
     received = [column.name for column in columns]
+    refuse_history(options, target.table, received)
     for name in target.key:
         if name not in received:
             raise TableError(

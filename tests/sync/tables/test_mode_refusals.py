@@ -140,3 +140,32 @@ def test_a_value_of_ended_rows_that_is_taken(same: Link, mode: str) -> None:
         same.sync_one("t", options)
         same.source.execute(f"DELETE FROM t WHERE id = {row}", f"INSERT INTO t VALUES ({row + 10}, 'a')")
     refused(same, options, f"mode {mode}, rows that the source lacks keep their values of unique keys.*drop the unique key")
+
+
+@pytest.mark.parametrize("mode", ["mirror", "upsert", "append"])
+@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("options", [{}, {"primary": "id"}], ids=["as it is", "with primary"])
+def test_a_history_in_another_mode(same: Link, protocol: str, mode: str, options: dict[str, Any]) -> None:
+    """A table of versions is refused without its mode, which would delete or overwrite them; the mode itself goes on."""
+    same.protocol = protocol
+    same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    same.target.execute(
+        "CREATE TABLE copy (id INTEGER NOT NULL, v VARCHAR(20), since {DATETIME} DEFAULT '1970-01-01 00:00:00' NOT NULL,"
+        " valid_to {DATETIME} NULL, is_current BOOLEAN DEFAULT TRUE NOT NULL, PRIMARY KEY (id, since))"
+    )
+    history = {"table": "copy", "mode": "history", "valid_from": "since"}
+    same.sync_one("t", history)
+    same.source.execute("DELETE FROM t WHERE id = 2")
+    same.sync_one("t", history)
+    refused(same, {"mode": mode, **options}, "keeps a history.*'since' in its primary key.*mode: history")
+    assert counts(same.sync_one("t", history)) == ("unchanged", 0, 0, 0)
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_time_in_the_key_that_the_source_sends(same: Link, protocol: str) -> None:
+    """A table is no history only because its key has a time: the source's own history can be mirrored."""
+    same.protocol = protocol
+    same.create("CREATE TABLE t (id INTEGER NOT NULL, valid_from {DATETIME} NOT NULL, PRIMARY KEY (id, valid_from))")
+    same.source.execute("INSERT INTO t VALUES (1, '2026-01-01 00:00:00'), (1, '2026-02-01 00:00:00')")
+    assert counts(same.sync_one("t")) == ("changed", 2, 0, 0)
+    assert counts(same.sync_one("t")) == ("unchanged", 0, 0, 0)
