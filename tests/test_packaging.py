@@ -58,7 +58,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         "provider_info": "airflow_provider_sync.provider_info:get_provider_info"
     }
     assert dict(entry_points["airflow.plugins"]) == {"sync": "airflow_provider_sync.plugin.sync_plugin:SyncPlugin"}
-    assert dict(entry_points["console_scripts"]) == {"airflow-sync": "airflow_provider_sync.cli.main:main"}
+    assert dict(entry_points["console_scripts"]) == {"airflow-sync": "airflow_provider_sync.cli.program:main"}
 
 
 def test_the_wheel_works_from_an_empty_directory(wheel: Path, tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 differences (only ``diff`` and ``doctor``), 2 wrong usage 
 unexpected, 129, 130 and 143 ended by SIGHUP, by Ctrl-C and by SIGTERM. The arguments are in :mod:`.definition`.
 """
 
-# PYTHON_ARGCOMPLETE_OK
-
 from __future__ import annotations
 
 import argparse

@@ -70,3 +70,23 @@ def test_a_sync_is_ended(database_url: str, tmp_path: Path) -> None:
     assert target.rows() == NEW
     assert target.other_tables() == []
     assert not list(tmp_path.glob("*.lock"))
+
+
+STARTED = """
+import os, signal, sys
+from airflow_provider_sync.cli import program
+
+class Impatient:
+    def find_spec(self, name, *_):
+        if name == "airflow_provider_sync.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+program.main()
+"""
+
+
+def test_ctrl_c_while_it_starts() -> None:
+    """Ctrl-C ends a command that is only just starting as it ends other programs, without a traceback."""
+    ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
