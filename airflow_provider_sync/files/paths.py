@@ -37,7 +37,7 @@ def check_name(path: str) -> tuple[str, ...]:
         return components
     problem = _problem(path, components)
     if problem:
-        raise FileError(f"The file name {_shown(path)} {problem}. Rename the file at its source, or exclude it on both sides.")
+        raise FileError(f"The file name {_shown(path)} {problem}. Rename the file, or exclude it on both sides.")
     return components
 
 
