@@ -12,6 +12,7 @@
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
     │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
+    │   ├── ReadOnlyError             what would be written to may only be read
     │   ├── DuplicateKeyError         several rows of the source have the same key in the target
     │   └── TableBusyError  retry     timed out waiting for a lock, or the data changed meanwhile
     │       ├── SourceChangedError retry    the source changed between two of its answers
@@ -199,6 +200,10 @@ class TableError(SyncError):
 
 class MissingTableError(TableError):
     """There is no table of that name."""
+
+
+class ReadOnlyError(TableError):
+    """A database, a transaction or a user may only read what would be written to."""
 
 
 class DuplicateKeyError(TableError):

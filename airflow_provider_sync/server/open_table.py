@@ -15,7 +15,7 @@ from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.source_relation import check_all_columns_seen, describe_source, masked_errors
+from airflow_provider_sync.server.source_relation import check_all_columns_seen, describe_source, errors_of
 from airflow_provider_sync.server.sources import Sources
 
 Item = TypeVar("Item")
@@ -67,7 +67,7 @@ class OpenTable:
 
     def masking_errors(self, items: Iterable[Item]) -> Generator[Item, None, None]:
         """Pass items on that are read later; an error says nothing that ``mask`` hides."""
-        with masked_errors(self.database, self.source):
+        with errors_of(self.database, self.source):
             yield from items
 
     def key(self, columns: Sequence[Column]) -> Sequence[str]:
@@ -175,6 +175,6 @@ def find_table(
     :raises TableError: when there is no such table, or row security hides rows
     """
     database = sources.database(source)
-    with masked_errors(database, source):
+    with errors_of(database, source):
         table = describe_source(database, connection, source, sources.mask_key, described)
         yield OpenTable(source, database, connection, table)

@@ -24,7 +24,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.databases.sql_text import find_mistake, find_mistake_in_query
-from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.exceptions import ReadOnlyError, SyncError, TableError
 
 HASH_LENGTH = 64
 """Characters of a hash."""
@@ -50,13 +50,19 @@ def describe_source(
 
 
 @contextmanager
-def masked_errors(database: Database, source: SourceTable) -> Iterator[None]:
-    """Keep what the database says out of errors if the table has masks, since it may quote a value, or a statement with its key.
+def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
+    """Say in errors what is wrong with a table's SQL, and nothing that its ``mask`` hides.
 
-    :raises TableError: with the number of the database's error
+    What the database says may quote a value, or a statement with the key of the masks.
+
+    :raises TableError: with the option that writes, or the number of the database's error
     """
     if not source.mask:
-        yield
+        try:
+            with database.translate_errors():
+                yield
+        except ReadOnlyError as error:
+            raise _refusal(source, _writes(source, error)) from error
         return
     try:
         with database.translate_errors():
@@ -184,6 +190,8 @@ def _columns_of(database: Database, connection: Connection, source: SourceTable,
             columns = database.queries.describe(connection, query)
     except TableError as error:
         # No row was read, so that the database quotes none. The cause would show the whole statement.
+        if isinstance(error, ReadOnlyError):
+            raise _refusal(source, _writes(source, error)) from None
         raise _refusal(source, f"`{option}` cannot be used: {error}") from None
     _check_names(source, [column.name for column in columns])
     return columns
@@ -212,6 +220,12 @@ def _number(error: BaseException) -> str:
     first = driver.args[0] if driver.args and isinstance(driver.args[0], int) else None
     code = next((found for found in (*codes, first) if found), "")
     return f"{type(driver).__name__} {code}".strip()
+
+
+def _writes(source: SourceTable, error: ReadOnlyError) -> str:
+    """Say that what is offered writes when it is read. What the error advises is for databases that are written to."""
+    what = "`query`" if source.query else "`where` or `mask`" if source.is_changed else "the view"
+    return f"{what} writes, and may only read ({error.args[0].rstrip('.')}). Leave out the function that writes."
 
 
 def _refusal(source: SourceTable, message: str) -> TableError:

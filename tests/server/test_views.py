@@ -100,6 +100,32 @@ WRITING = {
 }
 
 
+def test_what_writes_is_named(with_view: str) -> None:
+    """A function that writes is refused with the option that calls it, and not as if the database were there to be written to."""
+    backend = sqlalchemy.make_url(with_view).get_backend_name()
+    if backend == "sqlite":
+        pytest.skip("its functions do not write")
+    if backend == "duckdb":
+        function, call = "CREATE SEQUENCE numbers", "nextval('numbers')"
+    else:
+        function, call = WRITING["mysql" if backend == "mariadb" else backend][0], "emptied()"
+    execute(with_view, function, f"CREATE VIEW writing AS SELECT id, {call} AS n FROM t")
+    offered: dict[str, dict[str, Any]] = {
+        "`query`": {"query": f"SELECT id, {call} AS n FROM t", "primary": "id"},
+        "`where` or `mask`": {"table": "t", "where": f"{call} > 0"},
+        "the view": {"table": "writing", "primary": "id"},
+    }
+    for what, options in offered.items():
+        with served(with_view, t=options) as base:
+            for path, request in (("/describeTable", DescribeTable(table_slice=T)), ("/getRows", GetRows(table_slice=T))):
+                body = ask(base, path, request).body.decode(errors="replace")
+                if backend == "mysql" and "has no columns" in body:
+                    continue  # MariaDB lists no columns of such a view
+                assert f"Table 't': {what} writes, and may only read" in body, (what, body)
+                assert "Leave out the function that writes" in body
+                assert "connect to the primary" not in body
+
+
 def test_query_that_writes(with_view: str) -> None:
     """A query that writes, by a function or within WITH, is refused by the database."""
     backend = sqlalchemy.make_url(with_view).get_backend_name()

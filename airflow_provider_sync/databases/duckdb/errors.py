@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 from sqlalchemy.exc import DBAPIError
 
-from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.exceptions import ReadOnlyError, TableBusyError, TableError
 
 _LOCKED = "Could not set lock on file"
 _DUPLICATES = ("Duplicate key", "PRIMARY KEY or UNIQUE constraint")
@@ -23,7 +23,6 @@ _ADVICE = (
     ("No space left", ". Free some space on the disk of the database."),
     ("not a valid DuckDB database file", ". Check its path."),
     ("No such file or directory", ". Does its folder exist? duckdb:///x.db is relative, duckdb:////srv/x.db is not."),
-    ("read-only mode", ". Remove read_only from its URL, if this database is a target."),
     ("different configuration", ". Give all URLs of this file the same options."),
 )
 
@@ -60,6 +59,8 @@ def translate(error: BaseException) -> TableError:
         return TableError(f"DuckDB: {text}{advice if is_orphan(error) else ''}")
     if isinstance(error, duckdb.TransactionException) and any(word in text for word in _CONFLICTS):
         return TableBusyError(f"DuckDB: {text}. Somebody else changed the same rows; try again.")
+    if "read-only mode" in text:
+        return ReadOnlyError(f"DuckDB: {text}.", "Remove read_only from its URL, if this database is a target.")
     advice = next((advice for part, advice in _ADVICE if part in text), "")
     return TableError(f"DuckDB: {text}{advice}")
 

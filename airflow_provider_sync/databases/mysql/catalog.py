@@ -215,7 +215,10 @@ class _Details:
         checked = _json_columns(row.CHECK_CLAUSE for row in self._checks.get(key, ()))
         found_columns = tuple(_column(row, checked) for row in self._columns.get(key, ()))
         if is_view and not found_columns:
-            raise TableError(f"The view {name!r} has no columns that this user sees. Does it refer to something that is gone?")
+            raise TableError(
+                f"The view {name!r} has no columns that this user sees. Does it refer to something that is gone, or call a"
+                " function that writes?"
+            )
         # MariaDB adds the end of a row's version to each unique key, so that a key has any number of former versions.
         system = {column.name for column in found_columns if column.system}
         primary_key: tuple[str, ...] = ()

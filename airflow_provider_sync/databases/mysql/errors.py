@@ -8,7 +8,14 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc as sqlalchemy_errors
 
-from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableBusyError, TableError, TransportError
+from airflow_provider_sync.exceptions import (
+    ConnectionLimitError,
+    ReadOnlyError,
+    SyncError,
+    TableBusyError,
+    TableError,
+    TransportError,
+)
 from airflow_provider_sync.printable import reason
 
 NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
@@ -149,7 +156,8 @@ def translate(error: BaseException) -> SyncError:
             " need InnoDB: set it to InnoDB, or to NULL."
         )
     if number in _READ_ONLY or (number == _PREVENTED_BY_OPTION and re.search("read[-_]only", message)):
-        return TableError(f"The database refused: {message}. It is read-only: connect to the primary, or switch read_only off.")
+        advice = "It is read-only: connect to the primary, or switch read_only off."
+        return ReadOnlyError(f"The database refused: {message}.", advice)
     if number in DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
     return TableError(f"The database refused: {message}")

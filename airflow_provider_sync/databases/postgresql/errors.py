@@ -10,7 +10,14 @@ from typing import Any
 
 from sqlalchemy import exc as sqlalchemy_errors
 
-from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableBusyError, TableError, TransportError
+from airflow_provider_sync.exceptions import (
+    ConnectionLimitError,
+    ReadOnlyError,
+    SyncError,
+    TableBusyError,
+    TableError,
+    TransportError,
+)
 from airflow_provider_sync.printable import printable, reason
 
 DEPENDENT_OBJECTS = "2BP01"
@@ -31,8 +38,8 @@ _LOST = frozenset({"25P03", "25P04"})
 
 _ADVICE = {
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
-    "25006": "It is a standby, or read-only by default: connect to the primary, as a role that may write.",
 }
+_READ_ONLY = "25006"
 _PROTOCOL_VIOLATION = "08P01"
 """Among others, what pgbouncer answers where it does not let transactions through."""
 
@@ -129,6 +136,9 @@ def translate(error: Exception) -> SyncError:
     if state == QUERY_CANCELED:
         advice = "If it is a limit of the role or the database, give the role more: ALTER ROLE … SET statement_timeout."
         return TableError(f"PostgreSQL ended a statement: {message}. {advice}")
+    if state == _READ_ONLY:
+        advice = "It is a standby, or read-only by default: connect to the primary, as a role that may write."
+        return ReadOnlyError(f"PostgreSQL: {message}.", advice)
     if state in _ADVICE:
         return TableError(f"PostgreSQL: {message}. {_ADVICE[state]}")
     if state == DEPENDENT_OBJECTS:

@@ -40,7 +40,7 @@ def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
     """Error 1290 has the advice of the option that forbids the statement, which is not always that of a replica."""
     text = f"The server is running with the {option} so it cannot execute this statement"
     error = translate(pymysql.err.OperationalError(1290, text))
-    assert type(error) is TableError
+    assert isinstance(error, TableError)
     assert str(error).endswith(advice)
 
 

@@ -82,7 +82,7 @@ def test_keys_that_are_no_file_names_are_an_error(storage: ObjectStorage, s3: S3
     """A key that no disk could hold safely fails a scan with an error that shows it, unless it is excluded."""
     s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"x")
     put(storage, "good")
-    with pytest.raises(FileError, match="file name .*Rename the file, or exclude it on both sides"):
+    with pytest.raises(FileError, match=r"file name .*Rename the file, or exclude it on both sides"):
         list(storage.scan())
     assert [entry.path for entry in storage.scan(PathFilter(include=["good"]))] == ["good"]
 
