@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.soak.site import COMPONENTS, Site
 _SHARED_MEMORY = Path("/dev/shm")
 # What processes like ours would leave there. Whoever else works on the machine keeps files of other names in it.
 _OURS = ("airflow-sync", "psm_", "sem.")
+_LOCK = re.compile(r"[0-9a-f]{16}\.\d+")
 
 
 def take_sample(site: Site, *, at_rest: bool = False) -> Sample:
@@ -45,13 +47,21 @@ def take_sample(site: Site, *, at_rest: bool = False) -> Sample:
     with places.sessions:
         for name, engine in targets.items():
             sample[name, figures.STAGING] = _staging(engine)
-    # A worker's files of counts come with its first request, and those of workers that ended become one of each kind.
-    sample["TMPDIR", figures.TEMPORARY] = _count(path for path in places.temporary.rglob("*") if path.parent.name != "metrics")
+    sample["TMPDIR", figures.TEMPORARY] = _count(left_in(places.temporary))
     sample["copies of directories", figures.TEMPORARY] = _count(places.copies.rglob(".*"))
     sample["/dev/shm", figures.TEMPORARY] = sum(path.name.startswith(_OURS) for path in _SHARED_MEMORY.iterdir())
     sample["digest caches", figures.KEPT] = _megabytes(places.folder.glob("cache-*/**/*"))
     sample["history of syncs", figures.KEPT] = _megabytes((places.folder / "airflow").glob("sync-history.db*"))
     return sample
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Return what is in a folder for temporary files, without what a server makes as it needs it, and keeps.
+
+    These are the files of its counts, of which a worker has some from its first request on, and a lock for each request and
+    each scan that it ever did at once, up to its limits.
+    """
+    return [path for path in folder.rglob("*") if path.parent.name != "metrics" and not _LOCK.fullmatch(path.name)]
 
 
 def drop_staging(engine: Engine) -> None:
