@@ -84,9 +84,9 @@ faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULT
 soak: setup ## let a server and ten DAGs work under faults for MINUTES=60; fails if memory, files or tables are left over
 	@.venv/bin/python -m tests.soak.run --minutes $(MINUTES)
 
-# Material says with each build when its own support ends.
+# Material says with each build when its own support ends. MkDocs counts no warning, and so no dead link, with --quiet.
 docs: setup ## build the documentation as a site into dist/site; a dead link is an error
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q -f .ci/site/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -f .ci/site/mkdocs.yml
 	@echo "Read it at http://127.0.0.1:8000 with: python3 -m http.server --bind 127.0.0.1 --directory dist/site"
 
 screenshots: setup ## take the pictures of the documentation again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +18,48 @@ from tests.docs.pages import PROJECT
 FROM_ELSEWHERE = ('<script src="http', '<link rel="stylesheet" href="http')
 
 
-@pytest.mark.slow
-def test_the_site_is_complete(tmp_path: Path) -> None:
-    """No link is dead and no page is missing, which would be errors; classes, commands and examples have pages of their own."""
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "-q", "-f", PROJECT / ".ci" / "site" / "mkdocs.yml", "-d", tmp_path],
-        cwd=PROJECT,
+BUILD = ["build", "-f", ".ci/site/mkdocs.yml"]
+
+
+def build_site(project: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Build the site of a copy of the project as ``make docs`` does, into a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", *BUILD, "-d", folder],
+        cwd=project,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_make_builds_it_so() -> None:
+    """``make docs`` calls MkDocs as these tests do."""
+    assert f".venv/bin/mkdocs {' '.join(BUILD)}\n" in (PROJECT / "Makefile").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_is_dead_or_missing(tmp_path: Path) -> None:
+    """A link to no page, one to no heading, and a page that no index names end the build."""
+    for name in ("README.md", "CHANGELOG.md", "LICENSE", "airflow_provider_sync", "example_dags"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    for name in ("docs", ".ci/site"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
+    (tmp_path / "docs" / "how-to" / "lost.md").write_text("# Lost\n\n[a page](nowhere.md), [a heading](upgrade.md#nothing)\n")
+    built = build_site(tmp_path, tmp_path / "site")
+    assert built.returncode != 0
+    for mistake in ("how-to/lost.md", "nowhere.md", "#nothing"):
+        assert mistake in built.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_site_is_complete(tmp_path: Path) -> None:
+    """No link is dead and no page is missing, which would be errors; classes, commands and examples have pages of their own."""
+    built = build_site(PROJECT, tmp_path)
     assert built.returncode == 0, built.stdout + built.stderr
+    assert "excluded from the built site" not in built.stderr
 
     code = tmp_path / "code"
     assert {path.stem for path in (code / "commands").iterdir()} == {command.name for command in COMMANDS}
