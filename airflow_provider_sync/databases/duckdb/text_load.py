@@ -21,7 +21,7 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED, LogicalKind
 
-_STATEMENT_BYTES = 64 * 1024 * 1024
+_STATEMENT_BYTES = 256 * 1024 * 1024
 
 _SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
 _SHOWN_CHARACTERS = 40
