@@ -30,7 +30,15 @@ from airflow_provider_sync.databases.line_digest import LineDigest
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows
-from airflow_provider_sync.protocol.v2.messages import SHA256, Described, DescribeTable, GetRows, Partitioning, RequestedSlice
+from airflow_provider_sync.protocol.v2.messages import (
+    ONE_SEGMENT,
+    SHA256,
+    Described,
+    DescribeTable,
+    GetRows,
+    Partitioning,
+    RequestedSlice,
+)
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.both_sides import probes_of
@@ -178,12 +186,14 @@ class FirstRows(StagedRows):
             raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed.", NOTHING_CHANGED)
 
     def _ask(self, abandoned: Event) -> _Announced:
-        """Ask for the digests of all segments.
+        """Ask for the digests of all segments: of one, unless the target's scan may be split by them.
 
         :param abandoned: tells that nobody waits for them any more
         """
         request = DescribeTable(
             table_slice=self._requested_slice(),
+            # Without groups, a scan takes a third less of the database's time.
+            partitioning=None if self.described.digest == SHA256 else ONE_SEGMENT,
             schemes=self.database.digests.schemes,
             probes=probes_of(self.client, self.database),
         )
