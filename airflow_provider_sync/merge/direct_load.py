@@ -28,6 +28,7 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
     :ivar rows: returns the number of rows that the source announced; called after the load, or instead of it in a dry run
     :ivar is_new: whether this run has made the target, which nobody else uses yet
     :ivar blocks: yields lines of canonical texts; called once, inside the transaction
+    :ivar is_digested: whether the caller digests the target before the commit, and compares that with what came
     """
 
     target: Table
@@ -35,6 +36,7 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
     rows: Callable[[], int]
     blocks: Callable[[], Generator[bytes]]
     is_new: bool = False
+    is_digested: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,7 +76,9 @@ class DirectLoad(TableWrite):
         # Closed here: the traceback of an error would otherwise keep the source's response open.
         with naming_table(self.target.name), explaining_duplicates(self.database), closing(self.staged.blocks()) as blocks:
             with self._indexes_last():
-                loaded = self.database.loader.load_text(self.connection, self.target, self.staged.columns, blocks)
+                loaded = self.database.loader.load_text(
+                    self.connection, self.target, self.staged.columns, blocks, is_digested=self.staged.is_digested
+                )
             self.database.identities.move_past_keys(self.connection, self.target)
         expected = self.staged.rows()
         if loaded != expected:

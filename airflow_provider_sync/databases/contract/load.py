@@ -17,13 +17,21 @@ class Loader(DatabaseComponent):
 
     @abstractmethod
     def load_text(
-        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+        self,
+        connection: Connection,
+        staging: Table,
+        columns: Sequence[CanonicalColumn],
+        blocks: Iterable[bytes],
+        *,
+        is_digested: bool = False,
     ) -> int:
         """Load TSV of canonical texts into a staging table by the fastest way that the server allows.
 
         Each block holds whole lines. As in :meth:`load`, a value that the column would change is an error.
 
         :param columns: columns of the staging table with the types of the source, in the order of the text's fields
+        :param is_digested: whether the caller digests what was stored, and compares that with what came. A value of a column's
+            own type then needs no check here, since only a server that is at fault sends one that the column would change
         :return: rows loaded
         :raises TableError: naming the table, the column where it is known, and the reason
         """

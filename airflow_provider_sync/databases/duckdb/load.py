@@ -18,10 +18,17 @@ class DuckDBLoader(Loader):
     """Has DuckDB read lines of text, which is faster than its appender when rows come as text; ``decisions.md`` has the times."""
 
     def load_text(
-        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+        self,
+        connection: Connection,
+        staging: Table,
+        columns: Sequence[CanonicalColumn],
+        blocks: Iterable[bytes],
+        *,
+        is_digested: bool = False,
     ) -> int:
         """Load lines of canonical texts; see :func:`.text_load.load_blocks`."""
-        return load_blocks(connection, staging, insert_lines(self.database, staging, columns), len(columns), blocks)
+        insert = insert_lines(self.database, staging, columns, is_digested=is_digested)
+        return load_blocks(connection, staging, insert, len(columns), blocks)
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load values as the canonical texts of the columns' own types."""

@@ -15,7 +15,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.duckdb.errors import is_not_utf8, message, translated
 from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.duckdb.session import driver_of
-from airflow_provider_sync.databases.duckdb.text import canonical_text, canonical_time, literal, parsed
+from airflow_provider_sync.databases.duckdb.text import canonical_text, canonical_time, literal, logical_type, parsed
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
@@ -28,17 +28,20 @@ _SHOWN_CHARACTERS = 40
 _REFUSED = " is not a value that this column keeps as it is"
 
 
-def insert_lines(database: Database, table: Table, columns: Sequence[CanonicalColumn]) -> LinesStatement:
+def insert_lines(
+    database: Database, table: Table, columns: Sequence[CanonicalColumn], *, is_digested: bool = False
+) -> LinesStatement:
     """Return the INSERT that reads lines of canonical texts.
 
     :param columns: columns in the order of the fields
+    :param is_digested: see :meth:`.Loader.load_text`
     """
     places = range(len(columns))
     # A line of a single empty field would be skipped as empty.
     names = [f"r{place}" for place in places] + (["filler"] if len(columns) == 1 else [])
     texts = ", ".join(f"{_unescaped(column, f'r{place}')} AS r{place}" for place, column in enumerate(columns))
     values = ", ".join(f"r{place}, {parsed(column.column, f'r{place}')} AS v{place}" for place, column in enumerate(columns))
-    checked = ", ".join(_checked(table, column, place) for place, column in enumerate(columns))
+    checked = ", ".join(_checked(table, column, place, is_digested=is_digested) for place, column in enumerate(columns))
     targets = database.columns(column.column.name for column in columns)
     return LinesStatement(
         before=f"INSERT INTO {database.qualified(table)} ({targets})"
@@ -105,17 +108,26 @@ def _unescaped(column: CanonicalColumn, text: str) -> str:
     return f"CASE WHEN contains({text}, '\\') THEN array_to_string([{plain} FOR part IN {parts}], '\\') ELSE {text} END"
 
 
-def _checked(table: Table, column: CanonicalColumn, place: int) -> str:
+def _checked(table: Table, column: CanonicalColumn, place: int, *, is_digested: bool) -> str:
     """Return the value of a field, or an error where its column would change it."""
     text, value = f"r{place}", f"v{place}"
     if column.column.kind is Kind.TEXT:
         return text
+    # NULL where it is no value of the column at all.
+    same = f"{value} IS NOT NULL"
+    if not is_digested or column.type != logical_type(column.column):
+        same += f" AND {_unchanged(column, text, value)}"
     label = f"Table {table.label!r}, column {column.column.name!r} ({column.column.sql_type}): "
     shown = f"{literal(label)} || left({text}, {_SHOWN_CHARACTERS}) || '{_REFUSED}'"
+    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {same} THEN {value} ELSE error({shown}) END"
+
+
+def _unchanged(column: CanonicalColumn, text: str, value: str) -> str:
+    """Return the condition that a column stores exactly what the text of its value says."""
     # Only what is hexadecimal was read, so that its bytes need no comparison.
     written = text if column.column.kind is Kind.BINARY else canonical_text(column.column, column.type, value)
     same = f"{written} = {text}"
     if column.type.kind in _SECONDS and not column.type.enforced:
         # Most texts are canonical, and of those the second half is not computed.
-        same = f"({same} OR {written} = {canonical_time(text, column.type)})"
-    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {value} IS NOT NULL AND {same} THEN {value} ELSE error({shown}) END"
+        return f"({same} OR {written} = {canonical_time(text, column.type)})"
+    return same

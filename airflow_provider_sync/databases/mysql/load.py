@@ -20,7 +20,13 @@ class MySQLLoader(Loader):
         return value_load.load(connection, staging, self.qualified(staging), self.quote, batches)
 
     def load_text(
-        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+        self,
+        connection: Connection,
+        staging: Table,
+        columns: Sequence[CanonicalColumn],
+        blocks: Iterable[bytes],
+        *,
+        is_digested: bool = False,
     ) -> int:
         """Load TSV by LOAD DATA LOCAL as it is, or by multi-row INSERTs where that is not allowed."""
         return text_load.load_text(connection, staging, self.qualified(staging), self.quote, columns, blocks)

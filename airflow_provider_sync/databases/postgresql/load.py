@@ -127,7 +127,13 @@ class PostgreSQLLoader(Loader):
         return rows
 
     def load_text(
-        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+        self,
+        connection: Connection,
+        staging: Table,
+        columns: Sequence[CanonicalColumn],
+        blocks: Iterable[bytes],
+        *,
+        is_digested: bool = False,
     ) -> int:
         """Load by one COPY, which stores all rows or none, and then update the planner's statistics.
 
@@ -136,7 +142,9 @@ class PostgreSQLLoader(Loader):
         names = ", ".join(undoubled(self.quote(column.column.name)) for column in columns)
         statement = f"COPY {undoubled(self.qualified(staging))} ({names}) FROM STDIN"
         with translated():
-            rows = load_blocks(driver_of(connection), staging, statement, copy_blocks(staging, columns, blocks))
+            rows = load_blocks(
+                driver_of(connection), staging, statement, copy_blocks(staging, columns, blocks, is_digested=is_digested)
+            )
             if rows >= _ANALYZE_ROWS and driver_of(connection).info.transaction_status == IDLE:
                 run(connection, f"ANALYZE {undoubled(self.qualified(staging))}")
         return rows

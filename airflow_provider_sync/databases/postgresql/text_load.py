@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
+from airflow_provider_sync.databases.postgresql.text import logical_type
 from airflow_provider_sync.databases.postgresql.value_load import digits_after_point
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
@@ -25,13 +26,20 @@ _Rewrite = Callable[[list[bytes]], list[bytes]]
 """Checks the fields of one column, and returns them in the form that COPY reads."""
 
 
-def copy_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def copy_blocks(
+    table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes], *, is_digested: bool
+) -> Iterator[tuple[int, bytes]]:
     """Yield the number of rows of each block, and the block as COPY reads it.
 
     :param columns: columns in the order of the fields
+    :param is_digested: see :meth:`.Loader.load_text`
     :raises TableError: for a value that its column would change
     """
-    rewrites = [(place, rewrite) for place, column in enumerate(columns) if (rewrite := _rewrite(table, column)) is not None]
+    rewrites = [
+        (place, rewrite)
+        for place, column in enumerate(columns)
+        if (rewrite := _rewrite(table, column, is_digested=is_digested)) is not None
+    ]
     for block in blocks:
         if not block:
             continue
@@ -62,21 +70,22 @@ def _rewritten(table: Table, block: bytes, rows: int, width: int, rewrites: Sequ
     return b"".join([b"\t".join(fields[start : start + width]) + b"\n" for start in range(0, len(fields), width)])
 
 
-def _rewrite(table: Table, column: CanonicalColumn) -> _Rewrite | None:
+def _rewrite(table: Table, column: CanonicalColumn, *, is_digested: bool) -> _Rewrite | None:
     def refuse(text: bytes, reason: str) -> NoReturn:
         shown = text[:_MAX_SHOWN].decode(errors="replace")
         place = f"Table {table.label!r}, column {column.column.name!r} ({column.column.sql_type})"
         raise TableError(f"{place}: {shown!r} {reason}. Nothing was loaded.")
 
+    is_checked = not is_digested or column.type != logical_type(column.column)
     match column.column.kind:
         case Kind.BINARY if column.type.kind is LogicalKind.BYTES:
             # COPY reads the two backslashes as one; bytea reads `\x` as the prefix of hexadecimal digits.
             return lambda fields: [field if field == _NULL else rb"\\x" + field for field in fields]
         case Kind.BIT:
             return _to_bits(column.column, refuse)
-        case Kind.DECIMAL if column.column.scale is not None:
+        case Kind.DECIMAL if column.column.scale is not None and is_checked:
             return _check_digits(max(column.column.scale, 0), refuse)
-        case Kind.FLOAT | Kind.DOUBLE:
+        case Kind.FLOAT | Kind.DOUBLE if is_checked:
             return _check_doubles(column.column.kind is Kind.FLOAT, refuse)
     return None
 

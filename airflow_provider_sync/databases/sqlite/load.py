@@ -22,7 +22,13 @@ class SQLiteLoader(Loader):
         return load_rows(connection, staging, self.qualified(staging), self.quote, batches)
 
     def load_text(
-        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+        self,
+        connection: Connection,
+        staging: Table,
+        columns: Sequence[CanonicalColumn],
+        blocks: Iterable[bytes],
+        *,
+        is_digested: bool = False,
     ) -> int:
         """Insert exactly what came, or refuse it; see :func:`.text_load.load_blocks`."""
         return load_blocks(connection, staging, self.qualified(staging), self.quote, columns, blocks)

@@ -131,6 +131,7 @@ class FirstRows(StagedRows):
             rows=self._count,
             blocks=self._blocks,
             is_new=target.is_new,
+            is_digested=target.options.verify,
         )
         super().__init__(target, staged, rows_total=0, rows_received=0, warnings=schema_warnings(target, table_slice))
         self.client = client

@@ -11,10 +11,12 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases import line_digest
 from airflow_provider_sync.exceptions import SyncFailed
-from airflow_provider_sync.protocol.v2.messages import Capabilities
+from airflow_provider_sync.protocol.v2.messages import Capabilities, ColumnDescription, Rows, Segments
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import reply, scripted_server
+from tests.database_servers import DUCKDB, POSTGRESQL
+from tests.engines import on_engines
 from tests.sync.link import Link
 from tests.sync.tables.test_version2_lies import ALL, COLUMNS, DESCRIBED, SOURCE, answer
 
@@ -107,6 +109,23 @@ def test_rows_without_their_description(into: Link) -> None:
         ):
             sync_tables(client, [table_from_options("t", {})], into.target.database)
     assert into.target.rows("t") == []
+
+
+@on_engines(POSTGRESQL, DUCKDB)
+@pytest.mark.parametrize("options", [{}, {"verify": False}], ids=["digested", "unverified"])
+def test_a_value_that_is_not_of_its_type(into: Link, options: dict[str, Any]) -> None:
+    """A value with more digits than the source's type has is refused by name, whether or not the first load finds it itself."""
+    into.target.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v DECIMAL(9, 2))")
+    decimal = ColumnDescription(name="v", type=LogicalType(kind=LogicalKind.DECIMAL, precision=9, scale=2))
+    described = msgspec.structs.replace(DESCRIBED, columns=(COLUMNS[0], decimal), rows=1)
+    rows = Rows(count=1, data=b"1\t1.125\n")
+    with scripted_server() as server:
+        staged = [answer(described, Segments(numbers=(0,), counts=(1,), sums=(7,))), answer(rows)]
+        server.answer(CAPABLE, answer(described), answer(described, rows), *staged)
+        with SyncClient(server.url, protocol="2", retries=0) as client, pytest.raises(SyncFailed, match=r"column 'v' .*1\.125"):
+            sync_tables(client, [table_from_options("t", options)], into.target.database)
+    assert into.target.rows("t") == []
+    assert into.target.names() == ["t"]
 
 
 def test_scripted_rows(into: Link) -> None:
