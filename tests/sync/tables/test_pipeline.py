@@ -200,6 +200,14 @@ def test_a_missing_target_prints_its_create_table(into: Link) -> None:
     assert into.sync_one("t").rows_inserted == 2
 
 
+def test_a_missing_target_whose_key_the_source_does_not_send(same: Link) -> None:
+    """A guessed CREATE TABLE with a key that is no column would not run: the error names what the source has instead."""
+    same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'x')")
+    with pytest.raises(SyncFailed, match=r"no column 'code', which 'primary' names.*id, name") as failure:
+        same.sync_one("t", {"primary": "code"})
+    assert "CREATE TABLE" not in str(failure.value)
+
+
 def test_a_column_that_the_target_lacks_is_refused(into: Link) -> None:
     """A column that only the source has is an error that says what to do, and nothing is written."""
     into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, extra VARCHAR(20))", "INSERT INTO t VALUES (1, 'x')")

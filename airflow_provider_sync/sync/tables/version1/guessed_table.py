@@ -29,6 +29,11 @@ def describe_missing(client: SyncClient, database: Database, options: TargetTabl
         if error.status != 500:
             raise
         return MissingTableError(f"{message} Nor does the source send it: {error}")
+    sent = [options.renames.get(name, name) for name in columns]
+    if unknown := [name for name in options.primary_key if columns and name not in sent]:
+        return MissingTableError(
+            f"{message} The source sends no column {unknown[0]!r}, which 'primary' names. It sends: {', '.join(sent)}."
+        )
     if columns:
         statement = create_statement(database, options, columns, rows)
         message += f" Judging by the source's first rows (look at the types before you run it):\n{statement}"
