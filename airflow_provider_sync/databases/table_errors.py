@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_provider_sync.exceptions import TableError, TransportError
+from airflow_provider_sync.exceptions import ProtocolError, TableError, TransportError
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def naming_table(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (TableError, TransportError) as error:
+    except (ProtocolError, TableError, TransportError) as error:
         if not error.lacks_subject:
             raise
         named = error.with_subject(f"Table {name!r}")

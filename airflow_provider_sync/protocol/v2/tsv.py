@@ -99,7 +99,7 @@ def decode_keys(block: bytes | str, columns: int) -> list[tuple[str, ...]]:
     try:
         text = block if isinstance(block, str) else block.decode()
     except UnicodeDecodeError as error:
-        raise ProtocolError("A key is not UTF-8. Do client and server run the same version?") from error
+        raise _unreadable("A key is not UTF-8. Do client and server run the same version?") from error
     if "\\" in text:
         return [tuple(map(_key_part, row)) for row in decode_rows(text.encode(), columns)]
     if columns == 1 and "\t" not in text:
@@ -145,27 +145,30 @@ def _unescape(field: bytes) -> bytes | None:
     try:
         return _ESCAPE.sub(lambda match: _MEANINGS[match[0]], field)
     except KeyError as error:
-        raise ProtocolError(
+        raise _unreadable(
             f"Rows may not have the escape {error.args[0]!r}. Do client and server run the same version?"
         ) from error
 
 
+def _unreadable(message: str) -> ProtocolError:
+    """Return an error to which whoever knows the table adds its name."""
+    return ProtocolError(message).without_subject()
+
+
 def _key_part(part: bytes | None) -> str:
     if part is None:
-        raise ProtocolError("A part of a key is NULL, which identifies no row. Do client and server run the same version?")
+        raise _unreadable("A part of a key is NULL, which identifies no row. Do client and server run the same version?")
     return part.decode()
 
 
 def _lines(text: AnyStr, newline: AnyStr) -> list[AnyStr]:
     lines = text.split(newline)
     if lines.pop():
-        raise ProtocolError("A row ends without a line feed. Was the block cut?")
+        raise _unreadable("A row ends without a line feed. Was the block cut?")
     return lines
 
 
 def _check_columns(rows: Sequence[Sequence[object]], columns: int) -> None:
     if rows and set(map(len, rows)) != {columns}:
         wrong = next(len(row) for row in rows if len(row) != columns)
-        raise ProtocolError(
-            f"A row has {wrong} fields where {columns} were described. Do client and server run the same version?"
-        )
+        raise _unreadable(f"A row has {wrong} fields where {columns} were described. Do client and server run the same version?")

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -24,6 +25,7 @@ from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.merge.staging import PERMANENT
 from airflow_provider_sync.protocol.v2.messages import Described
@@ -49,7 +51,24 @@ from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, i
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
+
+def _naming_its_table(
+    step: Callable[Concatenate[SyncClient, TargetTable, Arguments], Result],
+) -> Callable[Concatenate[SyncClient, TargetTable, Arguments], Result]:
+    """Put the name of a step's table before errors that lack it: one task among many has no report to stand in."""
+
+    @wraps(step)
+    def named(client: SyncClient, options: TargetTable, /, *arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:
+        with naming_table(options.name):
+            return step(client, options, *arguments, **keywords)
+
+    return named
+
+
+@_naming_its_table
 @within_max_seconds
 def compare_table(
     client: SyncClient,
@@ -146,6 +165,7 @@ def with_foreign_keys(
     return [entry.with_details(made[entry.report.name], dry_run=dry_run) if entry.made else entry for entry in compared]
 
 
+@_naming_its_table
 @within_max_seconds
 def stage_slice(
     client: SyncClient,

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable, table_from_options
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
 from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables import plan
@@ -240,6 +241,19 @@ def test_lost_rows_are_noticed(two_into: Link) -> None:
     two_into.target.execute(*(f"DROP TABLE {name}" for name in names))
     with pytest.raises(SyncFailed, match="its staging table is gone"):
         Steps(two_into).merge(staged)
+
+
+def test_an_error_names_its_table(two_same: Link) -> None:
+    """A task that cannot do its step says whose step it is, though neither network nor database do."""
+    two_same.create(TABLE)
+    fill(two_same, "t", "i, 'some text'", 500)
+    planned = Steps(two_same).compare()[0]
+    with (
+        SyncClient("http://127.0.0.1:1", retries=0) as client,
+        pytest.raises(TransportError, match="Table 't': No answer") as failed,
+    ):
+        stage_slice(client, table_from_options("t", {}), two_same.target.database, planned)
+    assert failed.value.retryable
 
 
 def test_a_target_that_moves_is_noticed(two_into: Link) -> None:

@@ -111,6 +111,7 @@ def always(*rows: Message) -> Sequence[Answer]:
         pytest.param(always(bent(ROW, data=b"3\tother\n")), "3 times in a row", id="another-value"),
         pytest.param(always(bent(ROW, data=b"7\tnew\n")), "", id="another-key"),
         pytest.param([*HONEST[:2], answer(bent(ROW, data=b"3\n"))], "do not have 2 columns", id="too-few-columns"),
+        pytest.param(always(bent(ROW, data=b"3\t\\q\n")), "Table 't': ", id="an-escape-that-is-not"),
         pytest.param([*HONEST[:2], answer(bent(ROW, count=2, data=b"3\tnew\n4\td\n"))], "2 rows where 1", id="too-many-rows"),
         pytest.param(always(), "3 times in a row", id="no-rows"),
         pytest.param([*HONEST[:2], answer(bent(ROW, data=b"x\tnew\n"))], "", id="a-text-for-a-number"),
