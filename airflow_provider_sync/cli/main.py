@@ -7,6 +7,7 @@ unexpected, 129, 130 and 143 ended by SIGHUP, by Ctrl-C and by SIGTERM. The argu
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from airflow_provider_sync.cli.definition import COMMANDS, Command
 from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.next_steps import Call, next_step
 from airflow_provider_sync.cli.parser import build_parser
+from airflow_provider_sync.cli.run_log import is_asked_for
 from airflow_provider_sync.cli.terminal.error_lines import show_error
 from airflow_provider_sync.cli.terminal.output import Output
 from airflow_provider_sync.cli.terminal.standard_streams import give_up, open_standard_streams
@@ -31,6 +33,8 @@ from airflow_provider_sync.exceptions import ConfigurationError, SyncError, Sync
 from airflow_provider_sync.logs.configuration import configured_logs
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.redaction import redact
+
+log = logging.getLogger(__name__)
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
 ENDED_BY_SIGNAL = 128
@@ -96,7 +100,9 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt as ended:
         number = ended.number if isinstance(ended, SyncCancelled) else signal.SIGINT
-        print(f"{program}: ended by {signal.Signals(number).name}. The next run does what was not finished.", file=sys.stderr)
+        message = f"Ended by {signal.Signals(number).name}. The next run does what was not finished."
+        _log_end(message, options)
+        print(f"{program}: {message[0].lower()}{message[1:]}", file=sys.stderr)
         return ENDED_BY_SIGNAL + number
     except BrokenPipeError:
         # The reader of the results, such as `head`, has gone. Python must not fail again on what it still has to write.
@@ -105,11 +111,18 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
     except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
         if options.verbose:
             print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        message = _message(error, options)
+        _log_end(message, options)
         # If nothing can be written, the exit code has to do.
         with suppress(OSError):
-            show_error(program, redact(_message(error, options)), next_step(error, call))
+            show_error(program, redact(message), next_step(error, call))
         return USAGE if isinstance(error, ConfigurationError) else FAILED
     return code
+
+
+def _log_end(message: str, options: argparse.Namespace) -> None:
+    if is_asked_for(options):
+        log.error("%s", message)
 
 
 def _message(error: Exception, options: argparse.Namespace) -> str:

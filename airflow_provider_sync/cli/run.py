@@ -10,6 +10,7 @@ from pathlib import Path
 
 from airflow_provider_sync.cli.connections import open_database
 from airflow_provider_sync.cli.opener import OPENER
+from airflow_provider_sync.cli.run_log import log_reports
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.config import ClientConfig
@@ -45,6 +46,7 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespa
     origin = Origin(source="command", job=job)
 
     def record(reports: Sequence[Report]) -> None:
+        log_reports(reports, options)
         if opened is not None:
             record_or_warn(opened, reports, origin)
 

@@ -14,6 +14,8 @@ from airflow_provider_sync.config.log import LogOptions
     [
         ([], None, "warning"),
         (["--quiet"], None, "error"),
+        (["--log-file", "sync.log"], None, "info"),
+        (["--log-file", "sync.log", "--log-level", "warning"], None, "warning"),
         (["--quiet", "--log-level", "debug"], None, "debug"),
         (["--quiet"], LogOptions(level="info"), "error"),
         (["--quiet", "--log-file", "server.log"], LogOptions(level="info"), "info"),
