@@ -102,7 +102,11 @@ class Body:
         return text
 
     def beginning(self) -> bytes:
-        """Read the beginning of an error's body, up to :data:`MAX_ERROR_BYTES`; errors while reading are ignored."""
+        """Read the beginning of an error's body, for no longer than the timeout; errors while reading are ignored.
+
+        :return: at most :data:`MAX_ERROR_BYTES`
+        """
+        self._time_limits.hurry()
         read = bytearray()
         try:
             for chunk in self.chunks(limit=MAX_ERROR_BYTES):

@@ -1,8 +1,8 @@
 """HTTP connections that limit the time and the bytes of an answer, however slowly a server sends.
 
 requests and urllib3 limit only the wait between two pieces of an answer: a server that sends a byte of a header, or an interim
-answer ``100 Continue``, from time to time, is waited for without end. They also read lines (sizes of chunks, trailers) of any
-length. Here each read of the socket, plain or TLS, gets the time that is left.
+answer ``100 Continue``, from time to time, is waited for without end, and each of a name's addresses gets the whole timeout. They
+also read lines (sizes of chunks, trailers) of any length. Here each read of the socket, plain or TLS, gets the time that is left.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from socket import socket
+from socket import SOCK_STREAM, getaddrinfo, socket
 from typing import Any
 
 from requests import Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from airflow_provider_sync.client.time_limits import RequestTimeLimits
 from airflow_provider_sync.exceptions import ProtocolError
@@ -160,6 +161,25 @@ class _HTTPResponse(HTTPResponse):
 
 class _Bounded:
     response_class: type[HTTPResponse] = _HTTPResponse
+
+    def _new_conn(self: Any) -> socket:
+        """Connect within the timeout, however many addresses the name has: each gets half of what is left, the last one all."""
+        host, timeout, until = self.host, self.timeout, time.monotonic() + self.timeout
+        addresses = [host]
+        with suppress(OSError):  # of a name that is unknown; below it is raised again, and explained
+            addresses = list(dict.fromkeys(found[4][0] for found in getaddrinfo(host, self.port, type=SOCK_STREAM)))
+        try:
+            while True:
+                self.host = addresses.pop(0)
+                left = max(until - time.monotonic(), 0.001)
+                self.timeout = left / 2 if addresses else left
+                try:
+                    return super()._new_conn()  # type: ignore[misc,no-any-return]  # that of a connection
+                except (ConnectTimeoutError, NewConnectionError):
+                    if not addresses:
+                        raise
+        finally:
+            self.host, self.timeout = host, timeout
 
     def send(self, data: Any) -> None:
         """Send a body piece by piece, each with a time limit of its own; stop when the request is given up."""

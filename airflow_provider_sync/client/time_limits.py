@@ -66,9 +66,11 @@ class RequestTimeLimits:
     :param url: the endpoint, for messages
     :param limits: of the client
     :param silence: seconds that may pass without progress
+    :param timeout: seconds for all of an answer that is of no use
     """
 
-    def __init__(self, url: str, limits: TimeLimits, silence: float) -> None:
+    def __init__(self, url: str, limits: TimeLimits, silence: float, timeout: float) -> None:
+        self._timeout = timeout
         self._url = url
         self._limits = limits
         self._silence = silence
@@ -77,6 +79,10 @@ class RequestTimeLimits:
     def progress(self) -> None:
         """Record progress (rows, digests, or content; keep-alive messages do not count), which restarts `max_silence`."""
         self._silent_until = time.monotonic() + self._silence
+
+    def hurry(self) -> None:
+        """Allow the rest of the answer, which is of no use, no more than the timeout."""
+        self._silent_until = min(self._silent_until, time.monotonic() + self._timeout)
 
     @property
     def deadline(self) -> float:

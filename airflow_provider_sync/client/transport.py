@@ -194,7 +194,7 @@ class Transport:
             headers["Content-Type"] = call.content_type
         if call.body is not None:
             headers[content_digest.HEADER] = content_digest.content_digest(call.body)
-        time_limits = RequestTimeLimits(url, self.time_limits, self._max_silence)
+        time_limits = RequestTimeLimits(url, self.time_limits, self._max_silence, self._timeout)
         time_limits.check()
         with request_errors(url), limited_by(time_limits):
             response = self._session.request(

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from socket import socket
+from socket import AF_INET, SOCK_STREAM, socket
 
 import pytest
+import urllib3.util.connection
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TransportError
+from airflow_provider_sync.client import SyncClient, bounded_http
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TransportError
 from airflow_provider_sync.protocol.v2.messages import (
     Described,
     DescribeTable,
@@ -292,3 +293,45 @@ def test_nothing_is_left_behind(slow: tuple[ScriptedServer, SyncClient]) -> None
             break
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 422, 429, 500, 503])
+def test_an_error_is_not_waited_for(status: int) -> None:
+    """What an error says is read for no longer than the timeout, though it never ends; the error is that of its status."""
+    sent: list[None] = []
+    start = head(status, {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}) + _chunk(b"{")
+
+    def answer(connection: socket) -> None:
+        connection.sendall(start)
+        while not server.released.wait(0.02) and len(sent) < 1000:
+            connection.sendall(_chunk(b" "))
+            sent.append(None)
+
+    with scripted_server() as server, SyncClient(server.url, retries=0, timeout=0.5) as client:
+        server.answer(answer)
+        with pytest.raises((ServerError, ProtocolError), match=f"status {status}|does not take POST|nothing at"):
+            client.get_table_hash("orders")
+    assert len(sent) < 500
+
+
+def test_many_addresses_share_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with a hundred addresses at which nobody answers is given up when the timeout is over."""
+    now = time.monotonic()
+    tried: list[str] = []
+
+    def connect(address: tuple[str, int], timeout: float, **_options: object) -> None:
+        nonlocal now
+        tried.append(address[0])
+        now += timeout
+        raise TimeoutError("timed out")
+
+    began = now
+    found = [(AF_INET, SOCK_STREAM, 6, "", (f"192.0.2.{number}", 80)) for number in range(100)]
+    monkeypatch.setattr(bounded_http, "getaddrinfo", lambda *_arguments, **_options: found)
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
+    with SyncClient("http://many.example", retries=0, timeout=60) as client:
+        monkeypatch.setattr(time, "monotonic", lambda: now)
+        with pytest.raises(TransportError, match="did not answer in time"):
+            client.get_table_hash("orders")
+    assert len(tried) == 100
+    assert now - began < 61

@@ -11,7 +11,7 @@ import logging
 import socket
 from typing import Any
 
-from h11 import LocalProtocolError
+from h11 import DONE, LocalProtocolError
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from airflow_provider_sync.config import ServerLimits
@@ -120,6 +120,17 @@ class Connection(H11Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request; called by uvicorn.
+
+        A connection without a token that has sent it before it got this answer is closed: a few KB of small requests would
+        keep the server busy for seconds.
+        """
+        if not self.authorised and self.conn.their_state is DONE and self.conn.trailing_data[0]:
+            self._connections.pipelined(self)
+            self.transport.close()
+        super().on_response_complete()
+
     def turn_away(self) -> None:
         """Answer 503 and close the connection."""
         self.transport.write(_BUSY)
@@ -163,6 +174,11 @@ class Connections:
     def malformed(self, connection: Connection) -> None:
         """Log that a connection sent bytes that are not HTTP."""
         self._notices.warn(f"{connection.address} malformed", "%s sent something that is not HTTP", connection.address)
+
+    def pipelined(self, connection: Connection) -> None:
+        """Log that a connection is closed because it did not wait for an answer."""
+        address = connection.address
+        self._notices.warn(f"{address} pipelined", "%s sent more requests without a token, before it had an answer", address)
 
     def not_encrypted(self, connection: Connection, reason: str) -> None:
         """Log why a connection could not be encrypted."""

@@ -265,6 +265,24 @@ def test_pipelined_requests(tmp_path: Path) -> None:
         assert read_all(connection).count(b"HTTP/1.1 200") == 10
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/capabilities"])
+def test_pipelined_requests_without_a_token(caplog: pytest.LogCaptureFixture, path: str) -> None:
+    """Who does not wait for an answer, and has shown no token, gets one at most, and no more of the server's time."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
+    with RunningServer(config(tokens=["the-token"], limits={"idle_seconds": 0.1})) as server:
+        with closing(connect(server.url, (request + b"\r\n") * 1000)) as connection:
+            received = bytearray()
+            with suppress(ConnectionResetError):
+                while piece := connection.recv(65536):
+                    received += piece
+            assert received.count(b"HTTP/1.1 ") <= 1
+        with closing(connect(server.url, (request + b"Authorization: Bearer the-token\r\n\r\n") * 10)) as connection:
+            assert read_all(connection).count(b"HTTP/1.1 ") == (1 if path == "/health" else 10)
+    assert [line for line in own_lines(caplog) if "before it had an answer" in line] == [
+        "127.0.0.1 sent more requests without a token, before it had an answer"
+    ]
+
+
 def test_half_closed_connections(tmp_path: Path) -> None:
     """A client that has ended its half of the connection has gone away, and takes no place."""
     with serving(tmp_path, requests=1) as url:
