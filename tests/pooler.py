@@ -33,10 +33,11 @@ server_round_robin = 1
 
 
 @contextmanager
-def pooler(url: str, mode: str) -> Iterator[str]:
+def pooler(url: str, mode: str, *, settings: str = "") -> Iterator[str]:
     """Run pgbouncer before the server of ``url``, and give the URL that goes through it.
 
     :param mode: ``transaction`` or ``session``
+    :param settings: further lines of its configuration
     """
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
@@ -44,14 +45,14 @@ def pooler(url: str, mode: str) -> Iterator[str]:
             pytest.fail("no pgbouncer", pytrace=False)
         pytest.skip("no pgbouncer (Debian: pgbouncer)")
     with TemporaryDirectory(prefix="sync-pooler-") as folder:
-        yield from _run(program, make_url(url), Path(folder), mode)
+        yield from _run(program, make_url(url), Path(folder), mode, settings)
 
 
-def _run(program: str, server: URL, folder: Path, mode: str) -> Iterator[str]:
+def _run(program: str, server: URL, folder: Path, mode: str, settings: str) -> Iterator[str]:
     listen = free_port()
     (folder / "users.txt").write_text(f'"{server.username}" ""\n')
     (folder / "pgbouncer.ini").write_text(
-        SETTINGS.format(host=server.host, port=server.port, listen=listen, folder=folder, mode=mode)
+        SETTINGS.format(host=server.host, port=server.port, listen=listen, folder=folder, mode=mode) + settings
     )
     user = pwd.getpwnam("postgres").pw_uid if os.geteuid() == 0 else None
     if user is not None:

@@ -32,6 +32,12 @@ _NONE_FREE = "53300"
 _NONE_LEFT = re.compile(r"too many clients already|too many connections for |connection slots are reserved")
 """What the server says to whom it does not let in: the drivers then have no SQLSTATE."""
 
+_POOLER_LIMITS = {
+    "no more connections allowed": "max_client_conn of its pooler",
+    "query_wait_timeout": "default_pool_size of its pooler, since a sync needs several connections at once",
+}
+"""What pgbouncer says to whom it does not let in, and the setting that would."""
+
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 _LOST = frozenset({"25P03", "25P04"})
 """Idle too long within a transaction; a transaction too long."""
@@ -108,8 +114,10 @@ def translate(error: Exception) -> SyncError:
     """
     state = sqlstate(error)
     message = error_message(error)
+    limit = next((limit for said, limit in _POOLER_LIMITS.items() if said in message), None)
     if state == _NONE_FREE or (state is None and _NONE_LEFT.search(message)):
         limit = "the limit of its role or database" if " for " in message and "reserved" not in message else "max_connections"
+    if limit is not None:
         return ConnectionLimitError(f"PostgreSQL has no connection left. Try again when others have ended, or raise {limit}.")
     if state is None:
         # Without a state, the server did not speak: no connection, or a lost one; or the driver was misused.

@@ -86,6 +86,21 @@ def test_a_source_behind_a_pooler(
         assert {link.source.scalar("SELECT current_setting('bytea_output')") for _ in range(8)} == {"escape"}
 
 
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [("max_client_conn = 1\n", "max_client_conn"), ("default_pool_size = 1\nquery_wait_timeout = 1\n", "default_pool_size")],
+)
+def test_a_pooler_that_has_no_connection_left(postgresql_url: str, sqlite_url: str, settings: str, setting: str) -> None:
+    """A pooler with too few connections for a sync is an error that may pass, and names the setting of the pooler."""
+    with pooler(postgresql_url, "session", settings=settings) as through, linked(sqlite_url, through) as link:
+        link.source.execute(TABLE.replace("z timestamptz", "z text"))
+        with on(postgresql_url) as target:
+            target.execute(TABLE)
+        with pytest.raises(SyncFailed, match=f"no connection left.*{setting} of its pooler") as failed:
+            link.sync_one("t")
+        assert failed.value.retryable
+
+
 @pytest.mark.slow
 def test_poolers_in_statement_mode(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path) -> None:
     """A pooler that lets no transaction through is an error that says so, at either end, and is not tried again."""
