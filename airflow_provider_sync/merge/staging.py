@@ -11,7 +11,7 @@ import json
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from importlib import import_module
@@ -227,6 +227,20 @@ class PermanentStaging(Staging):
         return self._table
 
 
+def refuse_lost_columns(target: Table, staging: Table, columns: Collection[str]) -> None:
+    """Refuse a staging table with a column that no longer comes, which a merge would take for NULL.
+
+    :param columns: the target's names of the columns that come
+    :raises TableError: naming it
+    """
+    lost = [column.name for column in staging.columns if column.name not in columns]
+    if lost:
+        raise TableError(
+            f"Table {str(target)!r}: the source's columns changed since they were compared ({lost[0]!r} is gone)."
+            " Begin again with the comparison."
+        )
+
+
 class SharedStaging(PermanentStaging):
     """A permanent table that one task creates, several tasks fill, and another merges.
 
@@ -244,9 +258,9 @@ class SharedStaging(PermanentStaging):
     ) -> bool:
         """Take over the shared table, in which other tasks or an earlier attempt may have loaded rows.
 
-        :raises TableError: if it does not exist
+        :raises TableError: if it does not exist, or if the source has lost a column since it was created
         """
-        self.adopt(connection, target)
+        refuse_lost_columns(target, self.adopt(connection, target), {column.name for column in columns})
         return True
 
 

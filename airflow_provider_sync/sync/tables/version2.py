@@ -23,6 +23,7 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import cut_key_ranges
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
+from airflow_provider_sync.merge.staging import refuse_lost_columns
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, KeyRange
 from airflow_provider_sync.report import Verified
@@ -313,6 +314,7 @@ class Version2Source(TableSource):
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
         """Return what other tasks have staged, with the source's columns as they are now."""
         table_slice = describe_source(self.client, self.database, target).table_slice
+        refuse_lost_columns(target.table, staged.staging, {column.column.name for column in table_slice.columns})
         return StagedSlices(self.client, self.database, target, table_slice, staged, slices)
 
 

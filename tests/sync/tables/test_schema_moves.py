@@ -132,3 +132,18 @@ def test_a_change_that_was_made_already_is_not_made_again(two_into: Link) -> Non
         changed = altered(database, target, differs.value.changes)
         assert [column.name for column in changed.table.columns] == ["id", "a"]
     assert changed.schema_changes == ()
+
+
+@pytest.mark.parametrize("is_downloaded", [False, True], ids=["before the download", "before the merge"])
+def test_a_column_that_goes_between_the_steps_is_noticed(moving: Link, is_downloaded: bool) -> None:
+    """A column that the comparison saw and the source has lost since ends the later steps with an error that says so."""
+    steps = Steps(moving, ADD)
+    (planned,) = steps.compare()
+    staged = steps.download(planned) if is_downloaded else None
+    moving.source.execute("ALTER TABLE t DROP COLUMN b")
+    with pytest.raises((TableError, SyncFailed), match=r"columns changed since they were compared \('b' is gone"):
+        steps.merge([staged or steps.download(planned)])
+    assert moving.target.rows("t") == ROWS
+    again = Steps(moving, ADD, run="run 2")
+    again.merge([again.download(table_slice) for table_slice in again.compare()])
+    assert moving.target.rows("t") == [(1, "new", "kept"), ROWS[1]]
