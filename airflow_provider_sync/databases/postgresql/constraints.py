@@ -102,6 +102,11 @@ def constraints_to(connection: Connection, name: str) -> list[Constraint]:
     return [Constraint(*row) for row in rows]
 
 
+def counts_changes(connection: Connection) -> bool:
+    """Whether the server counts what a transaction changes, on which :data:`TOUCHED` depends; only a superuser may set it."""
+    return bool(connection.exec_driver_sql("SELECT current_setting('track_counts')::boolean").scalar_one())
+
+
 def touched(connection: Connection, name: str) -> tuple[int, ...]:
     """Count the rows of a table that this transaction has changed, and those that it has inserted.
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
-from airflow_provider_sync.databases.postgresql.constraints import touched
+from airflow_provider_sync.databases.postgresql.constraints import counts_changes, touched
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.row_text import slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
@@ -220,7 +220,9 @@ class PostgreSQLReader(Reader):
             return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def fingerprint(self, connection: Connection, table: Table) -> object:
-        """Return how many rows of the table this transaction has changed, as the server counts them."""
+        """Return how many rows of the table this transaction has changed, if the server counts them."""
+        if not counts_changes(connection):
+            return super().fingerprint(connection, table)
         return touched(connection, undoubled(self.qualified(table)))
 
     def _sorts_by_bytes(self, connection: Connection) -> bool:

@@ -8,8 +8,9 @@ For each constraint that refers to a merged table, and each row of that table th
     any other row                                     the merge is refused before anything is written
 
 The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
-also watched: the server's statistics of the transaction show whether an action changed them. Where triggers of the merged table
-may have done so, too, only those are watched of which the role does not see every row, since their references cannot be counted.
+also watched: the server's statistics of the transaction show whether an action changed them, or their rows where it keeps none.
+Where triggers of the merged table may have done so, too, only those are watched whose references cannot be counted beforehand:
+the role does not see every row, or they refer to a generated column, whose new values only the server knows.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from airflow_provider_sync.databases.postgresql.constraints import (
     TOUCHED,
     Constraint,
     constraints_to,
+    counts_changes,
 )
 from airflow_provider_sync.databases.postgresql.errors import FOREIGN_KEY_VIOLATION, error_message, sqlstate
 from airflow_provider_sync.databases.postgresql.session import doubled, undoubled
@@ -121,6 +123,7 @@ class _References:
         self.dropped: list[Constraint] = []
         self.holding: list[tuple[ListedChanges, Constraint]] = []
         self.watched: dict[int, Constraint] = {}
+        self.counted = counts_changes(connection)
 
     def plan(self) -> AbstractContextManager[None]:
         """Decide what to do about every constraint; only work tables are written."""
@@ -134,8 +137,7 @@ class _References:
                 continue
             self._lock(change, constraints)
             for constraint in constraints:
-                if constraint.child_oid not in self.by_oid and not (change.target.triggers and constraint.readable):
-                    self.watched[constraint.child_oid] = constraint
+                self._watch(change, constraint)
                 if not constraint.readable:
                     continue
                 if change.deleted:
@@ -150,16 +152,28 @@ class _References:
         """Drop constraints where needed and create them again afterwards; check that no watched child table was changed."""
         for constraint in self.dropped:
             self._run(f"ALTER TABLE {doubled(constraint.child)} DROP CONSTRAINT {doubled(constraint.quoted)}")
-        before = {oid: self._touched(oid) for oid in self.watched}
+        before = [(constraint, self._state(constraint)) for constraint in self.watched.values()]
         yield
-        for oid, touched in before.items():
-            if self._touched(oid) != touched:
-                raise self._refused(self.watched[oid], "an action of it, or a trigger, changed rows there")
+        for constraint, state in before:
+            if self._state(constraint) != state:
+                raise self._refused(constraint, "an action of it, or a trigger, changed rows there")
         if self.dropped:
             # ALTER TABLE fails while deferred checks of the table are pending.
             self._run("SET CONSTRAINTS ALL IMMEDIATE")
         for constraint in self.dropped:
             self._restore(constraint)
+
+    def _watch(self, change: ListedChanges, constraint: Constraint) -> None:
+        """Watch a child table that the merge does not write."""
+        computed = {column.name for column in change.target.columns if column.generated}.intersection(constraint.referred)
+        foreseen = constraint.readable and not computed
+        if constraint.child_oid in self.by_oid or (change.target.triggers and foreseen):
+            return
+        if self.counted or constraint.readable:
+            self.watched[constraint.child_oid] = constraint
+        elif change.deleted or computed or self._changeable(change, constraint):
+            unseen = "this role does not see its rows, nor does the server count what an action changes (track_counts is off)"
+            raise self._refused(constraint, unseen)
 
     def _restore(self, constraint: Constraint) -> None:
         table, name = doubled(constraint.child), doubled(constraint.quoted)
@@ -332,8 +346,12 @@ class _References:
             f" WHERE d.{OP} = '{op}' AND {self.database.statements.match(child.key, 'c', 'd')})"
         )
 
-    def _touched(self, oid: int) -> int:
-        return int(self.connection.exec_driver_sql(TOUCHED, (oid, oid)).one()[0])
+    def _state(self, constraint: Constraint) -> object:
+        """Return a value that changes whenever this transaction changes or deletes rows of the child."""
+        if self.counted:
+            return self.connection.exec_driver_sql(TOUCHED, (constraint.child_oid, constraint.child_oid)).one()[0]
+        hashed = "count(*), sum(hashtextextended(ROW(c.*)::text, 0))"
+        return self.connection.exec_driver_sql(f"SELECT {hashed} FROM {doubled(constraint.child)} AS c").one()
 
     def _first(self, statement: str) -> bool:
         return self.connection.exec_driver_sql(statement).first() is not None

@@ -127,3 +127,20 @@ def test_deferred_triggers_are_seen(postgresql_url: str, tmp_path: Path, protoco
 
         assert link.target.rows("a") == [(1, 1)]
         link.assert_clean()
+
+
+def test_a_server_that_counts_no_changes(postgresql_url: str, tmp_path: Path) -> None:
+    """What a trigger did to a table that was found equal is noticed, too, if PostgreSQL does not count changes."""
+    with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
+        link.protocol = "2"
+        prepare(link, "INTEGER", "UPDATE c SET v = 3 WHERE id = 1")
+        link.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
+        before = link.target.rows("c")
+        link.target.execute(f"ALTER DATABASE {link.target.database.engine.url.database} SET track_counts = off")
+        link.target.database.engine.dispose()
+
+        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*trigger \(act\)"):
+            link.sync("c", "a")
+
+        assert link.target.rows("c") == before
+        assert link.target.rows("a") == [(1, 1)]
