@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_sync.server.access.connection_limits import Connection, Connections
+
+# Bytes of the buffer that each connection has from its first packet on. By asyncio's default of 256 KiB, strangers take more than
+# 500 MB: connections that have ended keep theirs until Python looks for garbage.
+SSLProtocol.max_size = 32 * 1024
 
 
 class TLSConnection(Connection):

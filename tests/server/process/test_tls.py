@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import tracemalloc
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,6 +70,18 @@ def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> N
         idle = [stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60))) for _ in range(64)]
         assert shown_certificate(server.url, authority.path)
         assert {received(connection) for connection in idle} == {b""}
+
+
+def test_connections_that_never_speak_take_little_memory(tmp_path: Path, authority: Authority) -> None:
+    """A connection that has not shown anything takes a fraction of asyncio's 256 KiB, of which hundreds fill the memory."""
+    with RunningServer(with_tls(tmp_path, certificate=authority.sign("server"))) as server, ExitStack() as stack:
+        assert shown_certificate(server.url, authority.path)
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        for _ in range(60):
+            stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60)))
+        assert shown_certificate(server.url, authority.path)  # behind all of them
+        assert tracemalloc.get_traced_memory()[0] < 60 * 80_000
 
 
 def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
