@@ -6,6 +6,7 @@ its locks with it. An open transaction without a snapshot keeps VACUUM from noth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -19,6 +20,9 @@ from airflow_provider_sync.databases.postgresql.errors import DRIVER_ERRORS, LOC
 
 _IN_TRANSACTION = 2
 """Transaction state of libpq: inside one that has not failed."""
+
+_POOLER_LIMITS = re.compile(r"idle transaction timeout|query timeout|server lifetime")
+"""What pgbouncer says of its own limits, which a session cannot set."""
 
 _TIME_LIMITS = ("idle_in_transaction_session_timeout", "transaction_timeout", "statement_timeout")
 """What would end a transaction that does nothing but hold a lock."""
@@ -81,7 +85,12 @@ class _HeldLocks:
             with self._driver.cursor() as cursor:
                 cursor.execute("SELECT 1")
         except DRIVER_ERRORS as error:
-            raise lost(self._names, error_message(error)) from error
+            message = error_message(error)
+            if limit := _POOLER_LIMITS.search(message):
+                message += (
+                    f". Raise {limit[0].replace(' ', '_')} of the pooler before PostgreSQL, which is too short for this sync"
+                )
+            raise lost(self._names, message) from error
         if self._driver.info.transaction_status != _IN_TRANSACTION:
             raise lost(self._names, "its transaction has ended")
 

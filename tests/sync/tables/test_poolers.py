@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed, TableBusyError
 from airflow_provider_sync.sync.tables.change_check import table_differs
 from airflow_provider_sync.sync.tables.steps import compare_table
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.pooler import pooler
 from tests.scenario import Scenario
+from tests.stuck_target import until
 from tests.sync.link import Link, linked
 from tests.sync.tables.test_row_security import on
 
@@ -99,6 +102,16 @@ def test_a_pooler_that_has_no_connection_left(postgresql_url: str, sqlite_url: s
         with pytest.raises(SyncFailed, match=f"no connection left.*{setting} of its pooler") as failed:
             link.sync_one("t")
         assert failed.value.retryable
+
+
+def test_a_pooler_that_ends_transactions(postgresql_url: str) -> None:
+    """A lock that the pooler's own time limit has ended is lost, and the error names the limit."""
+    with pooler(postgresql_url, "session", settings="idle_transaction_timeout = 1\n") as through:
+        database = database_for(open_engine(through))
+        with on(postgresql_url) as plain, database.exclusive(["t"], timeout=5) as lock:
+            until(lambda: no_locks(plain))
+            with pytest.raises(TableBusyError, match="Raise idle_transaction_timeout of the pooler"):
+                lock.check()
 
 
 @pytest.mark.slow
