@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -42,7 +42,8 @@ _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 _LOST = frozenset({"25P03", "25P04"})
 """Idle too long within a transaction; a transaction too long."""
 
-_ADVICE = {
+ADVICE: Mapping[str | None, str] = {
+    "22P05": "Make the target's database in UTF8, leave the column out, or change the values at the source.",
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
 }
 _READ_ONLY = "25006"
@@ -147,8 +148,8 @@ def translate(error: Exception) -> SyncError:
     if state == _READ_ONLY:
         advice = "It is a standby, or read-only by default: connect to the primary, as a role that may write."
         return ReadOnlyError(f"PostgreSQL: {message}.", advice)
-    if state in _ADVICE:
-        return TableError(f"PostgreSQL: {message}. {_ADVICE[state]}")
+    if state in ADVICE:
+        return TableError(f"PostgreSQL: {message}. {ADVICE[state]}")
     if state == DEPENDENT_OBJECTS:
         return TableError(f"PostgreSQL: {message}{_dependents(error)}. Drop what needs it first.")
     if state == INSUFFICIENT_PRIVILEGE:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.postgresql.errors import (
+    ADVICE,
     DRIVER_ERRORS,
     copied_column,
     error_message,
@@ -112,7 +113,8 @@ def _explained(error: Exception, table: Table) -> Exception:
         return error
     column = copied_column(error, [column.name for column in table.columns])
     place = f", column {column!r} ({table.column(column).sql_type})" if column else ""
-    return TableError(f"Table {table.label!r}{place}: {error_message(error)}. Nothing was loaded.")
+    advice = f" {ADVICE[state]}" if (state := sqlstate(error)) in ADVICE else ""
+    return TableError(f"Table {table.label!r}{place}: {error_message(error)}. Nothing was loaded.{advice}")
 
 
 class PostgreSQLLoader(Loader):
