@@ -12,8 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_sync.server.access.connection_limits import Connection, Connections
 
-# Bytes of the buffer that each connection has from its first packet on. By asyncio's default of 256 KiB, strangers take more than
-# 500 MB: connections that have ended keep theirs until Python looks for garbage.
+# Bytes of the buffer that each connection has from its first packet on: with asyncio's 256 KiB, strangers would fill the memory.
 SSLProtocol.max_size = 32 * 1024
 
 
@@ -49,6 +48,8 @@ class TLSConnection(Connection):
             if isinstance(error, ssl.SSLError) and (reason := _words(error)):
                 self._server_connections.not_encrypted(self, reason)
             encrypted = None
+            # Its frames would keep the connection and its buffers until Python looks for garbage.
+            error.__traceback__ = None
         # One that was closed before its end is a handshake without an error and without a result.
         if encrypted is None or transport.is_closing():
             # Asyncio does not say of such a connection that it is lost.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
 import ssl
 import tracemalloc
+from asyncio.sslproto import SSLProtocol
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import pytest
 
@@ -82,6 +86,33 @@ def test_connections_that_never_speak_take_little_memory(tmp_path: Path, authori
             stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60)))
         assert shown_certificate(server.url, authority.path)  # behind all of them
         assert tracemalloc.get_traced_memory()[0] < 60 * 80_000
+
+
+def test_handshakes_that_end_leave_nothing(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handshake has that does not come to its end is gone with it, and not only when Python looks for garbage."""
+    made = WeakSet[SSLProtocol]()
+    count = 0
+    original = SSLProtocol.connection_made
+
+    def connection_made(self: SSLProtocol, transport: asyncio.BaseTransport) -> None:
+        nonlocal count
+        made.add(self)
+        count += 1
+        original(self, transport)
+
+    monkeypatch.setattr(SSLProtocol, "connection_made", connection_made)
+    gc.disable()
+    try:
+        with RunningServer(with_tls(tmp_path, certificate=authority.sign("server"))) as server:
+            for number, start in enumerate((b"", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n\r\n"), 1):
+                with ExitStack() as stack:
+                    for _ in range(10):
+                        connection = stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60)))
+                        connection.sendall(start)
+                    wait_until(lambda expected=10 * number: count == expected)
+                wait_until(lambda: not made)
+    finally:
+        gc.enable()
 
 
 def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
