@@ -185,6 +185,10 @@ class PostgreSQLForeignKeys(ForeignKeys):
             return nullcontext()
         return references.kept(self.database, connection, changes, remedy)
 
+    def may_act(self, connection: Connection) -> bool:
+        """Ask whether they stay on."""
+        return stays_on(connection) is not None
+
     def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
         """Look for rings of foreign keys, where they stay on."""
         if len(changes) < 2 or stays_on(connection) is None:

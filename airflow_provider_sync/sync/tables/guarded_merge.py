@@ -140,7 +140,7 @@ class _GuardedMerge:
         # Segments that moved are asked for again.
         with table.measure.counting():
             self.verified[str(target)] = table.rows.verify(self.connection)
-            if self.bystanders.triggers and not table.rows.whole_target_matches(self.connection):
+            if self.bystanders.may_change(table.target) and not table.rows.whole_target_matches(self.connection):
                 raise self.bystanders.changed(table.target)
 
     def _check_before_commit(self) -> None:
@@ -175,6 +175,7 @@ class _Bystanders:
         self.database = database
         self.connection = connection
         self.triggers = {name: target for target in merged for name in target.table.triggers}
+        self.computes = any(column.generated for target in merged for column in target.table.columns)
         self.equal = equal
         self.others = others
         self.watched: list[tuple[Target, object]] | None = None
@@ -202,14 +203,28 @@ class _Bystanders:
             if self._fingerprint(target) != before:
                 raise self.changed(target)
 
+    def may_change(self, target: Target) -> bool:
+        """Whether a merge may change rows of a table that are not staged: by a trigger, or by a foreign key.
+
+        Actions of foreign keys are foreseen, but for those to generated columns, whose new values only the server knows.
+        """
+        if self.triggers:
+            return True
+        return self.computes and target.table.foreign_keys and self.database.foreign_keys.may_act(self.connection)
+
     def changed(self, target: Target) -> TableError:
         """Return the error for a table with rows that were equal to the source, and are not any more."""
-        names = ", ".join(self.triggers)
+        culprit, remedy = "an action of a foreign key to a generated column", "Drop the foreign key at the target"
+        if self.triggers:
+            culprit, remedy = (
+                f"a trigger ({', '.join(self.triggers)}) of a table that was merged",
+                "Drop the trigger at the target",
+            )
         return TableError(
-            f"Table {target.name!r} was compared with the source already, and has changed since: a trigger ({names}) of a table"
-            " that was merged changed it, or somebody else did meanwhile.",
+            f"Table {target.name!r} was compared with the source already, and has changed since: {culprit} changed it, or"
+            " somebody else did meanwhile.",
             NOTHING_CHANGED,
-            "Drop the trigger at the target, or leave one of the tables out.",
+            f"{remedy}, or leave one of the tables out.",
         )
 
 
