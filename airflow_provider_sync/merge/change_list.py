@@ -30,8 +30,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import MergeCounts, StagedTable
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
+from airflow_provider_sync.merge.merge_result import MergeCounts
+from airflow_provider_sync.merge.staged_table import StagedTable
 
 
 class ChangeList:

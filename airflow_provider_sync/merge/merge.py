@@ -14,12 +14,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import ListedChanges, MergeCounts, MergeResult, StagedTable
+from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.merge.merge_check import MergeCheck
+from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.row_updates import RowUpdates
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 from airflow_provider_sync.merge.unique_keys import other_unique_keys
 

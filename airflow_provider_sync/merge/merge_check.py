@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import MergeCounts, StagedTable
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
+from airflow_provider_sync.merge.merge_result import MergeCounts
+from airflow_provider_sync.merge.staged_table import StagedTable
 
 
 class MergeCheck:

@@ -21,10 +21,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import NullType
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import ListedChanges, StagedTable
+from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import OP, Column, Op, Row, Table, UniqueKey, Value
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.placeholder_values import candidates
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.unique_keys import (
     NotParkedError,
     core_table,

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import ListedChanges, MergeCounts, MergeResult
+from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
+from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 
 _DOUBLED = "Rows that the source tells apart are one to a unique key of the target, or a row that is not synced has their value."
 _APART = "Compare the key's columns and collations of both, or drop it at the target."

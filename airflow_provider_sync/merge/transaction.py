@@ -20,13 +20,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.merge.direct_load import DirectLoad, DirectRows
 from airflow_provider_sync.merge.foreign_key_order import parents_first
 from airflow_provider_sync.merge.merge import WorkTables, columns_left_alone
+from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.modes import merge_for
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import naming_temporary_tables, staging_digest
 from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.without_rollback import Remains

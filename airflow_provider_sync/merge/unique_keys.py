@@ -17,10 +17,10 @@ from sqlalchemy import table as sql_table
 from sqlalchemy.types import NullType
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.listed_changes import StagedTable
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table, UniqueKey, Value
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.placeholder_values import candidates
+from airflow_provider_sync.merge.staged_table import StagedTable
 
 _CANDIDATES_PER_QUERY = 500
 """Candidates per query."""

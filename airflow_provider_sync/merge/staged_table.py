@@ -1,0 +1,36 @@
+"""What a merge gets: a target and the table in which its rows are staged."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
+
+
+class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A target and its staged rows: all rows of the source, or only those that change.
+
+    :ivar key: columns that identify a row
+    :ivar columns: names of the staged columns; those that the target computes are compared but not written
+    :ivar rows: how many rows are staged
+    :ivar verify: compare staged rows and target before the commit
+    :ivar removed: a table with the keys that the source lacks; ``None`` if all rows are staged, and the source lacks every other
+    :ivar target_rows: rows of the target that must equal the source's, if ``removed`` is given
+    :ivar mode: what happens to rows that differ, and to those that the source lacks
+    """
+
+    target: Table
+    staging: Table
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: int
+    verify: bool = True
+    removed: Table | None = None
+    target_rows: int = 0
+    mode: TableMode = MIRROR
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the staged columns."""
+        return self.columns
