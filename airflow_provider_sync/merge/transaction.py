@@ -13,7 +13,7 @@ where each rule comes from. Unique keys besides the merge key are handled in :mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from sqlalchemy import Connection
@@ -77,25 +77,13 @@ def merge_tables(
                 raise _DryRunEnded
             remains.writing = any(merge.writes for merge in merges)
             with references_kept:
-                for merge in ordered:
-                    with _about(merge.target):
-                        merge.prepare()
-                        merge.release()
-                for merge in reversed(ordered):
-                    with _about(merge.target):
-                        merge.delete()
-                for merge in ordered:
-                    with _about(merge.target):
-                        merge.write()
-                for merge in ordered:
-                    with _about(merge.target):
-                        merge.write_last()
-                for merge in reversed(ordered):
-                    with _about(merge.target):
-                        merge.delete_last()
-                for merge in ordered:
-                    with _about(merge.target):
-                        merge.finish()
+                _each(ordered, lambda merge: merge.prepare())
+                _each(ordered, lambda merge: merge.release())
+                _each(reversed(ordered), lambda merge: merge.delete())
+                _each(ordered, lambda merge: merge.write())
+                _each(ordered, lambda merge: merge.write_last())
+                _each(reversed(ordered), lambda merge: merge.delete_last())
+                _each(ordered, lambda merge: merge.finish())
             # Triggers that fire at the commit must not change rows that were verified before.
             database.run_deferred(connection)
             for merge in ordered:
@@ -122,6 +110,13 @@ def _order_by_references(
         for (write, _), last in zip(listed, database.foreign_keys.written_last(connection, changes), strict=True):
             write.postpone(last)
     return references_kept
+
+
+def _each(writes: Iterable[TableWrite], step: Callable[[TableWrite], None]) -> None:
+    """Take one step for each of the tables."""
+    for write in writes:
+        with _about(write.target):
+            step(write)
 
 
 @contextmanager
