@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.files.local.opener import LocalOpener
+from airflow_provider_sync.files.local.reading import LocalOpener
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import (
     Content,

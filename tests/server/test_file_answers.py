@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ServerError
-from airflow_provider_sync.files.local.opener import LocalOpener
+from airflow_provider_sync.files.local.reading import LocalOpener
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry, ListFiles
 from airflow_provider_sync.server import file_answers

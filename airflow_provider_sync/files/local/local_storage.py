@@ -29,8 +29,7 @@ from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
 from airflow_provider_sync.files.local.file_writer import LocalFileWriter
 from airflow_provider_sync.files.local.mounts import is_mount_point, keeps_permissions, time_step_ns
 from airflow_provider_sync.files.local.one_name import is_one_name
-from airflow_provider_sync.files.local.opener import LocalOpener
-from airflow_provider_sync.files.local.reading import open_version
+from airflow_provider_sync.files.local.reading import LocalOpener, open_version
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.local.walk import LocalWalk
 from airflow_provider_sync.files.local.writer import LocalTreeWriter

@@ -7,7 +7,8 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, cast
+from types import TracebackType
+from typing import BinaryIO, Self, cast
 
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.file_errors import file_error
@@ -48,15 +49,74 @@ def open_version(
                 f"Cannot read {path!r} in {location}: a symbolic link leads out of the directory."
                 " Put the file itself in its place."
             ) from None
-        at_root = str(error.filename) == str(root)
-        raise file_error("read", "" if at_root else path, location, error) from error
-    entry = entry_of_file(path, status, racy_times)
+        raise _read_error(root, path, location, error) from error
+    return _opened(path, descriptor, status, racy_times)
+
+
+class LocalOpener:
+    """Opens many files, one after the other, as :func:`open_version` does, not through links; the last directory stays open.
+
+    A context manager; not for several threads at once.
+
+    :param root: the directory
+    :param location: the directory, for messages
+    """
+
+    def __init__(self, root: Path, location: str) -> None:
+        self._root_path = root
+        self._location = location
+        self._racy_times = RacyTimes.now()
+        self._root = -1
+        self._directory = -1
+        self._above: tuple[str, ...] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._leave()
+        if self._root >= 0:
+            os.close(self._root)
+
+    def __call__(self, path: str) -> VersionedFile:
+        """Open a file; see :meth:`.Storage.open_version`."""
+        components = check_name(path)
+        try:
+            if components[:-1] != self._above:
+                self._enter(components[:-1])
+            descriptor, status = open_in(self._directory, components[-1])
+        except OSError as error:
+            raise _read_error(self._root_path, path, self._location, error) from error
+        return _opened(path, descriptor, status, self._racy_times)
+
+    def _enter(self, components: tuple[str, ...]) -> None:
+        self._leave()
+        if self._root < 0:
+            self._root = open_root(self._root_path)
+        self._directory = open_directory(self._root, components)
+        self._above = components
+
+    def _leave(self) -> None:
+        if self._above is not None:
+            os.close(self._directory)
+            self._above = None
+
+
+def _opened(path: str, descriptor: int, status: os.stat_result, racy_times: RacyTimes) -> VersionedFile:
+    mtime_ns, ctime_ns, size = status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
     def is_unchanged() -> bool:
-        # Its mode and its names may change.
-        return entry_of_file(path, os.fstat(descriptor), racy_times).version == entry.version
+        now = os.fstat(descriptor)
+        return now.st_mtime_ns == mtime_ns and now.st_ctime_ns == ctime_ns and now.st_size == size
 
-    return VersionedFile(cast("BinaryIO", io.FileIO(descriptor, "rb")), entry, is_unchanged)
+    file = cast("BinaryIO", io.FileIO(descriptor, "rb"))
+    return VersionedFile(file, entry_of_file(path, status, racy_times), is_unchanged)
+
+
+def _read_error(root: Path, path: str, location: str, error: OSError) -> FileError:
+    """Return the error for a file that cannot be opened, or for the root if that cannot be."""
+    at_root = str(error.filename) == str(root)
+    return file_error("read", "" if at_root else path, location, error)
 
 
 def open_regular(root: int, components: tuple[str, ...]) -> tuple[int, os.stat_result]:
