@@ -7,8 +7,6 @@ directory of the source is replaced. This includes links to files inside the roo
 from __future__ import annotations
 
 import errno
-import fcntl
-import logging
 import os
 import threading
 import time
@@ -19,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
+from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.atomic_tree import AtomicTree
 from airflow_provider_sync.files.local.backup_folder import backup_in_copy, folder_inside
 from airflow_provider_sync.files.local.carried_digests import CarriedDigests
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
+from airflow_provider_sync.files.local.directory_lock import DirectoryLock
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
 from airflow_provider_sync.files.local.file_writer import LocalFileWriter
 from airflow_provider_sync.files.local.mounts import is_mount_point, keeps_permissions, time_step_ns
@@ -43,11 +42,6 @@ from airflow_provider_sync.protocol.v2.file_messages import Links
 if TYPE_CHECKING:
     from airflow_provider_sync.files.digest_cache import CachedRoot
 
-log = logging.getLogger(__name__)
-
-_LOCK_POLL_SECONDS = 0.05
-_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
-
 
 class LocalStorage:
     """A directory on a local disk, as :class:`~.storage.Storage` has it.
@@ -63,8 +57,7 @@ class LocalStorage:
         self.concurrency = min(8, os.cpu_count() or 1)
         self._unsynced: set[str] = set()
         self._placing = threading.Lock()
-        # The descriptor that holds the lock of `exclusive`.
-        self._locked: list[int] = []
+        self._lock = DirectoryLock(self.root)
         # The directory whose place this one will take; see `atomic_copy`.
         self._original: Path | None = None
 
@@ -181,7 +174,7 @@ class LocalStorage:
         atomic = AtomicTree(self.root, self.location, durable=durable)
         with CarriedDigests(digests) as carried:
             try:
-                with atomic.replacing(self._lock_instead, carried.note) as path:
+                with atomic.replacing(self._lock.move_to, carried.note) as path:
                     storage = copy(self)
                     storage.root, storage._original = path, self.root
                     yield storage
@@ -191,12 +184,6 @@ class LocalStorage:
                 raise
             with suppress(OSError):
                 carried.record(self.root)
-
-    def _lock_instead(self, descriptor: int) -> None:
-        """Hold the lock on a directory that took the place of the root, instead of that on the root."""
-        if self._locked:
-            descriptor, self._locked[-1] = self._locked[-1], descriptor
-        os.close(descriptor)
 
     def backup_inside(self, folder: str) -> str | None:
         """Return the path of a folder of backups; see :meth:`~.storage.Storage.backup_inside`."""
@@ -255,8 +242,7 @@ class LocalStorage:
         except OSError as error:
             raise file_error("write", "", self.location, error) from error
 
-    @contextmanager
-    def exclusive(self, timeout: float) -> Iterator[None]:
+    def exclusive(self, timeout: float) -> AbstractContextManager[None]:
         """Hold a lock on the root itself, so that no lock file remains; see :meth:`~.storage.Storage.exclusive`.
 
         A missing root is created, and is removed again if the block fails and nothing came. On file systems without locks, such
@@ -264,63 +250,7 @@ class LocalStorage:
 
         :raises FileChangedError: at the end of the block, when the root was removed or replaced
         """
-        made: list[Path] = []
-        try:
-            descriptor = self._lock(time.monotonic() + timeout, timeout, made)
-        except OSError as error:
-            raise file_error("lock", "", self.location, error) from error
-        self._locked.append(descriptor)
-        try:
-            try:
-                yield
-            except BaseException:
-                with suppress(OSError):  # not empty, or somebody else removed it
-                    for path in reversed(made):
-                        path.rmdir()
-                raise
-            if not self._is_root(self._locked[-1]):
-                raise FileChangedError(
-                    f"{self.location} was removed or replaced during the sync, so that files may be missing. Run it again."
-                )
-        finally:
-            os.close(self._locked.pop())
-
-    def _is_root(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), self.root.stat())
-        except OSError:
-            return False
-
-    def _lock(self, deadline: float, timeout: float, made: list[Path]) -> int:
-        """Lock the root.
-
-        :param made: takes the directories that were made for it, those above first
-        """
-        while True:
-            made += make_missing(self.root)
-            with root_directory(self.root, create=True) as root:
-                descriptor = os.dup(root)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The directory may have been replaced while we waited.
-                if os.path.samestat(os.fstat(descriptor), self.root.stat()):
-                    return descriptor
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    os.close(descriptor)
-                    raise DirectoryBusyError(
-                        f"Another sync has held {self.location} for {timeout:g} seconds. Let it end, or stop it, and try again."
-                    ) from None
-                time.sleep(_LOCK_POLL_SECONDS)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                if error.errno in _NO_LOCKS:
-                    log.warning("%s is on a file system without locks: make sure that one sync runs at a time", self.location)
-                    return descriptor
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
+        return self._lock.held(self.location, timeout)
 
     def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
         """Remove temporary files of syncs that were killed; see :meth:`~.storage.Storage.clean`."""
@@ -359,20 +289,6 @@ class LocalStorage:
 
     def __repr__(self) -> str:
         return f"LocalStorage({self.location!r})"
-
-
-def make_missing(directory: Path) -> list[Path]:
-    """Make a directory and those above it; return those that were missing, those above first."""
-    missing = []
-    while not directory.exists() and directory.name:
-        missing.append(directory)
-        directory = directory.parent
-    made = []
-    for path in reversed(missing):
-        with suppress(FileExistsError):  # somebody else was faster, or it is a link that leads nowhere
-            path.mkdir()
-            made.append(path)
-    return made
 
 
 def last_written(status: os.stat_result) -> float:

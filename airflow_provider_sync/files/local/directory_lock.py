@@ -1,0 +1,122 @@
+"""The lock that lets one sync at a time write to a directory: it is on the directory itself, and leaves no file behind."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError
+from airflow_provider_sync.files.file_errors import file_error
+from airflow_provider_sync.files.local.confined import root_directory
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.05
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
+
+
+class DirectoryLock:
+    """The lock on a directory.
+
+    :param root: the directory
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # The descriptor that holds the lock.
+        self._locked: list[int] = []
+
+    @contextmanager
+    def held(self, location: str, timeout: float) -> Iterator[None]:
+        """Hold the lock inside the block; see :meth:`.LocalStorage.exclusive`.
+
+        :param location: the directory, for messages
+        :param timeout: seconds to wait for another sync
+        """
+        made: list[Path] = []
+        try:
+            descriptor = self._lock(location, timeout, made)
+        except OSError as error:
+            raise file_error("lock", "", location, error) from error
+        self._locked.append(descriptor)
+        try:
+            try:
+                yield
+            except BaseException:
+                with suppress(OSError):  # not empty, or somebody else removed it
+                    for path in reversed(made):
+                        path.rmdir()
+                raise
+            if not self._is_root(self._locked[-1]):
+                raise FileChangedError(
+                    f"{location} was removed or replaced during the sync, so that files may be missing. Run it again."
+                )
+        finally:
+            os.close(self._locked.pop())
+
+    def move_to(self, descriptor: int) -> None:
+        """Hold the lock on a directory that took the place of the root, instead of that on the root.
+
+        :param descriptor: of that directory, which is locked; closed with the lock
+        """
+        if self._locked:
+            descriptor, self._locked[-1] = self._locked[-1], descriptor
+        os.close(descriptor)
+
+    def _is_root(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._root.stat())
+        except OSError:
+            return False
+
+    def _lock(self, location: str, timeout: float, made: list[Path]) -> int:
+        """Lock the root.
+
+        :param made: takes the directories that were made for it, those above first
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            made += _make_missing(self._root)
+            with root_directory(self._root, create=True) as root:
+                descriptor = os.dup(root)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The directory may have been replaced while we waited.
+                if os.path.samestat(os.fstat(descriptor), self._root.stat()):
+                    return descriptor
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise DirectoryBusyError(
+                        f"Another sync has held {location} for {timeout:g} seconds. Let it end, or stop it, and try again."
+                    ) from None
+                time.sleep(_POLL_SECONDS)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    log.warning("%s is on a file system without locks: make sure that one sync runs at a time", location)
+                    return descriptor
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+
+def _make_missing(directory: Path) -> list[Path]:
+    """Make a directory and those above it; return those that were missing, those above first."""
+    missing = []
+    while not directory.exists() and directory.name:
+        missing.append(directory)
+        directory = directory.parent
+    made = []
+    for path in reversed(missing):
+        with suppress(FileExistsError):  # somebody else was faster, or it is a link that leads nowhere
+            path.mkdir()
+            made.append(path)
+    return made
