@@ -7,9 +7,7 @@ from pathlib import Path
 
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree_writer import Metadata
-
-LONG_AGO = 1_000_000_000_123_456_789
-PLAIN = Metadata()
+from tests.files.local.writing import LONG_AGO, PLAIN
 
 
 def old_tree(root: Path) -> LocalStorage:

@@ -17,17 +17,9 @@ from airflow_provider_sync.files.local import backup_folder
 from airflow_provider_sync.files.local.backup_folder import folder_inside
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
-from airflow_provider_sync.files.tree_writer import Backup, Metadata
+from airflow_provider_sync.files.tree_writer import Backup
 from tests.files.conftest import tree
-
-LONG_AGO = 1_000_000_000_123_456_789
-PLAIN = Metadata()
-
-
-@pytest.fixture
-def storage(root: Path) -> LocalStorage:
-    """The storage of ``root``."""
-    return LocalStorage(root)
+from tests.files.local.writing import LONG_AGO, PLAIN
 
 
 def replace(storage: LocalStorage, backup: Backup, *, durable: bool = True) -> None:

@@ -14,8 +14,7 @@ from airflow_provider_sync.files.local import carried_digests
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Metadata
-
-LONG_AGO = 1_000_000_000_123_456_789
+from tests.files.local.writing import LONG_AGO
 
 
 @pytest.fixture

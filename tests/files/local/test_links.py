@@ -11,9 +11,9 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import PathFilter
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.paths import link_stays_inside
-from tests.files.local.test_walk import SECRET, make, outside, storage, walked
+from tests.files.local.test_walk import SECRET, make, outside, walked
 
-__all__ = ["outside", "storage"]
+__all__ = ["outside"]
 
 
 def test_links_are_skipped_and_told(storage: LocalStorage, root: Path, outside: Path) -> None:

@@ -29,12 +29,6 @@ def outside(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def storage(root: Path) -> LocalStorage:
-    """The storage of ``root``."""
-    return LocalStorage(root)
-
-
 def listed(storage: LocalStorage) -> list[str]:
     """Paths that a scan finds."""
     return sorted(entry.path for entry in storage.scan())

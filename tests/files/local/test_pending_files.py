@@ -10,9 +10,8 @@ import pytest
 from airflow_provider_sync.files.local import linux_calls, open_directories, pending_files
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.local.pending_files import MAX_HELD, SLOW_SECONDS, Durability, PendingFile
-from airflow_provider_sync.files.tree_writer import Metadata
+from tests.files.local.writing import PLAIN
 
-PLAIN = Metadata()
 MANY = 2 * MAX_HELD
 
 

@@ -11,7 +11,7 @@ from airflow_provider_sync.exceptions import FileError, MissingFileError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from tests.files.conftest import put
-from tests.files.local.test_walk import open_descriptors
+from tests.files.local.writing import open_descriptors
 
 
 def test_a_file_with_its_entry(storage: Storage) -> None:

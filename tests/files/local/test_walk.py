@@ -19,6 +19,7 @@ from airflow_provider_sync.files.local import walk as local_walk
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import Links, path_order
+from tests.files.local.writing import open_descriptors
 
 SECRET = b"not for you"
 ODD_NAMES = (
@@ -26,12 +27,6 @@ ODD_NAMES = (
     *("a'b", 'a"b', "a\\b", "a*b", "a?b", "[a]", "{a}", "a|b", "a;b", "a&b", "$HOME", "`id`", "%00", "a:b", "CON", "NUL.txt"),
     *("\x01", "\x7f", "é", "e\u0301", "日本語", "😀", "\u202eevil", "\ufeff", "x" * 255),
 )
-
-
-@pytest.fixture
-def storage(root: Path) -> LocalStorage:
-    """The storage of ``root``."""
-    return LocalStorage(root)
 
 
 @pytest.fixture
@@ -54,11 +49,6 @@ def walked(storage: LocalStorage, *arguments: PathFilter, links: Links = "skip")
     """What a walk finds; directories with ``/`` at their end, links with ``@``."""
     endings = {"file": "", "directory": "/", "link": "@"}
     return [entry.path + endings[entry.kind] for entry in storage.walk(*arguments, links=links)]
-
-
-def open_descriptors() -> int:
-    """How many descriptors this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def entry_at(storage: LocalStorage, path: str) -> TreeEntry:

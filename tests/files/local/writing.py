@@ -14,11 +14,7 @@ from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.files.tree_writer import Metadata
 
 LONG_AGO = 1_000_000_000_123_456_789
-
-
 OLD = Metadata(LONG_AGO)
-
-
 PLAIN = Metadata()
 
 
