@@ -114,17 +114,7 @@ def plan(
     :param unknown_at_target: the same of the target
     """
     open_directories: list[_OpenDirectory] = []
-    theirs, ours = next(source, None), next(target, None)
-    while theirs is not None or ours is not None:
-        if ours is None or (theirs is not None and theirs.path != ours.path and path_order(theirs.path) < path_order(ours.path)):
-            entry, present, theirs = theirs, None, next(source, None)
-            path = entry.path  # type: ignore[union-attr]  # one of the two is there
-        elif theirs is None or theirs.path != ours.path:
-            entry, present, ours = None, ours, next(target, None)
-            path = present.path
-        else:
-            entry, present, theirs, ours = theirs, ours, next(source, None), next(target, None)
-            path = present.path
+    for path, entry, present, is_above in _pairs(source, target):
         while open_directories and not path.startswith(open_directories[-1].prefix):
             yield from _leave(open_directories, rules)
         if not rules.directories:
@@ -139,7 +129,7 @@ def plan(
                 yield Step("left", entry)
                 continue
             yield Step(_ADDED[entry.kind], entry, None, "new")
-            if ours is not None and entry.kind != "directory" and ours.path.startswith(f"{path}/"):
+            if is_above and entry.kind != "directory":
                 open_directories.append(_OpenDirectory(None, f"{path}/", needed=True, replaced=True))
         elif present is not None and entry is None:
             if present.kind == "directory":
@@ -154,8 +144,7 @@ def plan(
                 continue
             for directory in open_directories:
                 directory.emptied = True
-            blocks = theirs is not None and theirs.path.startswith(f"{path}/")
-            obstacle = blocks or any(directory.replaced for directory in open_directories)
+            obstacle = is_above or any(directory.replaced for directory in open_directories)
             yield Step("removed", None, present, "gone", obstacle)
         elif entry is not None and present is not None:
             if entry.kind == present.kind:
@@ -171,6 +160,24 @@ def plan(
                     open_directories.append(_OpenDirectory(None, f"{path}/", needed=True, replaced=True))
     while open_directories:
         yield from _leave(open_directories, rules)
+
+
+def _pairs(
+    source: Iterator[FileEntry], target: Iterator[TreeEntry]
+) -> Iterator[tuple[str, FileEntry | None, TreeEntry | None, bool]]:
+    """Yield each path with the entries that both sides have of it, and whether the side that has none has something below it."""
+    theirs, ours = next(source, None), next(target, None)
+    while theirs is not None or ours is not None:
+        if ours is None or (theirs is not None and theirs.path != ours.path and path_order(theirs.path) < path_order(ours.path)):
+            entry, theirs = theirs, next(source, None)
+            path = entry.path  # type: ignore[union-attr]  # one of the two is there
+            yield path, entry, None, ours is not None and ours.path.startswith(f"{path}/")
+        elif theirs is None or theirs.path != ours.path:
+            present, ours = ours, next(target, None)
+            yield present.path, None, present, theirs is not None and theirs.path.startswith(f"{present.path}/")
+        else:
+            entry, present, theirs, ours = theirs, ours, next(source, None), next(target, None)
+            yield present.path, entry, present, False
 
 
 _ADDED: dict[str, Action] = {"file": "added", "link": "make_link", "directory": "make_directory"}
