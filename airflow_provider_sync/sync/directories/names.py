@@ -1,4 +1,4 @@
-"""Refuse names of which the target's file system would keep only one, before anything is written."""
+"""Refuse two names that the target's file system takes for one, such as ``a`` and ``A``, before anything is written."""
 
 from __future__ import annotations
 

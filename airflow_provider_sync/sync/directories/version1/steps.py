@@ -16,7 +16,7 @@ from airflow_provider_sync.files import NoneHasher, PathFilter, Storage, build_m
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
-from airflow_provider_sync.sync.directories.gave_way import gave_way
+from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.traffic import Measure
@@ -98,7 +98,7 @@ def download_batch(
         obstacles = compare(source, present).obstacles
         sync.download(source, [*changes.added, *changes.changed], obstacles)
         if directory.delete:
-            deleted = gave_way(storage, obstacles, sync.downloads.written)
+            deleted = removed_obstacles(storage, obstacles, sync.downloads.written)
         storage.flush()
         sync.refuse_downloads()
     return msgspec.structs.replace(

@@ -21,8 +21,8 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
-from airflow_provider_sync.sync.directories.gave_way import gave_way
 from airflow_provider_sync.sync.directories.names import check_names
+from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Step
@@ -121,7 +121,7 @@ def download_batch(
         made = (step.path for step in compared.work.directories if step.path not in sync.outcome.failed)
         written = chain((entry.path for entry in sync.written.entries), made)
         deletes = directory.delete and not dry_run
-        deleted = gave_way(storage, compared.work.obstacles, written) if deletes else set()
+        deleted = removed_obstacles(storage, compared.work.obstacles, written) if deletes else set()
         proven = sync.outcome.is_proven(sync.rules.checksum)
     return msgspec.structs.replace(
         batch,

@@ -1,6 +1,6 @@
-"""Which files of the target are gone because something was written in their place, as steps have to count them.
+"""Find the files of the target that are gone because something of another kind was written in their place.
 
-One task finds them when it deletes what the source lacks. In steps, they are gone by then.
+A sync in one go counts them when it deletes what the source lacks. In steps, an earlier task has removed them by then.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.paths import parents
 
 
-def gave_way(storage: Storage, obstacles: Collection[str], written: Iterable[str]) -> set[str]:
-    """Return the files that are gone: those that became directories, and those in directories that became files.
+def removed_obstacles(storage: Storage, obstacles: Collection[str], written: Iterable[str]) -> set[str]:
+    """Return the obstacles that are gone: files that became directories, and files in directories that became files.
 
     :param storage: the target; in object stores nothing is in the way of anything
-    :param obstacles: paths of files that may go where they are in the way
+    :param obstacles: paths of files that may be removed where they are in the way
     :param written: paths of files, links and directories that were written
     """
     gone: set[str] = set()
