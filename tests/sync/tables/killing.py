@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[3]
 PACKAGE = "airflow_provider_sync."
 
 DIFFERENCE_POINTS = {
-    "lock held": "before sync.tables.pipeline:_TransactionSync._stage_and_merge",
+    "lock held": "before sync.tables.transaction_sync:TransactionSync._stage_and_merge",
     "segments compared": "after sync.tables.version2:compare",
     "staging table made": "after merge.staging:Staging.create",
     "rows staged": "after merge.staging:Staging.load_text",

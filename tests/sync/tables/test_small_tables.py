@@ -15,7 +15,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server import capabilities
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, sync_tables
 from airflow_provider_sync.sync.run_steps import compare_tables
-from airflow_provider_sync.sync.tables import pipeline
+from airflow_provider_sync.sync.tables import transaction_sync
 from airflow_provider_sync.sync.tables.small_tables import REQUESTS_AT_ONCE, TABLES_EACH, cut_into_requests
 from tests.sync.link import Link
 
@@ -243,14 +243,14 @@ def test_new_tables_whose_columns_change(into: Link, monkeypatch: pytest.MonkeyP
     into.protocol = "2"
     create(into, *NAMES[:3])
     into.target.execute(*(f"DROP TABLE {name}" for name in NAMES[:3]))
-    describe = pipeline.describe_ahead
+    describe = transaction_sync.describe_ahead
 
     def describe_and_change(*arguments: Any) -> Any:
         found = describe(*arguments)
         into.source.execute("ALTER TABLE t2 ADD COLUMN more INTEGER")
         return found
 
-    monkeypatch.setattr(pipeline, "describe_ahead", describe_and_change)
+    monkeypatch.setattr(transaction_sync, "describe_ahead", describe_and_change)
     tables = [table_from_options(name, {"create_table": True}) for name in NAMES[:3]]
     with into.client(*NAMES[:3]) as client:
         reports = sync_tables(client, tables, into.target.database)

@@ -1,0 +1,329 @@
+"""The sync of tables that are merged in one transaction: compare and stage each, then merge them all.
+
+::
+
+    lock ── describe targets ── for each table: compare ── stage ─┬─ merge ── verify ── commit ── reports
+                                     ▲                            │
+                                     └── source or target changed ┘
+
+Nothing of a target is touched before all rows have arrived, and nothing stays of a merge that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.cancellation import clean_up_fully
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_errors import naming_table
+from airflow_provider_sync.exceptions import (
+    IncompleteStreamError,
+    ReferencedRowsError,
+    SourceChangedError,
+    SyncError,
+    TargetChangedError,
+)
+from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, find_staging, staging_for
+from airflow_provider_sync.protocol.v2.messages import Described
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.progress import Progress, row_progress
+from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
+from airflow_provider_sync.sync.tables.clean_up import CleanUp
+from airflow_provider_sync.sync.tables.descriptions import Descriptions
+from airflow_provider_sync.sync.tables.failures import Check, recording_table, try_each
+from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
+from airflow_provider_sync.sync.tables.missing_target import (
+    find_target,
+    made_target,
+    present_target,
+    report_missing,
+    unfinished_target,
+)
+from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
+from airflow_provider_sync.sync.tables.small_tables import KnownAhead, describe_ahead
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.table_source import StagingArea
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.target_details import MadeTable
+from airflow_provider_sync.sync.tables.transaction_groups import in_order
+from airflow_provider_sync.sync.tables.version2 import Version2Source
+from airflow_provider_sync.sync.traffic import Measure
+
+
+class TransactionSync:
+    """The sync of tables that are merged in one transaction, over one connection.
+
+    :param adapted: gets the targets that had to follow the columns of their sources, by name
+    :param ahead: what is known of all tables of the run; ``None`` if nothing was asked yet
+    :param others: tables of other transactions that were compared with their sources already
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        tables: Sequence[TargetTable],
+        *,
+        dry_run: bool,
+        resume: bool,
+        progress: Progress,
+        adapted: dict[str, Target],
+        ahead: KnownAhead | None = None,
+        others: Sequence[TargetTable] = (),
+    ) -> None:
+        self.client = client
+        self.database = database
+        self.tables = tables
+        self.dry_run = dry_run
+        self.resume = resume
+        self.progress = progress
+        self.ahead = ahead
+        self.others = others
+        self.attempts = Attempts(client)
+        self.adapted = adapted
+        self.made: list[MadeTable] = []
+        self.described = Descriptions()
+
+    def run(self, lock_timeout: float, run: Mapping[str, TargetTable]) -> list[TableReport]:
+        """Stage what differs, merge it, and report on every table.
+
+        :param run: the options of all tables, also of those that are merged in other transactions, by name
+        :raises SourceChangedError: when the source changed during each attempt, in a way that cannot be asked for again
+        :raises TargetChangedError: when somebody wrote to the target during each attempt
+        """
+        names = [table.table_name for table in self.tables]
+        # Described inside the lock: whoever held it may have made a table, and dropped it again.
+        with self.database.exclusive(names, timeout=lock_timeout) as lock:
+            targets, missing = self._find_targets(run)
+            if self.dry_run:
+                reports = [
+                    *self._stage_and_merge(targets, lock),
+                    *(report_missing(self.client, self.database, table, run) for table in missing),
+                ]
+                return in_order(reports, [table.name for table in self.tables])
+            with ExitStack() as made:
+                for table in missing:
+                    making = made_target(self.client, self.database, table, lock, run, self.described[table.name])
+                    self.made.append(made.enter_context(making))
+                    target = present_target(self.client, self.database, table)
+                    targets.append(msgspec.structs.replace(target, is_new=True))
+                return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
+
+    def _find_targets(self, run: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:
+        """Describe the targets; return those that are there, and the options of those that are to be made.
+
+        What earlier runs made and did not finish is added to those that were made.
+
+        :param run: the options of all tables of the run, by name
+        :raises SyncError: when some cannot be synced; each of them is named, with its own reason
+        """
+        targets: list[Target] = []
+        missing: list[TargetTable] = []
+
+        def find(connection: Connection, table: TargetTable, found: Table | None) -> None:
+            target = find_target(self.client, self.database, table, connection, check=False, described=found)
+            if target is None:
+                missing.append(table)
+            else:
+                target.check_rollback()
+                targets.append(target)
+                unfinished = unfinished_target(self.client, self.database, table, run, connection, target.table)
+                self.made += [unfinished] if unfinished else []
+
+        def describe(table: TargetTable, described: Described | None) -> None:
+            with self.client.within(table.max_seconds):
+                self.described.keep(table.name, Version2Source(self.client, self.database).describe_missing(table, described))
+
+        def checks(connection: Connection) -> Iterator[Check]:
+            with self.database.translate_errors():
+                found = self.database.catalog.describe_many(connection, [table.table_name for table in self.tables])
+            for table in self.tables:
+                yield table.name, partial(find, connection, table, found.get(table.table_name))
+            known = self.ahead.described if self.ahead else {}
+            unknown = [table for table in missing if table.name not in known]
+            described = {**known, **describe_ahead(self.client, self.database, unknown)}
+            for table in missing:
+                yield table.name, partial(describe, table, described.get(table.name))
+
+        with self.database.connect() as connection:
+            failure = try_each(
+                checks(connection),
+                after_failures=((target.name, partial(self._check, target)) for target in targets),
+            )
+        if failure is not None:
+            raise failure
+        return targets, missing
+
+    def _check(self, target: Target) -> None:
+        # What on_schema_change would change is no reason to fail.
+        with suppress(SchemaDiffers):
+            source_of(self.client, self.database).check(target)
+
+    def _stage_and_merge(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
+        return self.attempts.run(partial(self._attempt, targets, lock), is_moved=partial(_is_moved, targets))
+
+    def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
+        clean_up = CleanUp()
+        with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
+            asked = Measure(self.client)
+            unchanged = self._find_unchanged(targets)
+            self._clear(connection, [target for target in targets if target.name in unchanged], clean_up)
+            staged = []
+            for number, target in enumerate(targets, 1):
+                # What was asked about all tables at once stands in the report of the first.
+                measure = Measure(self.client, earlier=[asked.so_far()] if number == 1 else ())
+                if target.name in unchanged:
+                    rows = source_of(self.client, self.database).equal_rows(target, rows=unchanged[target.name])
+                    measure.pause()
+                    staged.append(TableToMerge(rows, measure))
+                    continue
+                with self._explaining(targets[number:]), recording_table(target.name):
+                    found, adapt = self.adapted.get(target.name, target), partial(self._adapt, lock)
+                    staged.append(self._stage(connection, found, adapt, staging_tables, clean_up, measure))
+            reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run, others=self.others)
+        return clean_up.with_warnings(reports)
+
+    def _find_unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
+        """Return the number of rows of tables that equal their source, as far as one request about all of them shows it."""
+        if self.attempts.moved or self.attempts.cut:
+            return {}  # compared one by one, each is compared right before its rows are asked for
+        if self.ahead is not None or len(targets) < 2:
+            return self.ahead.unchanged if self.ahead else {}
+        # A table that was just made lacks the rows that its source is said to have.
+        made = {name for name, described in self.described.items() if described.rows}
+        targets = [target for target in targets if target.name not in made]
+        if len(targets) < 2:
+            return {}
+        limits = [target.options.max_seconds for target in targets]
+        seconds = None if None in limits else sum(filter(None, limits))
+        first, *others = targets
+        with self._explaining(others), recording_table(first.name), self.client.within(seconds):
+            return source_of(self.client, self.database).unchanged(targets)
+
+    def _clear(self, connection: Connection, unchanged: Sequence[Target], clean_up: CleanUp) -> None:
+        """Drop what killed runs left of tables that need no staging table now."""
+        if not unchanged:
+            return
+        schemas = {target.table.schema for target in unchanged}
+        with clean_up.of(unchanged[0].name):
+            # One look into each schema, since there is hardly ever anything to drop.
+            if find_staging(connection, schemas=schemas):
+                for target in unchanged:
+                    staging_for(self.database, target.options.staging).clear(connection, target.table)
+
+    @contextmanager
+    def _explaining(self, others: Sequence[Target]) -> Iterator[None]:
+        """Have an error that ends the sync name all tables that cannot be synced, each with its own reason.
+
+        :param others: tables that were not asked for yet
+        """
+        try:
+            yield
+        except (SourceChangedError, TargetChangedError, IncompleteStreamError):
+            raise
+        except SyncError as error:
+            raise (try_each([(other.name, partial(self._check, other)) for other in others], error) or error) from error
+
+    def _adapt(self, lock: TableLock, target: Target, changes: SchemaChanges) -> Target:
+        """Alter a target as its source's columns ask for; a dry run goes on with those that fit."""
+        if self.dry_run:
+            adapted = narrowed(self.database, target, changes)
+        else:
+            lock.check()
+            adapted = altered(self.database, target, changes)
+        self.adapted[target.name] = adapted
+        return adapted
+
+    def _stage(
+        self,
+        connection: Connection,
+        target: Target,
+        adapt: Adapt,
+        staging_tables: ExitStack,
+        clean_up: CleanUp,
+        measure: Measure,
+    ) -> TableToMerge:
+        rows = staging_for(self.database, target.options.staging)
+        staging_tables.push(partial(self._drop, rows, target, clean_up))
+        area = StagingArea(
+            target=target,
+            connection=connection,
+            rows=rows,
+            removed=TemporaryStaging(self.database, purpose="removed"),
+            on_rows=row_progress(self.progress, target.name),
+            described=self.described.get(target.name),
+        )
+
+        @contextmanager
+        def asking() -> Iterator[None]:
+            with measure.counting(), self.client.within(target.options.max_seconds):
+                yield
+
+        def stage(found: Target) -> StagedRows:
+            return source_of(self.client, self.database).stage(
+                replace(area, target=found),
+                resume=self.resume or self.attempts.cut,
+                # Rows that are loaded directly cannot be asked for again one by one.
+                direct=not self.attempts.moved,
+                asking=asking,
+            )
+
+        with self.client.within(target.options.max_seconds), naming_table(target.name):
+            staged = following_source(target, adapt, stage)
+        measure.pause()
+        if not rows.created:
+            with clean_up.of(target.name):
+                rows.clear(connection, target.table)
+        return TableToMerge(staged, measure)
+
+    def _drop(
+        self,
+        staging: Staging,
+        target: Target,
+        clean_up: CleanUp,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _: object,
+    ) -> None:
+        """Drop a staging table, if nobody can go on with it; the error that ended the attempt, if any, is the one to report."""
+        if self._can_go_on(error) or not (staging.created or self.attempts.cut):
+            return
+        with clean_up.of(target.name):
+            clean_up_fully(partial(self._remove, staging, target))
+
+    def _remove(self, staging: Staging, target: Target) -> None:
+        with self.database.connect() as connection:
+            staging.drop(connection)
+            if self.attempts.cut:
+                staging.clear(connection, target.table)  # what an attempt before has left
+
+    def _can_go_on(self, error: BaseException | None) -> bool:
+        """Whether the next attempt, or the next run, can go on with what was staged before an error."""
+        # What is no Exception ends the sync from outside.
+        is_transient = error.retryable if isinstance(error, SyncError) else error is not None and not isinstance(error, Exception)
+        if self.client.protocol_spoken != 2 or not is_transient:
+            return False
+        return self.resume or (isinstance(error, IncompleteStreamError) and not error.given_up and self.attempts.left)
+
+
+def _is_moved(targets: Sequence[Target], error: SyncError) -> bool:
+    """Whether an attempt failed because source or target changed during it.
+
+    A reference between two tables of the run that finds no row shows that, too: the source changed between their comparisons.
+    """
+    if not isinstance(error, ReferencedRowsError):
+        return isinstance(error, SourceChangedError | TargetChangedError)
+    name = error.child.replace('"', "")
+    return len(targets) > 1 and any(name in (str(target.table), target.table.name) for target in targets)
