@@ -4,9 +4,9 @@
 databases and directories belongs to ``sync``.
 """
 
-from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer
 from airflow_provider_sync.client.body import Traffic
 from airflow_provider_sync.client.sync_client import SyncClient
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
+from airflow_provider_sync.client.version1_answers import FilesAnswer, TableAnswer
 
 __all__ = ["DescribedAnswer", "FilesAnswer", "RowDigestsAnswer", "RowsAnswer", "SyncClient", "TableAnswer", "Traffic"]

@@ -11,7 +11,6 @@ import msgspec
 import requests
 
 from airflow_provider_sync.cancellation import current_cancellation
-from airflow_provider_sync.client.answers import read_short_json
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.credentials import checked_certificate, credentials
@@ -21,6 +20,7 @@ from airflow_provider_sync.client.refusals import Subject
 from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.client.transport import Call, Transport, message_call
+from airflow_provider_sync.client.version1_answers import read_short_json
 from airflow_provider_sync.client.version1_requests import Version1Requests
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, announced_time_zone, read_table_hash
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.endpoint_calls import EndpointCalls
+from airflow_provider_sync.client.version1_answers import FilesAnswer, TableAnswer, announced_time_zone, read_table_hash
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v1.file_hashes import Manifest, decode_manifest
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields

@@ -23,7 +23,6 @@ from airflow_provider_sync.server.access.token_check import Access
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.content_answers import ContentAnswers
-from airflow_provider_sync.server.directory_answers import DirectoryAnswers
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.file_answers import FileAnswers
@@ -41,6 +40,7 @@ from airflow_provider_sync.server.snapshot_answers import SnapshotAnswers
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
+from airflow_provider_sync.server.version1_directories import DirectoryAnswers
 from airflow_provider_sync.server.version1_tables import TableAnswers
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_sync.cancellation import SyncCancelled
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.answers import FilesAnswer
+from airflow_provider_sync.client.version1_answers import FilesAnswer
 from airflow_provider_sync.exceptions import DirectoryBusyError, IncompleteStreamError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.protocol.v1.file_hashes import Manifest

@@ -1,4 +1,4 @@
-"""The answers about directories: the hashes of their files, and the files themselves."""
+"""The directory endpoints of version 1: the hashes of files, and the files themselves."""
 
 from __future__ import annotations
 
