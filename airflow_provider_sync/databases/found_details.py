@@ -1,4 +1,4 @@
-"""What catalogs find of a table besides its columns and its key, in terms that all engines share; which defaults are literals."""
+"""What catalogs say of a table besides its columns and key: indexes, foreign keys, defaults and comments, for all engines."""
 
 from __future__ import annotations
 

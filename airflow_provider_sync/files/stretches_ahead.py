@@ -1,7 +1,7 @@
 """Find the stretches of a new version in one thread while another one writes them, with some of their bytes in memory.
 
-What is found is kept with its bytes as long as there are buffers. While the writer waits for what has to be fetched, the search
-goes on without: what is fetched next can then be asked for at once, and the rest is read a second time.
+What is found is kept with its bytes as long as there are buffers. While the writer waits for a fetch, the search goes on without
+buffers: the next fetch can then begin at once, and stretches without bytes are read a second time.
 """
 
 from __future__ import annotations

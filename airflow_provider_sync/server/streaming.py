@@ -119,29 +119,29 @@ class StreamResponse(Response):
         block = await self._active.in_thread(self._next)
         self._begun = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        patience = StallLimit(self._active.limits)
+        stall_limit = StallLimit(self._active.limits)
         sent, size = 0, _PIECE_BYTES
         while block is not None:
             # In pieces, because a stalled client is only noticed between two of them.
             rest = memoryview(block)
             while rest:
                 piece, rest = rest[:size], rest[size:]
-                seconds = await self._deliver(send, piece, patience, sent)
+                seconds = await self._deliver(send, piece, stall_limit, sent)
                 size = _LARGE_PIECE_BYTES if seconds < _QUICK_SECONDS else _PIECE_BYTES
                 # Larger pieces do not allow longer stalls.
                 sent = min(len(piece), _PIECE_BYTES)
             block = await self._active.in_thread(self._next)
-        await self._deliver(send, b"", patience, sent, more=False)
+        await self._deliver(send, b"", stall_limit, sent, more=False)
 
     async def _deliver(
-        self, send: Send, block: bytes | memoryview, patience: StallLimit, before: int, *, more: bool = True
+        self, send: Send, block: bytes | memoryview, stall_limit: StallLimit, before: int, *, more: bool = True
     ) -> float:
         """Send a block; this waits until the client has taken most of the ``before`` bytes of the previous one.
 
         :return: seconds that it took
         """
         began = anyio.current_time()
-        with anyio.move_on_after(patience.allowed(before)) as waiting:
+        with anyio.move_on_after(stall_limit.allowed(before)) as waiting:
             await send({"type": "http.response.body", "body": block, "more_body": more})
         if waiting.cancelled_caught:
             limits = self._active.limits
@@ -150,7 +150,7 @@ class StreamResponse(Response):
                 " bytes a second (limits.stall_seconds, limits.min_bytes_per_second)."
             )
         seconds = anyio.current_time() - began
-        patience.took(seconds, before)
+        stall_limit.took(seconds, before)
         return seconds
 
     def _next(self) -> Block | None:

@@ -56,10 +56,10 @@ _KINDS = {
 
 _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 
-_SHARE = 8
-"""Tables of a database for each one that is described, above which MariaDB describes them faster one by one.
+_RATIO = 8
+"""MariaDB describes tables faster one by one if the database has more than this many for each table to describe.
 
-It looks a single name up, and opens every table of the database to find several.
+It looks up a single name, but opens every table of the database to find several.
 """
 
 _SIZES = re.compile(r"\w+\((\d+)")
@@ -160,7 +160,7 @@ def describe_tables(connection: Connection, names: Collection[str], *, mariadb: 
     # What has the whole name comes first.
     for schema, tables in asked.items():
         wanted = {table: name for table, name in tables.items() if name not in described}
-        if len(wanted) < 2 or (mariadb and len(wanted) * _SHARE < connection.execute(_COUNT, {"schema": schema}).scalar_one()):
+        if len(wanted) < 2 or (mariadb and len(wanted) * _RATIO < connection.execute(_COUNT, {"schema": schema}).scalar_one()):
             continue
         found = [row for row in _rows(connection, _TABLES, schema, wanted) if row.TABLE_NAME in wanted]
         if not found:

@@ -1,4 +1,4 @@
-"""The descriptions of tables that a run makes, kept at once: bounded, since a server may describe more than fits into memory."""
+"""Keep the descriptions of the tables that a run creates, up to a size: a server may describe more than fits into memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Keys that the target's database calls equal to staged ones, though they are written in another way, as ``ab`` and ``AB``.
 
-A mirror knows of each whether the source still has it, since it lists what is to be deleted. Modes that keep rows do not:
-here the source is asked about these keys alone. One that it lacks is the staged row's own under its former name. One that it
-still has is another row, which the target cannot hold beside it; the merge then meets a duplicate key.
+A mirror lists every key that the source lacks, so it knows of each of these whether the source still has it. Modes that keep rows
+list none, so the source is asked about these keys alone. If it lacks such a key, the target's row is the staged one in a former
+spelling. If it still has the key, that is another row, which the target cannot hold beside the staged one: the merge then ends
+with an error about a duplicate key.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class EqualKeys:
         self._removed = removed
 
     def settle(self) -> Sequence[Key]:
-        """Find the rows of the target whose keys are written in another way since.
+        """Find the rows of the target whose keys the source has since spelt in another way.
 
         With ``upsert`` their former keys are listed, so that the merge renames them. With ``append`` they stay as they are, and
         the staged rows are dropped.

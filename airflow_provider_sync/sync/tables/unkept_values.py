@@ -1,7 +1,7 @@
-"""Rows that stand still at the source, and whose values are others once they are staged: no retry helps, so the column is named.
+"""Name the columns that change values as they are stored: a row then differs after each sync, and no retry helps.
 
-Loading refuses what a column cannot hold; what is found here changed without any error, as by a collation, a character set or a
-type that writes values in a form of its own.
+Loading refuses what a column cannot hold. What is found here was changed without an error, as by a collation, a character set or
+a type that writes values in a form of its own.
 """
 
 from __future__ import annotations
