@@ -1,11 +1,11 @@
 """What information_schema of MySQL and MariaDB says about a table, as :mod:`~airflow_provider_sync.databases.schema` has it.
 
-Nothing here reads a row. SQLAlchemy's inspector does not tell invisible columns, prefix indexes, JSON on MariaDB or triggers.
+Columns are read in :mod:`.columns`, rows in :mod:`.read`. SQLAlchemy's inspector does not tell invisible columns, prefix indexes,
+JSON on MariaDB or triggers.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -20,39 +20,15 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
+from airflow_provider_sync.databases.mysql.columns import COLUMNS, column_from, find_json_columns
 from airflow_provider_sync.databases.mysql.dependents import find_dependents
-from airflow_provider_sync.databases.mysql.errors import (
-    NO_COLUMN_PRIVILEGE,
-    error_number,
-)
+from airflow_provider_sync.databases.mysql.errors import NO_COLUMN_PRIVILEGE, error_number
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.mysql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.mysql.text import logical_type
-from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
+from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
-
-_KINDS = {
-    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), Kind.INTEGER),
-    "decimal": Kind.DECIMAL,
-    "float": Kind.FLOAT,
-    "double": Kind.DOUBLE,
-    "char": Kind.CHAR,
-    **dict.fromkeys(("varchar", "tinytext", "text", "mediumtext", "longtext"), Kind.TEXT),
-    "enum": Kind.ENUM,
-    "set": Kind.SET,
-    "json": Kind.JSON,
-    "uuid": Kind.UUID,
-    "date": Kind.DATE,
-    "time": Kind.TIME,
-    "datetime": Kind.DATETIME,
-    "timestamp": Kind.TIMESTAMP,
-    "year": Kind.YEAR,
-    **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"), Kind.BINARY),
-    "bit": Kind.BIT,
-    **dict.fromkeys(("geometry", "point", "linestring", "polygon"), Kind.GEOMETRY),
-    **dict.fromkeys(("multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection"), Kind.GEOMETRY),
-}
 
 _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 
@@ -61,9 +37,6 @@ _RATIO = 8
 
 It looks up a single name, but opens every table of the database to find several.
 """
-
-_SIZES = re.compile(r"\w+\((\d+)")
-_JSON_CHECK = re.compile(r"json_valid\(`(.*)`\)", re.IGNORECASE)
 
 _NAMES: BindParameter[list[str]] = bindparam("names", expanding=True)
 _TABLES = text(
@@ -75,11 +48,6 @@ _TABLE_NAMES = text(
     "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :names"
 ).bindparams(_NAMES)
 _COUNT = text("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE())")
-_COLUMNS = text(
-    "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, CHARACTER_MAXIMUM_LENGTH,"
-    " NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION"
-    " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = :schema AND TABLE_NAME IN :names ORDER BY ORDINAL_POSITION"
-).bindparams(_NAMES)
 _INDEXES = text(
     "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS"
     " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME IN :names AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"
@@ -183,7 +151,7 @@ class _Details:
         self._connection = connection
         self._schema = schema
         self._names = names
-        self._columns = self._by_table(_COLUMNS)
+        self._columns = self._by_table(COLUMNS)
         self._indexes = self._by_table(_INDEXES)
         self._triggers = self._by_table(_TRIGGERS)
         self._checks = self._by_table(_CHECKS) if mariadb else {}
@@ -212,8 +180,8 @@ class _Details:
         if found.TABLE_TYPE not in _TABLE_TYPES and not (views and is_view):
             raise TableError(f"{name!r} is not a table but a {found.TABLE_TYPE.lower()}. Only tables can be synchronised.")
         key = found.TABLE_NAME
-        checked = _json_columns(row.CHECK_CLAUSE for row in self._checks.get(key, ()))
-        found_columns = tuple(_column(row, checked) for row in self._columns.get(key, ()))
+        checked = find_json_columns(row.CHECK_CLAUSE for row in self._checks.get(key, ()))
+        found_columns = tuple(column_from(row, checked) for row in self._columns.get(key, ()))
         if is_view and not found_columns:
             raise TableError(
                 f"The view {name!r} has no columns that this user sees. Does it refer to something that is gone, or call a"
@@ -306,39 +274,6 @@ def _rows(
     connection: Connection, statement: sqlalchemy.TextClause, schema: str | None, names: Iterable[str]
 ) -> Sequence[sqlalchemy.Row[Any]]:
     return connection.execute(statement, {"schema": schema, "names": list(names)}).all()
-
-
-def _json_columns(checks: Iterable[str]) -> frozenset[str]:
-    """Name the columns that MariaDB checks to be JSON: its type JSON is a LONGTEXT with such a check."""
-    matches = (_JSON_CHECK.fullmatch(clause) for clause in checks)
-    return frozenset(match[1].replace("``", "`") for match in matches if match)
-
-
-def _column(row: sqlalchemy.Row[Any], json_columns: Collection[str]) -> Column:
-    kind = Kind.JSON if row.COLUMN_NAME in json_columns else _KINDS.get(row.DATA_TYPE, Kind.OTHER)
-    # "DEFAULT_GENERATED" is another thing: a default that is an expression.
-    generated = bool(row.GENERATION_EXPRESSION) or "VIRTUAL GENERATED" in row.EXTRA or "STORED GENERATED" in row.EXTRA
-    nullable = row.IS_NULLABLE == "YES"
-    numeric = kind in (Kind.DECIMAL, Kind.FLOAT, Kind.DOUBLE)
-    zerofill = "zerofill" in row.COLUMN_TYPE
-    width = _SIZES.match(row.COLUMN_TYPE) if zerofill and kind is Kind.INTEGER else None
-    return Column(
-        name=row.COLUMN_NAME,
-        kind=kind,
-        sql_type=row.COLUMN_TYPE,
-        nullable=nullable,
-        precision=int(width[1]) if width else row.NUMERIC_PRECISION if numeric else None,
-        scale=row.NUMERIC_SCALE if numeric else row.DATETIME_PRECISION,
-        length=row.NUMERIC_PRECISION if kind is Kind.BIT else row.CHARACTER_MAXIMUM_LENGTH,
-        unsigned="unsigned" in row.COLUMN_TYPE and (numeric or kind is Kind.INTEGER),
-        zerofill=zerofill and (numeric or kind is Kind.INTEGER),
-        charset=row.CHARACTER_SET_NAME,
-        collation=row.COLLATION_NAME,
-        generated=generated,
-        invisible="INVISIBLE" in row.EXTRA,
-        system=row.GENERATION_EXPRESSION in ("ROW START", "ROW END"),
-        required=not (nullable or generated or "auto_increment" in row.EXTRA or row.COLUMN_DEFAULT is not None),
-    )
 
 
 class MySQLCatalog(Catalog):

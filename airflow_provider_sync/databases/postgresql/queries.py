@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.queries import Queries, hmac_blocks
-from airflow_provider_sync.databases.postgresql.catalog import column_from
+from airflow_provider_sync.databases.postgresql.columns import column_from
 from airflow_provider_sync.databases.postgresql.digests import settings
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.row_text import slice_sql
