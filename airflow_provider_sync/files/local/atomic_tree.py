@@ -28,6 +28,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, FileChangedErro
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.linux_calls import exchange
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.local.open_flags import DIRECTORY, ROOT
 from airflow_provider_sync.files.local.tree_copy import OnCopied, TreeCopy
 from airflow_provider_sync.files.local.tree_names import names_below, names_in
 from airflow_provider_sync.files.local.tree_removal import remove_tree
@@ -35,7 +36,6 @@ from airflow_provider_sync.files.paths import TEMPORARY_PREFIX, is_resumable
 
 log = logging.getLogger(__name__)
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # There is none, it is something else, the directory above may not be read, or a sync works on it.
 _NO_COPY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EWOULDBLOCK)
 
@@ -76,10 +76,10 @@ class AtomicTree:
         root = above = copy = -1
         try:
             try:
-                root, above = os.open(self._real, _DIRECTORY), os.open(self._real.parent, _DIRECTORY)
+                root, above = os.open(self._real, ROOT), os.open(self._real.parent, ROOT)
                 self._remove_copy(above)
                 os.mkdir(self.path.name, 0o700, dir_fd=above)
-                copy = os.open(self.path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+                copy = os.open(self.path.name, DIRECTORY, dir_fd=above)
                 _lock(copy)
                 self._check_exchange(copy)
                 names = self._fill(root, copy, on_copied)
@@ -186,8 +186,8 @@ class AtomicTree:
         """
         above = copy = -1
         try:
-            above = os.open(self._real.parent, _DIRECTORY)
-            copy = os.open(self.path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            above = os.open(self._real.parent, ROOT)
+            copy = os.open(self.path.name, DIRECTORY, dir_fd=above)
             status = os.fstat(copy)
             if older_than > 0 and max(status.st_mtime, status.st_ctime) > time.time() - older_than:
                 return 0

@@ -16,6 +16,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, FileChangedErro
 from airflow_provider_sync.files.local.confined import root_directory
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.local.open_flags import CREATE, DIRECTORY
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.tree_writer import Backup
 
@@ -119,7 +120,7 @@ class BackupFolder:
                         "Move that away, or use another folder."
                     ) from error
                 run = self._make_run(datetime.now(UTC).strftime(_TIME) + "Z")
-                self._descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                self._descriptor = os.open(run, DIRECTORY)
                 self._directories = OpenDirectories(self._descriptor, refuse, durable=self._durable)
             return self._directories
 
@@ -188,7 +189,7 @@ def _copy(directory: int, name: str, into: int, own: str, status: os.stat_result
     source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     try:
         try:
-            target = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=into)
+            target = os.open(own, CREATE, 0o600, dir_fd=into)
         except FileExistsError:
             return
         try:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file, is_same_content
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.local.open_flags import ROOT
 from airflow_provider_sync.files.paths import readable_name
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
@@ -56,7 +57,7 @@ class CarriedDigests:
         self._look_up()
         if self._digests is None or not len(self._known):
             return
-        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(root, ROOT)
         directories = OpenDirectories(descriptor, refuse, durable=False)
         try:
             self._digests.record(self._unchanged(directories))

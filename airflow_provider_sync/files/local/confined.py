@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+from airflow_provider_sync.files.local.open_flags import DIRECTORY, ROOT
+
 # Error numbers for a component that is missing, or is a file or a link instead of a directory.
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -23,7 +24,7 @@ def root_directory(root: Path, *, create: bool = False) -> Iterator[int]:
     """Open the root for the length of a ``with`` block, and give its descriptor."""
     if create:
         root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, _DIRECTORY)
+    descriptor = os.open(root, ROOT)
     try:
         yield descriptor
     finally:
@@ -40,7 +41,7 @@ def open_directory(root: int, components: Sequence[str]) -> int:
         return descriptor
     try:
         # Opened once more to get its error.
-        os.close(os.open(components[depth], _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor))
+        os.close(os.open(components[depth], DIRECTORY, dir_fd=descriptor))
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     finally:
         os.close(descriptor)
@@ -54,7 +55,7 @@ def descend(root: int, components: Sequence[str]) -> tuple[int, int]:
     current = os.dup(root)
     for depth, name in enumerate(components):
         try:
-            below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            below = os.open(name, DIRECTORY, dir_fd=current)
         except OSError as error:
             if error.errno in NOT_THERE:
                 return current, depth
@@ -72,7 +73,7 @@ def make_directories(root: int, components: Sequence[str]) -> int:
         for name in components:
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=current)
-            below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            below = os.open(name, DIRECTORY, dir_fd=current)
             os.close(current)
             current = below
     except OSError:

@@ -19,9 +19,8 @@ from typing import Self
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.confined import descend, make_directories, prune, root_directory, walk
+from airflow_provider_sync.files.local.open_flags import CREATE
 from airflow_provider_sync.files.paths import check_name, is_temporary, temporary_name
-
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LocalFileWriter:
@@ -69,7 +68,7 @@ class LocalFileWriter:
                 self._temporary = temporary_name()
                 # The new content of a private file must not be readable by others meanwhile.
                 mode = 0o600 if self._replaced else 0o666
-                self._file = os.open(self._temporary, _CREATE, mode, dir_fd=self._directory)
+                self._file = os.open(self._temporary, CREATE, mode, dir_fd=self._directory)
             except BaseException:
                 os.close(self._directory)
                 raise

@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 
 from airflow_provider_sync.files.local.confined import open_directory
+from airflow_provider_sync.files.local.open_flags import DIRECTORY
 
 # As many as the kernel follows for one path.
 _MAX_LINKS = 40
-_STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def resolve(root: int, above: Sequence[str], path: Sequence[str], root_paths: Sequence[str]) -> tuple[int, list[str], str | None]:
@@ -52,7 +52,7 @@ def resolve(root: int, above: Sequence[str], path: Sequence[str], root_paths: Se
             elif not waiting:
                 return current, real, name
             else:
-                current = _instead(current, os.open(name, _STEP, dir_fd=current))
+                current = _instead(current, os.open(name, DIRECTORY, dir_fd=current))
                 real.append(name)
     except BaseException:
         os.close(current)

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from airflow_provider_sync.files.local.entries import EPOCH_NS, PERMISSION_BITS
+from airflow_provider_sync.files.local.open_flags import READ
 from airflow_provider_sync.files.tree_writer import Metadata
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Opens also what may not be read, but a call on its descriptor has to go by its name below /proc.
 _OPEN_PLACE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC
 OWNER_BITS = 0o700
@@ -59,7 +59,7 @@ def set_on_present(directory: int, name: str, metadata: Metadata) -> os.stat_res
     """
     place: int | Path
     try:
-        place = descriptor = os.open(name, _OPEN, dir_fd=directory)
+        place = descriptor = os.open(name, READ, dir_fd=directory)
     except PermissionError:
         descriptor = os.open(name, _OPEN_PLACE, dir_fd=directory)
         place = Path(f"/proc/self/fd/{descriptor}")

@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.local.backup_folder import BackupFolder
 from airflow_provider_sync.files.local.confined import walk
 from airflow_provider_sync.files.local.open_directories import OpenDirectories
+from airflow_provider_sync.files.local.open_flags import DIRECTORY
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.paths import is_temporary, temporary_name
 from airflow_provider_sync.files.tree_writer import MayReplace
@@ -128,7 +129,7 @@ class Obstacles:
 
 def _is_empty(directory: int, name: str) -> bool:
     """Whether a directory holds nothing but temporary files."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    descriptor = os.open(name, DIRECTORY, dir_fd=directory)
     try:
         with os.scandir(descriptor) as entries:
             return all(is_temporary(entry.name) for entry in entries)

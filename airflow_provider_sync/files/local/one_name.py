@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from airflow_provider_sync.files.local.confined import descend, root_directory
+from airflow_provider_sync.files.local.open_flags import DIRECTORY
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.paths import temporary_name
 
@@ -34,7 +35,7 @@ def _are_one(directory: int, name: str, other: str) -> bool:
     temporary = temporary_name()
     os.mkdir(temporary, dir_fd=directory)
     try:
-        place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        place = os.open(temporary, DIRECTORY, dir_fd=directory)
         try:
             # A name that the file system refuses is reported when it is written.
             with suppress(OSError):

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 from airflow_provider_sync.files.local.confined import NOT_THERE
 from airflow_provider_sync.files.local.linux_calls import sync_file_system, syncs_as_a_whole
+from airflow_provider_sync.files.local.open_flags import DIRECTORY
 from airflow_provider_sync.files.paths import is_temporary, temporary_name
 
-_STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP)
 
 MAX_SYNCED_ONE_BY_ONE = 64
@@ -156,7 +156,7 @@ class OpenDirectories:
     def _step(self, above: int, path: str, name: str, make: bool) -> OpenDirectory:
         name = self.stand_ins.get(path, name)
         try:
-            return self._opened(os.open(name, _STEP, dir_fd=above), path)
+            return self._opened(os.open(name, DIRECTORY, dir_fd=above), path)
         except FileNotFoundError:
             if not make:
                 raise
@@ -172,12 +172,12 @@ class OpenDirectories:
             os.mkdir(name, dir_fd=above)
         except FileExistsError:
             # Somebody else was faster.
-            return OpenDirectory(os.open(name, _STEP, dir_fd=above), is_new=False)
+            return OpenDirectory(os.open(name, DIRECTORY, dir_fd=above), is_new=False)
         self.made.append(path)
         self.note_names(path.rpartition("/")[0])
         if is_temporary(name):
             self.stand_ins[path] = name
-        descriptor = os.open(name, _STEP, dir_fd=above)
+        descriptor = os.open(name, DIRECTORY, dir_fd=above)
         if len(self._new) < MAX_NEW:
             self._new[path] = os.fstat(descriptor).st_ino
         return OpenDirectory(descriptor, is_new=True)

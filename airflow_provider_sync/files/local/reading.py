@@ -15,14 +15,11 @@ from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.confined import open_directory
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
 from airflow_provider_sync.files.local.links import resolve
+from airflow_provider_sync.files.local.open_flags import READ, ROOT
 from airflow_provider_sync.files.paths import check_name, is_temporary
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import Links
-
-_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# A FIFO would block an open for reading without O_NONBLOCK; on regular files it has no effect.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def open_version(
@@ -150,12 +147,12 @@ def _open_behind_links(
 
 def open_root(root: Path) -> int:
     """Open the root, which may be a link; the caller closes the descriptor."""
-    return os.open(root, _ROOT)
+    return os.open(root, ROOT)
 
 
 def open_in(directory: int, name: str) -> tuple[int, os.stat_result]:
     """Open a regular file of a directory; see :func:`open_regular`."""
-    descriptor = os.open(name, _READ, dir_fd=directory)
+    descriptor = os.open(name, READ, dir_fd=directory)
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):
         return descriptor, status

@@ -15,11 +15,9 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
 from airflow_provider_sync.files.local.metadata import OWNER_BITS
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.local.open_flags import CREATE, READ
 from airflow_provider_sync.files.local.tree_names import TreeNames, names_below
 from airflow_provider_sync.files.paths import is_resumable
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 OnCopied = Callable[[str, os.stat_result], None]
 """Called with each regular file: its path, and its status before it was copied."""
@@ -115,9 +113,9 @@ def _copy(name: str, source_directory: int, target_directory: int, status: os.st
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(name, dir_fd=source_directory), name, dir_fd=target_directory)
         return
-    source = os.open(name, _READ, dir_fd=source_directory)
+    source = os.open(name, READ, dir_fd=source_directory)
     try:
-        target = os.open(name, _CREATE, 0o600, dir_fd=target_directory)
+        target = os.open(name, CREATE, 0o600, dir_fd=target_directory)
         try:
             if not stat.S_ISREG(os.fstat(source).st_mode):
                 raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))

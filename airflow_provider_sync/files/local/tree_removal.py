@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from airflow_provider_sync.files.local.metadata import OWNER_BITS
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
-
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from airflow_provider_sync.files.local.open_flags import DIRECTORY
 
 
 def remove_tree(above: int, name: str) -> None:
@@ -20,7 +19,7 @@ def remove_tree(above: int, name: str) -> None:
     :raises FileNotFoundError: when there is none
     :raises OSError: when something cannot be removed
     """
-    root = os.open(name, _OPEN, dir_fd=above)
+    root = os.open(name, DIRECTORY, dir_fd=above)
     directories = OpenDirectories(root, refuse, durable=False)
     try:
         waiting = [("", _names(root))]

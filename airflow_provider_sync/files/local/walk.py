@@ -18,6 +18,7 @@ from airflow_provider_sync.files.file_errors import file_error, is_about_one_fil
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_directory, entry_of_file, entry_of_link
 from airflow_provider_sync.files.local.links import resolve
+from airflow_provider_sync.files.local.open_flags import DIRECTORY, ROOT
 from airflow_provider_sync.files.paths import (
     MAX_COMPONENT_BYTES,
     MAX_PATH_BYTES,
@@ -33,7 +34,6 @@ from airflow_provider_sync.files.storage import OnUnreadable
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import Kind, Links
 
-_STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Directories that stay open above the one that is walked: trees may be deeper than a process may have files open.
 _OPEN_DIRECTORIES = 32
 _WHY_NOT_FOLLOWED = {
@@ -133,7 +133,7 @@ class LocalWalk:
         :raises FileError: see :meth:`.Storage.walk`
         """
         try:
-            self._root = os.open(self._root_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._root = os.open(self._root_path, ROOT)
         except OSError as error:
             if self._missing_ok and error.errno == errno.ENOENT:
                 return
@@ -197,7 +197,7 @@ class LocalWalk:
         if not self._enters(path):
             return None
         try:
-            return self._enter(path, (*above.real, name), os.open(name, _STEP, dir_fd=above.descriptor))
+            return self._enter(path, (*above.real, name), os.open(name, DIRECTORY, dir_fd=above.descriptor))
         except OSError as error:
             self._pass_over(f"{path}/", error)
             return None
@@ -282,7 +282,7 @@ class LocalWalk:
                 return None
             if any((status.st_dev, status.st_ino) == directory.identity for directory in self._stack):
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-            return self._enter(path, real, os.open(name, _STEP, dir_fd=holder))
+            return self._enter(path, real, os.open(name, DIRECTORY, dir_fd=holder))
         # What is excluded is not to be had under another name.
         if not stat.S_ISREG(status.st_mode) or not self._filter.selects(path) or self._filter.excludes("/".join(real)):
             return None
@@ -313,7 +313,7 @@ class LocalWalk:
         try:
             if below >= 0:
                 # One step from the directory that was just left: from the root, deep trees would take quadratic time.
-                above = os.open("..", _STEP, dir_fd=below)
+                above = os.open("..", DIRECTORY, dir_fd=below)
                 if os.path.samestat(os.fstat(above), directory.status):
                     directory.descriptor = above
                     return

@@ -25,14 +25,13 @@ from airflow_provider_sync.files.local.metadata import OWNER_BITS, set_on_direct
 from airflow_provider_sync.files.local.new_file import LocalNewFile, create_temporary, open_resumable
 from airflow_provider_sync.files.local.obstacles import Obstacles
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, OpenDirectory
+from airflow_provider_sync.files.local.open_flags import CREATE, READ, ROOT
 from airflow_provider_sync.files.local.pending_files import PendingFile
 from airflow_provider_sync.files.local.place import Place
 from airflow_provider_sync.files.paths import check_name, link_stays_inside, resumable_name
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, Metadata, OnFailure
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_MODE = 0o666
 # The new content of a private file must not be readable by others meanwhile.
 _PRIVATE_MODE = 0o600
@@ -74,7 +73,7 @@ class LocalTreeWriter:
     def __enter__(self) -> Self:
         try:
             self._root_path.mkdir(parents=True, exist_ok=True)
-            self._root = os.open(self._root_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._root = os.open(self._root_path, ROOT)
         except OSError as error:
             raise file_error("write", "", self._location, error) from error
         self._directories = OpenDirectories(self._root, self._obstacles.check_file, durable=self._durable)
@@ -112,7 +111,7 @@ class LocalTreeWriter:
             mode = _NEW_MODE if replaced is None and metadata.mode is None else _PRIVATE_MODE
             pending = PendingFile(path, self._commits.temporary_name())
             with self._commits.beginning(pending, directory):
-                descriptor = os.open(pending.temporary, _CREATE, mode, dir_fd=directory.descriptor)
+                descriptor = os.open(pending.temporary, CREATE, mode, dir_fd=directory.descriptor)
                 try:
                     written = os.write(descriptor, data)
                     if written != len(data):
@@ -364,7 +363,7 @@ class LocalTreeWriter:
         :raises FileError: when there is none, or it cannot be read
         """
         with self._place_of(path, make=False, doing="read") as (directory, name):
-            descriptor = os.open(name, _READ, dir_fd=directory.descriptor)
+            descriptor = os.open(name, READ, dir_fd=directory.descriptor)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
                 raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
