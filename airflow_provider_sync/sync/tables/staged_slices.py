@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TargetChangedError
 from airflow_provider_sync.merge.transaction import StagedTable
-from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
@@ -94,6 +94,14 @@ class StagedSlices(StagedRows):
         """Whether the slices that :meth:`verify` may not fail for also have the recorded digests."""
         return all(self._holds(connection, entry) for entry in self.slices if entry.by_key and not self._is_unknown(entry))
 
+    def digest_rest(self, connection: Connection) -> object:
+        """Digest the key ranges between the slices, which the comparison found equal."""
+        algorithm = self.slices[0].algorithm
+        return [
+            self.database.digests.digest_segments(connection, self._slice(gap, algorithm), ONE_SEGMENT)
+            for gap in _gaps(entry.key_range for entry in self.slices)
+        ]
+
     def _is_unknown(self, entry: StagedSlice) -> bool:
         """Whether the digest of a slice says nothing of the target, which keeps other rows beside those that were staged."""
         return entry.by_key and self.target.mode.keeps_rows
@@ -104,4 +112,23 @@ class StagedSlices(StagedRows):
         return found == SegmentDigest(entry.rows, entry.digest)
 
     def _slice_of(self, entry: StagedSlice) -> TableSlice:
-        return msgspec.structs.replace(self.table_slice, key_range=entry.key_range, digest=entry.algorithm)
+        return self._slice(entry.key_range, entry.algorithm)
+
+    def _slice(self, key_range: KeyRange | None, algorithm: str) -> TableSlice:
+        return msgspec.structs.replace(self.table_slice, key_range=key_range, digest=algorithm)
+
+
+def _gaps(key_ranges: Iterable[KeyRange | None]) -> Iterator[KeyRange]:
+    """Yield the key ranges that are in none of the given ones; ``None`` stands for all keys."""
+    low: int | None = None
+    for first, last in sorted((found or (None, None) for found in key_ranges), key=_lowest_first):
+        if first is not None and (low is None or low < first):
+            yield low, first - 1
+        if last is None:
+            return
+        low = last + 1
+    yield low, None
+
+
+def _lowest_first(key_range: KeyRange) -> tuple[bool, int]:
+    return key_range[0] is not None, key_range[0] or 0
