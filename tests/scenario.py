@@ -14,7 +14,8 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Row, Table
-from airflow_provider_sync.merge.staging import find_staging, staging_for
+from airflow_provider_sync.merge.staging import staging_for
+from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.merge.transaction import MergeResult, StagedTable, merge_tables
 
 Choice = TypeVar("Choice")

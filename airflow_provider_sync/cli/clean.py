@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.merge.staging import find_staging
+from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.sync import plan_run
 
 

@@ -1,14 +1,7 @@
-"""Staging tables, which hold rows before the merge: name, create, find and drop them.
-
-A permanent staging table is named ``_sync_<digest>_<time>``. By the digest of target and run, a retry finds the table of its
-failed attempt. By the time of its creation, ``clean`` finds tables that no run will use again.
-"""
+"""Staging tables, which hold rows before the merge: create, fill and drop them. Their names are in :mod:`.staging_names`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -18,17 +11,16 @@ from importlib import import_module
 from typing import ClassVar, Protocol, cast
 
 import msgspec
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import ConfigurationError, DuplicateKeyError, TableError
+from airflow_provider_sync.merge.staging_names import find_staging, staging_digest, staging_name
 
 PERMANENT = "permanent"
 TEMPORARY = "temporary"
-
-_NAME = re.compile(re.escape(STAGING_PREFIX) + r"([0-9a-f]{16})_([0-9a-f]{8,})")
 
 
 class StagingClass(Protocol):
@@ -361,38 +353,3 @@ def staging_for(database: Database, option: str = PERMANENT) -> Staging:
     if not all(callable(getattr(maker, method, None)) for method in ("create", "drop")):
         raise ConfigurationError(f"staging is {option!r}, which lacks create(connection, target) or drop(connection).")
     return CustomStaging(database, cast("StagingClass", maker))
-
-
-def staging_digest(target: Table, run: str = "") -> str:
-    """Return 16 hex digits that identify a target and a run."""
-    return hashlib.sha256(json.dumps([target.schema, target.name, run]).encode()).hexdigest()[:16]
-
-
-def staging_name(target: Table, run: str, created: float) -> str:
-    """Return the name of a staging table.
-
-    :param created: time of its creation, in seconds since 1970
-    """
-    return f"{STAGING_PREFIX}{staging_digest(target, run)}_{int(created):08x}"
-
-
-def find_staging(
-    connection: Connection, *, schemas: Iterable[str | None] = (None,), digest: str | None = None
-) -> list[tuple[Table, float]]:
-    """Find permanent staging tables.
-
-    :param schemas: schemas to search; ``None`` for the connection's default
-    :param digest: find only the tables of this target and run; see :func:`staging_digest`
-    :return: tables, without their columns, each with its age in seconds
-    """
-    now = time.time()
-    inspector = inspect(connection)
-    found = []
-    for schema in schemas:
-        if schema is None and inspector.default_schema_name is None:
-            continue  # the URL names no database of MySQL, so that no target can be in it
-        for name in inspector.get_table_names(schema):
-            match = _NAME.fullmatch(name)
-            if match and digest in (None, match[1]):
-                found.append((Table(name=name, schema=schema, columns=()), now - int(match[2], 16)))
-    return found

@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import STAGING_PREFIX
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
-from airflow_provider_sync.merge.staging import naming_temporary_tables, staging_digest
+from airflow_provider_sync.merge.staging import naming_temporary_tables
+from airflow_provider_sync.merge.staging_names import staging_digest
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 

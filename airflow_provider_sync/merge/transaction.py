@@ -28,7 +28,8 @@ from airflow_provider_sync.merge.merge import WorkTables, columns_left_alone
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.modes import merge_for
 from airflow_provider_sync.merge.staged_table import StagedTable
-from airflow_provider_sync.merge.staging import naming_temporary_tables, staging_digest
+from airflow_provider_sync.merge.staging import naming_temporary_tables
+from airflow_provider_sync.merge.staging_names import staging_digest
 from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.without_rollback import Remains
 

@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files import open_storage
-from airflow_provider_sync.merge.staging import find_staging
+from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch

@@ -13,7 +13,8 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
-from airflow_provider_sync.merge.staging import PermanentStaging, find_staging, staging_for, staging_name
+from airflow_provider_sync.merge.staging import PermanentStaging, staging_for
+from airflow_provider_sync.merge.staging_names import find_staging, staging_name
 from tests.scenario import Scenario
 
 

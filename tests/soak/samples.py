@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, make_url
 
-from airflow_provider_sync.merge.staging import find_staging
+from airflow_provider_sync.merge.staging_names import find_staging
 from tests.database_server import administer
 from tests.soak import figures
 from tests.soak.figures import Sample

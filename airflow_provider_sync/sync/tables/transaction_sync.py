@@ -33,7 +33,8 @@ from airflow_provider_sync.exceptions import (
     SyncError,
     TargetChangedError,
 )
-from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, find_staging, staging_for
+from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, staging_for
+from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
-from airflow_provider_sync.merge.staging import find_staging
+from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
