@@ -122,15 +122,15 @@ class SyncError(Exception):
         return error
 
     def having_changed(self, tables: Sequence[str], sentence: str) -> Self:
-        """Return this error for tables that may have changed: without :data:`NOTHING_CHANGED`.
+        """Return this error for further tables that may have changed: without :data:`NOTHING_CHANGED`.
 
         :param tables: names of the tables that may have changed
-        :param sentence: last sentence of the message, which names them
+        :param sentence: another sentence at the end of the message, which names them
         """
         error = copy(self)
         error.args = tuple(value for value in self.args if value is not NOTHING_CHANGED)
-        error.may_have_changed = tuple(tables)
-        error._last_sentence = sentence
+        error.may_have_changed = (*self.may_have_changed, *tables)
+        error._last_sentence = f"{self._last_sentence} {sentence}".lstrip()
         return error
 
     @property

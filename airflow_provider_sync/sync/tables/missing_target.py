@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 
 from sqlalchemy import Connection
 
@@ -83,6 +83,8 @@ def made_target(
 ) -> Iterator[MadeTable]:
     """Make a missing target; drop it again when the block fails, unless it has rows by then or the lock is lost.
 
+    If it cannot be dropped, the error of the block says that it stays.
+
     :param lock: of this table, to be held until the end: without it, another sync may have filled the table
     :param run: the options of all tables of the run, by name
     :param described: what the source says of the table, where that is known
@@ -96,10 +98,13 @@ def made_target(
 
     try:
         yield made
-    except BaseException:
-        # The error that ended the sync is the one to report.
-        with suppress(SyncError):
+    except BaseException as error:
+        try:
             clean_up_fully(drop)
+        except SyncError:
+            if isinstance(error, SyncError):
+                stays = f"Table {str(made.table)!r} was made, and stays for the next sync to fill."
+                raise error.having_changed([str(made.table)], stays) from error
         raise
 
 

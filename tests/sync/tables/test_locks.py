@@ -80,6 +80,19 @@ def test_what_failed_is_undone_inside_the_lock_in_steps(two_into: Link, monkeypa
             two_into.target.describe("t")
 
 
+def test_what_cannot_be_undone_without_the_lock_is_told(two_into: Link) -> None:
+    """A table that was made stays when the lock is lost, and the error says so rather than that nothing was changed."""
+    two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
+    with pytest.raises(SyncFailed, match="lock of table 't' was lost") as failed:
+        two_into.sync_one("t", OPTIONS, progress=lambda *_: lose_locks(two_into.target))
+
+    assert two_into.target.rows("t") == []
+    assert "Nothing was changed" not in str(failed.value)
+    assert "Table 't' was made, and stays" in str(failed.value)
+    two_into.sync_one("t", OPTIONS)
+    two_into.assert_equal("t")
+
+
 def test_a_table_that_another_sync_dropped_again(two_into: Link) -> None:
     """A sync that waited while another one made the table, failed and dropped it, makes it itself."""
     two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
