@@ -46,7 +46,7 @@ class ServedDirectory:
         :param on_unreadable: called with a path in the folder that cannot be listed, relative to the folder
         :param on_link: called with each link that is left out
         :raises FileError: when the directory, or the folder, cannot be read
-        :raises MissingFileError: when a file is in the place of the folder
+        :raises MissingFileError: when a file, or a link that cannot be followed, is in the place of the folder
         """
         if not self.folder:
             yield from self.storage.walk(self.path_filter, links=self.links, on_unreadable=on_unreadable, on_link=on_link)

@@ -98,6 +98,17 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     assert caught.value.status == 422
 
 
+@pytest.mark.parametrize("folder", ["out", "out/x", "circle", "circle/x", "nowhere", "a/above/x"])
+def test_a_link_that_cannot_be_followed_in_the_place_of_the_folder_is_an_error(tmp_path: Path, folder: str) -> None:
+    """A prefix at or below a link that leads out, in a circle or nowhere is a mistake of the client, and is said to be one."""
+    make(tmp_path / "root", {"a/1": b""})
+    for link, target in (("out", tmp_path), ("circle", "circle"), ("nowhere", "none"), ("a/above", "../..")):
+        (tmp_path / "root" / link).symlink_to(target)
+    with served(tmp_path / "root") as client, pytest.raises(ServerError, match=r"cannot be followed: .* Remove it") as caught:
+        listing(client, folder=folder, links="follow")
+    assert caught.value.status == 422
+
+
 def test_only_what_is_offered_is_listed(tmp_path: Path) -> None:
     """Files that the configuration leaves out are neither listed nor digested."""
     make(tmp_path, {"a.png": b"", "a.txt": b"", "b/a.png": b"", "tmp/a.png": b""})

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.exceptions import FileError, MissingFileError
 from airflow_provider_sync.files.file_errors import file_error, is_about_one_file
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_directory, entry_of_file, entry_of_link
@@ -259,10 +259,12 @@ class LocalWalk:
                 return None  # nobody wants to know where it leads
             if error.errno in _WHY_NOT_FOLLOWED:
                 reason = _WHY_NOT_FOLLOWED[error.errno]
+                # For a folder that was asked for, that it is not there.
                 self._unreadable(
                     path,
                     f"The link {readable_name(path)!r} in {self._location} cannot be followed: {reason}. "
                     "Remove it, exclude it on both sides, or leave links out.",
+                    MissingFileError,
                 )
             else:
                 self._pass_over(path, error)
@@ -340,7 +342,7 @@ class LocalWalk:
         failure.__cause__ = error
         self._on_unreadable(readable_name(path), failure)
 
-    def _unreadable(self, path: str, message: str) -> None:
+    def _unreadable(self, path: str, message: str, kind: type[FileError] = FileError) -> None:
         if self._on_unreadable is None:
-            raise FileError(message)
-        self._on_unreadable(readable_name(path), FileError(message))
+            raise kind(message)
+        self._on_unreadable(readable_name(path), kind(message))
