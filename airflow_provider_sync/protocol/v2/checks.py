@@ -23,6 +23,9 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1  # of any integer column
 _MAX_ROWS = 1 << 63
+_MAX_BITS = 128
+"""Of the largest integer of any database; the numbers of one with billions of bits would fill the memory."""
+
 _MAX_SCALE, _MAX_SIZE = 16383, (1 << 32) - 1
 
 
@@ -161,8 +164,12 @@ def _check_type(column: ColumnDescription) -> None:
     scale, dialect = column.type.scale, column.type.json_dialect
     if scale is not None and not -_MAX_SCALE <= scale <= _MAX_SCALE:
         raise ProtocolError(f"Column {column.name!r} cannot have {scale} digits after the point.")
-    for what, size in (("bits", column.type.bits), ("digits", column.type.precision), ("characters", column.type.length)):
-        if size is not None and not 0 <= size <= _MAX_SIZE:
+    for what, size, most in (
+        ("bits", column.type.bits, _MAX_BITS),
+        ("digits", column.type.precision, _MAX_SIZE),
+        ("characters", column.type.length, _MAX_SIZE),
+    ):
+        if size is not None and not 0 <= size <= most:
             raise ProtocolError(f"Column {column.name!r} cannot have {size} {what}.")
     if dialect is not None and not 0 < len(dialect) <= MAX_NAME:
         raise ProtocolError(f"Column {column.name!r} cannot have JSON of the dialect {_shortened(dialect)!r}.")
