@@ -17,7 +17,9 @@ _EVERY = timedelta(days=1)
 
 
 class ExpiryWarnings:
-    """Logs at most one line a day about each token: when the server starts, and when the token is used.
+    """Logs at most one line a day about each token: when the configuration is read, and when the token is used.
+
+    Each process of the server, and each configuration that it reads, begins anew.
 
     :param now: the time, with a zone
     """
