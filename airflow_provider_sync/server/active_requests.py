@@ -18,6 +18,7 @@ from starlette.types import Receive
 
 from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
+from airflow_provider_sync.server.body_budget import BodyBudget, CountedBody
 from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests, TooManyScans
 from airflow_provider_sync.server.observability.request_account import RequestAccount
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
@@ -41,6 +42,7 @@ class ActiveRequest:
 
     :ivar limits: of the server
     :ivar account: what it asked for, and got
+    :ivar body: the count of its body's bytes
     :ivar ended_early: whether its statements were cancelled, so that their errors need no line in the log
     """
 
@@ -52,7 +54,9 @@ class ActiveRequest:
         places: SharedPlaces,
         account: RequestAccount,
         on_wait: Callable[[int], None],
+        body: CountedBody,
     ) -> None:
+        self.body = body
         self.limits = limits
         self.account = account
         self._places = places
@@ -223,6 +227,7 @@ class ActiveRequests:
         self._shares_requests = places is not None
         self._places = places or SharedPlaces()
         self._active: set[ActiveRequest] = set()
+        self._bodies = BodyBudget()
         self._notices = RateLimitedLog(log)
         # One thread per request: a request that is admitted never waits for a thread.
         self._threads = anyio.CapacityLimiter(limits.requests)
@@ -240,7 +245,8 @@ class ActiveRequests:
                 error = TooManyRequests(self._limits.requests)
                 self._notices.warn("", "Answered 503: %s", error)
                 raise error
-            active = ActiveRequest(self._limits, self._threads, self._cancelling, self._places, account, self._on_wait)
+            body = stack.enter_context(self._bodies.body())
+            active = ActiveRequest(self._limits, self._threads, self._cancelling, self._places, account, self._on_wait, body)
             self._active.add(active)
             stack.callback(self._active.discard, active)
             yield active

@@ -81,5 +81,6 @@ class Endpoint:
                 return bytes(body)
             patience.took(anyio.current_time() - began, len(chunk))
             body += chunk
+            active.body.grows_to(len(body))
             if len(body) > self._max_bytes:
                 raise RequestTooLarge(self._max_bytes, self._of)

@@ -15,6 +15,7 @@
     ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
     ├── CannotServe          500    the data is offered, and cannot be read as things are
     ├── RequestDamaged       503    a body that is not what its client digested
+    ├── TooManyBytes         503    bodies of requests take as much memory as they may
     ├── TooManyRequests      503    as many requests as may be at work
     ├── TooManyScans         503    as many requests read one database as may
     ├── TooManySnapshots     503    as many snapshots as may be held
@@ -214,6 +215,24 @@ class RequestDamaged(HttpError):
 
     def __init__(self) -> None:
         super().__init__("The request was damaged on its way: its body does not match its Content-Digest. Send it again.")
+
+
+class TooManyBytes(HttpError):
+    """The bodies of all requests at work are too large together.
+
+    :param limit: most bytes of them
+    """
+
+    status = 503
+    # The rest of the body is not read, so the connection cannot be used again.
+    headers = MappingProxyType({**_LATER, **_CLOSE})
+    logged = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The server works on requests of {limit} bytes already, and on no more at once."
+            f" Try again in {RETRY_AFTER_SECONDS} seconds."
+        )
 
 
 class TooManyRequests(HttpError):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack, closing
 from pathlib import Path
-from socket import socket
+from socket import create_connection, socket
 from threading import Event
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, GetRows, RequestedSlice
-from airflow_provider_sync.server import active_requests
+from airflow_provider_sync.server import active_requests, body_budget
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.process.running import wait_until
 from tests.server.table_locks import locked, waiting
@@ -182,6 +184,28 @@ def test_one_database_at_a_time(sqlite_url: str, tmp_path: Path, monkeypatch: py
             assert post(server.url, "/getFileHashes", {"config_name": "d"}).status == 200
         monkeypatch.setattr(active_requests, "SCAN_WAIT_SECONDS", 60)
         assert post(server.url, "/getTable", {"config_name": "other"}).status == 200
+
+
+def test_large_bodies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Bodies of more than a megabyte have a common limit; small ones are always read, and what was counted is free again."""
+    monkeypatch.setattr(body_budget, "MAX_BYTES", 5 << 20)
+    large = msgspec.json.encode(DigestFiles(directory="d", paths=("x" * 200,) * 15_000))
+    with RunningServer(config(directories={"d": {"path": str(tmp_path)}})) as server:
+        address = urlsplit(server.url)
+        head = f"POST /digestFiles HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(large)}\r\n\r\n"
+        for _ in range(2):
+            with create_connection((address.hostname, address.port), timeout=60) as first:
+                # All but the end, so that the server holds it and waits.
+                first.sendall(head.encode() + large[:-1])
+                wait_until(lambda: ask(server.url, "/digestFiles", large).status == 503)
+                answer = ask(server.url, "/digestFiles", large)
+                assert (answer.headers["retry-after"], answer.headers["connection"]) == ("5", "close")
+                assert b"5242880 bytes" in answer.body
+                assert ask(server.url, "/digestFiles", DigestFiles(directory="d", paths=("y",))).status == 200
+                first.sendall(large[-1:])
+                assert first.recv(12) == b"HTTP/1.1 200"
+            wait_until(lambda: ask(server.url, "/digestFiles", large).status == 200)
+    assert "works on requests of" in caplog.text
 
 
 def test_more_places_than_threads(tmp_path: Path) -> None:
