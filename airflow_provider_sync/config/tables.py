@@ -238,6 +238,11 @@ class TargetTable(TableConfig, frozen=True):
         description="What to do about columns of the source that the target lacks: `fail`, `add` them (version 2), `ignore` them,"
         " or `widen`: add them, and widen types that are too narrow (version 2).",
     )
+    gone_columns: Literal["keep", "set_null"] = Field(
+        default="keep",
+        description="What to do about the values of columns that only the target has: `keep` them, or `set_null`: forget them in"
+        " all rows.",
+    )
     create_table: bool = Field(
         default=False, description="Create a missing target with the source's columns, types and key (version 2)."
     )
@@ -308,6 +313,20 @@ class TargetTable(TableConfig, frozen=True):
             raise wrong_value(f"drop_missing would drop rows that mode {self.mode} keeps. Leave one of them out.")
         if self.drop_missing and self.window is not None:
             raise wrong_value("drop_missing would drop rows outside of the window. Leave one of them out.")
+        return self
+
+    @model_validator(mode="after")
+    def _forgets_in_all_rows(self) -> Self:
+        """Refuse to set columns to NULL that may not be gone, or not in all rows."""
+        reasons = (
+            (self.columns, "columns leaves out columns that are not gone"),
+            (self.window, "window syncs some rows, and it changes all"),
+            (self.hasher, "hasher hides which columns the source has"),
+            (self.mode in ("append", "history"), f"mode {self.mode} never changes the values of rows"),
+        )
+        reason = next((reason for given, reason in reasons if given), None)
+        if reason and self.gone_columns == "set_null":
+            raise wrong_value(f"gone_columns is set_null, and {reason}. Leave one of them out.")
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
     :ivar deleted: rows to delete
     :ivar updated: rows to update, including those whose key only gets another form
     :ivar renamed: rows whose key only gets another form
+    :ivar forgotten: names of columns that get NULL in all rows
     """
 
     target: Table
@@ -30,3 +31,4 @@ class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
     deleted: int
     updated: int
     renamed: int
+    forgotten: tuple[str, ...] = ()

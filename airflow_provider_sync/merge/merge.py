@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +19,7 @@ from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
+from airflow_provider_sync.merge.gone_columns import columns_with_values, explaining_refusals
 from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.row_updates import RowUpdates
@@ -77,6 +79,7 @@ class TableMerge(TableWrite):
     def list_changes(self) -> None:
         """Write the keys of the rows that differ into the work table."""
         with self._naming_table():
+            forgotten = columns_with_values(self.database, self.connection, self.target, self.staged.gone)
             if self._count(f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._from('target', 't')} LIMIT 1) AS t") == 0:
                 # All rows are inserted, and need not be listed one by one.
                 self.is_empty = True
@@ -84,13 +87,13 @@ class TableMerge(TableWrite):
                 return
             self._check_target_key()
             listed = ChangeList(self.database, self.connection, self.staged, self.work, key=self.key, written=self.written)
-            self.counts = listed.fill()
+            self.counts = msgspec.structs.replace(listed.fill(), forgotten=forgotten)
             self.renames = listed.renames
 
     @property
     def writes(self) -> bool:
-        """Whether any row differs."""
-        return bool(self.counts.changes)
+        """Whether any row differs, or a column is to be forgotten."""
+        return bool(self.counts.changes or self.counts.forgotten)
 
     def postpone(self, columns: frozenset[str]) -> None:
         """Leave columns to :meth:`write_last`."""
@@ -114,6 +117,7 @@ class TableMerge(TableWrite):
             deleted=self.counts.deleted,
             updated=self.counts.updated,
             renamed=self.renames,
+            forgotten=self.counts.forgotten,
         )
 
     def delete(self) -> None:
@@ -160,10 +164,12 @@ class TableMerge(TableWrite):
                 self._execute(self.statements.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
 
     def prepare(self) -> None:
-        """Prepare updates of identity columns that only an INSERT may set, if any of them differ.
+        """Forget columns that are gone, and prepare updates of identity columns that only an INSERT may set, if any differ.
 
         :raises TableError: if such a column differs, but can be neither updated nor replaced safely
         """
+        # Before any parent is deleted: a column that is gone may refer to it.
+        self._forget(self.counts.forgotten)
         differing = [column for column in self._insert_only if self.counts.updated and self._count_listed_differing(column)]
         if not differing:
             return
@@ -183,10 +189,17 @@ class TableMerge(TableWrite):
                 )
 
     def finish(self) -> None:
-        """Undo what :meth:`prepare` did, after all writes."""
+        """Undo what :meth:`prepare` did for updates, after all writes, and forget the defaults of new rows."""
+        if self.counts.inserted:
+            self._forget(self.staged.gone)
         if self.identities_change:
             with self._naming_table():
                 self.database.identities.forbid_updates(self.connection, self.target, self._insert_only)
+
+    def _forget(self, columns: Sequence[str]) -> None:
+        if columns:
+            with self._naming_table(), explaining_refusals(self.database, columns):
+                self._execute(self.statements.set_null(self.target, columns))
 
     def write(self) -> None:
         """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
@@ -194,7 +207,7 @@ class TableMerge(TableWrite):
             self._write_rows()
             if self.counts.inserted:
                 self.database.identities.move_past_keys(self.connection, self.target)
-        if self.counts.changes and self.target.triggers:
+        if self.writes and self.target.triggers:
             triggers = ", ".join(self.target.triggers)
             self.warnings.append(
                 f"Table {str(self.target)!r} has triggers ({triggers}), which fire for rows that a sync changes."

@@ -10,12 +10,14 @@ class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar target_rows: rows of the target before the merge that must equal the source's
     :ivar deleted: rows that the source lacks, and that are deleted, marked, or whose version ends
+    :ivar forgotten: names of columns that get NULL in all rows, and have values in some; such rows count as neither
     """
 
     target_rows: int
     inserted: int
     updated: int
     deleted: int
+    forgotten: tuple[str, ...] = ()
 
     @property
     def changes(self) -> int:

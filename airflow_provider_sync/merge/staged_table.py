@@ -18,6 +18,7 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
     :ivar removed: a table with the keys that the source lacks; ``None`` if all rows are staged, and the source lacks every other
     :ivar target_rows: rows of the target that must equal the source's, if ``removed`` is given
     :ivar mode: what happens to rows that differ, and to those that the source lacks
+    :ivar gone: names of columns that only the target has, and that are to be NULL in all rows
     """
 
     target: Table
@@ -29,6 +30,7 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
     removed: Table | None = None
     target_rows: int = 0
     mode: TableMode = MIRROR
+    gone: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

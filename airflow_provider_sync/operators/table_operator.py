@@ -33,6 +33,7 @@ class TableOperator(SyncOperator):
         "create_table",
         "create_indexes",
         "on_schema_change",
+        "gone_columns",
         "window",
         "mode",
         "deleted_at",
@@ -78,6 +79,7 @@ class TableOperator(SyncOperator):
         create_table: bool | str | None = None,
         create_indexes: bool | str | None = None,
         on_schema_change: str | None = None,
+        gone_columns: str | None = None,
         window: str | Sequence[str] | None = None,
         mode: str | None = None,
         deleted_at: str | None = None,
@@ -111,6 +113,7 @@ class TableOperator(SyncOperator):
         self.create_table = create_table
         self.create_indexes = create_indexes
         self.on_schema_change = on_schema_change
+        self.gone_columns = gone_columns
         self.window = window
         self.mode = mode
         self.deleted_at = deleted_at

@@ -45,6 +45,7 @@ class TableSyncOperator(TableOperator):
     :param create_indexes: give a target that is made the source's indexes, foreign keys, defaults and comments, too
     :param on_schema_change: ``fail``, ``add``, ``ignore`` or ``widen``: what to do about columns of the source that the target
         lacks, or that are too narrow there
+    :param gone_columns: ``keep`` or ``set_null``: what to do about the values of columns that only the target has
     :param window: column, first value, value after the last (version 2 of the protocol)
     :param mode: what happens to rows that differ, and to those that the source lacks: ``mirror``, ``upsert``, ``append``,
         ``soft_delete`` or ``history``

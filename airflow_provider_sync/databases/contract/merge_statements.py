@@ -132,6 +132,17 @@ class MergeStatements(DatabaseComponent):
             f" WHERE w.{OP} = '{op}' AND {found} AND {where}"
         )
 
+    def set_null(self, target: Table, columns: Sequence[str]) -> str:
+        """Return the statement that sets columns to NULL in all rows that have a value in one of them."""
+        values = {**self.kept_times(target), **dict.fromkeys(columns, "NULL")}
+        assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
+        has_value = " OR ".join(f"{self.quote(name)} IS NOT NULL" for name in columns)
+        return f"{self.update} {self.qualified(target)} SET {assignments} WHERE {has_value}"
+
+    def kept_times(self, target: Table) -> Mapping[str, str]:
+        """Return assignments that keep columns which an UPDATE that does not name them would change, by column."""
+        return _NONE
+
     def moment(self, column: Column, moment: datetime) -> str:
         """Return a time in UTC as a literal for the column, with as many digits of a second as the column has.
 

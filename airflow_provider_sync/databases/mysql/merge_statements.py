@@ -91,6 +91,11 @@ class MySQLMergeStatements(MergeStatements):
             f" WHERE w.{OP} = '{op}' AND {where}"
         )
 
+    def kept_times(self, target: Table) -> Mapping[str, str]:
+        """Keep times: one that a statement does not name may become the present time (ON UPDATE CURRENT_TIMESTAMP)."""
+        times = (column for column in target.columns if column.kind in (Kind.TIMESTAMP, Kind.DATETIME))
+        return {column.name: self.quote(column.name) for column in times if not (column.generated or column.system)}
+
     def make_unequal(
         self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE
     ) -> str | None:

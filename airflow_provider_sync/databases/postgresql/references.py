@@ -128,11 +128,12 @@ class _References:
     def plan(self) -> AbstractContextManager[None]:
         """Decide what to do about every constraint; only work tables are written."""
         for change in self.changes:
-            if not (change.deleted or change.updated or change.inserted):
+            if not (change.deleted or change.updated or change.inserted or change.forgotten):
                 continue
             constraints = constraints_to(self.connection, undoubled(self.database.qualified(change.target)))
             for constraint in constraints:
                 self._plan_cycle(change, constraint)
+                self._refuse_forgotten(change, constraint)
             if not constraints or not (change.deleted or change.updated):
                 continue
             self._lock(change, constraints)
@@ -191,6 +192,17 @@ class _References:
         """Drop the constraint if tables refer to each other in a cycle, so that rows can be written before their parents."""
         if constraint.mine and self.needed_before(change, constraint) and constraint not in self.dropped:
             self.dropped.append(constraint)
+
+    def _refuse_forgotten(self, change: ListedChanges, constraint: Constraint) -> None:
+        """Refuse to set columns to NULL if an action would do so with the rows that refer to them."""
+        names = [name for name in constraint.referred if name in change.forgotten]
+        if names and constraint.on_update not in (_NO_ACTION, _RESTRICT):
+            raise ReferencedRowsError(
+                f"Foreign keys stay on, and {constraint.label} would change its rows (ON UPDATE {ACTIONS[constraint.on_update]})"
+                f" when gone_columns sets {', '.join(map(repr, names))} of {str(change.target)!r} to NULL. Nothing was changed."
+                f" Drop the foreign key, or set gone_columns to 'keep'; or {self.remedy}",
+                child=constraint.child,
+            ).without_subject()
 
     def needed_before(self, change: ListedChanges, constraint: Constraint) -> ListedChanges | None:
         """Return the child's changes if they are written before the new rows of ``change``, to which they may refer.

@@ -24,6 +24,7 @@ from airflow_provider_sync.databases.sample import digest_sample
 from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
+from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.merge.history import several_current
 from airflow_provider_sync.protocol.v2.messages import (
     SHA256,
@@ -70,6 +71,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     :ivar target_segments: digests of the target's segments, by the same partitioning
     :ivar differing: numbers of the segments that differ, ascending; not of those in which only rows are that stay
     :ivar mode: what happens to rows that differ
+    :ivar forgotten: columns that are gone at the source, and whose values a sync forgets; known of the last comparison
     """
 
     target: Target
@@ -79,6 +81,17 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     target_segments: SegmentDigests
     differing: tuple[int, ...]
     mode: TableMode = MIRROR
+    forgotten: tuple[str, ...] = ()
+
+    @property
+    def gone_columns(self) -> tuple[str, ...]:
+        """Columns that are gone at the source, and that a sync sets to NULL."""
+        return self.target.gone_columns((column.column.name for column in self.table_slice.columns), protocol=2)
+
+    @property
+    def schema_changes(self) -> tuple[str, ...]:
+        """What a sync changes besides rows, or has changed, one phrase for each column."""
+        return (*self.target.schema_changes, *phrases(self.forgotten))
 
     @property
     def partitioning(self) -> Partitioning:

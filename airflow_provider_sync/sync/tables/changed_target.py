@@ -51,6 +51,7 @@ def narrowed(database: Database, target: Target, changes: SchemaChanges) -> Targ
         table=msgspec.structs.replace(target.table, columns=tuple(columns)) if wider else target.table,
         source_columns=changes.usable,
         left_out=changes.left_out,
+        widening=tuple(entry.column.name for entry in changes.widened),
         schema_changes=(*target.schema_changes, *sentences(database, changes)),
     )
 

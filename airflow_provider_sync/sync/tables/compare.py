@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
+from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, combine, compare_segments, compare_slice
 from airflow_provider_sync.sync.tables.facts import Facts, RowFacts, SampleFacts, SegmentFacts
 from airflow_provider_sync.sync.tables.plan import PROBE_SEGMENTS, Action, Step
@@ -33,6 +35,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     step: Step
     comparison: Comparison
     differences: Differences
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether a sync has nothing to do."""
+        return self.step.action is Action.DONE and not self.comparison.forgotten
 
 
 def first_facts(
@@ -89,7 +96,19 @@ def compare(client: SyncClient, database: Database, target: Target, facts: Facts
                 comparison = _compare_segments(client, database, target, step)
                 facts = facts.with_segments(_segment_facts(comparison, step))
                 slices, listed = comparison.slices(), []
+    comparison = msgspec.structs.replace(comparison, forgotten=forgotten_columns(database, target, comparison.gone_columns))
     return Findings(step=step, comparison=comparison, differences=combine(listed))
+
+
+def forgotten_columns(database: Database, target: Target, gone: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the columns that are gone that have values, which a sync forgets.
+
+    :raises TableError: if one of them can never be NULL
+    """
+    if not gone:
+        return ()
+    with naming_table(target.name), database.connect() as connection:
+        return columns_with_values(database, connection, target.table, gone)
 
 
 def _compare_segments(client: SyncClient, database: Database, target: Target, step: Step) -> Comparison:

@@ -139,8 +139,7 @@ def diff_table(
         return findings.comparison, listed
 
     compared, listed = repeated(client, lambda: following_source(found, partial(narrowed, database), compare_rows))
-    target = compared.target
-    differs = any(listed.numbers.values()) or bool(target.schema_changes)
+    differs = any(listed.numbers.values()) or bool(compared.schema_changes)
     report = TableReport(
         name=table.name,
         status="planned" if differs else "unchanged",
@@ -150,7 +149,7 @@ def diff_table(
         rows_inserted=listed.numbers["inserted"],
         rows_updated=listed.numbers["updated"],
         rows_deleted=listed.numbers["deleted"],
-        schema_changes=target.schema_changes,
+        schema_changes=compared.schema_changes,
         warnings=compared.warnings,
         **measure.so_far(),
     )

@@ -11,11 +11,12 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.type_rules import map_type
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
 from airflow_provider_sync.sync.tables.both_sides import Comparison, compare_rows, compare_segments
 from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
-from airflow_provider_sync.sync.tables.compare import compare, target_facts
+from airflow_provider_sync.sync.tables.compare import compare, forgotten_columns, target_facts
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
@@ -110,7 +111,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     planned, notes = _plan(database, target, described)
     unusable = tuple(_misfits(database, target, described, planned))
     left_out = {*(finding.column for finding in unusable), *planned.left_out}
-    notes += _notes(target, described)
+    notes += _notes(database, target, described)
     if left_out & set(described.key):
         return Diagnosis(name=options.name, columns=unusable, notes=notes)
     usable = [column for column in described.columns if column.name not in left_out]
@@ -157,9 +158,14 @@ def _misfits(database: Database, target: Target, described: Described, planned: 
             yield ColumnFinding(column=column.name, reason=str(error))
 
 
-def _notes(target: Target, described: Described) -> tuple[str, ...]:
+def _notes(database: Database, target: Target, described: Described) -> tuple[str, ...]:
     known = {target.options.renames.get(column.name, column.name) for column in described.columns}
     extra = [column.name for column in target.table.columns if column.name not in known]
+    if gone := target.gone_columns(known, protocol=2):
+        try:
+            return tuple(f"A run would {change}." for change in phrases(forgotten_columns(database, target, gone)))
+        except TableError as error:
+            return (str(error),)
     return (f"Only the target has {', '.join(extra)}, which a sync leaves alone.",) if extra else ()
 
 
@@ -167,7 +173,12 @@ def _narrowed(target: Target, described: Described, names: Sequence[str]) -> Tar
     """Return the target as if only these columns of the source, and those of its key, were synchronised."""
     chosen = {*names, *described.key}
     renames = {name: renamed for name, renamed in target.options.renames.items() if name in chosen}
-    chosen_options = {"columns": tuple(names) or described.key, "renames": renames, "on_schema_change": "fail"}
+    chosen_options = {
+        "columns": tuple(names) or described.key,
+        "renames": renames,
+        "on_schema_change": "fail",
+        "gone_columns": "keep",
+    }
     return msgspec.structs.replace(target, options=target.options.model_copy(update=chosen_options))
 
 

@@ -12,6 +12,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, SyncError, TableError
+from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.merge.transaction import MergeCounts, MergeResult, merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import Status, TableReport, Verified
@@ -101,6 +102,7 @@ class _GuardedMerge:
         )
         self.verified: dict[str, Verified | None] = {}
         self.rest: dict[str, object] = {}
+        self.forgotten: dict[str, tuple[str, ...]] = {}
 
     def run(self, *, dry_run: bool) -> list[MergeResult]:
         """Merge, and return the results in the order of the tables."""
@@ -129,8 +131,9 @@ class _GuardedMerge:
 
     def _check(self, target: Table, counts: MergeCounts) -> None:
         self.bystanders.begin()
+        self.forgotten[str(target)] = counts.forgotten
         rows = self.merging[str(target)].rows
-        if self.bystanders.may_change(rows.target):
+        if counts.forgotten or self.bystanders.may_change(rows.target):
             self.rest[str(target)] = rows.digest_rest(self.connection)
         check_deletes(
             rows.target.options, deletes=counts.deleted, present=counts.target_rows, offered=rows.rows_total, unit="rows"
@@ -143,8 +146,8 @@ class _GuardedMerge:
         # Segments that moved are asked for again.
         with table.measure.counting():
             self.verified[str(target)] = table.rows.verify(self.connection)
-            if self.bystanders.may_change(table.target) and not self._rest_matches(str(target), table.rows):
-                raise self.bystanders.changed(table.target)
+            if str(target) in self.rest and not self._rest_matches(str(target), table.rows):
+                raise self.bystanders.changed(table.target, self.forgotten[str(target)])
 
     def _rest_matches(self, target: str, rows: StagedRows) -> bool:
         return rows.digest_rest(self.connection) == self.rest[target] and rows.whole_target_matches(self.connection)
@@ -218,14 +221,20 @@ class _Bystanders:
             return True
         return self.computes and target.table.foreign_keys and self.database.foreign_keys.may_act(self.connection)
 
-    def changed(self, target: Target) -> TableError:
-        """Return the error for a table with rows that were equal to the source, and are not any more."""
+    def changed(self, target: Target, forgotten: Sequence[str] = ()) -> TableError:
+        """Return the error for a table with rows that were equal to the source, and are not any more.
+
+        :param forgotten: columns of the table that the merge has set to NULL
+        """
         culprit, remedy = "an action of a foreign key to a generated column", "Drop the foreign key at the target"
         if self.triggers:
             culprit, remedy = (
                 f"a trigger ({', '.join(self.triggers)}) of a table that was merged",
                 "Drop the trigger at the target",
             )
+        elif forgotten:
+            culprit = f"a column that is computed from {', '.join(map(repr, forgotten))}, which gone_columns sets to NULL,"
+            remedy = "Drop what depends on that column at the target, set gone_columns to 'keep'"
         return TableError(
             f"Table {target.name!r} was compared with the source already, and has changed since: {culprit} changed it, or"
             " somebody else did meanwhile.",
@@ -256,7 +265,7 @@ def _report(table: TableToMerge, result: MergeResult, verified: Verified | None,
         warnings += filter(None, (doubt, warning_of(table.target.table)))
     return TableReport(
         name=table.target.name,
-        status=_status(table, has_changes=bool(counts.changes), dry_run=dry_run),
+        status=_status(table, has_changes=bool(counts.changes or counts.forgotten), dry_run=dry_run),
         protocol=rows.protocol,
         rows_total=rows.rows_total,
         rows_received=rows.rows_received,
@@ -264,7 +273,7 @@ def _report(table: TableToMerge, result: MergeResult, verified: Verified | None,
         rows_updated=counts.updated,
         rows_deleted=counts.deleted,
         verified=verified or ("rows" if result.verified_rows else None),
-        schema_changes=table.target.schema_changes,
+        schema_changes=(*table.target.schema_changes, *phrases(counts.forgotten)),
         orphans=result.orphans,
         warnings=tuple(warnings),
         **table.measure.so_far(),

@@ -109,11 +109,12 @@ def plan_schema_changes(database: Database, target: Target, described: Described
                 " is never added: create the table anew, or map a column to it with 'renames'."
             )
     widened = () if option != "widen" else tuple(_too_narrow(database, target, named, described.key))
+    # A column that is left out, and is to be forgotten under its old name, would be lost.
+    if missing and not target.options.columns and (option != "ignore" or target.options.gone_columns == "set_null"):
+        _refuse_renamed(database, target, [name for _, name in named], {name: column for column, name in missing})
     if option == "ignore":
         left_out = tuple(column.name for column, _ in missing)
         return SchemaChanges(left_out=left_out, usable=_usable(described, left_out))
-    if missing and not target.options.columns:
-        _refuse_renamed(database, target, [name for _, name in named], {name: column for column, name in missing})
     pending = [column.name for column, _ in missing]
     pending += [column.name for column, name in named if any(name == entry.column.name for entry in widened)]
     return SchemaChanges(
@@ -179,7 +180,7 @@ def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
     is_narrowed = bool(options.columns) or (target.source_columns is not None and not target.left_out)
     synced = {column.column.name for column in table_slice.columns}
     own = [column.name for column in target.table.columns if not (column.name in synced or column.generated or column.system)]
-    if own and not is_narrowed:
+    if own and not is_narrowed and options.gone_columns == "keep":
         warnings.append(f"Only the target has {_listed(own)}: values stay as they are, and new rows get the default or NULL.")
     return tuple(warnings)
 

@@ -25,6 +25,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     :ivar target_rows: the same of the target
     :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target
     :ivar left_out: the source's columns that ``on_schema_change`` leaves out
+    :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
     :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
     :ivar made_warnings: what the target did not get when it was made; the first slice has it
     :ivar equal: tables of the same database that the comparison found equal; the first slice of a database has them
@@ -38,6 +39,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     target_rows: int = 0
     source_columns: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
+    widening: tuple[str, ...] = ()
     schema_changes: tuple[str, ...] = ()
     made_warnings: tuple[str, ...] = ()
     equal: tuple[str, ...] = ()
@@ -45,7 +47,11 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     def applied_to(self, target: Target) -> Target:
         """Return the target narrowed to what the comparison chose to sync."""
         return msgspec.structs.replace(
-            target, source_columns=self.source_columns, left_out=self.left_out, schema_changes=self.schema_changes
+            target,
+            source_columns=self.source_columns,
+            left_out=self.left_out,
+            widening=self.widening,
+            schema_changes=self.schema_changes,
         )
 
 
@@ -73,6 +79,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     :ivar whole: all rows are staged, so that any other is deleted; otherwise the keys of rows to delete are listed
     :ivar staged: rows in the staging table
     :ivar removed: keys of rows to delete
+    :ivar forgets: whether values of columns that are gone at the source are to be forgotten
     :ivar received: rows that came over the wire in the attempt that succeeded
     :ivar rows: rows of the target in this slice, after the merge
     :ivar digest: sum of the digests of these rows, modulo 2**64
@@ -87,6 +94,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     whole: bool
     staged: int
     removed: int = 0
+    forgets: bool = False
     received: int = 0
     rows: int = 0
     digest: int = 0
@@ -109,7 +117,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     @property
     def changes(self) -> bool:
         """Whether there is anything to merge."""
-        return self.whole or bool(self.staged or self.removed)
+        return self.whole or self.forgets or bool(self.staged or self.removed)
 
 
 class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):

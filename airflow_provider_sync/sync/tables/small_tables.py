@@ -24,6 +24,7 @@ from airflow_provider_sync.client.many_tables_stream import AnsweredTable
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
+from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
 from airflow_provider_sync.sync.tables.both_sides import differing_segments_of, probes_of, read_segments, refuse_null_keys
 from airflow_provider_sync.sync.tables.column_mapping import configured_slice, map_columns, requested_slice_for
@@ -184,6 +185,9 @@ def _equal_rows(database: Database, connection: Connection, target: Target, tabl
     table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
     if schema_warnings(target, table_slice) or described.scanned:
         return None  # compared by itself, it gets them into its report
+    gone = target.gone_columns((column.column.name for column in table_slice.columns), protocol=2)
+    if columns_with_values(database, connection, target.table, gone):
+        return None  # there is something to write
     source = read_segments(table.segments)
     with database.translate_errors():
         refuse_null_keys(database, connection, table_slice)

@@ -327,6 +327,7 @@ class Stager:
             # With a window, limits on deleted rows count only rows inside of it.
             target_rows=self._compared.target_rows,
             mode=self._compared.mode,
+            gone=self._compared.gone_columns,
         )
 
     def _fetched(

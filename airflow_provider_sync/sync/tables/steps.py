@@ -205,6 +205,7 @@ def stage_slice(
         staged,
         source_columns=planned.source_columns,
         left_out=planned.left_out,
+        widening=planned.widening,
         schema_changes=planned.schema_changes,
         equal=planned.equal,
         warnings=(*planned.made_warnings, *staged.warnings),

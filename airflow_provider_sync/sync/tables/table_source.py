@@ -143,7 +143,10 @@ class TableSource(ABC):
             warnings=warnings,
         )
         chosen = [
-            msgspec.structs.replace(entry, source_columns=target.source_columns, left_out=target.left_out) for entry in slices
+            msgspec.structs.replace(
+                entry, source_columns=target.source_columns, left_out=target.left_out, widening=target.widening
+            )
+            for entry in slices
         ]
         first = [msgspec.structs.replace(entry, schema_changes=target.schema_changes) for entry in chosen[:1]]
         return ComparedTable(report=report, slices=(*first, *chosen[1:]))

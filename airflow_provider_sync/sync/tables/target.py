@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
@@ -31,6 +32,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     :ivar trailing_zeros: columns of the source whose decimals keep their trailing zeros in the target
     :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target as it is
     :ivar left_out: the source's columns that ``on_schema_change`` leaves out
+    :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
     :ivar schema_changes: what was changed in the target's table, or would be by a run, one phrase for each change
     :ivar is_new: whether this run has made the table
     """
@@ -42,6 +44,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     trailing_zeros: tuple[str, ...] = ()
     source_columns: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
+    widening: tuple[str, ...] = ()
     schema_changes: tuple[str, ...] = ()
     mode: TableMode = MIRROR
     is_new: bool = False
@@ -65,6 +68,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             return self.table.columns
         wanted = {*self.key, *(self.options.renames.get(name, name) for name in self.options.columns)}
         return tuple(column for column in self.table.columns if column.name in wanted)
+
+    def gone_columns(self, received: Iterable[str], *, protocol: Literal[1, 2]) -> tuple[str, ...]:
+        """Name the columns that the source has no longer, and that ``gone_columns`` has set to NULL.
+
+        :param received: columns of the target that the source sends
+        """
+        if self.options.gone_columns == "keep":
+            return ()
+        known = {*received, *self.widening}
+        # Version 1 sends no INVISIBLE columns.
+        own = (column for column in self.table.columns if not (column.generated or column.system))
+        return tuple(column.name for column in own if column.name not in known and not (protocol == 1 and column.invisible))
 
     def selected(self, source_columns: Sequence[str]) -> dict[int, str]:
         """Return the target's names for those of the source's columns that the options select, by position; the key is one."""
@@ -147,10 +162,11 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
     selected = target.selected(source_columns)
     refuse_columns_of_mode(options, selected.values())
     names = {column.name for column in target.table.columns}
-    positions, columns = [], []
+    positions, columns, left_out = [], [], []
     for position, name in selected.items():
         if name not in names:
             if options.on_schema_change == "ignore":
+                left_out.append(name)
                 continue
             raise TableError(
                 f"Table {str(target.table)!r} has no column {name!r}, which the source sends. Add it to the table, rename it with"
@@ -170,6 +186,12 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
             )
     if len(set(received)) != len(received):
         raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into one. Correct 'renames'.")
+    if left_out and (gone := target.gone_columns(received, protocol=1)):
+        raise TableError(
+            f"Table {str(target.table)!r}: only the source has {', '.join(map(repr, left_out))}, and only the target has"
+            f" {', '.join(map(repr, gone))}; a column may have been renamed. If it was, name it in 'renames'. If not, add the new"
+            " one to the target yourself, or set gone_columns to 'keep'."
+        )
     whole = len(positions) == len(source_columns)
     return ColumnMapping(columns=tuple(columns), positions=None if whole else tuple(positions))
 

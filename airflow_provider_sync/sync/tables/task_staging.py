@@ -55,4 +55,5 @@ class TaskStaging:
             removed=removed,
             target_rows=slices[0].target_rows,
             mode=target.mode,
+            gone=target.gone_columns((column.name for column in staging.columns), protocol=slices[0].protocol),
         )

@@ -214,7 +214,8 @@ class Version2Source(TableSource):
     def differs(self, target: Target) -> bool:
         """Whether a sync would have something to do, by the digests of segments, and of rows where some stay anyway."""
         findings = compare(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
-        return bool(findings.differences.announced if target.mode.keeps_rows else findings.comparison.differing)
+        compared = findings.comparison
+        return bool((findings.differences.announced if target.mode.keeps_rows else compared.differing) or compared.forgotten)
 
     def unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
         """Compare the small tables in few requests; see :mod:`.small_tables`."""
@@ -239,7 +240,7 @@ class Version2Source(TableSource):
             if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
                 return first_rows(client, database, target, source, area.on_rows, asking)
         findings = compare(client, database, target, facts, plan.plan_sync)
-        if findings.step.action is Action.DONE:
+        if findings.is_equal:
             return self.equal_rows(target, rows=findings.comparison.source_rows, warnings=findings.comparison.warnings)
         with naming_wider_types(database, target, findings.comparison.described):
             return self._stager(area, findings).stage()
@@ -249,7 +250,7 @@ class Version2Source(TableSource):
         facts = target_facts(target)
         findings = repeated(self.client, lambda: compare(self.client, self.database, target, facts, plan.plan_division))
         compared, whole = findings.comparison, findings.step.send_all
-        if findings.step.action is Action.DONE:
+        if findings.is_equal:
             return self.compared(target, [], rows=compared.source_rows, warnings=compared.warnings)
         self._make_staging(compared, run)
         planned = [
@@ -297,6 +298,7 @@ class Version2Source(TableSource):
             whole=fetched.whole,
             staged=fetched.rows_staged,
             removed=fetched.deleted_rows,
+            forgets=bool(fetched.compared.forgotten),
             received=fetched.rows_received,
             rows=sum(segment.rows for segment in segments),
             algorithm=fetched.compared.table_slice.digest,

@@ -266,3 +266,20 @@ def test_actions_over_generated_columns_of_synced_tables(plain: PlainLink, itsel
         _in_steps(plain, names) if steps else plain.link.sync(*names)
 
     assert [plain.target.rows(name) for name in names] == before
+
+
+def test_no_action_follows_a_column_that_is_forgotten(plain: PlainLink) -> None:
+    """Where ON UPDATE would change rows that refer to a column that is gone, nothing is written, and the error names it."""
+    plain.link.source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    plain.target.execute("CREATE TABLE t (id int PRIMARY KEY, mail text UNIQUE)", "INSERT INTO t VALUES (1, 'x')")
+    plain.target.execute(
+        "CREATE TABLE note (mail text REFERENCES t (mail) ON UPDATE CASCADE)",
+        "INSERT INTO note VALUES ('x')",
+    )
+    with pytest.raises(SyncFailed, match=r"note_mail_fkey.*\(ON UPDATE CASCADE\) when gone_columns sets 'mail' of 't'"):
+        plain.link.sync_one("t", {"gone_columns": "set_null"})
+    plain.target.execute("ALTER TABLE note DROP CONSTRAINT note_mail_fkey, ADD FOREIGN KEY (mail) REFERENCES t (mail)")
+    with pytest.raises(SyncFailed, match=r'table "t" violates foreign key constraint "note_mail_fkey"'):
+        plain.link.sync_one("t", {"gone_columns": "set_null"})
+    assert plain.target.rows("t") == [(1, "x")]
+    assert plain.target.rows("note") == [("x",)]

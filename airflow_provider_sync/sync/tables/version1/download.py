@@ -11,6 +11,7 @@ from functools import partial
 from airflow_provider_sync.client import SyncClient, TableAnswer
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_hash import zoned_places
 from airflow_provider_sync.exceptions import (
     NOTHING_CHANGED,
@@ -19,6 +20,7 @@ from airflow_provider_sync.exceptions import (
     ServerError,
     TableBusyError,
 )
+from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.sync.attempts import Attempts
@@ -175,7 +177,7 @@ class _Download:
         batches = iter(answer)
         first = next(batches, [])
         self.source_hash = answer.hash
-        if first and self._is_equal(answer):
+        if first and self._is_equal(answer) and not self._forgets(answer):
             return None
         # A target without rows has none to lose.
         hashing = not answer.one_snapshot and has_rows(self.database, self.connection, self.target.table)
@@ -217,6 +219,13 @@ class _Download:
                     self.zone = self.zone.decided(zone, EQUAL_HASHES)
                 return True
         return False
+
+    def _forgets(self, answer: TableAnswer) -> bool:
+        """Whether columns have values that the source does not send any more, and that the target is to forget."""
+        columns = map_sent_columns(self.target, answer.columns).columns
+        gone = self.target.gone_columns((column.name for column in columns), protocol=1)
+        with naming_table(self.target.name):
+            return bool(columns_with_values(self.database, self.connection, self.target.table, gone))
 
     def _check_moved(self, error: DuplicateKeyError, hash_before: str | None, asked: int) -> str | None:
         """Accept a key that came twice if the source may have changed meanwhile, and return the source's hash.
@@ -302,6 +311,7 @@ class _Download:
             removed=listed,
             target_rows=self.database.reader.count(self.connection, self.target.table) if listed is not None else 0,
             mode=self.target.mode,
+            gone=self.target.gone_columns((column.name for column in staged.columns), protocol=1),
         )
         warnings = [
             *self.warnings,
