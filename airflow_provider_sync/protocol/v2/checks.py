@@ -162,7 +162,7 @@ def _check_names(names: Sequence[str], what: str) -> None:
 
 def _check_type(column: ColumnDescription) -> None:
     scale, dialect = column.type.scale, column.type.json_dialect
-    if scale is not None and not -_MAX_SCALE <= scale <= _MAX_SCALE:
+    if scale is not None and not 0 <= scale <= _MAX_SCALE:
         raise ProtocolError(f"Column {column.name!r} cannot have {scale} digits after the point.")
     for what, size, most in (
         ("bits", column.type.bits, _MAX_BITS),

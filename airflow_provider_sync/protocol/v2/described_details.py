@@ -20,7 +20,8 @@ MAX_TEXT = 10_000
 
 MAX_INDEX_COLUMNS = 64
 
-Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+# A driver would cut a statement at a zero byte.
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME, pattern=r"^[^\0]*$")]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MAX_INDEX_COLUMNS)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Action = Literal["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"]

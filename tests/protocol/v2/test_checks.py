@@ -76,6 +76,7 @@ def test_descriptions_of_real_tables_pass(described: Described) -> None:
         ({"key": ("name",)}, "not a single integer"),
         ({"key": ("id", "name")}, "not a single integer"),
         ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.DECIMAL, scale=99_999)))}, "digits"),
+        ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.TIMESTAMP, scale=-1)))}, "-1 digits"),
         ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.INTEGER, bits=2**32 - 1)))}, "4294967295 bits"),
         ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.TEXT, length=-1)))}, "-1 characters"),
         ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.JSON, json_dialect="")))}, "dialect"),
