@@ -26,7 +26,7 @@ from airflow_provider_sync.client.network_errors import request_errors
 from airflow_provider_sync.client.refusals import Subject, check_framing, refusal
 from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
-from airflow_provider_sync.exceptions import ConfigurationError, ServerError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ServerError, SyncError
 from airflow_provider_sync.protocol import content_digest
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import accept
@@ -181,7 +181,11 @@ class Transport:
             sleep=lambda seconds: time.sleep(min(seconds, max(0.0, self.time_limits.deadline - time.monotonic()))),
             reraise=True,
         )
-        answer: Answer = retrying(self._send, call, read, subject, expect, pause)
+        try:
+            answer: Answer = retrying(self._send, call, read, subject, expect, pause)
+        except IncompleteStreamError as error:
+            error.given_up = repeat
+            raise
         return answer
 
     def _send(

@@ -107,11 +107,13 @@ def test_a_cut_body_is_asked_for_again(
     assert target.names() == ["t"]
 
 
+@pytest.mark.parametrize("share", [0, 0.5], ids=["at its beginning", "in the middle"])
 @pytest.mark.parametrize(("protocol", "endpoint"), BODIES)
 def test_retries_are_a_limit(
-    source: Scenario, target: Scenario, proxy: CuttingProxy, pauses: list[float], protocol: int, endpoint: str
+    source: Scenario, target: Scenario, proxy: CuttingProxy, pauses: list[float], protocol: int, endpoint: str, share: float
 ) -> None:
     """One cut more than ``retries`` is an error that may pass, after so many tries, and the target is as it was."""
+    proxy.share = share
     if endpoint == "/digestRows":
         _copy(source, target)
     before = target.rows("t")
@@ -174,6 +176,23 @@ def test_files(proxy: CuttingProxy, tmp_path: Path, pauses: list[float], protoco
     assert (report.files_added, report.bytes_written) == (4, 200_000)
     assert len(pauses) == 3
     assert everything(tmp_path / "copy") == list("abcd")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint"),
+    [("1", "/getFileHashes"), ("1", "/getFiles"), ("2", "/listFiles"), ("2", "/digestFiles"), ("2", "/readFiles")],
+)
+def test_retries_are_a_limit_of_directories(proxy: CuttingProxy, tmp_path: Path, protocol: str, endpoint: str) -> None:
+    """So they are for files and their names, when nothing of an answer arrives."""
+    for side, content in ("files", "new"), ("copy", "old"):
+        put(open_storage(str(tmp_path / side)), "a", content)
+    proxy.cuts[endpoint] = 100
+    proxy.share = 0
+    with SyncClient(proxy.url, retries=2, protocol=protocol) as client, pytest.raises(SyncFailed) as failure:
+        sync_directory(client, target_directory(), open_storage(str(tmp_path / "copy")))
+    assert failure.value.retryable
+    assert proxy.asked[endpoint] == 3
+    assert contents(open_storage(str(tmp_path / "copy"))) == {"a": "old"}
 
 
 def _copy(source: Scenario, target: Scenario) -> None:
