@@ -12,7 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_sync.airflow_support.database_connections import AIRFLOW_SCHEME, engine_from_connection
 from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
@@ -28,6 +29,9 @@ from airflow_provider_sync.server.streaming import is_broken_stream
 log = logging.getLogger(__name__)
 
 Opened = TypeVar("Opened")
+
+_CLIENT_GONE = 499
+"""As proxies log it; no standard has a status for it."""
 
 
 def mounted_server() -> list[dict[str, Any]]:
@@ -84,7 +88,25 @@ def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
 
     # Airflow runs the lifespan of a mounted application only where it is an instance of FastAPI.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.mount("/", server)
+    app.mount("/", _answering(server))
+    return app
+
+
+def _answering(server: ASGIApp) -> ASGIApp:
+    """Answer clients that are gone, too: nobody gets it, but no answer is an error of Airflow's middleware, with a traceback."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        await server(scope, receive, noting)
+        if not begun and scope["type"] == "http":
+            await Response(status_code=_CLIENT_GONE)(scope, receive, send)
+
     return app
 
 

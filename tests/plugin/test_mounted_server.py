@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
+import anyio
 import pytest
 import yaml
 from starlette.testclient import TestClient
@@ -184,6 +185,22 @@ def test_requests_that_wait(configure: Configure, postgresql_url: str) -> None:
         assert {answer.result().status_code for answer in answers} == {200}
     assert (one_more.status_code, one_more.headers["retry-after"]) == (503, "5")
     assert "limits.requests" in one_more.json()["message"]
+
+
+def test_a_client_that_goes_away(mounted: Mounted) -> None:
+    """A client that goes away leaves no traceback in the API server's log: Airflow's middleware insists on an answer."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode()), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/getTable", "query_string": b"", "headers": headers}
+    anyio.run(mounted()["/sync"].app, scope, receive, send)
+    assert [message.get("status") for message in sent] == [499, None]
 
 
 @pytest.mark.parametrize(
