@@ -235,7 +235,10 @@ class TransactionSync:
         except (SourceChangedError, TargetChangedError, IncompleteStreamError):
             raise
         except SyncError as error:
-            raise (try_each([(other.name, partial(self._check, other)) for other in others], error) or error) from error
+            failure = try_each([(other.name, partial(self._check, other)) for other in others], error)
+            if failure in (None, error):
+                raise  # an error that is its own cause has lost the true one
+            raise failure from error
 
     def _adapt(self, lock: TableLock, target: Target, changes: SchemaChanges) -> Target:
         """Alter a target as its source's columns ask for; a dry run goes on with those that fit."""

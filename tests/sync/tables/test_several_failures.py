@@ -12,7 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import SyncFailed, TableError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import recorded, reply
@@ -151,3 +151,17 @@ def test_a_missing_table_hides_nothing_of_an_existing_server(target: Scenario, a
         server.answer("/getTable", answer)
         with pytest.raises(SyncFailed, match=message):
             sync_tables(client, [table_from_options("missing", {})], target.database)
+
+
+def test_a_failure_keeps_its_cause(url: str, target: Scenario) -> None:
+    """The error that ends a sync says what caused it, and is not its own cause."""
+    target.execute("INSERT INTO good VALUES (2, 2)")
+    full = OSError("The disk is full.")
+
+    def fail(*_: object) -> None:
+        raise TableError("A row could not be written.") from full
+
+    with SyncClient(url, token=TOKEN) as client, pytest.raises(SyncFailed) as failure:
+        sync_tables(client, [table_from_options("good", {})], target.database, progress=fail)
+    assert isinstance(failure.value.__cause__, TableError)
+    assert failure.value.__cause__.__cause__ is full
