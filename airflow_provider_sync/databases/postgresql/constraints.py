@@ -46,7 +46,8 @@ SELECT relid::oid FROM pg_partition_tree(to_regclass(%s)) UNION SELECT to_regcla
 
 TOUCHED = """
 SELECT coalesce(sum(pg_stat_get_xact_tuples_updated(r.oid) + pg_stat_get_xact_tuples_deleted(r.oid)), 0)::bigint,
-       coalesce(sum(pg_stat_get_xact_tuples_inserted(r.oid)), 0)::bigint
+       coalesce(sum(pg_stat_get_xact_tuples_inserted(r.oid)), 0)::bigint,
+       array_agg(pg_relation_filenode(r.oid) ORDER BY r.oid)
 FROM (SELECT relid::oid AS oid FROM pg_partition_tree(%s::oid::regclass) UNION SELECT %s::oid) r
 """
 
@@ -107,8 +108,10 @@ def counts_changes(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql("SELECT current_setting('track_counts')::boolean").scalar_one())
 
 
-def touched(connection: Connection, name: str) -> tuple[int, ...]:
-    """Count the rows of a table that this transaction has changed, and those that it has inserted.
+def touched(connection: Connection, name: str) -> tuple[object, ...]:
+    """Count the rows of a table that this transaction has changed, and those that it has inserted; name its files, too.
+
+    TRUNCATE counts no rows, but begins a new file.
 
     :param name: quoted, percent signs not doubled
     """
