@@ -19,6 +19,7 @@ from airflow_provider_sync.sync.tables.computed_columns import refuse_other_valu
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.unlisted_rows import digest_unlisted
 
 
 class StagedSlices(StagedRows):
@@ -53,6 +54,7 @@ class StagedSlices(StagedRows):
         self.database = database
         self.table_slice = table_slice
         self.staging = staged.staging
+        self.listed = [staged.staging, *filter(None, [staged.removed])]
         self.slices = slices
 
     def source_changed(self) -> bool:
@@ -95,12 +97,12 @@ class StagedSlices(StagedRows):
         return all(self._holds(connection, entry) for entry in self.slices if entry.by_key and not self._is_unknown(entry))
 
     def digest_rest(self, connection: Connection) -> object:
-        """Digest the key ranges between the slices, which the comparison found equal."""
-        algorithm = self.slices[0].algorithm
-        return [
-            self.database.digests.digest_segments(connection, self._slice(gap, algorithm), ONE_SEGMENT)
-            for gap in _gaps(entry.key_range for entry in self.slices)
-        ]
+        """Digest the key ranges between the slices, which the comparison found equal, and what slices leave alone."""
+        algorithm, digests = self.slices[0].algorithm, self.database.digests
+        gaps = _gaps(entry.key_range for entry in self.slices)
+        between = [digests.digest_segments(connection, self._slice(gap, algorithm), ONE_SEGMENT) for gap in gaps]
+        unknown = [self._slice_of(entry) for entry in self.slices if self._is_unknown(entry)]
+        return between, [digest_unlisted(digests, connection, found, self.listed) for found in unknown]
 
     def _is_unknown(self, entry: StagedSlice) -> bool:
         """Whether the digest of a slice says nothing of the target, which keeps other rows beside those that were staged."""
