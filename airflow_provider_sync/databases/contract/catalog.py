@@ -49,6 +49,13 @@ class Catalog(DatabaseComponent):
         """Whether :meth:`describe` lists every column; some databases hide those that the user may not read."""
         return True
 
+    def has_unseen_triggers(self, connection: Connection, table: Table) -> bool:
+        """Whether triggers use other tables that :meth:`describe` does not list, since the user may not see them.
+
+        :param connection: in a transaction, foreign keys switched off
+        """
+        return False
+
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
         """Return what a table has besides its columns and its key: indexes, foreign keys, defaults and comments."""
         return FoundDetails(untold=((None, "indexes, foreign keys, defaults and comments of this kind of database"),))

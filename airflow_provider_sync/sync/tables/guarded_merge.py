@@ -61,7 +61,7 @@ def merge_guarded(
     return [
         _report_equal(table, dry_run=dry_run)
         if table.rows.is_equal
-        else _report(table, results[_key(table)], merge.verified.get(_key(table)), dry_run=dry_run)
+        else _report(table, results[_key(table)], merge, dry_run=dry_run)
         for table in tables
     ]
 
@@ -184,6 +184,8 @@ class _Bystanders:
         self.database = database
         self.connection = connection
         self.triggers = {name: target for target in merged for name in target.table.triggers}
+        self.merged = merged
+        self.unseen: list[Target] = []
         self.computes = any(column.generated for target in merged for column in target.table.columns)
         self.equal = equal
         self.others = others
@@ -192,6 +194,9 @@ class _Bystanders:
     def begin(self) -> None:
         """Note their fingerprints before the first write, if there is a trigger."""
         if self.watched is None:
+            unseen = self.database.catalog.has_unseen_triggers
+            self.unseen = [target for target in self.merged if unseen(self.connection, target.table)]
+            self.triggers |= {f"one of {target.name!r} that this user may not see": target for target in self.unseen}
             self.watched = [(target, self._fingerprint(target)) for target in self._targets()]
 
     def _targets(self) -> Iterator[Target]:
@@ -257,10 +262,15 @@ def _report_equal(table: TableToMerge, *, dry_run: bool) -> TableReport:
     )
 
 
-def _report(table: TableToMerge, result: MergeResult, verified: Verified | None, *, dry_run: bool) -> TableReport:
-    rows, counts = table.rows, result.counts
+def _report(table: TableToMerge, result: MergeResult, merge: _GuardedMerge, *, dry_run: bool) -> TableReport:
+    rows, counts, verified = table.rows, result.counts, merge.verified.get(_key(table))
     warnings = [*rows.warnings, *result.warnings]
     if not dry_run:
+        if counts.changes and table.target in merge.bystanders.unseen:
+            warnings.append(
+                f"Table {table.target.name!r} has triggers that this user may not see, which use other tables and fire for rows"
+                " that a sync changes."
+            )
         doubt = rows.doubt(verified) if table.target.options.verify else None
         warnings += filter(None, (doubt, warning_of(table.target.table)))
     return TableReport(

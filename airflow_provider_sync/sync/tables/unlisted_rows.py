@@ -1,4 +1,4 @@
-"""Rows of a target that a merge leaves alone, beside those that it was given: only a trigger, or another session, changes them."""
+"""Rows of a target that a merge leaves alone: only a trigger, or another session, changes them."""
 
 from __future__ import annotations
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.merge.staging import PermanentStaging
+from tests.databases.limited_user import user_with
 from tests.sync.link import Link, linked
 from tests.sync.tables.staging_class import NamedStaging
 from tests.sync.tables.test_steps import Steps
@@ -49,24 +46,6 @@ class Deadly(NamedStaging):
 def server(request: pytest.FixtureRequest) -> str:
     """Give the URL of a database on each of the two servers."""
     return str(request.getfixturevalue(f"{request.param}_url"))
-
-
-@contextmanager
-def user_with(url: str, privileges: str) -> Iterator[str]:
-    """Make a user who has these privileges in the database, and give the URL with which he connects."""
-    parsed = make_url(url)
-    name = f"u{secrets.token_hex(4)}"
-    with linked(url, url) as link:
-        for host in ("localhost", "%"):
-            link.target.execute(
-                f"CREATE USER '{name}'@'{host}' IDENTIFIED BY 'p'",
-                f"GRANT {privileges} ON {parsed.database}.* TO '{name}'@'{host}'",
-            )
-        try:
-            yield parsed.set(username=name, password="p").render_as_string(hide_password=False)
-        finally:
-            for host in ("localhost", "%"):
-                link.target.execute(f"DROP USER '{name}'@'{host}'")
 
 
 @pytest.mark.parametrize("protocol", ["1", "2"])

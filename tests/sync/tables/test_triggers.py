@@ -14,16 +14,20 @@ from airflow_provider_sync.sync.run_steps import compare_tables, download_tables
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
+from tests.databases.limited_user import user_with
 from tests.sync.link import Link, linked
 
 TRIGGERS = {
     "postgresql": (
-        "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {action}; RETURN NEW; END'",
+        "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {action}; RETURN NEW; END$$",
         "CREATE TRIGGER act AFTER UPDATE ON a FOR EACH ROW EXECUTE FUNCTION act()",
     ),
     "mysql": ("CREATE TRIGGER act AFTER UPDATE ON a FOR EACH ROW {action}",),
     "sqlite": ("CREATE TRIGGER act AFTER UPDATE ON a BEGIN {action}; END",),
 }
+
+
+LIMITED = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, CREATE TEMPORARY TABLES"
 
 
 def prepare(link: Link, key: str, action: str) -> None:
@@ -40,12 +44,12 @@ def prepare(link: Link, key: str, action: str) -> None:
     link.source.execute("UPDATE a SET v = 2", "UPDATE b SET v = 2 WHERE id = '200'", "DELETE FROM b WHERE id = '201'")
 
 
-def in_steps(link: Link, *names: str) -> list[TableReport]:
+def in_steps(link: Link, *names: str, mode: str = "mirror") -> list[TableReport]:
     """Compare, download and merge."""
     staged = {}
     with link.client(*names) as client:
         for name in names:
-            options = table_from_options(name, {})
+            options = table_from_options(name, {"mode": mode})
             slices = compare_table(client, options, link.target.database, run="r", slices=2).slices
             assert slices
             staged[name] = (
@@ -99,14 +103,30 @@ def test_rows_that_a_trigger_changes_between_the_slices(two_into: Link, steps: b
 
 @pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
-def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool) -> None:
+def test_rows_that_a_trigger_changes_in_a_table_that_keeps_rows(two_into: Link, key: str, steps: bool) -> None:
+    """So are those of tables with more rows than the source, whatever their keys are."""
+    prepare(two_into, key, "UPDATE b SET v = 3 WHERE id = '5'")
+    before = two_into.target.rows("b")
+
+    with pytest.raises(SyncFailed):
+        in_steps(two_into, "b", "a", mode="upsert") if steps else two_into.sync("b", "a", options={"b": {"mode": "upsert"}})
+
+    assert two_into.target.rows("b") == before
+    assert two_into.target.rows("a") == [(1, 1)]
+
+
+@pytest.mark.parametrize("mode", ["mirror", "upsert"])
+@pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool, mode: str) -> None:
     """A trigger that leaves synced tables alone is in nobody's way."""
     prepare(two_into, key, "INSERT INTO note VALUES (1)")
+    kept = [row for row in two_into.target.rows("b") if str(row[0]) == "201"] if mode == "upsert" else []
 
-    reports = in_steps(two_into, "b", "a") if steps else two_into.sync("b", "a")
+    reports = in_steps(two_into, "b", "a", mode=mode) if steps else two_into.sync("b", "a", options={"b": {"mode": mode}})
 
     assert [report.verified for report in reports] == ["digest", "digest"]
-    assert two_into.target.rows("b") == two_into.source.rows("b")
+    assert sorted(two_into.target.rows("b")) == sorted([*two_into.source.rows("b"), *kept])
     assert two_into.target.rows("note") == [(1,)]
 
 
@@ -159,3 +179,67 @@ def test_a_server_that_counts_no_changes(postgresql_url: str, tmp_path: Path) ->
 
         assert link.target.rows("c") == before
         assert link.target.rows("a") == [(1, 1)]
+
+
+@pytest.mark.parametrize("names", [("c", "a"), ("a", "c")], ids=" ".join)
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+def test_triggers_that_truncate(postgresql_url: str, tmp_path: Path, names: tuple[str, ...], single_transaction: bool) -> None:
+    """A trigger that empties a table of PostgreSQL, which counts no rows of that, is noticed, too."""
+    with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
+        link.protocol = "2"
+        prepare(link, "INTEGER", "TRUNCATE c")
+        link.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
+
+        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*trigger \(act\)"):
+            link.sync(*names, single_transaction=single_transaction)
+
+        assert link.target.rows("c") == link.source.rows("c")
+        assert link.target.rows("a") == [(1, 1)]
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+def test_triggers_that_the_user_may_not_see(mysql_url: str, tmp_path: Path, single_transaction: bool) -> None:
+    """What a trigger did is noticed although MySQL shows it only to users with the privilege TRIGGER."""
+    source_url = f"sqlite:///{tmp_path / 'source.db'}"
+    with user_with(mysql_url, LIMITED) as url, linked(source_url, mysql_url) as owner, linked(source_url, url) as link:
+        link.protocol = "2"
+        prepare(owner, "VARCHAR(9)", "UPDATE c SET v = 3 WHERE id = 1")
+        owner.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
+        before = owner.target.rows("c")
+
+        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*one of 'a' that this user may not"):
+            link.sync("c", "a", single_transaction=single_transaction)
+
+        assert owner.target.rows("c") == before
+        assert owner.target.rows("a") == [(1, 1)]
+
+
+@pytest.mark.parametrize("server", ["mysql", pytest.param("mariadb", marks=pytest.mark.slow)])
+def test_unseen_triggers_that_write_elsewhere(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> None:
+    """A user who may not see a trigger that leaves synced tables alone is warned of it, and only of such triggers."""
+    source_url, target_url = f"sqlite:///{tmp_path / 'source.db'}", request.getfixturevalue(f"{server}_url")
+    with user_with(target_url, LIMITED) as url, linked(source_url, target_url) as owner, linked(source_url, url) as link:
+        link.protocol = "2"
+        prepare(owner, "VARCHAR(9)", "INSERT INTO note VALUES (1)")
+
+        about_b, about_a = link.sync("b", "a")
+
+        assert (about_b.verified, about_a.verified) == ("digest", "digest")
+        assert not about_b.warnings
+        assert "has triggers" in about_a.warnings[0]
+        assert owner.target.rows("note") == [(1,)]
+        assert [report.status for report in link.sync("b", "a")] == ["unchanged", "unchanged"]
+
+
+@pytest.mark.parametrize("server", ["mysql", "mariadb"])
+def test_no_trigger_is_taken_for_an_unseen_one(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> None:
+    """A table without triggers is not said to have some, though its own columns have no default value."""
+    with linked(f"sqlite:///{tmp_path / 'source.db'}", request.getfixturevalue(f"{server}_url")) as link:
+        link.protocol = "2"
+        link.source.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO a VALUES (1, 1)")
+        times = "valid_from {DATETIME} NOT NULL, valid_to {DATETIME} NULL, is_current BOOLEAN NOT NULL"
+        link.target.execute(f"CREATE TABLE a (id INTEGER NOT NULL, v INTEGER, {times}, PRIMARY KEY (id, valid_from))")
+
+        report = link.sync_one("a", {"mode": "history"})
+
+        assert (report.rows_inserted, report.warnings) == (1, ())

@@ -1,0 +1,49 @@
+"""Triggers that the user may not see: MySQL lists them only for those with the privilege TRIGGER, but fires them for all.
+
+A statement that writes also opens the tables that triggers of the table use, even if it finds no row, and a session counts the
+tables that it opens. Triggers that use no other table are not found; they change nothing but the row that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.databases.mysql.errors import DENIED, error_number
+from airflow_provider_sync.databases.schema import Table
+
+_OPENED = "SHOW SESSION STATUS WHERE Variable_name IN ('Table_open_cache_hits', 'Table_open_cache_misses')"
+
+
+def has_unseen_triggers(connection: Connection, table: Table, name: str, quote: Callable[[str], str]) -> bool:
+    """Whether writes to a table open other tables; also if that cannot be told.
+
+    :param name: quoted
+    """
+    return any(_opens_others(connection, *statement) for statement in _writes(table, name, quote))
+
+
+def _writes(table: Table, name: str, quote: Callable[[str], str]) -> Iterator[tuple[str, int]]:
+    """Yield statements that write no row, and how many times each names the table."""
+    column = quote(next(column.name for column in table.columns if not column.generated))
+    # IGNORE, since other columns may have no default value.
+    yield f"INSERT IGNORE INTO {name} ({column}) SELECT {column} FROM {name} AS t WHERE FALSE", 2
+    yield f"UPDATE {name} SET {column} = {column} WHERE FALSE", 1
+    yield f"DELETE FROM {name} WHERE FALSE", 1
+
+
+def _opens_others(connection: Connection, statement: str, named: int) -> bool:
+    try:
+        connection.exec_driver_sql(statement)  # the first time, the server also opens its own tables to describe them
+        before = _opened(connection)
+        connection.exec_driver_sql(statement)
+        return _opened(connection) - before > named
+    except SQLAlchemyError as error:
+        # What the user may not do fires no trigger.
+        return error_number(error) not in DENIED
+
+
+def _opened(connection: Connection) -> int:
+    return sum(int(count) for _, count in connection.exec_driver_sql(_OPENED))
