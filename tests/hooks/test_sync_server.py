@@ -149,4 +149,4 @@ def test_a_server_that_wants_certificates(source: Source, tmp_path: Path, monkey
         monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps(connection))
         works, message = SyncServerHook().test_connection()
         assert not works
-        assert "give `certificate` and `key`" in message
+        assert "give one that it accepts as `certificate` and `key`" in message

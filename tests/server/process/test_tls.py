@@ -10,6 +10,7 @@ import tracemalloc
 from asyncio.sslproto import SSLProtocol
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -64,7 +65,11 @@ def test_clients_need_a_certificate(tmp_path: Path, authority: Authority, caplog
         ):
             with pytest.raises((OSError, EOFError)):
                 shown_certificate(server.url, authority.path, wrong)
-            assert f"127.0.0.1: no TLS connection: {reason}" in caplog.text
+            wait_until(partial(_logged, caplog, f"127.0.0.1: no TLS connection: {reason}"))
+
+
+def _logged(caplog: pytest.LogCaptureFixture, line: str) -> bool:
+    return line in caplog.text
 
 
 def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> None:
