@@ -189,23 +189,36 @@ def test_one_database_at_a_time(sqlite_url: str, tmp_path: Path, monkeypatch: py
 def test_large_bodies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Bodies of more than a megabyte have a common limit; small ones are always read, and what was counted is free again."""
     monkeypatch.setattr(body_budget, "MAX_BYTES", 5 << 20)
+    counted = _counted_bytes(monkeypatch)
     large = msgspec.json.encode(DigestFiles(directory="d", paths=("x" * 200,) * 15_000))
     with RunningServer(config(directories={"d": {"path": str(tmp_path)}})) as server:
         address = urlsplit(server.url)
         head = f"POST /digestFiles HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(large)}\r\n\r\n"
-        for _ in range(2):
-            with create_connection((address.hostname, address.port), timeout=60) as first:
-                # All but the end, so that the server holds it and waits.
-                first.sendall(head.encode() + large[:-1])
-                wait_until(lambda: ask(server.url, "/digestFiles", large).status == 503)
-                answer = ask(server.url, "/digestFiles", large)
-                assert (answer.headers["retry-after"], answer.headers["connection"]) == ("5", "close")
-                assert b"5242880 bytes" in answer.body
-                assert ask(server.url, "/digestFiles", DigestFiles(directory="d", paths=("y",))).status == 200
-                first.sendall(large[-1:])
-                assert first.recv(12) == b"HTTP/1.1 200"
-            wait_until(lambda: ask(server.url, "/digestFiles", large).status == 200)
+        with create_connection((address.hostname, address.port), timeout=60) as first:
+            # All but the end, so that the server holds it and waits.
+            first.sendall(head.encode() + large[:-1])
+            wait_until(lambda: sum(counted) == len(large) - 1)
+            answer = ask(server.url, "/digestFiles", large)
+            assert (answer.status, answer.headers["retry-after"], answer.headers["connection"]) == (503, "5", "close")
+            assert b"5242880 bytes" in answer.body
+            assert ask(server.url, "/digestFiles", DigestFiles(directory="d", paths=("y",))).status == 200
+            first.sendall(large[-1:])
+            assert first.recv(12) == b"HTTP/1.1 200"
+        wait_until(lambda: ask(server.url, "/digestFiles", large).status == 200)
     assert "works on requests of" in caplog.text
+
+
+def _counted_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which servers of this process add each number of bytes that they count."""
+    counted: list[int] = []
+    take = body_budget.BodyBudget.take
+
+    def noting(budget: body_budget.BodyBudget, size: int) -> None:
+        take(budget, size)
+        counted.append(size)
+
+    monkeypatch.setattr(body_budget.BodyBudget, "take", noting)
+    return counted
 
 
 def test_more_places_than_threads(tmp_path: Path) -> None:
