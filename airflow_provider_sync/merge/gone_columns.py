@@ -50,6 +50,20 @@ def explaining_refusals(database: Database, names: Sequence[str]) -> Iterator[No
         raise TableError(refused, NOTHING_CHANGED, _ADVICE).without_subject() from error
 
 
+def check_forgotten(database: Database, connection: Connection, table: Table, names: Sequence[str]) -> None:
+    """Check, after all writes, that these columns are NULL.
+
+    :raises TableError: if one of them is not, since triggers have written to it, or kept it
+    """
+    if held := columns_with_values(database, connection, table, names):
+        raise TableError(
+            f"gone_columns has set {', '.join(map(repr, held))} to NULL, and something in the target's database, such as a"
+            " trigger, gave it values.",
+            NOTHING_CHANGED,
+            "Drop the column, or what writes to it, or set gone_columns to 'keep'.",
+        ).without_subject()
+
+
 def phrases(names: Sequence[str]) -> tuple[str, ...]:
     """Say what is done to columns, or was done, for ``schema_changes`` of a report."""
     return tuple(f"set column {name!r} to NULL" for name in names)

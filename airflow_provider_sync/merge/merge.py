@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
-from airflow_provider_sync.merge.gone_columns import columns_with_values, explaining_refusals
+from airflow_provider_sync.merge.gone_columns import check_forgotten, columns_with_values, explaining_refusals
 from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.row_updates import RowUpdates
@@ -231,8 +231,10 @@ class TableMerge(TableWrite):
             self._update()
 
     def verify(self) -> None:
-        """Compare staged rows and target by bytes, and count orphans."""
+        """Compare staged rows and target by bytes, see that columns that are gone are NULL, and count orphans."""
         with self._naming_table():
+            if self.writes:
+                check_forgotten(self.database, self.connection, self.target, self.staged.gone)
             if self.staged.verify:
                 check = MergeCheck(
                     self.database,

@@ -232,10 +232,13 @@ class Version2Source(TableSource):
         facts = first_facts(database, target, area.connection, direct=direct, resume=resume)
         if plan.plan_sync(facts).action is Action.DESCRIBE:
             source = describe_first(client, database, target, area.described)
+            columns = source.table_slice.columns
             facts = msgspec.structs.replace(
                 facts,
                 source_rows=source.described.rows,
-                can_load_directly=can_load_directly(target.table, source.table_slice.columns),
+                # A column that is gone may have a default, which only a merge forgets.
+                can_load_directly=can_load_directly(target.table, columns)
+                and not target.gone_columns((column.column.name for column in columns), protocol=2),
             )
             if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
                 return first_rows(client, database, target, source, area.on_rows, asking)

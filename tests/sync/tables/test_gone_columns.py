@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Row
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed, TableError
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.change_check import table_differs
 from airflow_provider_sync.sync.tables.diff import diff_table
@@ -280,3 +280,45 @@ def test_a_column_that_depends_on_it_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(SyncFailed, match=r"computed from 'email'.*Drop what depends on that column"):
             link.sync_one("t", SET_NULL)
         assert rows(link) == before
+
+
+@both_versions
+def test_defaults_are_forgotten_in_a_first_load(into: Link, protocol: str) -> None:
+    """Rows that are the first of an empty target do not get the default of a column that is gone either."""
+    into.protocol = protocol
+    into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))")
+    into.target.execute("ALTER TABLE t ADD COLUMN email VARCHAR(20) DEFAULT 'none'")
+    into.source.execute("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    into.sync_one("t", SET_NULL)
+    assert rows(into) == [(1, None, "one"), (2, None, "two")]
+    assert outcome(into.sync_one("t", SET_NULL)) == ("unchanged", (), 0, 0, 0)
+
+
+KEPT = {
+    "postgresql": (
+        "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.email := coalesce(NEW.email, 0::text); RETURN NEW; END'",
+        "CREATE TRIGGER act BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION act()",
+    ),
+    "mysql": (
+        "CREATE TRIGGER act BEFORE UPDATE ON t FOR EACH ROW SET NEW.email = COALESCE(NEW.email, '0')",
+        "CREATE TRIGGER new BEFORE INSERT ON t FOR EACH ROW SET NEW.email = COALESCE(NEW.email, '0')",
+    ),
+    "sqlite": ("CREATE TRIGGER act BEFORE UPDATE OF email ON t BEGIN SELECT RAISE(IGNORE); END",),
+}
+
+
+@both_versions
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_triggers_that_keep_the_values(into: Link, protocol: str, steps: bool) -> None:
+    """A report does not say that a column was set to NULL if a trigger of the target kept its values, and nothing changes."""
+    into.protocol = protocol
+    create(into)
+    into.target.execute(*into.target.pick(KEPT))
+    into.source.execute("UPDATE t SET a = 'new' WHERE id = 1")
+    before = rows(into)
+
+    with pytest.raises((SyncFailed, TableError), match="'email' to NULL, and something in the target's database"):
+        Steps(into, SET_NULL).all() if steps else into.sync_one("t", SET_NULL)
+
+    assert rows(into) == before
