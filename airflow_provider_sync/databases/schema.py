@@ -125,6 +125,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar unique_keys: unique keys beside the primary key, whose columns are all plain columns
     :ivar foreign_keys: whether the table has foreign keys, or others refer to it
     :ivar triggers: names of the triggers on the table, and of its rules on PostgreSQL
+    :ivar resolves_conflicts: whether a constraint says what SQLite does with rows that it does not allow
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
     :ivar stands_for: the table that messages name instead: the target of a staging table
@@ -143,6 +144,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     unique_keys: tuple[UniqueKey, ...] = ()
     foreign_keys: bool = False
     triggers: tuple[str, ...] = ()
+    resolves_conflicts: bool = False
     row_id: str | None = None
     row_filter: str | None = None
     cannot_roll_back: str | None = None

@@ -22,10 +22,6 @@ class MergeStatements(DatabaseComponent):
     overriding: ClassVar[str] = ""
     """Clause that allows an INSERT to set identity columns."""
 
-    insert_into: ClassVar[str] = "INSERT INTO"
-    update: ClassVar[str] = "UPDATE"
-    """Beginnings of statements that write to a target, and that fail if a constraint does not allow a row."""
-
     straight_join: ClassVar[str] = "JOIN"
     """Keyword of a join in the written order of tables; plain JOIN where the planner needs no hint."""
 
@@ -33,6 +29,10 @@ class MergeStatements(DatabaseComponent):
         """Return an expression for the column whose values are equal only if their bytes are."""
         name = f"{alias}.{self.quote(column.name)}"
         return self.as_bytes(name) if column.kind in TEXTUAL else name
+
+    def on_conflict(self, target: Table) -> str:
+        """Return the clause with which a write to a target fails if a constraint does not allow a row, if it needs one."""
+        return ""
 
     @abstractmethod
     def as_bytes(self, expression: str) -> str:
@@ -86,7 +86,7 @@ class MergeStatements(DatabaseComponent):
         """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of their staged keys."""
         assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in key)
         return (
-            f"{self.update} {self.qualified(target)} AS t SET {assignments}"
+            f"UPDATE{self.on_conflict(target)} {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
             f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(key, 't', 'w')}"
         )
@@ -103,7 +103,7 @@ class MergeStatements(DatabaseComponent):
         """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
         assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
-            f"{self.update} {self.qualified(target)} AS t SET {assignments}"
+            f"UPDATE{self.on_conflict(target)} {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
             f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
         )
@@ -128,7 +128,7 @@ class MergeStatements(DatabaseComponent):
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
         found = self.equal(key, "t", "w") if loosely else self.match(key, "t", "w")
         return (
-            f"{self.update} {self.qualified(target)} AS t SET {assignments} FROM {self.qualified(work)} AS w"
+            f"UPDATE{self.on_conflict(target)} {self.qualified(target)} AS t SET {assignments} FROM {self.qualified(work)} AS w"
             f" WHERE w.{OP} = '{op}' AND {found} AND {where}"
         )
 
@@ -137,7 +137,7 @@ class MergeStatements(DatabaseComponent):
         values = {**self.kept_times(target), **dict.fromkeys(columns, "NULL")}
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
         has_value = " OR ".join(f"{self.quote(name)} IS NOT NULL" for name in columns)
-        return f"{self.update} {self.qualified(target)} SET {assignments} WHERE {has_value}"
+        return f"UPDATE{self.on_conflict(target)} {self.qualified(target)} SET {assignments} WHERE {has_value}"
 
     def kept_times(self, target: Table) -> Mapping[str, str]:
         """Return assignments that keep columns which an UPDATE that does not name them would change, by column."""
@@ -191,7 +191,7 @@ class MergeStatements(DatabaseComponent):
         others = [column.name for column in kept.columns if column.name not in names] if kept else []
         listed = ", ".join(filter(None, [self.columns(columns, "s"), self.columns(others, "k"), *constants.values()]))
         return (
-            f"{self.insert_into} {self.qualified(target)} ({self.columns([*columns, *others, *constants])})"
+            f"INSERT{self.on_conflict(target)} INTO {self.qualified(target)} ({self.columns([*columns, *others, *constants])})"
             f" {self.overriding}SELECT {listed}"
             f" FROM {self.qualified(work)} AS w {self.straight_join} {self.by_index(staging, 's', names)}"
             f" ON {self.match(key, 's', 'w')}"
@@ -206,7 +206,7 @@ class MergeStatements(DatabaseComponent):
         """
         listed = ", ".join([self.columns(columns, "s"), *constants.values()])
         return (
-            f"{self.insert_into} {self.qualified(target)} ({self.columns([*columns, *constants])})"
+            f"INSERT{self.on_conflict(target)} INTO {self.qualified(target)} ({self.columns([*columns, *constants])})"
             f" {self.overriding}SELECT {listed} FROM {self.qualified(staging)} AS s"
         )
 

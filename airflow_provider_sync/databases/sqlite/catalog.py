@@ -156,10 +156,16 @@ def _describe(connection: Connection, schema: str | None, name: str, *, without_
         )
     names = {column.name.lower() for column in columns}
     row_id = next((candidate for candidate in _ROW_IDS if candidate not in names), None)
+    listed = f"{'temp' if database == 'temp' else _quoted(database)}.sqlite_schema"
     triggers = _rows(
         connection,
-        f"SELECT name FROM {'temp' if database == 'temp' else _quoted(database)}.sqlite_schema"
-        " WHERE type = 'trigger' AND lower(tbl_name) = lower(?) ORDER BY name",
+        f"SELECT name FROM {listed} WHERE type = 'trigger' AND lower(tbl_name) = lower(?) ORDER BY name",
+        name,
+    )
+    # The words may stand apart, and also be in a comment.
+    conflicts = _rows(
+        connection,
+        f"SELECT 1 FROM {listed} WHERE lower(name) = lower(?) AND lower(sql) LIKE '%conflict%'",
         name,
     )
     refers = _rows(connection, "SELECT 1 FROM pragma_foreign_key_list(?, ?) LIMIT 1", name, database)
@@ -171,6 +177,7 @@ def _describe(connection: Connection, schema: str | None, name: str, *, without_
         unique_keys=tuple(unique_keys),
         foreign_keys=bool(refers or list_children(connection, database, name)),
         triggers=tuple(row[0] for row in triggers),
+        resolves_conflicts=bool(conflicts),
         row_id=None if alias or without_rowid else row_id,
     )
 

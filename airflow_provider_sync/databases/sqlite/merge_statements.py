@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
-from airflow_provider_sync.databases.sqlite.session import INSERT_INTO
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
@@ -14,12 +13,14 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind
 class SQLiteMergeStatements(MergeStatements):
     """Compares every column by its bytes, since any may hold text.
 
-    Writes name ``OR ABORT``, which overrules a constraint's own clause: ``UNIQUE … ON CONFLICT REPLACE`` would delete rows that
-    are not synced, without an error, and ``ON CONFLICT IGNORE`` leaves rows out.
+    Where constraints have clauses of their own, writes name ``OR ABORT``, which overrules them: ``UNIQUE … ON CONFLICT REPLACE``
+    would delete rows that are not synced, without an error, and ``ON CONFLICT IGNORE`` leaves rows out. Elsewhere they do not,
+    since it would overrule the statements of triggers, too, such as ``INSERT OR IGNORE``.
     """
 
-    insert_into = INSERT_INTO
-    update = "UPDATE OR ABORT"
+    def on_conflict(self, target: Table) -> str:
+        """Overrule what constraints of the table say."""
+        return " OR ABORT" if target.resolves_conflicts else ""
 
     def comparable(self, column: Column, alias: str) -> str:
         """Compare every column by its bytes: whatever its type, it may hold text, and have a collation."""

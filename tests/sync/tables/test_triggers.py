@@ -243,3 +243,23 @@ def test_no_trigger_is_taken_for_an_unseen_one(request: pytest.FixtureRequest, t
         report = link.sync_one("a", {"mode": "history"})
 
         assert (report.rows_inserted, report.warnings) == (1, ())
+
+
+@pytest.mark.parametrize("clause", ["REPLACE", "IGNORE"])
+@pytest.mark.parametrize("rows", ["(1, 1), (2, 1)", ""], ids=["difference", "first"])
+def test_triggers_that_resolve_conflicts(two_same: Link, clause: str, rows: str) -> None:
+    """What a trigger of SQLite says of conflicts in its own tables is not overruled: ``INSERT OR IGNORE`` ignores."""
+    two_same.create("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", *([f"INSERT INTO a VALUES {rows}"] if rows else []))
+    action = f"BEGIN INSERT OR {clause} INTO note VALUES ('a', NEW.id); END"
+    two_same.target.execute(
+        "CREATE TABLE note (k TEXT PRIMARY KEY, n INTEGER)",
+        "INSERT INTO note VALUES ('a', 0)",
+        f"CREATE TRIGGER new AFTER INSERT ON a {action}",
+        f"CREATE TRIGGER changed AFTER UPDATE ON a {action}",
+    )
+    two_same.source.execute("UPDATE a SET v = 2", "INSERT INTO a VALUES (3, 1)")
+
+    assert two_same.sync_one("a").verified == "digest"
+
+    two_same.assert_equal("a")
+    assert two_same.target.rows("note") == [("a", 3 if clause == "REPLACE" else 0)]
