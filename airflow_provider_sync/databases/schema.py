@@ -124,7 +124,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar primary_key: columns of the PRIMARY KEY in index order; empty when there is none
     :ivar unique_keys: unique keys beside the primary key, whose columns are all plain columns
     :ivar foreign_keys: whether the table has foreign keys, or others refer to it
-    :ivar triggers: names of the triggers on the table, and of its rules on PostgreSQL
+    :ivar triggers: names of the triggers on the table, and of its rules and volatile functions on PostgreSQL
     :ivar resolves_conflicts: whether a constraint says what SQLite does with rows that it does not allow
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows

@@ -75,18 +75,28 @@ WHERE i.indrelid = ANY(%s::oid[]) AND i.indisunique AND i.indpred IS NULL AND i.
 ORDER BY c.relname
 """
 
-# Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would.
+# Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would; volatile
+# functions of checks and defaults may write as well.
 _DEPENDENCIES = """
 WITH involved AS (
     SELECT described.oid AS described, described.oid FROM unnest(%s::oid[]) AS described(oid)
     UNION
     SELECT described.oid, p.relid FROM unnest(%s::oid[]) AS described(oid), pg_partition_tree(described.oid::regclass) AS p
+), expressions AS (
+    SELECT i.described, 'pg_constraint'::regclass AS classid, c.oid FROM involved i JOIN pg_constraint c ON c.conrelid = i.oid
+    UNION
+    SELECT i.described, 'pg_attrdef'::regclass, d.oid FROM involved i JOIN pg_attrdef d ON d.adrelid = i.oid
 ), triggers AS (
     SELECT i.described, t.tgname::text AS name FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
     UNION
     SELECT i.described, 'rule ' || r.rulename FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
     WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
+    UNION
+    SELECT e.described, 'function ' || p.proname FROM expressions e
+    JOIN pg_depend d ON d.classid = e.classid AND d.objid = e.oid AND d.refclassid = 'pg_proc'::regclass
+    JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_language l ON l.oid = p.prolang
+    WHERE p.provolatile = 'v' AND l.lanname NOT IN ('internal', 'c')
 )
 SELECT i.described,
        bool_or(i.oid IN (SELECT conrelid FROM pg_constraint WHERE contype = 'f'
