@@ -49,6 +49,10 @@ SELECT index_name, sql FROM duckdb_indexes()
 WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND is_unique AND NOT is_primary
 ORDER BY index_name
 """
+_TRIGGERS = """
+SELECT trigger_name FROM duckdb_triggers()
+WHERE database_name = current_database() AND schema_name = ? AND lower(table_name) = lower(?) ORDER BY trigger_name
+"""
 _CHILDREN = """
 SELECT 1 FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = ?
 AND constraint_type = 'FOREIGN KEY' AND lower(referenced_table) = lower(?) LIMIT 1
@@ -174,6 +178,7 @@ def _describe(connection: Connection, schema: str | None, place: str, name: str)
         primary_key=primary_key,
         unique_keys=tuple(unique_keys),
         foreign_keys=refers or bool(_rows(connection, _CHILDREN, place, name)),
+        triggers=tuple(name for (name,) in _rows(connection, _TRIGGERS, place, name)),
     )
 
 

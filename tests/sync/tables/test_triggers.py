@@ -24,6 +24,7 @@ TRIGGERS = {
     ),
     "mysql": ("CREATE TRIGGER act AFTER UPDATE ON a FOR EACH ROW {action}",),
     "sqlite": ("CREATE TRIGGER act AFTER UPDATE ON a BEGIN {action}; END",),
+    "duckdb": ("CREATE TRIGGER act AFTER UPDATE ON a FOR EACH STATEMENT {action}",),
 }
 
 
@@ -133,8 +134,8 @@ def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool, mo
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_triggers_that_write_to_tables_of_other_transactions(two_into: Link, steps: bool) -> None:
     """A table that was found equal, or merged before, stays as it was compared, although it has another transaction."""
-    prepare(two_into, "INTEGER", "UPDATE c SET v = 3 WHERE id = 1")
     two_into.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
+    prepare(two_into, "INTEGER", "UPDATE c SET v = 3 WHERE id = 1")
     before = two_into.target.rows("c")
 
     with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*trigger \(act\)"):
