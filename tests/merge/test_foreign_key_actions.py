@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ReferencedRowsError, TableError
-from tests.databases.plain_role import plain_role
-from tests.scenario import Scenario
+from tests.merge.conftest import NOTES, ROWS, Target
 
-PARENT = "CREATE TABLE parent (id int PRIMARY KEY, v text)"
-ROWS = "INSERT INTO parent VALUES (1, 'a'), (2, 'b'), (3, 'c')"
-NOTES = [(10, 1, "x"), (20, 2, "y"), (21, 2, "z")]
 KEPT = [(1, "a"), (2, "b"), (3, "c")]
-
-
-class Target:
-    """One database for two roles.
-
-    :ivar owner: a superuser, to whom all tables belong
-    :ivar plain: a role that may write to them
-    """
-
-    def __init__(self, owner: Scenario, plain: Scenario) -> None:
-        self.owner = owner
-        self.plain = plain
-
-    def note(self, action: str, *, name: str = "note") -> None:
-        """Make a table that refers to ``parent``, and its rows."""
-        self.owner.execute(
-            f"CREATE TABLE {name} (id int PRIMARY KEY, parent_id int DEFAULT 1 REFERENCES parent {action}, mine text)",
-            f"INSERT INTO {name} VALUES {', '.join(map(str, NOTES))}",
-        )
-
-
-@pytest.fixture
-def target(postgresql_url: str) -> Iterator[Target]:
-    """Give a database with a parent of three rows."""
-    with plain_role(postgresql_url) as url:
-        engines = [open_engine(postgresql_url), open_engine(url)]
-        target = Target(*(Scenario(database_for(engine)) for engine in engines))
-        target.owner.execute(PARENT, ROWS)
-        yield target
-        for engine in engines:
-            engine.dispose()
-
 
 OTHERS = ("SET DEFAULT", "RESTRICT", "NO ACTION", "NO ACTION DEFERRABLE INITIALLY IMMEDIATE")
 ACTIONS = ["CASCADE", "SET NULL", *(pytest.param(action, marks=pytest.mark.slow) for action in OTHERS)]
@@ -368,49 +328,3 @@ def test_referenced_values_that_the_database_computes(target: Target, trigger: b
 
     assert target.owner.rows("line") == [(10, 2)]
     assert target.owner.rows("item") == [(1, 1, 2), (2, 2, 4)]
-
-
-def test_tables_that_refer_to_each_other(target: Target) -> None:
-    """The owner of tables that refer to each other in a ring can merge them, and the constraints exist afterwards."""
-    target.owner.execute(
-        "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL)",
-        "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a)",
-        "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b",
-    )
-    role = target.plain.scalar("SELECT current_user")
-    target.owner.execute(f"ALTER TABLE a OWNER TO {role}", f"ALTER TABLE b OWNER TO {role}")
-
-    for rows in ({"a": [(1, 1), (2, 2)], "b": [(1, 1), (2, 2)]}, {"a": [(2, 3), (3, 3)], "b": [(3, 2)]}):
-        target.plain.sync_all([(name, rows[name], (), ()) for name in rows])
-
-        assert (target.owner.rows("a"), target.owner.rows("b")) == (rows["a"], rows["b"])
-    count = (
-        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND conrelid IN ('a'::regclass, 'b'::regclass)"
-    )
-    assert target.owner.scalar(count) == 2
-    with pytest.raises(TableError, match=r"a_b_fkey|b_a_fkey"):
-        target.plain.sync_all([("a", [(2, 9), (3, 3)], (), ()), ("b", [(3, 2)], (), ())])
-    assert target.owner.rows("a") == [(2, 3), (3, 3)]
-
-
-def test_rings_of_tables_that_belong_to_others(target: Target) -> None:
-    """If one column of a ring may be NULL, a role that is not the owner can merge its tables, too."""
-    target.owner.execute(
-        "CREATE TABLE department (id int PRIMARY KEY, manager int, name text)",
-        "CREATE TABLE employee (id int PRIMARY KEY, department int NOT NULL REFERENCES department, name text)",
-        "ALTER TABLE department ADD FOREIGN KEY (manager) REFERENCES employee",
-    )
-
-    for rows in (
-        {"department": [(1, 10, "a"), (2, None, "b")], "employee": [(10, 1, "x"), (20, 2, "y")]},
-        {"department": [(1, 30, "a"), (3, 40, "c")], "employee": [(10, 1, "x"), (30, 3, "new"), (40, 3, "too")]},
-        {"department": [(3, 40, "c")], "employee": [(40, 3, "too")]},
-    ):
-        for names in (("department", "employee"), ("employee", "department")):
-            target.plain.sync_all([(name, rows[name], (), ()) for name in names])
-
-            for name in names:
-                assert target.owner.rows(name) == rows[name]
-    target.owner.execute("UPDATE department SET manager = NULL", "DELETE FROM employee", "DELETE FROM department")
-    target.plain.sync_all([("employee", [(1, 1, "x")], (), ()), ("department", [(1, 1, "a")], (), ())])
-    assert target.owner.rows("department") == [(1, 1, "a")]

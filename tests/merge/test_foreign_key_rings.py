@@ -1,0 +1,54 @@
+"""Tables that refer to each other in a ring, merged by a role that may not switch PostgreSQL's foreign keys off."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.exceptions import TableError
+from tests.merge.conftest import Target
+
+
+def test_tables_that_refer_to_each_other(target: Target) -> None:
+    """The owner of tables that refer to each other in a ring can merge them, and the constraints exist afterwards."""
+    target.owner.execute(
+        "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL)",
+        "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a)",
+        "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b",
+    )
+    role = target.plain.scalar("SELECT current_user")
+    target.owner.execute(f"ALTER TABLE a OWNER TO {role}", f"ALTER TABLE b OWNER TO {role}")
+
+    for rows in ({"a": [(1, 1), (2, 2)], "b": [(1, 1), (2, 2)]}, {"a": [(2, 3), (3, 3)], "b": [(3, 2)]}):
+        target.plain.sync_all([(name, rows[name], (), ()) for name in rows])
+
+        assert (target.owner.rows("a"), target.owner.rows("b")) == (rows["a"], rows["b"])
+    count = (
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND conrelid IN ('a'::regclass, 'b'::regclass)"
+    )
+    assert target.owner.scalar(count) == 2
+    with pytest.raises(TableError, match=r"a_b_fkey|b_a_fkey"):
+        target.plain.sync_all([("a", [(2, 9), (3, 3)], (), ()), ("b", [(3, 2)], (), ())])
+    assert target.owner.rows("a") == [(2, 3), (3, 3)]
+
+
+def test_rings_of_tables_that_belong_to_others(target: Target) -> None:
+    """If one column of a ring may be NULL, a role that is not the owner can merge its tables, too."""
+    target.owner.execute(
+        "CREATE TABLE department (id int PRIMARY KEY, manager int, name text)",
+        "CREATE TABLE employee (id int PRIMARY KEY, department int NOT NULL REFERENCES department, name text)",
+        "ALTER TABLE department ADD FOREIGN KEY (manager) REFERENCES employee",
+    )
+
+    for rows in (
+        {"department": [(1, 10, "a"), (2, None, "b")], "employee": [(10, 1, "x"), (20, 2, "y")]},
+        {"department": [(1, 30, "a"), (3, 40, "c")], "employee": [(10, 1, "x"), (30, 3, "new"), (40, 3, "too")]},
+        {"department": [(3, 40, "c")], "employee": [(40, 3, "too")]},
+    ):
+        for names in (("department", "employee"), ("employee", "department")):
+            target.plain.sync_all([(name, rows[name], (), ()) for name in names])
+
+            for name in names:
+                assert target.owner.rows(name) == rows[name]
+    target.owner.execute("UPDATE department SET manager = NULL", "DELETE FROM employee", "DELETE FROM department")
+    target.plain.sync_all([("employee", [(1, 1, "x")], (), ()), ("department", [(1, 1, "a")], (), ())])
+    assert target.owner.rows("department") == [(1, 1, "a")]
