@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
-_WILDCARDS = {"*": "(.*)", "?": "(.)"}
+_WILDCARDS = frozenset("*?")
 
 
 class _Entry(Protocol):
@@ -29,12 +29,12 @@ Entry = TypeVar("Entry", bound=_Entry)
 
 def is_pattern(name: str) -> bool:
     """Whether a name has wildcards."""
-    return not _WILDCARDS.keys().isdisjoint(name)
+    return not _WILDCARDS.isdisjoint(name)
 
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a pattern, or a name that equals it, matches a whole name."""
-    return _compiled(pattern).fullmatch(name) is not None
+    return _backwards(pattern).fullmatch(name[::-1]) is not None
 
 
 def same_wildcards(pattern: str, other: str) -> bool:
@@ -50,10 +50,10 @@ def translated(name: str, pattern: str, other: str) -> str | None:
     :param other: a pattern with :func:`same_wildcards`
     :return: ``None`` if ``pattern`` does not match
     """
-    found = _compiled(pattern).fullmatch(name)
+    found = _backwards(pattern).fullmatch(name[::-1])
     if found is None:
         return None
-    parts = iter(found.groups())
+    parts = (part[::-1] for part in reversed(found.groups()))
     return "".join(next(parts) if character in _WILDCARDS else character for character in other)
 
 
@@ -79,8 +79,21 @@ def entry_for(name: str, entries: Mapping[str, Entry]) -> Entry | None:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join(_WILDCARDS.get(character) or re.escape(character) for character in pattern), re.DOTALL)
+def _backwards(pattern: str) -> re.Pattern[str]:
+    """Return an expression for names read from their end, which takes linear time for every name, hostile ones included.
+
+    The text between two stars has a fixed length, so that its last place in a name is as good as any before. Atomic groups
+    prevent a search for those. Every star takes as much as it can, the first one before all others.
+    """
+    first, *others = map(_characters, pattern[::-1].split("*"))
+    if not others:
+        return re.compile(first, re.DOTALL)
+    *middle, last = others
+    return re.compile("".join([first, *(f"(?>(.*?){part})" for part in middle), "(.*)", last]), re.DOTALL)
+
+
+def _characters(text: str) -> str:
+    return "".join("(.)" if character == "?" else re.escape(character) for character in text)
 
 
 def _wildcards_of(pattern: str) -> list[str]:

@@ -38,7 +38,18 @@ def test_names_are_translated() -> None:
     """What the wildcards of one pattern match takes the place of those of another."""
     assert translated("shop.orders", "shop.*", "public.*") == "public.orders"
     assert translated("a_1_b", "*_?_*", "*-?-*") == "a-1-b"
+    assert translated("a_b_c", "*_*", "*.*") == "a_b.c"
     assert translated("crm.orders", "shop.*", "public.*") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "repeated", "end"),
+    [("*a*a*a*a*b", "a", "c"), ("*_a*_b", "_a", ""), ("b*a?a*?a*", "a", "b"), ("**a**a**b", "ab", "c")],
+)
+@pytest.mark.timeout(10)
+def test_hostile_names_take_no_time(pattern: str, repeated: str, end: str) -> None:
+    """A name that nearly matches in many ways is refused at once, of whatever length it may be."""
+    assert not matches(pattern, repeated * 1_000_000 + end)
 
 
 def test_excluded_with_and_without_a_schema() -> None:
