@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Row, Table
 from airflow_provider_sync.merge.staging import staging_for
@@ -171,12 +172,21 @@ class Scenario:
                 key = tuple(key or target.primary_key)
                 stage = staging_for(self.database, staging)
                 cleanup.callback(stage.drop, connection)
-                stage.create(connection, target, [target.column(column) for column in names], primary_key=key)
+                staged_columns = tuple(target.column(column) for column in names)
+                stage.create(connection, StagingLayout(target=target, columns=staged_columns, primary_key=key))
                 loaded = stage.load(connection, target, [list(rows)])
                 staged.append(
                     StagedTable(target=target, staging=stage.table, key=key, columns=names, rows=loaded, verify=verify_rows)
                 )
             return merge_tables(self.database, connection, staged, **options)
+
+
+def layout_of(table: Table, key: Sequence[str] = (), *, indexes: Sequence[str] = ()) -> StagingLayout:
+    """Return the layout of a staging table with all columns of a table.
+
+    :param key: by default its primary key
+    """
+    return StagingLayout(target=table, columns=table.columns, primary_key=tuple(key) or table.primary_key, indexes=tuple(indexes))
 
 
 @contextmanager

@@ -40,6 +40,21 @@ class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = SHA256
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of its columns, as this database has them."""
+        return tuple(column.column.name for column in self.columns)
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of its key, as this database has them."""
+        return tuple(column.column for column in self.key)
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Names of the columns of its key, as this database has them."""
+        return tuple(column.column.name for column in self.key)
+
+    @property
     def has_indexed_ranges(self) -> bool:
         """Whether an index finds the rows between two keys; otherwise each range would cost a scan of the table."""
         key = self.key[0].column

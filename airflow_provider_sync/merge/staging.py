@@ -14,7 +14,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Row, Table
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
+from airflow_provider_sync.databases.schema import STAGING_PREFIX, Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import ConfigurationError, DuplicateKeyError, TableError
 from airflow_provider_sync.merge.staging_names import find_staging, staging_digest, staging_name
@@ -66,47 +67,28 @@ class Staging(ABC):
             raise TableError("The staging table was not created yet. Download before the merge.").without_subject()
         return self._table
 
-    def create(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-    ) -> Table:
+    def create(self, connection: Connection, layout: StagingLayout) -> Table:
         """Create an empty table.
 
-        :param columns: columns of ``target`` that the source sends, in the source's order, with those of the key
-        :param primary_key: columns that identify a row
-        :param indexes: further columns to index for the join
-        :raises ConfigurationError: if ``primary_key`` or ``indexes`` names a column that is not staged
+        :param layout: the columns that the source sends, in its order, with those of the key
+        :raises ConfigurationError: if its key or an index has a column that is not staged
         """
-        names = [column.name for column in columns]
-        for option, wanted in (("primary", primary_key), ("import_indexes", indexes)):
+        target, names = str(layout.target), [column.name for column in layout.columns]
+        for option, wanted in (("primary", layout.primary_key), ("import_indexes", layout.indexes)):
             unknown = [name for name in wanted if name not in names]
             if unknown:
                 raise ConfigurationError(
-                    f"Table {str(target)!r}: {option} names {unknown[0]!r}, which is not staged. Staged are: {', '.join(names)}."
+                    f"Table {target!r}: {option} names {unknown[0]!r}, which is not staged. Staged are: {', '.join(names)}."
                 )
-        created = self._create(connection, target, columns, primary_key, indexes)
-        self._table = msgspec.structs.replace(created, stands_for=str(target))
+        self._table = msgspec.structs.replace(self._create(connection, layout), stands_for=target)
         return self._table
 
-    def resume(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-    ) -> bool:
+    def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the table of a failed attempt, or create an empty one as :meth:`create` does.
 
         :return: whether the table may have rows; nothing is known about them
         """
-        self.create(connection, target, columns, primary_key=primary_key, indexes=indexes)
+        self.create(connection, layout)
         return False
 
     def load(self, connection: Connection, target: Table, batches: Iterable[Sequence[Row]]) -> int:
@@ -153,13 +135,15 @@ class Staging(ABC):
 
     def clear(self, connection: Connection, target: Table) -> None:
         """Drop the tables that a killed run left."""
-        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+        for leftover, _ in self._left_behind(connection, target):
             self.database.ddl.drop(connection, leftover)
 
+    def _left_behind(self, connection: Connection, target: Table) -> list[tuple[Table, float]]:
+        """Find the tables of this target and run, each with its age in seconds."""
+        return find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
+
     @abstractmethod
-    def _create(
-        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
-    ) -> Table:
+    def _create(self, connection: Connection, layout: StagingLayout) -> Table:
         """Create the table for :meth:`create`."""
 
     def drop(self, connection: Connection) -> None:
@@ -174,30 +158,20 @@ class PermanentStaging(Staging):
 
     visible_to_others = True
 
-    def _create(
-        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
-    ) -> Table:
-        self.clear(connection, target)
-        name = staging_name(target, self.run, time.time())
-        return self.database.ddl.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
+    def _create(self, connection: Connection, layout: StagingLayout) -> Table:
+        self.clear(connection, layout.target)
+        name = staging_name(layout.target, self.run, time.time())
+        return self.database.ddl.create_staging(connection, layout, name=name)
 
-    def resume(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-    ) -> bool:
+    def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the table of a failed attempt if it has these columns and this key; drop any other."""
-        if find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
-            left = self.adopt(connection, target)
-            wanted = [(column.name, column.sql_type, column.collation) for column in columns]
+        if self._left_behind(connection, layout.target):
+            left = self.adopt(connection, layout.target)
+            wanted = [(column.name, column.sql_type, column.collation) for column in layout.columns]
             found = [(column.name, column.sql_type, column.collation) for column in left.columns]
-            if (found, left.primary_key) == (wanted, tuple(primary_key)):
+            if (found, left.primary_key) == (wanted, layout.primary_key):
                 return True
-        return super().resume(connection, target, columns, primary_key=primary_key, indexes=indexes)
+        return super().resume(connection, layout)
 
     def name_for(self, target: Table) -> str:
         """Return the beginning of the table's name, which is the same for each attempt."""
@@ -208,7 +182,7 @@ class PermanentStaging(Staging):
 
         :raises TableError: if it does not exist
         """
-        found = find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
+        found = self._left_behind(connection, target)
         if not found:
             raise TableError(
                 f"Table {str(target)!r}: its staging table is gone. Either an earlier attempt merged it and was ended before"
@@ -239,20 +213,13 @@ class SharedStaging(PermanentStaging):
     :param run: identifies the run of these tasks
     """
 
-    def resume(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-    ) -> bool:
+    def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the shared table, in which other tasks or an earlier attempt may have loaded rows.
 
         :raises TableError: if it does not exist, or if the source has lost a column since it was created
         """
-        refuse_lost_columns(target, self.adopt(connection, target), {column.name for column in columns})
+        staging = self.adopt(connection, layout.target)
+        refuse_lost_columns(layout.target, staging, {column.name for column in layout.columns})
         return True
 
 
@@ -266,19 +233,10 @@ class TemporaryStaging(Staging):
         super().__init__(database)
         self.purpose = purpose
 
-    def _create(
-        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
-    ) -> Table:
-        with naming_temporary_tables(self.database, target):
-            return self.database.ddl.create_staging(
-                connection,
-                target,
-                columns,
-                name=staging_name(target, self.purpose, time.time()),
-                primary_key=primary_key,
-                indexes=indexes,
-                temporary=True,
-            )
+    def _create(self, connection: Connection, layout: StagingLayout) -> Table:
+        name = staging_name(layout.target, self.purpose, time.time())
+        with naming_temporary_tables(self.database, layout.target):
+            return self.database.ddl.create_staging(connection, layout, name=name, temporary=True)
 
     def drop(self, connection: Connection) -> None:
         """Do nothing: the table is dropped when its connection, which is not this one, closes."""
@@ -295,21 +253,19 @@ class CustomStaging(Staging):
         super().__init__(database)
         self.maker = maker
 
-    def _create(
-        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
-    ) -> Table:
-        wanted = msgspec.structs.replace(target, columns=tuple(columns), primary_key=tuple(primary_key), ended_at=None)
+    def _create(self, connection: Connection, layout: StagingLayout) -> Table:
+        target, key = layout.target, layout.primary_key
+        wanted = msgspec.structs.replace(target, columns=layout.columns, primary_key=key, ended_at=None)
         made = self.maker.create(connection, wanted)
         names = {column.name for column in made.columns}
-        missing = [column.name for column in columns if column.name not in names]
+        missing = [column.name for column in layout.columns if column.name not in names]
         if missing:
             self.maker.drop(connection)
             raise ConfigurationError(
                 f"Table {str(target)!r}: the staging class made a table without the column {missing[0]!r}. Add it."
             )
-        return msgspec.structs.replace(
-            made, columns=tuple(made.column(column.name) for column in columns), primary_key=tuple(primary_key)
-        )
+        staged = tuple(made.column(column.name) for column in layout.columns)
+        return msgspec.structs.replace(made, columns=staged, primary_key=key)
 
     def drop(self, connection: Connection) -> None:
         """Have the user's class drop the table."""

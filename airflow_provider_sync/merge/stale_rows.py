@@ -24,13 +24,9 @@ def delete_rows(database: Database, connection: Connection, table_slice: TableSl
         return
     name = f"{STAGING_PREFIX}{staging_digest(table_slice.table)}_stale"
     with naming_temporary_tables(database, table_slice.table):
-        work = database.ddl.create_work_table(
-            connection, table_slice.table, [column.column.name for column in table_slice.key], name=name
-        )
+        work = database.ddl.create_work_table(connection, table_slice.table, table_slice.key_names, name=name)
     listed = [CanonicalColumn(column=work.columns[0], type=_TEXT), *table_slice.key]
     database.loader.load_text(connection, work, listed, [encode_keys([("D", *key) for key in keys])])
     with database.translate_errors():
-        connection.exec_driver_sql(
-            database.statements.delete_listed(table_slice.table, work, [column.column for column in table_slice.key])
-        )
+        connection.exec_driver_sql(database.statements.delete_listed(table_slice.table, work, table_slice.key_columns))
     database.ddl.drop(connection, work)

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.merge.direct_load import DirectLoad, DirectRows
@@ -172,11 +173,10 @@ def _table_to_keep(database: Database, connection: Connection, staged: StagedTab
     if not columns:
         return None
     key = [staged.target.column(column) for column in staged.key]
+    layout = StagingLayout(target=staged.target, columns=(*key, *columns), primary_key=staged.key)
     try:
         with database.translate_errors():
-            return database.ddl.create_staging(
-                connection, staged.target, (*key, *columns), name=name, primary_key=staged.key, temporary=True
-            )
+            return database.ddl.create_staging(connection, layout, name=name, temporary=True)
     except TableError as error:
         if error.retryable:
             raise

@@ -16,7 +16,7 @@ from airflow_provider_sync.server.sources import Sources
 def offered_details(opened: OpenTable, visible: VisibleTables, sources: Sources, table_slice: TableSlice) -> TableDetails:
     """Return the details of a table that are about the columns of a slice, and about tables that the caller may see."""
     found = _found(opened)
-    columns = {column.column.name for column in table_slice.columns}
+    columns = set(table_slice.column_names)
     is_whole = columns.issuperset(column.name for column in opened.table.columns if not column.system)
     untold = [what for column, what in found.untold if (is_whole if column is None else column in columns)]
     indexes = [index for index in found.indexes if columns.issuperset(index.columns)]

@@ -174,7 +174,7 @@ def describe_opened(
     :raises TableError: when the configuration does not fit the table, or its key does not identify a row
     """
     table_slice = resolve_slice(opened, request.table_slice)
-    opened.check_key([column.column for column in table_slice.key])
+    opened.check_key(table_slice.key_columns)
     if request.partitioning is not None:
         _refuse_scheme(opened, table_slice, request.partitioning)
     table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
@@ -201,7 +201,7 @@ def _description(
             ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)
             for column in table_slice.columns
         ),
-        key=tuple(column.column.name for column in table_slice.key),
+        key=table_slice.key_names,
         rows=rows,
         partitioning=partitioning,
         digest=table_slice.digest,

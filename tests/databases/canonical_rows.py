@@ -14,7 +14,7 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.row_text import key_hash, row_digest, row_text
 from airflow_provider_sync.protocol.v2.tsv import decode_rows, encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalType
-from tests.scenario import Scenario
+from tests.scenario import Scenario, layout_of
 
 Text = tuple[bytes | None, ...]
 """The canonical texts of a row."""
@@ -92,7 +92,7 @@ def load(
     database: Database, connection: Connection, target: Table, rows: Iterable[Text], types: Sequence[LogicalType], name: str
 ) -> tuple[Table, int]:
     """Load canonical texts into a staging table of all columns of ``target``, a few rows at a time."""
-    staging = database.ddl.create_staging(connection, target, target.columns, name=name, primary_key=target.primary_key)
+    staging = database.ddl.create_staging(connection, layout_of(target), name=name)
     columns = [CanonicalColumn(column=column, type=logical) for column, logical in zip(target.columns, types, strict=True)]
     listed = list(rows)
     blocks = (encode_rows(listed[start : start + 100]) for start in range(0, len(listed), 100))

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.databases.schema import Value
 from airflow_provider_sync.exceptions import TableError
-from tests.scenario import Scenario
+from tests.scenario import Scenario, layout_of
 
 TYPES: dict[str, dict[str, str]] = {
     "integer": {"": "BIGINT"},
@@ -65,7 +65,7 @@ def test_many_batches(on: Scenario) -> None:
     batches = [[], [(1, "a")], [], [(number, "é") for number in range(2, 12_000)], []]
     with on.database.connect() as connection:
         target = on.database.catalog.describe(connection, "item")
-        staging = on.database.ddl.create_staging(connection, target, target.columns, name="_sync_test", primary_key=["id"])
+        staging = on.database.ddl.create_staging(connection, layout_of(target), name="_sync_test")
         loaded = on.database.loader.load(connection, staging, batches)
         found = on.database.reader.count(connection, staging)
         on.database.ddl.drop(connection, staging)

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Connection, make_url
 
 from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.merge.staging import PermanentStaging, staging_for
 from airflow_provider_sync.merge.staging_names import find_staging, staging_name
-from tests.scenario import Scenario
+from tests.scenario import Scenario, layout_of
 
 
 @pytest.fixture
@@ -33,8 +34,9 @@ def test_staging_has_types_and_key_and_nothing_else(item: Scenario) -> None:
     target = item.describe("item")
     staging = PermanentStaging(item.database)
     with item.database.connect() as connection:
-        columns = [target.column(name) for name in ("code", "id", "twice")]
-        made = staging.create(connection, target, columns, primary_key=["id"], indexes=["code"])
+        columns = tuple(target.column(name) for name in ("code", "id", "twice"))
+        layout = StagingLayout(target=target, columns=columns, primary_key=("id",), indexes=("code",))
+        made = staging.create(connection, layout)
         described = item.database.catalog.describe(connection, made.name)
         staging.drop(connection)
 
@@ -48,12 +50,12 @@ def test_staging_has_types_and_key_and_nothing_else(item: Scenario) -> None:
 
 def test_a_retry_drops_what_its_failed_try_left(item: Scenario) -> None:
     """Leftovers of the same target and run are dropped when the table is created again; those of other runs stay."""
-    target = item.describe("item")
+    layout = layout_of(item.describe("item")).keys
     with item.database.connect() as connection:
-        PermanentStaging(item.database, "run 1").create(connection, target, target.columns[:1], primary_key=["id"])
-        PermanentStaging(item.database, "run 2").create(connection, target, target.columns[:1], primary_key=["id"])
+        PermanentStaging(item.database, "run 1").create(connection, layout)
+        PermanentStaging(item.database, "run 2").create(connection, layout)
         retried = PermanentStaging(item.database, "run 1")
-        retried.create(connection, target, target.columns[:1], primary_key=["id"])
+        retried.create(connection, layout)
 
         assert len(find_staging(connection)) == 2
         retried.drop(connection)
@@ -65,7 +67,7 @@ def test_a_later_step_adopts_the_table(item: Scenario) -> None:
     target = item.describe("item")
     with item.database.connect() as connection:
         first = PermanentStaging(item.database, "run 1")
-        first.create(connection, target, target.columns[:2], primary_key=["id"])
+        first.create(connection, StagingLayout(target=target, columns=target.columns[:2], primary_key=("id",)))
         first.load(connection, target, [[(1, 1)]])
 
     with item.database.connect() as connection:
@@ -94,9 +96,9 @@ def test_old_tables_are_found_by_their_age(item: Scenario) -> None:
 def test_columns_that_are_not_staged_are_refused(item: Scenario, option: str, names: list[str]) -> None:
     """A key or an index over a column that is not staged is refused, and nothing is made."""
     target = item.describe("item")
-    options = {"primary_key": ["id"], option: names}
+    layout = msgspec.structs.replace(layout_of(target), **{option: tuple(names)})
     with item.database.connect() as connection, pytest.raises(ConfigurationError, match="'nope', which is not staged"):
-        PermanentStaging(item.database).create(connection, target, target.columns[:2], **options)  # type: ignore[arg-type]
+        PermanentStaging(item.database).create(connection, layout)
 
     assert item.names() == ["item"]
 
@@ -165,7 +167,7 @@ def test_a_column_that_cannot_be_indexed(postgresql_on: Scenario) -> None:
         postgresql_on.database.connect() as connection,
         pytest.raises(TableError, match=r"'place' cannot be indexed.*import_indexes"),
     ):
-        PermanentStaging(postgresql_on.database).create(connection, target, target.columns, primary_key=["id"], indexes=["place"])
+        PermanentStaging(postgresql_on.database).create(connection, layout_of(target, indexes=["place"]))
     assert postgresql_on.names() == ["item"]
 
 

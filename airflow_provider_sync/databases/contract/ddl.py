@@ -35,6 +35,28 @@ class WidenedColumn(msgspec.Struct, frozen=True, kw_only=True):
     sql_type: str
 
 
+class StagingLayout(msgspec.Struct, frozen=True, kw_only=True):
+    """What a staging table of a target consists of.
+
+    :ivar columns: columns of the target, in the order of the staging table
+    :ivar primary_key: names of the columns that identify a row
+    :ivar indexes: names of further columns that each get an index
+    """
+
+    target: Table
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> StagingLayout:
+        """The layout of a table that has only the keys of these rows."""
+        columns = {column.name: column for column in self.columns}
+        return StagingLayout(
+            target=self.target, columns=tuple(columns[name] for name in self.primary_key), primary_key=self.primary_key
+        )
+
+
 class Ddl(DatabaseComponent):
     """Creates, changes and drops tables."""
 
@@ -148,23 +170,11 @@ class Ddl(DatabaseComponent):
         return self.definition(self.sql_type(column.type, key=False), required=False)
 
     @abstractmethod
-    def create_staging(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        name: str,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-        temporary: bool = False,
-    ) -> Table:
-        """Create an empty staging table in the schema of ``target``.
+    def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
+        """Create an empty staging table in the schema of its target.
 
         It has some of the target's columns with their types, and a primary key; no defaults, identity columns, generated
         columns, foreign keys or triggers.
-
-        :param indexes: names of columns that each get an index
         """
 
     def change_key_statements(  # what a database without such a statement has

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
+from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.duckdb import type_names
 from airflow_provider_sync.databases.duckdb.catalog import place_of
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
@@ -51,27 +51,16 @@ class DuckDBDdl(Ddl):
             )
         super().change_columns(connection, table, added, widened)
 
-    def create_staging(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        name: str,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-        temporary: bool = False,
-    ) -> Table:
+    def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
         """Create the table in the target's schema."""
-        staging = Table(
-            name=name, schema=_TEMPORARY if temporary else target.schema, columns=tuple(columns), primary_key=tuple(primary_key)
-        )
-        definitions = [self._definition(column, key=column.name in primary_key) for column in columns]
-        definitions.append(f"PRIMARY KEY ({self.columns(primary_key)})")
+        schema = _TEMPORARY if temporary else layout.target.schema
+        staging = Table(name=name, schema=schema, columns=layout.columns, primary_key=layout.primary_key)
+        definitions = [self._definition(column, key=column.name in layout.primary_key) for column in layout.columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(layout.primary_key)})")
         connection.exec_driver_sql(
             f"CREATE {'TEMP ' if temporary else ''}TABLE {self.qualified(staging)} ({', '.join(definitions)})"
         )
-        for number, column_name in enumerate(indexes):
+        for number, column_name in enumerate(layout.indexes):
             connection.exec_driver_sql(
                 f"CREATE INDEX {self.quote(f'{name}_{number}')} ON {self.qualified(staging)} ({self.quote(column_name)})"
             )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
+from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
 from airflow_provider_sync.databases.mysql.server import Server
@@ -34,23 +34,22 @@ _VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
 _OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
 
 
-def staging_table(
-    target: Table, columns: Iterable[Column], name: str, primary_key: Sequence[str], *, temporary: bool = False
-) -> MySQLTable:
-    """Describe a table in the schema of ``target`` with ``columns`` as plain ones; its key columns are NOT NULL."""
+def staging_table(layout: StagingLayout, name: str, *, temporary: bool = False) -> MySQLTable:
+    """Describe a table in the schema of its target with plain columns; those of the key are NOT NULL."""
+    target = layout.target
     return MySQLTable(
         name=name,
         schema=target.schema,
         columns=tuple(
             msgspec.structs.replace(
                 column,
-                nullable=column.nullable and column.name not in primary_key,
+                nullable=column.nullable and column.name not in layout.primary_key,
                 generated=False,
                 invisible=False,
             )
-            for column in columns
+            for column in layout.columns
         ),
-        primary_key=tuple(primary_key),
+        primary_key=layout.primary_key,
         prefixes=target.prefixes if isinstance(target, MySQLTable) else {},
         temporary=temporary,
     )
@@ -58,7 +57,8 @@ def staging_table(
 
 def work_table(target: Table, key: Sequence[str], name: str) -> MySQLTable:
     """Describe the temporary table that lists keys of ``target``, each with an :class:`~.schema.Op`."""
-    return staging_table(target, (_OP, *map(target.column, key)), name, (OP, *key), temporary=True)
+    listed = StagingLayout(target=target, columns=(_OP, *map(target.column, key)), primary_key=(OP, *key))
+    return staging_table(listed, name, temporary=True)
 
 
 def create_table(table: MySQLTable, qualified: str, quote: Callable[[str], str], *, indexes: Sequence[str] = ()) -> str:
@@ -195,20 +195,10 @@ class MySQLDdl(Ddl):
             actions += [f"MODIFY COLUMN {redefined(lines, entry, self.quote)}" for entry in widened]
         connection.exec_driver_sql(f"ALTER TABLE {self.qualified(table)} {', '.join(actions)}")
 
-    def create_staging(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        name: str,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-        temporary: bool = False,
-    ) -> Table:
-        """Create an empty InnoDB table beside ``target``, with these columns of it, their types, and this primary key."""
-        table = staging_table(target, columns, name, primary_key, temporary=temporary)
-        statement = create_table(table, self.qualified(table), self.quote, indexes=indexes)
+    def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
+        """Create an empty InnoDB table beside the target, with columns of it, their types, and a primary key."""
+        table = staging_table(layout, name, temporary=temporary)
+        statement = create_table(table, self.qualified(table), self.quote, indexes=layout.indexes)
         connection.exec_driver_sql(statement)
         return table
 

@@ -197,8 +197,7 @@ class MySQLReader(Reader):
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {window}"):
                 yield len(batch), encode_rows(batch)
             return
-        names = [column.column.name for column in table_slice.columns]
-        places = [names.index(column.column.name) for column in table_slice.key]
+        places = [table_slice.column_names.index(name) for name in table_slice.key_names]
         for condition, some in lookup.by_keys(
             table_slice.key, self.quote, keys, room=self.server.characters_for_keys(connection)
         ):

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
+from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.postgresql import type_names
 from airflow_provider_sync.databases.postgresql.errors import error_message, translated
 from airflow_provider_sync.databases.postgresql.late_indexes import set_aside
@@ -54,28 +54,18 @@ class PostgreSQLDdl(Ddl):
         ]
         return super().change_actions(added, collated)
 
-    def create_staging(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        name: str,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-        temporary: bool = False,
-    ) -> Table:
-        """See :meth:`Database.create_staging`. A permanent one is UNLOGGED: a crash of the server empties it."""
-        schema = _TEMPORARY if temporary else target.schema
-        staging = Table(name=name, schema=schema, columns=tuple(columns), primary_key=tuple(primary_key))
-        definitions = [_definition(self.quote, column) + ("" if column.nullable else " NOT NULL") for column in columns]
-        definitions.append(f"PRIMARY KEY ({self.columns(primary_key)})")
+    def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
+        """See :meth:`.Ddl.create_staging`. A permanent one is UNLOGGED: a crash of the server empties it."""
+        schema = _TEMPORARY if temporary else layout.target.schema
+        staging = Table(name=name, schema=schema, columns=layout.columns, primary_key=layout.primary_key)
+        definitions = [_definition(self.quote, column) + ("" if column.nullable else " NOT NULL") for column in layout.columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(layout.primary_key)})")
         with translated():
             connection.exec_driver_sql(
                 f"CREATE {'TEMPORARY' if temporary else 'UNLOGGED'} TABLE {self.qualified(staging)} ({', '.join(definitions)})"
             )
-            for column in indexes:
-                self._index(connection, target, staging, column)
+            for column in layout.indexes:
+                self._index(connection, layout.target, staging, column)
         return staging
 
     def _index(self, connection: Connection, target: Table, staging: Table, column: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout
 from airflow_provider_sync.databases.schema import OP, Column, Table
 from airflow_provider_sync.databases.sqlite import type_names
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
@@ -35,27 +35,16 @@ class SQLiteDdl(Ddl):
             connection.exec_driver_sql(f"DROP INDEX {self.quote(name)}")
         return [statement for _, statement in found]
 
-    def create_staging(
-        self,
-        connection: Connection,
-        target: Table,
-        columns: Sequence[Column],
-        *,
-        name: str,
-        primary_key: Sequence[str],
-        indexes: Sequence[str] = (),
-        temporary: bool = False,
-    ) -> Table:
+    def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
         """Create the table in the target's database, STRICT where the target is."""
-        staging = Table(
-            name=name, schema="temp" if temporary else target.schema, columns=tuple(columns), primary_key=tuple(primary_key)
-        )
-        definitions = [_definition(self.quote, column, key=column.name in primary_key) for column in columns]
-        definitions.append(f"PRIMARY KEY ({self.columns(primary_key)})")
-        options = " STRICT" if is_strict(connection, target) else ""
+        schema = "temp" if temporary else layout.target.schema
+        staging = Table(name=name, schema=schema, columns=layout.columns, primary_key=layout.primary_key)
+        definitions = [_definition(self.quote, column, key=column.name in layout.primary_key) for column in layout.columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(layout.primary_key)})")
+        options = " STRICT" if is_strict(connection, layout.target) else ""
         connection.exec_driver_sql(f"CREATE TABLE {self.qualified(staging)} ({', '.join(definitions)}){options}")
         prefix = f"{self.quote(staging.schema)}." if staging.schema else ""
-        for number, column_name in enumerate(indexes):
+        for number, column_name in enumerate(layout.indexes):
             connection.exec_driver_sql(
                 f"CREATE INDEX {prefix}{self.quote(f'{name}_{number}')} ON {self.quote(name)} ({self.quote(column_name)})"
             )

@@ -188,8 +188,7 @@ def _bounds(name: str, partitioning: Partitioning, segment_range: tuple[int, int
 
 
 def _places(table_slice: TableSlice) -> list[int]:
-    names = [column.column.name for column in table_slice.columns]
-    return [names.index(column.column.name) for column in table_slice.key]
+    return [table_slice.column_names.index(name) for name in table_slice.key_names]
 
 
 def _kinds(table_slice: TableSlice) -> list[LogicalKind]:

@@ -46,7 +46,7 @@ class SQLiteReader(Reader):
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows; see :meth:`.Reader.read_text`. Dates and times outside of the key keep their stored form."""
         sql = SliceSQL(table_slice, self.database)
-        key = {column.column.name for column in table_slice.key}
+        key = table_slice.key_names
         expressions = [
             sql.canonical(column) if column.column.name in key else sql.canonical(column, stored_expression)
             for column in table_slice.columns

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.sample import digest_sample
 from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
@@ -86,12 +87,22 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def gone_columns(self) -> tuple[str, ...]:
         """Columns that are gone at the source, and that a sync sets to NULL."""
-        return self.target.gone_columns((column.column.name for column in self.table_slice.columns), protocol=2)
+        return self.target.gone_columns(self.table_slice.column_names, protocol=2)
 
     @property
     def schema_changes(self) -> tuple[str, ...]:
         """What a sync changes besides rows, or has changed, one phrase for each column."""
         return (*self.target.schema_changes, *phrases(self.forgotten))
+
+    @property
+    def staging_layout(self) -> StagingLayout:
+        """The layout of the table that takes the rows to insert or update; its keys are those of rows to delete."""
+        return StagingLayout(
+            target=self.target.table,
+            columns=tuple(column.column for column in self.table_slice.columns),
+            primary_key=self.table_slice.key_names,
+            indexes=self.target.options.import_indexes,
+        )
 
     @property
     def partitioning(self) -> Partitioning:
@@ -375,7 +386,7 @@ def refuse_null_keys(database: Database, connection: Connection, table_slice: Ta
 
     :raises TableError: naming the column
     """
-    column = database.reader.find_null(connection, table_slice.table, [column.column for column in table_slice.key])
+    column = database.reader.find_null(connection, table_slice.table, table_slice.key_columns)
     if column is not None:
         raise TableError(
             f"Table {str(table_slice.table)!r} has rows without a value in {column.name!r}, a column of the key."

@@ -156,7 +156,6 @@ def _row_facts(facts: Facts, found: Differences, is_complete: bool) -> RowFacts:
 
 def _key_slice(database: Database, target: Target) -> TableSlice:
     """Return the key columns of the target, as far as version 2 can carry them."""
-    columns = [target.table.column(name) for name in target.key]
-    types = [database.catalog.logical_type(column) for column in columns]
-    key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(columns, types, strict=True) if kind)
+    types = [database.catalog.logical_type(column) for column in target.key_columns]
+    key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(target.key_columns, types, strict=True) if kind)
     return TableSlice(table=target.table, columns=key, key=key, key_range=target.key_range)

@@ -44,6 +44,8 @@ class EqualKeys:
         self._database = database
         self._connection = connection
         self._compared = compared
+        self._key = compared.table_slice.key_columns
+        self._key_names = compared.table_slice.key_names
         self._staged = staged
         self._removed = removed
 
@@ -74,19 +76,15 @@ class EqualKeys:
         batches = self._database.digests.digest_keys(self._connection, table_slice, former) if former else ()
         return digest_by_segment(self._compared.partitioning, (row for batch in batches for row in batch))
 
-    @property
-    def _key(self) -> list[Column]:
-        return [column.column for column in self._compared.table_slice.key]
-
     def _texts(self) -> list[Column]:
         """Return the columns of the key in which different texts may be equal. Equal decimals are one key at the source, too."""
-        if not key_is_unique(self._compared.target.table, [column.name for column in self._key]):
+        if not key_is_unique(self._compared.target.table, self._key_names):
             return []
         loosely = self._database.statements.loosely_compared(self._key)
         return [column for column in loosely if column.kind is not Kind.DECIMAL]
 
     def _list(self, texts: Sequence[Column]) -> None:
-        database, statements, names = self._database, self._database.statements, [column.name for column in self._key]
+        database, statements, names = self._database, self._database.statements, self._key_names
         same = " AND ".join(statements.same(column, "t", "s") for column in texts)
         self._connection.exec_driver_sql(
             f"INSERT INTO {database.qualified(self._removed.table_slice.table)} ({database.columns(names)})"
@@ -98,6 +96,6 @@ class EqualKeys:
     def _drop_staged(self) -> None:
         database = self._database
         staging = database.qualified(self._staged.table_slice.table)
-        equal = " AND ".join(f"r.{database.quote(column.name)} = {staging}.{database.quote(column.name)}" for column in self._key)
+        equal = " AND ".join(f"r.{name} = {staging}.{name}" for name in map(database.quote, self._key_names))
         removed = database.qualified(self._removed.table_slice.table)
         self._connection.exec_driver_sql(f"DELETE FROM {staging} WHERE EXISTS (SELECT 1 FROM {removed} AS r WHERE {equal})")

@@ -178,7 +178,7 @@ def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
         )
     # Columns that are to be widened take no part in a dry run.
     is_narrowed = bool(options.columns) or (target.source_columns is not None and not target.left_out)
-    synced = {column.column.name for column in table_slice.columns}
+    synced = set(table_slice.column_names)
     own = [column.name for column in target.table.columns if not (column.name in synced or column.generated or column.system)]
     if own and not is_narrowed and options.gone_columns == "keep":
         warnings.append(f"Only the target has {_listed(own)}: values stay as they are, and new rows get the default or NULL.")

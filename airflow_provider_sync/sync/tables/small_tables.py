@@ -185,7 +185,7 @@ def _equal_rows(database: Database, connection: Connection, target: Target, tabl
     table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
     if schema_warnings(target, table_slice) or described.scanned:
         return None  # compared by itself, it gets them into its report
-    gone = target.gone_columns((column.column.name for column in table_slice.columns), protocol=2)
+    gone = target.gone_columns(table_slice.column_names, protocol=2)
     if columns_with_values(database, connection, target.table, gone):
         return None  # there is something to write
     source = read_segments(table.segments)

@@ -277,23 +277,14 @@ class Stager:
     def _open(self) -> tuple[StagingSlice, bool]:
         """Open the staging table; return it, and whether it may hold rows of a failed attempt."""
         table_slice = self._compared.table_slice
-        is_resumed = self._staging.resume(
-            self._connection,
-            self._target.table,
-            [column.column for column in table_slice.columns],
-            primary_key=[column.column.name for column in table_slice.key],
-            indexes=self._target.options.import_indexes,
-        )
+        is_resumed = self._staging.resume(self._connection, self._compared.staging_layout)
         rows = msgspec.structs.replace(table_slice, table=self._staging.table, window=None)
         return StagingSlice(self._database, self._connection, rows), is_resumed
 
     def _open_removed(self) -> StagingSlice:
         """Open the table for the keys of the rows to delete, without keys of this slice."""
         table_slice = self._compared.table_slice
-        columns = [column.column for column in table_slice.key]
-        is_resumed = self._removed.resume(
-            self._connection, self._target.table, columns, primary_key=[column.name for column in columns]
-        )
+        is_resumed = self._removed.resume(self._connection, self._compared.staging_layout.keys)
         keys = msgspec.structs.replace(table_slice, table=self._removed.table, columns=table_slice.key, window=None)
         removed = StagingSlice(self._database, self._connection, keys)
         if is_resumed:
@@ -319,8 +310,8 @@ class Stager:
         return StagedTable(
             target=self._target.table,
             staging=table,
-            key=tuple(column.column.name for column in table_slice.key),
-            columns=tuple(column.column.name for column in table_slice.columns),
+            key=table_slice.key_names,
+            columns=table_slice.column_names,
             rows=rows,
             verify=self._target.options.verify,
             removed=removed,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
@@ -53,6 +54,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The name under which the source offers the table."""
         return self.options.name
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of its key."""
+        return tuple(self.table.column(name) for name in self.key)
+
+    @property
+    def key_layout(self) -> StagingLayout:
+        """The layout of a staging table for keys of its rows."""
+        return StagingLayout(target=self.table, columns=self.key_columns, primary_key=self.key)
 
     def check_rollback(self) -> None:
         """Refuse to write to a table that cannot be rolled back, unless an option accepts that.

@@ -201,11 +201,11 @@ class FetchedRows(StagedRows):
         return add_segments(subtract_segments(self.compared.target_segments, replaced), new)
 
     def _lacks(self, name: str) -> bool:
-        return name not in (column.column.name for column in self.compared.table_slice.columns)
+        return name not in self.compared.table_slice.column_names
 
 
 def _changed_each_time(keys: Sequence[Key], table_slice: TableSlice) -> str:
-    names = ", ".join(column.column.name for column in table_slice.key)
+    names = ", ".join(table_slice.key_names)
     some = "; ".join(", ".join(key)[:50] for key in keys[:MAX_NAMED]) + ("; …" if len(keys) > MAX_NAMED else "")
     rows = "1 row" if len(keys) == 1 else f"{len(keys)} rows"
     return (

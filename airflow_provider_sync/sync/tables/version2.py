@@ -232,13 +232,13 @@ class Version2Source(TableSource):
         facts = first_facts(database, target, area.connection, direct=direct, resume=resume)
         if plan.plan_sync(facts).action is Action.DESCRIBE:
             source = describe_first(client, database, target, area.described)
-            columns = source.table_slice.columns
+            table_slice = source.table_slice
             facts = msgspec.structs.replace(
                 facts,
                 source_rows=source.described.rows,
                 # A column that is gone may have a default, which only a merge forgets.
-                can_load_directly=can_load_directly(target.table, columns)
-                and not target.gone_columns((column.column.name for column in columns), protocol=2),
+                can_load_directly=can_load_directly(target.table, table_slice.columns)
+                and not target.gone_columns(table_slice.column_names, protocol=2),
             )
             if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
                 return first_rows(client, database, target, source, area.on_rows, asking)
@@ -272,13 +272,10 @@ class Version2Source(TableSource):
         return self.compared(target, planned, rows=compared.source_rows)
 
     def _make_staging(self, compared: Comparison, run: str) -> None:
-        staging, target = TaskStaging(self.database, run), compared.target
-        columns = [column.column for column in compared.table_slice.columns]
-        key = [column.column for column in compared.table_slice.key]
-        names = [column.name for column in key]
+        staging, layout = TaskStaging(self.database, run), compared.staging_layout
         with self.database.connect() as connection:
-            staging.rows.create(connection, target.table, columns, primary_key=names, indexes=target.options.import_indexes)
-            staging.removed.create(connection, target.table, key, primary_key=names)
+            staging.rows.create(connection, layout)
+            staging.removed.create(connection, layout.keys)
 
     def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
         """Compare one slice again, and stage what the merge needs, of an equal slice, too.
@@ -319,7 +316,7 @@ class Version2Source(TableSource):
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
         """Return what other tasks have staged, with the source's columns as they are now."""
         table_slice = describe_source(self.client, self.database, target).table_slice
-        refuse_lost_columns(target.table, staged.staging, {column.column.name for column in table_slice.columns})
+        refuse_lost_columns(target.table, staged.staging, table_slice.column_names)
         return StagedSlices(self.client, self.database, target, table_slice, staged, slices)
 
 

@@ -17,7 +17,7 @@ from airflow_provider_sync.exceptions import (
     TransportError,
 )
 from tests.databases.mysql.databases import rows, run
-from tests.scenario import Scenario
+from tests.scenario import Scenario, layout_of
 
 # -- connections -------------------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
     with database.connect() as connection:
         table = database.catalog.describe(connection, "t")
         key = [table.column("k")]
-        staging = database.ddl.create_staging(connection, table, table.columns, name="_sync_s", primary_key=["k"])
+        staging = database.ddl.create_staging(connection, layout_of(table), name="_sync_s")
         database.loader.load(connection, staging, [[("A", "new", "1"), ("b", "keep", "2"), ("c", "X", "3"), ("d", "x", "4")]])
         work = database.ddl.create_work_table(connection, table, ["k"], name="_sync_w")
         differs = " OR ".join(f"NOT ({database.statements.same(table.column(name), 't', 's')})" for name in ("v", "j"))

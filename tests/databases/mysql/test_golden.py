@@ -18,6 +18,7 @@ from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.protocol.v1.table_hash import TableHash
 from tests.databases.mysql.databases import open_database
 from tests.releases.needs import needs
+from tests.scenario import layout_of
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 VECTORS = [vector for vector in json.loads((GOLDEN / "tables.json").read_text()) if vector["engine"] == "mysql"]
@@ -174,7 +175,7 @@ def test_staging_holds_every_value(name: str, local_infile: bool, server: str, r
             # A value that the ENUM does not have, put there without strict mode, cannot be written again.
             rows = [row for row in rows if row[0] != 6]
         with database.connect(loading=True) as connection:
-            staging = database.ddl.create_staging(connection, table, table.columns, name="_sync_golden", primary_key=key)
+            staging = database.ddl.create_staging(connection, layout_of(table, key), name="_sync_golden")
             assert database.loader.load(connection, staging, [rows[:2], [], rows[2:]]) == len(rows)
         with database.snapshot() as connection:
             staged = [row for batch in database.reader.read(connection, staging, staging.columns, order_by=key) for row in batch]

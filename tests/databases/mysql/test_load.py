@@ -16,6 +16,7 @@ from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.exceptions import TableError, TransportError
 from tests.databases.mysql.databases import open_database
+from tests.scenario import layout_of
 
 WAYS_TO_LOAD = [
     "load-mariadb-mysqldb",
@@ -91,7 +92,7 @@ def staging_of(database: MySQLDatabase, connection: Connection, types: Sequence[
     columns = ", ".join(f"c{number} {sql_type}" for number, sql_type in enumerate(types)).replace("%", "%%")
     connection.exec_driver_sql(f"CREATE TABLE target (id INT PRIMARY KEY, {columns}) CHARACTER SET utf8mb4")
     target = database.catalog.describe(connection, "target")
-    return database.ddl.create_staging(connection, target, target.columns, name="_sync_1", primary_key=["id"])
+    return database.ddl.create_staging(connection, layout_of(target), name="_sync_1")
 
 
 def refusal(database: MySQLDatabase, connection: Connection, staging: Table, row: Row) -> str:
@@ -209,7 +210,7 @@ def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> N
         # As MariaDB before 10.10 has it: a TIMESTAMP changes with every update unless its definition says otherwise.
         with suppress(SQLAlchemyError):
             connection.exec_driver_sql("SET explicit_defaults_for_timestamp = OFF")
-        made = database.ddl.create_staging(connection, target, target.columns, name="_sync_1", primary_key=["id"], indexes=["n"])
+        made = database.ddl.create_staging(connection, layout_of(target, indexes=("n",)), name="_sync_1")
         found = database.catalog.describe(connection, "_sync_1")
         indexes = {row[2] for row in connection.exec_driver_sql("SHOW INDEX FROM _sync_1")}
         created = connection.exec_driver_sql("SHOW CREATE TABLE _sync_1").fetchone()[1]  # type: ignore[index]
@@ -231,7 +232,7 @@ def test_long_keys_are_indexed_in_part(database: MySQLDatabase) -> None:
         )
         target = database.catalog.describe(connection, "target")
         for number, key in enumerate((["k", "b"], ["l"], ["l", "k"], ["b"])):
-            staging = database.ddl.create_staging(connection, target, target.columns, name=f"_sync_{number}", primary_key=key)
+            staging = database.ddl.create_staging(connection, layout_of(target, key), name=f"_sync_{number}")
             database.ddl.create_work_table(connection, target, key, name=f"_sync_w{number}")
             assert database.loader.load(connection, staging, [[("k" * 30, "l" * 900, b"b"), ("j" * 30, "m" * 900, b"c")]]) == 2
 

@@ -13,6 +13,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
 )
 from tests.databases.postgresql.databases import open_database, rows, run
+from tests.scenario import layout_of
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) ->
         target = database.catalog.describe(connection, "t")
         key = [target.column("region"), target.column("id")]
         names = [column.name for column in target.columns]
-        staging = database.ddl.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
+        staging = database.ddl.create_staging(connection, layout_of(target), name="_sync_s")
         work = database.ddl.create_work_table(connection, target, target.primary_key, name="_sync_w")
         assert database.catalog.describe(connection, "pg_temp._sync_w").primary_key == (OP, "region", "id")
         database.loader.load(connection, staging, [[("A", 1, "{}", "1"), ("b", 2, '{"x":1}', "1.00"), ("c", 3, None, "1")]])
@@ -223,7 +224,7 @@ def test_large_merge_joins_by_hash_or_merge(database: PostgreSQLDatabase) -> Non
     )
     with database.connect() as connection:
         target = database.catalog.describe(connection, "t")
-        staging = database.ddl.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
+        staging = database.ddl.create_staging(connection, layout_of(target), name="_sync_s")
         database.loader.load(connection, staging, [[(f"code-{i}", str(i), "note") for i in range(20000)]])
         same = " AND ".join(database.statements.same(column, "t", "s") for column in target.columns[1:])
         plan = connection.exec_driver_sql(
@@ -247,15 +248,8 @@ def test_staging_has_the_types_and_nothing_else(database: PostgreSQLDatabase) ->
     with database.connect() as connection:
         target = database.catalog.describe(connection, "shop.t")
         for temporary in (False, True):
-            staging = database.ddl.create_staging(
-                connection,
-                target,
-                target.columns,
-                name="_sync_s",
-                primary_key=["code"],
-                indexes=["p", "50%"],
-                temporary=temporary,
-            )
+            layout = layout_of(target, ["code"], indexes=["p", "50%"])
+            staging = database.ddl.create_staging(connection, layout, name="_sync_s", temporary=temporary)
             found = database.catalog.describe(connection, str(staging))
             assert [(c.name, c.sql_type, c.collation) for c in found.columns] == [
                 (c.name, c.sql_type, c.collation) for c in target.columns
@@ -281,5 +275,5 @@ def test_missing_privilege_says_what_to_do(database: PostgreSQLDatabase, plain_r
     with plain_role.connect() as connection:
         target = plain_role.catalog.describe(connection, "closed.t")
         with pytest.raises(TableError, match=r"permission denied for schema closed\. Grant it to the role"):
-            plain_role.ddl.create_staging(connection, target, target.columns, name="_sync_s", primary_key=["id"])
+            plain_role.ddl.create_staging(connection, layout_of(target), name="_sync_s")
     assert rows(database, "SELECT to_regclass('closed._sync_s')") == [(None,)]

@@ -13,6 +13,7 @@ from airflow_provider_sync.databases.postgresql.database import PostgreSQLDataba
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from tests.databases.postgresql.databases import rows, run
+from tests.scenario import layout_of
 
 
 def described(database: PostgreSQLDatabase, name: str = "t") -> Table:
@@ -117,7 +118,7 @@ def test_every_type_is_read_and_loaded_again(database: PostgreSQLDatabase) -> No
     assert found[1] == (2,) + (None,) * len(_VALUES)
     with database.connect() as connection:
         table = database.catalog.describe(connection, "t")
-        staging = database.ddl.create_staging(connection, table, table.columns, name="_sync_s", primary_key=["id"])
+        staging = database.ddl.create_staging(connection, layout_of(table), name="_sync_s")
         assert database.loader.load(connection, staging, [found[:1], [], found[1:]]) == 2
         same = " AND ".join(database.statements.same(column, "t", "s") for column in table.columns if column.name != "c11 %")
         assert connection.exec_driver_sql(f"SELECT count(*) FROM t JOIN _sync_s s USING (id) WHERE {same}").scalar_one() == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Table
 
@@ -14,9 +15,8 @@ class NamedStaging:
     def create(self, connection: Connection, target: Table) -> Table:
         """Make the table."""
         database = database_for(connection.engine)
-        return database.ddl.create_staging(
-            connection, target, target.columns, name=f"my_{target.name}", primary_key=target.primary_key
-        )
+        layout = StagingLayout(target=target, columns=target.columns, primary_key=target.primary_key)
+        return database.ddl.create_staging(connection, layout, name=f"my_{target.name}")
 
     def drop(self, connection: Connection) -> None:
         """Drop it."""

@@ -284,8 +284,7 @@ class _Download:
                 "Try again when it is quiet.",
             )
         self.removed.drop(self.connection)
-        key = [self.target.table.column(name) for name in self.target.key]
-        listed = self.removed.create(self.connection, self.target.table, key, primary_key=self.target.key)
+        listed = self.removed.create(self.connection, self.target.key_layout)
         self.warnings.append(
             f"The source changed each of the {TRIES} times that it was read, page after page, so rows that are there may be"
             " missing in its answers: no row was deleted. The next run deletes what is gone, once the source is quiet."

@@ -28,9 +28,8 @@ def list_missing(
     :param listed: the table for the keys, which is created anew
     :param among: keys missing from an earlier answer; only those that are missing again are listed
     """
-    key = [target.table.column(name) for name in target.key]
     listed.drop(connection)
-    listed.create(connection, target.table, key, primary_key=target.key)
+    listed.create(connection, target.key_layout)
     names = database.columns(target.key)
     connection.exec_driver_sql(
         f"INSERT INTO {database.qualified(listed.table)} ({names})"
@@ -40,8 +39,7 @@ def list_missing(
 
 
 def _missing(database: Database, target: Target, table: Table, staged: Table) -> str:
-    key = [target.table.column(name) for name in target.key]
-    statements = database.statements
+    key, statements = target.key_columns, database.statements
     where = " AND ".join(filter(None, [statements.absent(key, "s"), database.current(table, "t")]))
     return (
         f"FROM {database.qualified(table)} t LEFT JOIN {database.qualified(staged)} s ON {statements.match(key, 't', 's')}"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import TableAnswer
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.schema import Column, Row
 from airflow_provider_sync.databases.table_hash import zoned_places
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
@@ -69,9 +70,13 @@ def stage(
     mapping = map_sent_columns(target, answer.columns) if first else ColumnMapping(columns=target.table.columns)
     hashed = AnswerHash() if hashing else None
 
+    layout = StagingLayout(
+        target=target.table, columns=mapping.columns, primary_key=target.key, indexes=target.options.import_indexes
+    )
+
     def begin() -> None:
         staging.drop(connection)
-        staging.create(connection, target.table, mapping.columns, primary_key=target.key, indexes=target.options.import_indexes)
+        staging.create(connection, layout)
 
     begin()
     converter = _Converter(database, mapping, zone.zone)
@@ -109,7 +114,6 @@ def _decide(
     begin: Callable[[], None],
 ) -> tuple[SourceZone, _Converter, int]:
     """Stage the first rows by each of two time zones, and keep the zone by which more values equal the target's."""
-    key = [target.table.column(name) for name in target.key]
     zoned = [mapping.columns[place] for place in zoned_places(database, mapping.columns)]
     if not zoned:
         return zone.decided(zone.zone, ""), _Converter(database, mapping, zone.zone), 0
@@ -117,7 +121,7 @@ def _decide(
     def load(candidate: TimeZone) -> tuple[_Converter, int, int]:
         converter = _Converter(database, mapping, candidate)
         loaded = staging.load(connection, target.table, [converter.convert(first)])
-        return converter, loaded, rows_in_common(database, connection, target.table, staging.table, key, zoned)
+        return converter, loaded, rows_in_common(database, connection, target.table, staging.table, target.key_columns, zoned)
 
     try:
         converter, loaded, common = load(zone.zone)
