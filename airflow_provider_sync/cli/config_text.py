@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import yaml
@@ -67,7 +67,6 @@ def server_text(
     :param tables: names, each with the reason why it cannot be offered as it is; ``None`` if it can
     :param views: the columns of each view, by its name
     """
-    left_out = any(tables.values())
     lines = [
         "# Made by `airflow-sync init` from the tables that the database has. To offer new ones without a change of this file,",
         '# write "*": {} in place of their names.',
@@ -75,11 +74,8 @@ def server_text(
         "connections:",
         f"  {_scalar(connection)}: {_quoted(url)}",
         "tables:",
-        *(f"  {_scalar(name)}: {{}}" for name, reason in tables.items() if reason is None),
+        *_entries(tables, "{}"),
     ]
-    if left_out:
-        lines.append("  # These cannot be offered as they are:")
-        lines += [f"  # {_scalar(name)}: {{}}  # {_comment(reason)}" for name, reason in tables.items() if reason is not None]
     if views:
         lines.append(
             "  # Views: remove the # before those to offer, and leave in primary the columns that tell their rows apart."
@@ -94,7 +90,7 @@ def client_text(
     has_token: bool,
     tls: Mapping[str, str],
     database: str | None,
-    tables: Iterable[str],
+    tables: Mapping[str, str | None],
     directories: Mapping[str, str],
 ) -> str:
     """Write a ``client.yaml``.
@@ -103,9 +99,10 @@ def client_text(
     :param has_token: whether the server wants a token
     :param tls: paths of certificates and keys, by option
     :param database: URL of the target, without secrets; ``None`` for directories alone
+    :param tables: names, each with the reason why the server cannot offer it as it is; ``None`` if it can
     :param directories: where to keep each
     """
-    tables = [name for name in tables if not is_pattern(name)]
+    tables = {name: reason for name, reason in tables.items() if not is_pattern(name)}
     made = "# Made by `airflow-sync init` from what the server offers."
     lines = [
         f"{made} To sync new tables without a change of this file, write" if tables else made,
@@ -114,12 +111,20 @@ def client_text(
         *(['token: "${SYNC_TOKEN}"'] if has_token else []),
         *(f"{option}: {_quoted(path)}" for option, path in tls.items()),
         *([] if database is None else ["connections:", f"  local: {_quoted(database)}"]),
-        f"tables:{'' if tables else ' {}'}",
-        *(f"  {_scalar(name)}: {{create_table: true}}" for name in tables),
+        f"tables:{'' if None in tables.values() else ' {}'}",
+        *_entries(tables, "{create_table: true}"),
         f"directories:{'' if directories else ' {}'}",
         *(f"  {_scalar(name)}: {{path: {_quoted(path)}}}" for name, path in directories.items()),
     ]
     return "\n".join([*lines, ""])
+
+
+def _entries(tables: Mapping[str, str | None], options: str) -> Iterator[str]:
+    """Write an entry for each table, those that cannot be offered as comments below the others."""
+    yield from (f"  {_scalar(name)}: {options}" for name, reason in tables.items() if reason is None)
+    if any(tables.values()):
+        yield "  # These cannot be offered as they are:"
+        yield from (f"  # {_scalar(name)}: {options}  # {_comment(reason)}" for name, reason in tables.items() if reason)
 
 
 def _scalar(text: str) -> str:

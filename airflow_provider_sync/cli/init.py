@@ -14,6 +14,7 @@ from pathlib import Path
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.connections import AIRFLOW_SCHEME
 from airflow_provider_sync.cli.reach import try_server, views_of
+from airflow_provider_sync.cli.table_sizes import describe_tables
 from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient
@@ -96,6 +97,7 @@ def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, 
         url, token=token, verify=tls.get("verify", True), certificate=tls.get("certificate"), key=tls.get("key")
     ) as client:
         offered = client.capabilities()
+        described = describe_tables(client, offered.tables) if offered else {}
     if offered is None:
         raise ConfigurationError(
             f"What answers at {client.url} is a server of version 1, if it is a sync server, and cannot say what it offers."
@@ -108,8 +110,14 @@ def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, 
     hidden = hide_secrets(target or "", "DB")
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
     folders = {name: str(Path.cwd() / _folder_name(name)) for name in offered.directories}
+    answers = {name: described.get(name) for name in offered.tables}
     text = client_text(
-        client.url, has_token=token is not None, tls=tls, database=hidden.url or None, tables=offered.tables, directories=folders
+        client.url,
+        has_token=token is not None,
+        tls=tls,
+        database=hidden.url or None,
+        tables={name: answer if isinstance(answer, str) else None for name, answer in answers.items()},
+        directories=folders,
     )
     return text, variables
 

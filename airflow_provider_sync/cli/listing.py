@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from airflow_provider_sync.cli.table_sizes import Found, Size, describe_tables
 from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.config.table_patterns import entry_for
-from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, DescribeTables, RequestedSlice
 from airflow_provider_sync.text_table import TextTable
-
-
-class Size(NamedTuple):
-    """What is shown of a table. Its description is not kept: of all tables together it may not fit into memory."""
-
-    rows: int
-    key: Sequence[str]
-    columns: int
-
-    @classmethod
-    def of(cls, described: Described) -> Self:
-        """Take it from the description of a table."""
-        return cls(described.rows, described.key[:_MAX_KEY], len(described.columns))
-
-
-Found = Mapping[str, Size | str]
-"""Sizes of tables, or why they are not known, by name."""
-
-_MAX_KEY = 32
-"""Most columns of a key that are shown."""
 
 
 def main(options: Namespace) -> int:
@@ -46,7 +24,7 @@ def main(options: Namespace) -> int:
     wants_sizes = not output.takes_data if options.sizes is None else options.sizes
     with show_steps(quiet=options.quiet or options.output == "plain") as say, SyncClient.from_config(config) as client:
         offered = client.capabilities()
-        found = _describe(client, offered.tables, say) if offered and wants_sizes else {}
+        found = describe_tables(client, offered.tables, say) if offered and wants_sizes else {}
     tables = list(offered.tables) if offered else list(config.tables)
     directories = list(offered.directories) if offered else list(config.directories)
     if not offered:
@@ -76,41 +54,6 @@ def _target_of(name: str, config: ClientConfig) -> str:
     if entry is None:
         return "not configured"
     return printable(entry.named(name).table_name if entry.name != name else entry.table_name)
-
-
-def _describe(client: SyncClient, names: Iterable[str], say: Callable[[str], None]) -> Found:
-    """Ask for the description of each table; one that the server cannot describe keeps no other from being described."""
-    names = list(names)
-    say(f"Asking about {len(names)} tables")
-    described = dict(_describe_together(client, names))
-    found: dict[str, Size | str] = {}
-    for name in names:
-        if name in described:
-            found[name] = described[name]
-            continue
-        say(f"Asking about {name} ({len(found)} of {len(names)} tables done)")
-        try:
-            request = DescribeTable(table_slice=RequestedSlice(name=name), digests=False)
-            with client.describe_table(request) as answer:
-                found[name] = Size.of(answer.described)
-        except SyncError as error:
-            found[name] = str(error)
-            if error.retryable:
-                break  # the others would be answered the same
-    return found
-
-
-def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tuple[str, Size]]:
-    """Ask about many tables in a request; those that are left out here are asked about alone, which shows the reason."""
-    most = client.tables_per_request
-    if not most:
-        return
-    with suppress(SyncError):
-        for start in range(0, len(names), most):
-            group = names[start : start + most]
-            request = DescribeTables(table_slices=tuple(RequestedSlice(name=name) for name in group), max_rows=0)
-            with client.describe_tables(request) as answer:
-                yield from ((group[table.number], Size.of(table.described)) for table in answer if table.described is not None)
 
 
 def _plain(answer: Size | str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from airflow_provider_sync.cli.opener import OPENER
+from airflow_provider_sync.cli.table_sizes import describe_tables
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import (
     ClientConfig,
@@ -105,11 +106,16 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
 
 
 def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]]:
-    """Ask the server for the names of its tables, and return them; none if it cannot tell."""
+    """Ask the server for the names of its tables, and return them; none if it cannot tell.
+
+    Those that the configuration names are asked for, too: a table that the server cannot describe cannot be synced.
+    """
     server = _without_credentials(config.url)
     try:
         with wrap_unexpected_errors(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
+            wanted = [name for name in offered.tables if entry_for(name, config.tables)] if offered else []
+            described = describe_tables(client, wanted)
     except SyncError as error:
         yield Trial("server", server, True, str(error))
         return ()
@@ -126,6 +132,9 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
     for name in config.directories:
         if name not in offered.directories:
             yield Trial("server", name, True, not_offered(name, offered.directories))
+    for name, answer in described.items():
+        if isinstance(answer, str):
+            yield Trial("server", name, True, answer)
     return tuple(offered.tables)
 
 

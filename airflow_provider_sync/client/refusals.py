@@ -73,7 +73,7 @@ def _access_advice(response: Response) -> str:
         return "Check the token, or login and password, and what they may see."
     return (
         "This client sent no token, and no login. Give it a token: as `token` in client.yaml, as the password of Airflow's"
-        " connection, or in the environment variable SYNC_TOKEN for `airflow-sync pull`."
+        " connection, or in the environment variable SYNC_TOKEN for `airflow-sync pull` and `init`."
     )
 
 

@@ -123,6 +123,18 @@ def test_what_the_server_does_not_offer(site: Site, command: Command, capsys: py
     assert found["table", "letters"][0] == "ok"
 
 
+def test_a_table_that_the_server_cannot_send(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that is offered and cannot be synced, also one that a pattern matches, fails with the server's reason."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    execute(site.source, "DROP TABLE customers", "CREATE TABLE customers (id INTEGER)")
+    for tables in ({"customers": {}}, {"c*": {}}):
+        site.configure(settings["url"], tables=tables, directories={})
+        assert command("check", "--connect") == 3
+        mark, message = results(capsys.readouterr().out)["server", "customers"]
+        assert mark == "FAILED"
+        assert "Table 'customers' has no primary key" in message
+
+
 def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that does not answer is one failure; databases and directories are tried all the same."""
     site.configure("http://127.0.0.1:9")

@@ -53,6 +53,20 @@ def test_both_files_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert site.rows("orders") == [(1, "one"), (2, "zwei"), (3, "三")]
 
 
+def test_tables_that_the_server_cannot_send(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that is offered and cannot be synced is a comment with the server's reason, so that the others can be synced."""
+    site = Site(tmp_path)
+    execute(site.source, "CREATE TABLE keyless (a TEXT)")
+    with RunningServer(ServerConfig.from_dict({**site.server_settings, "tables": "*", "tokens": ["the-token"]})) as server:
+        assert main(["init", "--client", server.url, "--to", f"sqlite:///{tmp_path}/copy.db"]) == 0
+        assert list(ClientConfig.from_yaml("client.yaml").tables) == ["customers", "orders"]
+        assert main(["run", "--table", "orders"]) == 0
+    assert (
+        "  # keyless: {create_table: true}  # The server refused the request for table 'keyless'"
+        in Path("client.yaml").read_text()
+    )
+
+
 def test_nothing_but_views(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a database without tables the views are listed; one that cannot be read is there with the reason."""
     execute(
@@ -209,8 +223,10 @@ def test_names_of_all_kinds() -> None:
     config = yaml.safe_load(server_text("c d", "sqlite://", {**dict.fromkeys(names), "bad\n": "because\nof: this"}))
     assert list(config["tables"]) == names
     assert config["connections"] == {"c d": "sqlite://"}
-    text = client_text("http://x", has_token=False, tls={}, database="sqlite://", tables=names, directories={"a b": "/x: y"})
+    text = client_text(
+        "http://x", has_token=False, tls={}, database="sqlite://", tables=dict.fromkeys(names), directories={"a b": "/x: y"}
+    )
     settings = yaml.safe_load(text)
     assert list(ClientConfig.from_dict(settings).tables) == [name for name in names if name != "*"]
     assert settings["directories"] == {"a b": {"path": "/x: y"}}
-    assert yaml.safe_load(client_text("http://x", has_token=True, tls={}, database="", tables=[], directories={}))["tables"] == {}
+    assert yaml.safe_load(client_text("http://x", has_token=True, tls={}, database="", tables={}, directories={}))["tables"] == {}

@@ -1,0 +1,69 @@
+"""What a server says about each table that it offers: how many rows, and its key; or why it cannot offer the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, Self
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, DescribeTables, RequestedSlice
+
+
+class Size(NamedTuple):
+    """What is shown of a table. Its description is not kept: of all tables together it may not fit into memory."""
+
+    rows: int
+    key: Sequence[str]
+    columns: int
+
+    @classmethod
+    def of(cls, described: Described) -> Self:
+        """Take it from the description of a table."""
+        return cls(described.rows, described.key[:_MAX_KEY], len(described.columns))
+
+
+Found = Mapping[str, Size | str]
+"""Sizes of tables, or why they are not known, by name."""
+
+_MAX_KEY = 32
+"""Most columns of a key that are shown."""
+
+
+def describe_tables(client: SyncClient, names: Iterable[str], say: Callable[[str], None] = lambda text: None) -> Found:
+    """Ask for the description of each table; one that the server cannot describe keeps no other from being described.
+
+    :param say: called with what is asked next
+    """
+    names = list(names)
+    say(f"Asking about {len(names)} tables")
+    described = dict(_describe_together(client, names))
+    found: dict[str, Size | str] = {}
+    for name in names:
+        if name in described:
+            found[name] = described[name]
+            continue
+        say(f"Asking about {name} ({len(found)} of {len(names)} tables done)")
+        try:
+            request = DescribeTable(table_slice=RequestedSlice(name=name), digests=False)
+            with client.describe_table(request) as answer:
+                found[name] = Size.of(answer.described)
+        except SyncError as error:
+            found[name] = str(error)
+            if error.retryable:
+                break  # the others would be answered the same
+    return found
+
+
+def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tuple[str, Size]]:
+    """Ask about many tables in a request; those that are left out here are asked about alone, which shows the reason."""
+    most = client.tables_per_request
+    if not most:
+        return
+    with suppress(SyncError):
+        for start in range(0, len(names), most):
+            group = names[start : start + most]
+            request = DescribeTables(table_slices=tuple(RequestedSlice(name=name) for name in group), max_rows=0)
+            with client.describe_tables(request) as answer:
+                yield from ((group[table.number], Size.of(table.described)) for table in answer if table.described is not None)
