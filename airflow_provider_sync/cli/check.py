@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 from airflow_provider_sync.cli.config_places import KINDS, find_config
-from airflow_provider_sync.cli.reach import Trial, try_client, try_server
+from airflow_provider_sync.cli.config_trials import Trial, try_client, try_server
 from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig, ServerConfig

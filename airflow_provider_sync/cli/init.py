@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
+from airflow_provider_sync.cli.config_trials import try_server, views_of
 from airflow_provider_sync.cli.connections import AIRFLOW_SCHEME
-from airflow_provider_sync.cli.reach import try_server, views_of
 from airflow_provider_sync.cli.table_sizes import describe_tables
 from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output

@@ -7,7 +7,7 @@ import stat
 from argparse import Namespace
 from pathlib import Path
 
-from airflow_provider_sync.cli.reach import not_offered
+from airflow_provider_sync.cli.config_trials import not_offered
 from airflow_provider_sync.cli.run import run_and_show
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory

@@ -19,7 +19,9 @@ from airflow_provider_sync.config.directories import (
 )
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, DeleteLimit, ServerLimits, SizeLimits
 from airflow_provider_sync.config.server import ServerConfig
-from airflow_provider_sync.config.tables import SourceTable, TableConfig, TargetTable, connection_url, table_from_options
+from airflow_provider_sync.config.source_tables import SourceTable
+from airflow_provider_sync.config.tables import TableConfig, connection_url
+from airflow_provider_sync.config.target_tables import TargetTable, table_from_options
 from airflow_provider_sync.config.tokens import Token
 
 __all__ = [

@@ -19,7 +19,8 @@ from airflow_provider_sync.config.options import (
     named_entries,
     wrong_value,
 )
-from airflow_provider_sync.config.tables import TargetTable, has_connection, table_entries
+from airflow_provider_sync.config.tables import has_connection, table_entries
+from airflow_provider_sync.config.target_tables import TargetTable
 
 DEFAULT_FILES_PER_REQUEST = 10
 DEFAULT_MAX_SECONDS = 86_400.0

@@ -13,7 +13,8 @@ from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.config.metrics import MetricsOptions
 from airflow_provider_sync.config.options import PositiveWhole, TimeZoneName, named_entries, wrong_reference, wrong_value
-from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
+from airflow_provider_sync.config.source_tables import SourceTable
+from airflow_provider_sync.config.tables import has_connection, table_entries
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.config.tokens import Token, each_once, list_of_tokens, sees_what_is_offered
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from airflow_provider_sync.config.options import Options, wrong_reference, wrong_value
+from airflow_provider_sync.config.source_tables import Conditions, SourceTable
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, matches
-from airflow_provider_sync.config.tables import Conditions, SourceTable
 from airflow_provider_sync.printable import printable
 
 Network = IPv4Network | IPv6Network

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.config import SourceTable
-from airflow_provider_sync.config.tables import HASH_MASK, NULL_MASK, REDACT_MASK, YEAR_MASK
+from airflow_provider_sync.config.source_tables import HASH_MASK, NULL_MASK, REDACT_MASK, YEAR_MASK
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen

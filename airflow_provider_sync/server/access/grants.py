@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from airflow_provider_sync.config import ServerConfig, Token
-from airflow_provider_sync.config.tables import listed_conditions
+from airflow_provider_sync.config.source_tables import listed_conditions
 from airflow_provider_sync.config.tokens import Network
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.access.addresses import exact_address
