@@ -15,12 +15,13 @@ from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.cli.terminal.styles import Meaning
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync import plan_run
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, FileChange
 from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
-from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
+from airflow_provider_sync.sync.tables.row_changes import RowChanges
 
 DONE, DIFFERENT = 0, 1
 

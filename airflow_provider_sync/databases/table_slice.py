@@ -68,5 +68,7 @@ class SegmentDigest(msgspec.Struct, frozen=True):
     sum: int
 
 
-Keys = Sequence[tuple[str, ...]]
-"""Canonical texts of keys."""
+Key = tuple[str, ...]
+"""The canonical texts of a row's key columns."""
+
+Keys = Sequence[Key]

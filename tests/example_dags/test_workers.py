@@ -34,12 +34,12 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_sync.sync.tables import plan, row_loading
+from airflow_provider_sync.sync.tables import batch_sizes, plan, row_loading
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
-plan.TASK_ROWS = 10_000
-plan.LOAD_BYTES = 64 * 1024
+batch_sizes.TASK_ROWS = 10_000
+batch_sizes.LOAD_BYTES = 64 * 1024
 bounded = row_loading._batches
 
 

@@ -19,7 +19,7 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v2.messages import Message, RowDigests, Rows, Segments
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from airflow_provider_sync.sync import plan_run, run, sync_directory, sync_tables
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, stage_slice
 from tests.client.scripted_server import Answer, ScriptedServer, head, reply, scripted_server, stream
@@ -137,7 +137,7 @@ def test_digests_of_rows_without_end(same: Link, server: ScriptedServer, monkeyp
 
     described = answer(DESCRIBED, SEGMENTS)
     tries = [message for _ in range(3) for message in (described, endless(server, digests))]
-    monkeypatch.setattr(plan, "SLICE_ROWS", 1000)
+    monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 1000)
     failure = fails(same, server, [CAPABLE, *tries])
     assert "announced 4 rows, and sent digests of more than 1100" in str(failure)
     assert failure.retryable

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Airfl
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.table_sync import TableCompareOperator, TableDownloadOperator, TableMergeOperator
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import ROWS, Source, Target
@@ -41,7 +41,7 @@ def fill(source: Source) -> None:
 
 def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On any engine a table arrives through mapped downloads; when nothing differs, all tasks are skipped."""
-    monkeypatch.setattr(plan, "TASK_ROWS", 100)
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     target = Target(database_url, monkeypatch)
     fill(source)
     with DAG("mapped_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:

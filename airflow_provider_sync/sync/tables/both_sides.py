@@ -10,7 +10,7 @@ Which digests to request is decided in :mod:`.plan`; :mod:`.compare` requests th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -20,38 +20,32 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.sample import digest_sample
-from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
-from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
+from airflow_provider_sync.databases.table_slice import Key, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
-from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.merge.history import several_current
 from airflow_provider_sync.protocol.v2.messages import (
     SHA256,
-    Described,
     DescribeTable,
     DigestRows,
     Partitioning,
-    RequestedSlice,
     RowDigests,
     Segments,
 )
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.row_changes import (
-    Key,
+    Differences,
     RowChanges,
     changed_rows,
     changes_of_mode,
-    combine_changes,
+    combine,
     with_updated,
 )
 from airflow_provider_sync.sync.tables.row_lookups import announced_digests, digests_by_key, keys_at_target
-from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
-    add_segments,
     differing_segments,
     digest_by_segment,
     ranges_at_source,
@@ -61,126 +55,6 @@ from airflow_provider_sync.sync.tables.segment_digests import (
 from airflow_provider_sync.sync.tables.target import Target
 
 Found = TypeVar("Found")
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What both sides hold, segment by segment.
-
-    :ivar table_slice: the compared slice of the target, with its values rendered by the source's types
-    :ivar described: the source's description of its table
-    :ivar source_segments: digests of the source's segments
-    :ivar target_segments: digests of the target's segments, by the same partitioning
-    :ivar differing: numbers of the segments that differ, ascending; not of those in which only rows are that stay
-    :ivar mode: what happens to rows that differ
-    :ivar forgotten: columns that are gone at the source, and whose values a sync forgets; known of the last comparison
-    """
-
-    target: Target
-    table_slice: TableSlice
-    described: Described
-    source_segments: SegmentDigests
-    target_segments: SegmentDigests
-    differing: tuple[int, ...]
-    mode: TableMode = MIRROR
-    forgotten: tuple[str, ...] = ()
-
-    @property
-    def gone_columns(self) -> tuple[str, ...]:
-        """Columns that are gone at the source, and that a sync sets to NULL."""
-        return self.target.gone_columns(self.table_slice.column_names, protocol=2)
-
-    @property
-    def schema_changes(self) -> tuple[str, ...]:
-        """What a sync changes besides rows, or has changed, one phrase for each column."""
-        return (*self.target.schema_changes, *phrases(self.forgotten))
-
-    @property
-    def staging_layout(self) -> StagingLayout:
-        """The layout of the table that takes the rows to insert or update; its keys are those of rows to delete."""
-        return StagingLayout(
-            target=self.target.table,
-            columns=tuple(column.column for column in self.table_slice.columns),
-            primary_key=self.table_slice.key_names,
-            indexes=self.target.options.import_indexes,
-        )
-
-    @property
-    def partitioning(self) -> Partitioning:
-        """How the tables were cut."""
-        return self.described.partitioning
-
-    @property
-    def requested_slice(self) -> RequestedSlice:
-        """The slice for later requests. It names all described columns, so that dropping one meanwhile is an error."""
-        columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
-
-    @property
-    def without_window(self) -> RequestedSlice:
-        """The slice for later requests of rows inside or outside the window."""
-        return msgspec.structs.replace(self.requested_slice, window=None)
-
-    @property
-    def source_rows(self) -> int:
-        """Rows of the source."""
-        return sum(segment.rows for segment in self.source_segments.values())
-
-    @property
-    def target_rows(self) -> int:
-        """Rows of the target."""
-        return sum(segment.rows for segment in self.target_segments.values())
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether only a sample of the segments was compared. A source that cannot look up single segments sends all."""
-        return self.described.sample > 0
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings of the report: columns that only one side has, and how the source finds rows."""
-        found = schema_warnings(self.target, self.table_slice)
-        if self.described.scanned:
-            found += (
-                f"Table {self.target.name!r}: no index finds the segments of this view or query at the source, so that each"
-                " comparison of rows scans it.",
-            )
-        return found
-
-    @property
-    def may_mislead(self) -> bool:
-        """Whether apparent inserts and deletes may really be updates: rows left a window, or changed segments with their hash."""
-        return self.requested_slice.window is not None or self.partitioning.scheme == "row_hash"
-
-    @property
-    def numbers(self) -> Sequence[int]:
-        """Numbers of the compared segments that have rows on either side."""
-        return tuple(self.source_segments.keys() | self.target_segments.keys())
-
-    def rows_in(self, numbers: Iterable[int]) -> dict[int, int]:
-        """Count the rows of segments, on both sides together."""
-        sides = (self.source_segments, self.target_segments)
-        return {number: sum(side[number].rows for side in sides if number in side) for number in numbers}
-
-    def source_rows_in(self, numbers: Iterable[int]) -> int:
-        """Count the source's rows in some segments."""
-        return sum(self.source_segments[number].rows for number in numbers if number in self.source_segments)
-
-    def slices(self) -> list[Sequence[int]]:
-        """Cut the segments that differ into slices; the row digests of one slice are held in memory at once."""
-        rows = self.rows_in(self.differing)
-        return list(plan.cut_slices(self.differing, rows, plan.rows_at_once(self.partitioning.scheme)))
-
-
-class Differences(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that differ.
-
-    :ivar announced: by key, the source's digests of the rows to insert or update, as on the wire (48 bits)
-    :ivar replaced: by segment, the target's digests of the rows to update or delete
-    """
-
-    changes: RowChanges
-    announced: Mapping[Key, int]
-    replaced: SegmentDigests = {}
 
 
 def compare_segments(
@@ -336,18 +210,6 @@ def compare_slice(
     )
 
 
-def combine(slices: Iterable[Differences]) -> Differences:
-    """Combine the differences of several slices; see :func:`.row_changes.combine_changes`."""
-    announced: dict[Key, int] = {}
-    changes = []
-    replaced: SegmentDigests = {}
-    for found in slices:
-        announced.update(found.announced)
-        changes.append(found.changes)
-        replaced = add_segments(replaced, found.replaced)
-    return Differences(changes=combine_changes(changes), announced=announced, replaced=replaced)
-
-
 def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
     """Return the digests of messages by the numbers of the segments."""
     segments: dict[int, SegmentDigest] = {}
@@ -362,9 +224,9 @@ def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, 
 
     :param announced: number of rows that the source announced for these segments
     :raises SourceChangedError: for many more rows than that, which may have been inserted meanwhile
-    :raises ProtocolError: for more than :data:`.plan.MAX_DIGESTS` digests or :data:`.plan.MAX_KEY_BYTES` of keys
+    :raises ProtocolError: for more than :data:`.batch_sizes.MAX_DIGESTS` digests or :data:`.batch_sizes.MAX_KEY_BYTES` of keys
     """
-    max_rows, rows, size = plan.max_digests(announced), 0, 0
+    max_rows, rows, size = batch_sizes.max_digests(announced), 0, 0
     for message in messages:
         rows += message.count
         size += len(message.keys)
@@ -373,10 +235,11 @@ def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, 
                 f"Table {compared.target.name!r}: the source announced {announced} rows, and sent digests of more than {rows}.",
                 NOTHING_CHANGED,
             )
-        if rows > plan.MAX_DIGESTS or size > plan.MAX_KEY_BYTES:
+        if rows > batch_sizes.MAX_DIGESTS or size > batch_sizes.MAX_KEY_BYTES:
             raise ProtocolError(
-                f"Table {compared.target.name!r}: the source sent {rows} digests at once, with {size} bytes of keys,"
-                f" and {plan.MAX_DIGESTS} with {plan.MAX_KEY_BYTES} are allowed. Synchronise it in steps, or by a window."
+                f"Table {compared.target.name!r}: the source sent {rows} digests at once, with {size} bytes of keys, and"
+                f" {batch_sizes.MAX_DIGESTS} with {batch_sizes.MAX_KEY_BYTES} are allowed. Synchronise it in steps, or by a"
+                " window."
             )
         yield message
 

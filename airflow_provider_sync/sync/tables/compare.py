@@ -15,9 +15,11 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.merge.gone_columns import columns_with_values
-from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, combine, compare_segments, compare_slice
+from airflow_provider_sync.sync.tables.both_sides import compare_segments, compare_slice
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.facts import Facts, RowFacts, SampleFacts, SegmentFacts
 from airflow_provider_sync.sync.tables.plan import PROBE_SEGMENTS, Action, Step
+from airflow_provider_sync.sync.tables.row_changes import Differences, combine
 from airflow_provider_sync.sync.tables.target import Target
 
 NextStep = Callable[[Facts], Step]

@@ -9,11 +9,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
-from airflow_provider_sync.sync.tables.row_changes import Key
 
 _SAMPLE = 100
 """Rows whose values are compared."""

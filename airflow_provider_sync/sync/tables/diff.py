@@ -14,6 +14,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
@@ -25,15 +26,15 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_defaults
-from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
 from airflow_provider_sync.sync.tables.compare import compare, target_facts
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
 from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
-from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
+from airflow_provider_sync.sync.tables.row_changes import RowChanges
 from airflow_provider_sync.sync.tables.small_tables import ask_ahead
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.target_details import with_details

@@ -9,19 +9,21 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.databases.type_rules import map_type
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
-from airflow_provider_sync.sync.tables.both_sides import Comparison, compare_rows, compare_segments
+from airflow_provider_sync.sync.tables.both_sides import compare_rows, compare_segments
 from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
 from airflow_provider_sync.sync.tables.compare import compare, forgotten_columns, target_facts
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.reclassify import reclassify
-from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
+from airflow_provider_sync.sync.tables.row_changes import RowChanges
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, plan_schema_changes, sentences
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes

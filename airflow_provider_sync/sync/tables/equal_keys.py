@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.merge.change_list import key_is_unique
-from airflow_provider_sync.sync.tables.both_sides import Comparison
-from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.row_lookups import digests_by_key
 from airflow_provider_sync.sync.tables.segment_digests import SegmentDigests, digest_by_segment
 from airflow_provider_sync.sync.tables.staging_slice import StagingSlice

@@ -19,13 +19,13 @@ How finely a source cuts its table when nobody tells it is in :mod:`airflow_prov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum, auto
 
 import msgspec
 
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, segments_for
-from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning, Scheme
+from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.facts import Cut, Facts, RowFacts, SegmentFacts
 
 MIN_PROBED_ROWS = 50_000
@@ -64,35 +64,17 @@ FEW_SCANS = 2
 MAX_SCANS = 4
 """Scans of the whole table that comparing rows may cost; with more, sending all rows is faster."""
 
-SLICE_ROWS = 100_000
-"""Rows of each side whose digests are held in memory at once: about 25 MB."""
-
 MAX_LISTED = 250_000
 """Rows that may be listed by key: more keys would take more than about 60 MB, so all rows are sent, or rows slice by slice."""
 
 MAX_DELETED = 500_000
 """Keys of rows that only the target has that are held in memory; nothing is fetched for them, so more of them fit."""
 
-MAX_DIGESTS = 4_000_000
-"""Row digests of the source that one answer may have, where a single segment holds so many rows: about 1 GB of memory."""
-
-MAX_KEY_BYTES = 512 * 1024 * 1024
-"""Bytes of keys that may come with them, for keys that are long texts."""
-
 MAX_DIRECT = 1_000_000
 """Rows that are loaded directly although a retry cannot resume that; fetching so many again takes less than a minute."""
 
-LOAD_BYTES = 32 * 1024 * 1024
-"""Bytes of rows that are loaded into the staging table in one transaction: what a cut connection costs."""
-
-MAX_RANGES = 64
-"""Key ranges that a resumed download fetches whole, one request each; where more are missing, rows are compared instead."""
-
 MAX_ROUNDS = 3
 """How often rows are asked for that are not what their digests announced; rows that changed each time are reported."""
-
-TASK_ROWS = 50_000
-"""Rows to compare, on both sides together, below which a slice is not worth a task of its own."""
 
 
 class Action(StrEnum):
@@ -299,7 +281,7 @@ def _cut_dense(segments: SegmentFacts) -> Step | None:
     partitioning, rows = segments.partitioning, segments.differing_rows
     count = segments_for(segments.source_rows, each=SEGMENT_ROWS)
     usual_rows = 2 * segments.source_rows // count
-    if rows >= SLICE_ROWS // 2 and rows > DENSE * usual_rows * segments.differing:
+    if rows >= batch_sizes.SLICE_ROWS // 2 and rows > DENSE * usual_rows * segments.differing:
         return Step(
             action=Action.COMPARE_SEGMENTS,
             partitioning=Partitioning(scheme="row_hash", segment_count=count),
@@ -340,48 +322,5 @@ def row_scans(segments: SegmentFacts) -> float:
     scheme = segments.partitioning.scheme
     if scheme == "key_range":
         return 0
-    slices = -(-segments.differing_rows // rows_at_once(scheme))
+    slices = -(-segments.differing_rows // batch_sizes.rows_at_once(scheme))
     return slices * (KEY_HASH_SCAN if scheme == "key_hash" else 1)
-
-
-def rows_at_once(scheme: Scheme) -> int:
-    """Return the rows of both sides together that make a slice; twice as many where each slice costs a scan."""
-    return (2 if scheme == "key_range" else 4) * SLICE_ROWS
-
-
-def cut_slices(numbers: Sequence[int], rows: Mapping[int, int], at_once: int) -> Iterator[Sequence[int]]:
-    """Cut segments into slices of about ``at_once`` rows, so that no request asks for more than fits in memory.
-
-    :param numbers: of the segments, ascending
-    :param rows: how many rows a segment has on both sides together
-    """
-    begin, held = 0, 0
-    for position, number in enumerate(numbers):
-        held += rows.get(number, 0)
-        if held >= at_once:
-            yield numbers[begin : position + 1]
-            begin, held = position + 1, 0
-    if begin < len(numbers):
-        yield numbers[begin:]
-
-
-def max_digests(announced_rows: int) -> int:
-    """Return how many row digests are taken for so many announced rows: some rows may have come meanwhile."""
-    return 2 * announced_rows + SLICE_ROWS
-
-
-def task_count(rows: int, wanted: int, scheme: Scheme) -> int:
-    """Return among how many tasks the download of a table is divided: one where its key has no ranges, or few rows differ.
-
-    :param rows: to compare or fetch, on both sides together
-    :param wanted: at most so many
-    """
-    return 1 if scheme != "key_range" else max(1, min(wanted, -(-rows // TASK_ROWS)))
-
-
-def ranges_to_fetch(missing: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-    """Return the ranges of segments that a resumed download fetches whole; none where there are too many.
-
-    :param missing: ranges of which the staging table has no row
-    """
-    return missing if len(missing) <= MAX_RANGES else ()

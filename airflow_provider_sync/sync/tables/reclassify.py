@@ -14,8 +14,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, compare_slices
-from airflow_provider_sync.sync.tables.row_changes import Key, with_deleted, with_updated
+from airflow_provider_sync.databases.table_slice import Key
+from airflow_provider_sync.sync.tables.both_sides import compare_slices
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.row_changes import Differences, with_deleted, with_updated
 from airflow_provider_sync.sync.tables.row_lookups import digests_by_key, keys_at_target
 
 

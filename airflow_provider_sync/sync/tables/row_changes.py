@@ -14,9 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from airflow_provider_sync.config.table_mode import Mode
-
-Key = tuple[str, ...]
-"""The canonical texts of a row's key columns."""
+from airflow_provider_sync.databases.table_slice import Key
+from airflow_provider_sync.sync.tables.segment_digests import SegmentDigests, add_segments
 
 
 class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +37,18 @@ class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
     def wanted(self) -> tuple[Key, ...]:
         """Keys of the rows to fetch from the source."""
         return (*self.inserted, *self.updated)
+
+
+class Differences(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that differ.
+
+    :ivar announced: by key, the source's digests of the rows to insert or update, as on the wire (48 bits)
+    :ivar replaced: by segment, the target's digests of the rows to update or delete
+    """
+
+    changes: RowChanges
+    announced: Mapping[Key, int]
+    replaced: SegmentDigests = {}
 
 
 def changed_rows(source: Mapping[Key, int], target: Mapping[Key, int]) -> RowChanges:
@@ -79,6 +90,18 @@ def combine_changes(slices: Iterable[RowChanges]) -> RowChanges:
         updated=(*updated, *(key for key in inserted if key in moved)),
         deleted=tuple(key for key in deleted if key not in moved),
     )
+
+
+def combine(slices: Iterable[Differences]) -> Differences:
+    """Combine the differences of several slices; see :func:`combine_changes`."""
+    announced: dict[Key, int] = {}
+    changes = []
+    replaced: SegmentDigests = {}
+    for found in slices:
+        announced.update(found.announced)
+        changes.append(found.changes)
+        replaced = add_segments(replaced, found.replaced)
+    return Differences(changes=combine_changes(changes), announced=announced, replaced=replaced)
 
 
 def with_updated(changes: RowChanges, *, at_source: Collection[Key] = (), at_target: Collection[Key] = ()) -> RowChanges:

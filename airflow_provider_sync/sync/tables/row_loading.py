@@ -9,15 +9,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows, KeyRange, RequestedSlice
 from airflow_provider_sync.sync.progress import RowProgress
-from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.row_lookups import in_chunks
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -109,7 +108,7 @@ class RowLoader:
 
 
 def _batches(blocks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """Cut blocks into batches of about :data:`.plan.LOAD_BYTES`, each to be read to its end before the next."""
+    """Cut blocks into batches of about :data:`.batch_sizes.LOAD_BYTES`, each to be read to its end before the next."""
     coming = iter(blocks)
     for first in coming:
         yield _batch(first, coming)
@@ -118,6 +117,6 @@ def _batches(blocks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
 def _batch(first: bytes, coming: Iterator[bytes]) -> Iterator[bytes]:
     size = len(first)
     yield first
-    while size < plan.LOAD_BYTES and (block := next(coming, None)) is not None:
+    while size < batch_sizes.LOAD_BYTES and (block := next(coming, None)) is not None:
         size += len(block)
         yield block

@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, DigestRows, RequestedSlice, RowDigests
-from airflow_provider_sync.sync.tables.row_changes import Key
 
 if TYPE_CHECKING:
-    from airflow_provider_sync.sync.tables.both_sides import Comparison
+    from airflow_provider_sync.sync.tables.compared_segments import Comparison
 
 
 def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:

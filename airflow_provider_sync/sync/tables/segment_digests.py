@@ -12,10 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from airflow_provider_sync.databases.table_slice import SegmentDigest
+from airflow_provider_sync.databases.table_slice import Key, SegmentDigest
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, key_hash
-from airflow_provider_sync.sync.tables.row_changes import Key
 
 NO_ROWS = SegmentDigest(0, 0)
 """The digest of a segment without rows."""

@@ -18,14 +18,16 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import key_range_of, missing_segment_ranges
 from airflow_provider_sync.databases.table_mode import MIRROR
+from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.sync.progress import RowProgress
-from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, digest_source_again
+from airflow_provider_sync.sync.tables import batch_sizes, plan
+from airflow_provider_sync.sync.tables.both_sides import digest_source_again
 from airflow_provider_sync.sync.tables.compare import Findings
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.equal_keys import EqualKeys
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.reclassify import (
@@ -35,7 +37,7 @@ from airflow_provider_sync.sync.tables.reclassify import (
     refresh_announced,
     without_rows,
 )
-from airflow_provider_sync.sync.tables.row_changes import Key, changes_of_mode
+from airflow_provider_sync.sync.tables.row_changes import Differences, changes_of_mode
 from airflow_provider_sync.sync.tables.row_loading import RowLoader
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
@@ -235,7 +237,7 @@ class Stager:
         """
         differing = differing_segments(compared.source_segments, held)
         is_by_range = whole_ranges and compared.partitioning.scheme == "key_range"
-        ranges = plan.ranges_to_fetch(missing_segment_ranges(differing, held)) if is_by_range else ()
+        ranges = batch_sizes.ranges_to_fetch(missing_segment_ranges(differing, held)) if is_by_range else ()
         for segment_range in ranges:
             self._loader.load_range(key_range_of(compared.partitioning, segment_range))
         others = tuple(number for number in differing if number in held or not ranges)

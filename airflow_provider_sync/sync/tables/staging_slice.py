@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.merge.stale_rows import delete_rows
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, Partitioning
-from airflow_provider_sync.sync.tables.row_changes import Key
 from airflow_provider_sync.sync.tables.segment_digests import NO_ROWS, SegmentDigests, wire_digest
 
 

@@ -13,13 +13,12 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows
-from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.plan import MAX_ROUNDS
-from airflow_provider_sync.sync.tables.row_changes import Key
 
 MAX_LOOKED_AT = 20
 """Rows whose values are compared one by one; they show the columns."""

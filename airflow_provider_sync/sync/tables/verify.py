@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
-from airflow_provider_sync.sync.tables.both_sides import Comparison, digest_source_again
+from airflow_provider_sync.sync.tables.both_sides import digest_source_again
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.plan_verification import Verification, plan_verification
-from airflow_provider_sync.sync.tables.row_changes import Key
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
     add_segments,

@@ -28,13 +28,14 @@ from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.attempts import repeated
-from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.both_sides import Comparison, probes_of
+from airflow_provider_sync.sync.tables import batch_sizes, plan
+from airflow_provider_sync.sync.tables.both_sides import probes_of
 from airflow_provider_sync.sync.tables.column_mapping import (
     configured_slice,
     create_statement,
 )
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts, target_facts
+from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.first_load import describe_first, describe_source, first_rows
 from airflow_provider_sync.sync.tables.new_foreign_keys import is_unfinished, marked, to_be_finished
 from airflow_provider_sync.sync.tables.plan import Action
@@ -324,5 +325,5 @@ def _key_ranges(compared: Comparison, slices: int, *, whole: bool) -> Iterable[t
     """Cut what is to be compared or fetched into key ranges of about the same number of rows."""
     rows = compared.rows_in(compared.numbers if whole else compared.differing)
     total = sum(rows.values())
-    tasks = plan.task_count(total, slices, compared.partitioning.scheme)
+    tasks = batch_sizes.task_count(total, slices, compared.partitioning.scheme)
     return [(None, total)] if tasks == 1 else cut_key_ranges(compared.partitioning, rows, tasks, whole=whole)

@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, Partitioning, Scheme
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes, plan
 from airflow_provider_sync.sync.tables.facts import Facts, RowFacts, SampleFacts, SegmentFacts
 from airflow_provider_sync.sync.tables.plan import Action
 
@@ -74,7 +74,7 @@ def cost(rows: int, changes: int, scheme: Scheme, *, row_bytes: int = ROW_BYTES)
                 total.add(1, found * (DIGEST_BYTES + KEY_BYTES[scheme]), FINDING[scheme])
             case _:
                 assert facts.segments is not None
-                slices = max(1, -(-facts.segments.differing_rows // plan.rows_at_once(scheme)))
+                slices = max(1, -(-facts.segments.differing_rows // batch_sizes.rows_at_once(scheme)))
                 digests = facts.segments.differing_rows / 2
                 # Row hashes are found by digesting all rows; otherwise only the rows found are digested.
                 digested = 0 if scheme == "row_hash" else digests / rows

@@ -18,7 +18,7 @@ from airflow_provider_sync.databases.sqlite import text_load as sqlite_text_load
 from airflow_provider_sync.merge.merge import TableMerge
 from airflow_provider_sync.merge.staging import PermanentStaging
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 
 DOWNLOAD, HALFWAY, MERGE, END = "download", "halfway", "merge", "end"
 """While rows are loaded into the staging table, at once or after some; with all changes written and nothing committed; with
@@ -49,7 +49,7 @@ def main(server_url: str, database_url: str, name: str, moment: str) -> None:
     if moment == END:
         PermanentStaging.drop = die  # type: ignore[method-assign]  # as above
     if moment == HALFWAY:
-        plan.LOAD_BYTES = sqlite_text_load._TRANSACTION_BYTES = 256 * 1024
+        batch_sizes.LOAD_BYTES = sqlite_text_load._TRANSACTION_BYTES = 256 * 1024
     progress = {DOWNLOAD: die, HALFWAY: Halfway()}.get(moment)
     with SyncClient(server_url, retries=0) as client:
         target = database_for(open_engine(database_url))

@@ -8,7 +8,7 @@ from operator import itemgetter
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import GetRows
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes, plan
 from tests.sync.link import Link
 from tests.sync.tables.interrupted import interrupted
 from tests.sync.tables.mode_tables import MODES, copies, counts
@@ -54,7 +54,7 @@ def test_rows_that_vanish_while_they_are_fetched(two_same: Link, mode: str) -> N
 def test_more_rows_than_may_be_listed(two_same: Link, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     """Inside a window rows are fetched slice by slice where too many differ, and the mode holds for each slice."""
     monkeypatch.setattr(plan, "MAX_LISTED", 10)
-    monkeypatch.setattr(plan, "SLICE_ROWS", 100)
+    monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 100)
     with copies(two_same, rows=600, windows=["id"]) as targets:
         targets.sync(mode)
         two_same.source.execute("UPDATE t SET v = 'x' WHERE id % 10 = 0", "DELETE FROM t WHERE id % 50 = 7")

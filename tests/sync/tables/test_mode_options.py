@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 from tests.sync.link import Link
 from tests.sync.tables.mode_tables import MODES, copies, counts, create_targets
 from tests.sync.tables.test_steps import Steps
@@ -34,7 +34,7 @@ def test_a_window(two_same: Link, mode: str) -> None:
 @pytest.mark.parametrize(("mode", "protocol"), [*((mode, "2") for mode in MODES), ("history", "1")])
 def test_steps(same: Link, monkeypatch: pytest.MonkeyPatch, mode: str, protocol: str) -> None:
     """In tasks of their own the steps leave what one task leaves, and find that nothing changed where rows are kept, too."""
-    monkeypatch.setattr(plan, "TASK_ROWS", 100)
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     same.protocol = protocol
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     same.source.execute(f"INSERT INTO t VALUES {', '.join(f'({n}, {n * 7})' for n in range(1, 401))}")
@@ -56,7 +56,7 @@ def test_steps(same: Link, monkeypatch: pytest.MonkeyPatch, mode: str, protocol:
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_steps_that_fetch_all_rows(two_same: Link, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     """Slices of a target that lacks most rows bring all rows of the source, and rows that it has beside them stay."""
-    monkeypatch.setattr(plan, "TASK_ROWS", 100)
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     with copies(two_same, rows=900) as targets:
         two_same.target.execute(f"INSERT INTO {mode} VALUES (5, 'own'), (7, 'v7'), (9000, 'own')")
         report = Steps(two_same, {"table": mode, "mode": mode}).all()

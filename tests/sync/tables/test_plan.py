@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sync.databases.slices import segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning, Scheme
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes, plan
 from airflow_provider_sync.sync.tables.facts import Facts, RowFacts, SampleFacts, SegmentFacts
 from airflow_provider_sync.sync.tables.plan import Action, Step
 
@@ -117,7 +117,7 @@ class Walk:
         """Compare the rows of one more slice."""
         segments, rows = facts.segments, facts.rows
         assert segments is not None
-        at_once = plan.rows_at_once(segments.partitioning.scheme)
+        at_once = batch_sizes.rows_at_once(segments.partitioning.scheme)
         if rows is None:
             rows, self.slices_left = RowFacts(), -(-segments.differing_rows // at_once)
         self.slices_left -= 1
@@ -173,7 +173,7 @@ def test_scans_are_bounded(name: str, data: st.DataObject, facts: Facts) -> None
 def test_keys_in_memory_are_bounded(name: str, data: st.DataObject, facts: Facts) -> None:
     """No plan holds more keys than the limits and one slice, and what is fetched by key is within the limits."""
     walk = Walk(data, PLANS[name], facts)
-    at_once = max(map(plan.rows_at_once, SCHEMES))
+    at_once = max(map(batch_sizes.rows_at_once, SCHEMES))
     assert walk.most_held <= plan.MAX_LISTED + plan.MAX_DELETED + 2 * at_once
     if walk.end.action is Action.FETCH_ROWS and (rows := walk.facts.rows):
         assert rows.is_complete
@@ -236,6 +236,6 @@ def test_segments_hold_about_as_many_rows_as_wanted(rows: int, each: int) -> Non
 def test_slices_hold_every_segment_once_and_no_more_rows_than_asked(rows: dict[int, int], at_once: int) -> None:
     """Slices keep the order, and without its last segment each has fewer rows than the limit."""
     numbers = sorted(rows)
-    slices = list(plan.cut_slices(numbers, rows, at_once))
+    slices = list(batch_sizes.cut_slices(numbers, rows, at_once))
     assert [number for part in slices for number in part] == numbers
     assert all(sum(rows[number] for number in part[:-1]) < at_once for part in slices)

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes, plan
 from airflow_provider_sync.sync.tables.facts import Cut, Facts, RowFacts, SampleFacts, SegmentFacts
 from airflow_provider_sync.sync.tables.plan import Action, Step
 from tests.sync.tables.test_plan import partitioning
@@ -200,15 +200,15 @@ def test_next_step_of_a_division(facts: Facts, expected: Step) -> None:
 @pytest.mark.parametrize(("rows", "count"), [(0, 1), (1, 1), (50_000, 1), (50_001, 2), (10**7, 8)])
 def test_tasks_are_worth_their_start(rows: int, count: int) -> None:
     """There are as many tasks as wanted, if each has enough rows, and one where the key has no ranges."""
-    assert plan.task_count(rows, 8, "key_range") == count
-    assert plan.task_count(rows, 8, "row_hash") == 1
+    assert batch_sizes.task_count(rows, 8, "key_range") == count
+    assert batch_sizes.task_count(rows, 8, "row_hash") == 1
 
 
 def test_only_some_ranges_are_fetched_whole() -> None:
     """A resumed download fetches the ranges that it lacks, one request each; with too many of them it compares rows."""
-    ranges = [(number, number) for number in range(0, 2 * plan.MAX_RANGES, 2)]
-    assert plan.ranges_to_fetch(ranges) == ranges
-    assert not plan.ranges_to_fetch([*ranges, (1000, 1000)])
+    ranges = [(number, number) for number in range(0, 2 * batch_sizes.MAX_RANGES, 2)]
+    assert batch_sizes.ranges_to_fetch(ranges) == ranges
+    assert not batch_sizes.ranges_to_fetch([*ranges, (1000, 1000)])
 
 
 def test_usual_segments_are_those_of_the_server() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_sync.databases.sqlite import text_load as sqlite_text_load
 from airflow_provider_sync.exceptions import IncompleteStreamError, SyncFailed
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes, plan
 from tests.sync.link import Link
 from tests.sync.tables.sync_and_die import HALFWAY
 from tests.sync.tables.test_steps import Steps
@@ -40,10 +40,10 @@ class Cut:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few rows be committed at once, and few be too many to load directly."""
-    monkeypatch.setattr(plan, "LOAD_BYTES", 256 * 1024)
+    monkeypatch.setattr(batch_sizes, "LOAD_BYTES", 256 * 1024)
     monkeypatch.setattr(sqlite_text_load, "_TRANSACTION_BYTES", 256 * 1024)
     monkeypatch.setattr(plan, "MAX_DIRECT", 1_000)
-    monkeypatch.setattr(plan, "TASK_ROWS", 1_000)
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 1_000)
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.table_slice import SegmentDigest
+from airflow_provider_sync.databases.table_slice import Key, SegmentDigest
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import row_digest
-from airflow_provider_sync.sync.tables.plan import cut_slices
+from airflow_provider_sync.sync.tables.batch_sizes import cut_slices
 from airflow_provider_sync.sync.tables.row_changes import (
-    Key,
     RowChanges,
     changed_rows,
     changes_of_mode,

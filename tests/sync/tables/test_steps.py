@@ -14,7 +14,7 @@ from airflow_provider_sync.config import TargetTable, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
 from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link
@@ -26,7 +26,7 @@ TABLE = "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40))"
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let parts of a few rows be worth a task."""
-    monkeypatch.setattr(plan, "TASK_ROWS", 100)
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
 
 
 class Steps:

@@ -11,7 +11,7 @@ from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.run import Opener, RunPlan
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.databases.limited_user import user_with
@@ -91,7 +91,7 @@ def test_rows_that_a_trigger_takes_from_a_changed_table(two_into: Link, key: str
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_rows_that_a_trigger_changes_between_the_slices(two_into: Link, steps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """So are those in key ranges that no task looked at, since they were equal."""
-    monkeypatch.setattr(plan, "TASK_ROWS", 20)
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 20)
     prepare(two_into, "INTEGER", "UPDATE b SET v = 3 WHERE id = 5")
     before = two_into.target.rows("b")
 

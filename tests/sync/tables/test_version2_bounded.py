@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.sync.tables import both_sides, compare, plan
-from airflow_provider_sync.sync.tables.both_sides import Differences
+from airflow_provider_sync.sync.tables import batch_sizes, both_sides, compare, plan
 from airflow_provider_sync.sync.tables.diff import diff_table
+from airflow_provider_sync.sync.tables.row_changes import Differences
 from tests.database_servers import MARIADB, SQLITE
 from tests.engines import on_engines
 from tests.sync.link import Link
@@ -42,7 +42,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
         held.slices += 1
         return found
 
-    monkeypatch.setattr(plan, "SLICE_ROWS", 50)
+    monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 50)
     monkeypatch.setattr(plan, "MAX_LISTED", 50)
     for module in (both_sides, compare):
         monkeypatch.setattr(module, "compare_slice", counted)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables import batch_sizes, plan
 from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers
 from tests.engines import on_engines
 from tests.sync.link import Link, linked
@@ -83,7 +83,7 @@ def test_a_busy_table_that_is_sent_whole(restless_same: RestlessSource) -> None:
 def test_a_busy_table_by_slices(restless_same: RestlessSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where too many rows go for all keys to be held, rows are staged by slices, beside a busy writer too."""
     monkeypatch.setattr(plan, "MAX_LISTED", 300)
-    monkeypatch.setattr(plan, "SLICE_ROWS", 500)
+    monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 500)
     restless_same.link.source.execute("DELETE FROM t WHERE n BETWEEN 600 AND 999", "UPDATE t SET v = 'cold' WHERE n % 7 = 0")
     restless_same.note()
     report = restless_same.sync()
@@ -122,7 +122,7 @@ def test_a_busy_source_of_many_segments(same: Link, monkeypatch: pytest.MonkeyPa
     """Scattered changes of a table that is cut finely arrive beside a busy writer."""
     same.protocol = "2"
     monkeypatch.setattr(plan, "MIN_PROBED_ROWS", 500)
-    monkeypatch.setattr(plan, "LOAD_BYTES", 1000)
+    monkeypatch.setattr(batch_sizes, "LOAD_BYTES", 1000)
     restless = RestlessSource(same, rows=6000)
     same.sync_one("t")
     same.source.execute("UPDATE t SET v = 'scattered' WHERE n % 200 = 0")
