@@ -21,7 +21,7 @@ from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync import plan_run
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, FileChange
 from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
-from airflow_provider_sync.sync.tables.row_changes import RowChanges
+from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
 
 DONE, DIFFERENT = 0, 1
 

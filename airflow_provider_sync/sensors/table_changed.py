@@ -13,7 +13,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, ServerError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
 from airflow_provider_sync.sync import WatchedTable, table_differs
-from airflow_provider_sync.sync.tables.column_mapping import configured_slice
+from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice
 
 
 class TableChangedSensor(DifferenceSensor):

@@ -28,8 +28,8 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.small_tables import ask_ahead
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
+from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
 Piece = TypeVar("Piece", PlannedSlice, FileBatch)
 

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_sync.sync.tables import batch_sizes, plan, row_loading
+from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan, row_loading
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 
 HOME = Path(os.environ["AIRFLOW_HOME"])

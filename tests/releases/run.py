@@ -33,7 +33,7 @@ TESTS = (
     "tests/merge/test_unique_keys.py",
     "tests/merge/test_unique_moves.py",
     "tests/merge/test_staging.py",
-    "tests/sync/tables/test_version2.py",
+    "tests/sync/tables/version2/test_source.py",
     "tests/sync/tables/test_modes.py",
     "tests/sync/tables/test_schema_changes.py",
 )

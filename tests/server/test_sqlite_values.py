@@ -18,7 +18,7 @@ from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import reply, stream
 from tests.scenario import Scenario
 from tests.server.wire import post
-from tests.sync.tables.existing_server import existing_server
+from tests.sync.tables.version1.existing_server import existing_server
 
 LOST = [("", "x'6162'"), ("ANY", "x'6162'")]
 KEPT = [

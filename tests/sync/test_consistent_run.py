@@ -22,7 +22,7 @@ from tests.client.scripted_server import reply, scripted_server
 from tests.server.wire import ask
 from tests.sync.link import Link, linked
 from tests.sync.tables.interrupted import Interrupted
-from tests.sync.tables.test_version2_lies import answer
+from tests.sync.tables.version2.test_lies import answer
 
 NAMES = ("debits", "credits", "others")
 ACCOUNTS = 300

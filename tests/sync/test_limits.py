@@ -19,12 +19,12 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v2.messages import Message, RowDigests, Rows, Segments
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from airflow_provider_sync.sync import plan_run, run, sync_directory, sync_tables
-from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, stage_slice
+from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.client.scripted_server import Answer, ScriptedServer, head, reply, scripted_server, stream
 from tests.sync.link import Link
-from tests.sync.tables.test_version2_lies import CAPABLE, DESCRIBED, DIGESTS, SEGMENTS, answer
+from tests.sync.tables.version2.test_lies import CAPABLE, DESCRIBED, DIGESTS, SEGMENTS, answer
 
 EMPTY_TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))"
 OLD_ROWS = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'old'), (4, 'd')"

@@ -16,7 +16,7 @@ from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync import plan_run, run
 from tests.client.scripted_server import recorded, reply, stream
 from tests.scenario import Scenario
-from tests.sync.tables.existing_server import ExistingServer, existing_server
+from tests.sync.tables.version1.existing_server import ExistingServer, existing_server
 
 MD5 = {"a.txt": "b1946ac92492d2347c6235b4d2611184", "zero.bin": "d41d8cd98f00b204e9800998ecf8427e"}
 

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Airfl
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.table_sync import TableCompareOperator, TableDownloadOperator, TableMergeOperator
-from airflow_provider_sync.sync.tables import batch_sizes
+from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import ROWS, Source, Target

@@ -27,17 +27,17 @@ from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_w
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_defaults
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
-from airflow_provider_sync.sync.tables.compare import compare, target_facts
-from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
 from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
-from airflow_provider_sync.sync.tables.plan import Action, plan_diff
-from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
-from airflow_provider_sync.sync.tables.row_changes import RowChanges
-from airflow_provider_sync.sync.tables.small_tables import ask_ahead
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.target_details import with_details
+from airflow_provider_sync.sync.tables.version2.compare import compare, target_facts
+from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff
+from airflow_provider_sync.sync.tables.version2.reclassify import reclassified_slices
+from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
+from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 

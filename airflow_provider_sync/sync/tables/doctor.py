@@ -15,18 +15,18 @@ from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
-from airflow_provider_sync.sync.tables.both_sides import compare_rows, compare_segments
-from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
-from airflow_provider_sync.sync.tables.compare import compare, forgotten_columns, target_facts
-from airflow_provider_sync.sync.tables.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
-from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
-from airflow_provider_sync.sync.tables.reclassify import reclassify
-from airflow_provider_sync.sync.tables.row_changes import RowChanges
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, plan_schema_changes, sentences
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
+from airflow_provider_sync.sync.tables.version2.both_sides import compare_rows, compare_segments
+from airflow_provider_sync.sync.tables.version2.column_mapping import requested_slice_for
+from airflow_provider_sync.sync.tables.version2.compare import compare, forgotten_columns, target_facts
+from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff
+from airflow_provider_sync.sync.tables.version2.reclassify import reclassify
+from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 MAX_READ = 200

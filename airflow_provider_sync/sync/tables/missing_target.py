@@ -19,7 +19,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
 from airflow_provider_sync.sync.tables.target_details import MadeTable
-from airflow_provider_sync.sync.tables.version2 import Version2Source
+from airflow_provider_sync.sync.tables.version2.source import Version2Source
 from airflow_provider_sync.sync.traffic import Measure
 
 

@@ -8,7 +8,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.sync.tables.table_source import TableSource
 from airflow_provider_sync.sync.tables.version1.source import Version1Source
-from airflow_provider_sync.sync.tables.version2 import Version2Source
+from airflow_provider_sync.sync.tables.version2.source import Version2Source
 
 
 def source_of(client: SyncClient, database: Database, protocol: Literal[1, 2] | None = None) -> TableSource:

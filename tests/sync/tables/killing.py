@@ -24,16 +24,16 @@ PACKAGE = "airflow_provider_sync."
 
 DIFFERENCE_POINTS = {
     "lock held": "before sync.tables.transaction_sync:TransactionSync._stage_and_merge",
-    "segments compared": "after sync.tables.version2:compare",
+    "segments compared": "after sync.tables.version2.source:compare",
     "staging table made": "after merge.staging:Staging.create",
     "rows staged": "after merge.staging:Staging.load_text",
-    "keys to delete staged": "after sync.tables.stage:Stager._list_removed",
+    "keys to delete staged": "after sync.tables.version2.stage:Stager._list_removed",
     "work tables made": "before merge.merge:TableMerge.list_changes",
     "changes listed": "after merge.merge:TableMerge.list_changes",
     "rows deleted": "after merge.merge:TableMerge.delete",
     "rows written": "after merge.merge:TableMerge.write",
     "rows compared": "after merge.merge:TableMerge.verify",
-    "digests compared": "after sync.tables.verify:FetchedRows.verify",
+    "digests compared": "after sync.tables.version2.verify:FetchedRows.verify",
 }
 """Points of a sync that updates, inserts and deletes, before its commit: the target is as it was."""
 
@@ -41,7 +41,7 @@ FIRST_POINTS = {
     "direct load begun": "before merge.direct_load:DirectLoad.write",
     "first rows arrive": "after client.table_streams:RowsAnswer.__init__",
     "all rows loaded": "after merge.direct_load:DirectLoad.write",
-    "load compared": "after sync.tables.first_load:FirstRows.verify",
+    "load compared": "after sync.tables.version2.first_load:FirstRows.verify",
 }
 """Points of a first sync, before its commit: the target is empty."""
 

@@ -18,7 +18,7 @@ from airflow_provider_sync.databases.sqlite import text_load as sqlite_text_load
 from airflow_provider_sync.merge.merge import TableMerge
 from airflow_provider_sync.merge.staging import PermanentStaging
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables import batch_sizes
+from airflow_provider_sync.sync.tables.version2 import batch_sizes
 
 DOWNLOAD, HALFWAY, MERGE, END = "download", "halfway", "merge", "end"
 """While rows are loaded into the staging table, at once or after some; with all changes written and nothing committed; with

@@ -141,7 +141,7 @@ def test_what_is_staged_is_not_fetched_again(
     source: Scenario, target: Scenario, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Version 2 goes on with the rows that a cut answer brought."""
-    monkeypatch.setattr("airflow_provider_sync.sync.tables.batch_sizes.LOAD_BYTES", 10_000)
+    monkeypatch.setattr("airflow_provider_sync.sync.tables.version2.batch_sizes.LOAD_BYTES", 10_000)
     source.execute("UPDATE t SET name = hex(randomblob(500))")
     proxy.cuts["/getRows"] = 1
     proxy.share = 0.7

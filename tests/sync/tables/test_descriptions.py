@@ -19,7 +19,7 @@ from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables import descriptions
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
-from airflow_provider_sync.sync.tables.small_tables import describe_ahead
+from airflow_provider_sync.sync.tables.version2.small_tables import describe_ahead
 from tests.client.scripted_server import reply, scripted_server, stream
 
 INTEGER = LogicalType(kind=LogicalKind.INTEGER)

@@ -19,8 +19,8 @@ from airflow_provider_sync.exceptions import SyncFailed, TableBusyError
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import reply, stream
 from tests.sync.link import Link
-from tests.sync.tables.existing_server import existing_server
 from tests.sync.tables.sync_and_die import DOWNLOAD, END, MERGE
+from tests.sync.tables.version1.existing_server import existing_server
 
 PROJECT = Path(__file__).parents[3]
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))"

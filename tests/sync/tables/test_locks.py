@@ -12,7 +12,7 @@ from sqlalchemy import event
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TableBusyError
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
-from airflow_provider_sync.sync.tables.version2 import Version2Source
+from airflow_provider_sync.sync.tables.version2.source import Version2Source
 from tests.databases.test_locks import lose_locks
 from tests.sync.link import Link
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import GetRows
-from airflow_provider_sync.sync.tables import batch_sizes, plan
+from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from tests.sync.link import Link
 from tests.sync.tables.interrupted import interrupted
 from tests.sync.tables.mode_tables import MODES, copies, counts

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sync.sync.tables import batch_sizes
+from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.sync.link import Link
 from tests.sync.tables.mode_tables import MODES, copies, counts, create_targets
 from tests.sync.tables.test_steps import Steps

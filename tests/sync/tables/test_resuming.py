@@ -11,11 +11,11 @@ import pytest
 
 from airflow_provider_sync.databases.sqlite import text_load as sqlite_text_load
 from airflow_provider_sync.exceptions import IncompleteStreamError, SyncFailed
-from airflow_provider_sync.sync.tables import batch_sizes, plan
+from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from tests.sync.link import Link
 from tests.sync.tables.sync_and_die import HALFWAY
 from tests.sync.tables.test_steps import Steps
-from tests.sync.tables.test_version2 import fill
+from tests.sync.tables.version2.test_source import fill
 
 PROJECT = Path(__file__).parents[3]
 ROWS = 20_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables.version2 import plan
 from tests.sync.link import Link
-from tests.sync.tables.test_version2 import fill
+from tests.sync.tables.version2.test_source import fill
 
 ROWS = 3_000
 

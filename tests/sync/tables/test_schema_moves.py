@@ -16,7 +16,7 @@ from airflow_provider_sync.sync.tables.changed_target import altered
 from airflow_provider_sync.sync.tables.schema_changes import SchemaDiffers
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.sync.tables.target import resolve_target
-from airflow_provider_sync.sync.tables.version2 import Version2Source
+from airflow_provider_sync.sync.tables.version2.source import Version2Source
 from tests.sync.link import Link, linked
 from tests.sync.tables.interrupted import Interrupted
 from tests.sync.tables.test_steps import Steps

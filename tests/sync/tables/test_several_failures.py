@@ -17,7 +17,7 @@ from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import recorded, reply
 from tests.scenario import Scenario
-from tests.sync.tables.existing_server import existing_server
+from tests.sync.tables.version1.existing_server import existing_server
 
 NAMES = ("good", "missing", "unoffered", "narrow", "keyless")
 TOKEN = "a-token-of-sixteen-characters"

@@ -14,11 +14,11 @@ from airflow_provider_sync.config import TargetTable, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
 from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
+from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.sync.link import Link
-from tests.sync.tables.test_version2 import fill
+from tests.sync.tables.version2.test_source import fill
 
 TABLE = "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40))"
 

@@ -11,9 +11,9 @@ from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.run import Opener, RunPlan
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
-from airflow_provider_sync.sync.tables import batch_sizes
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
+from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.databases.limited_user import user_with
 from tests.sync.link import Link, linked
 

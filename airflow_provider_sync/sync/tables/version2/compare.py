@@ -1,0 +1,163 @@
+"""Compare a table with its source, step by step: :mod:`.plan` decides on the next step from the facts so far.
+
+:mod:`.both_sides` queries source and target; no decision is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_errors import naming_table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
+from airflow_provider_sync.merge.gone_columns import columns_with_values
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version2.both_sides import compare_segments, compare_slice
+from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.facts import Facts, RowFacts, SampleFacts, SegmentFacts
+from airflow_provider_sync.sync.tables.version2.plan import PROBE_SEGMENTS, Action, Step
+from airflow_provider_sync.sync.tables.version2.row_changes import Differences, combine
+
+NextStep = Callable[[Facts], Step]
+"""One of the functions of :mod:`.plan`."""
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a comparison.
+
+    :ivar step: the last step, which compares nothing more
+    :ivar comparison: the last comparison of segments
+    :ivar differences: the rows that differ; all of them if the last step is to fetch rows
+    """
+
+    step: Step
+    comparison: Comparison
+    differences: Differences
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether a sync has nothing to do."""
+        return self.step.action is Action.DONE and not self.comparison.forgotten
+
+
+def first_facts(
+    database: Database, target: Target, connection: Connection | None = None, *, direct: bool = False, resume: bool = False
+) -> Facts:
+    """Return the facts that a plan begins with, from the target alone; no row is read.
+
+    :param connection: the one that would load rows; needed for ``direct``
+    :param direct: whether rows may be loaded directly if the target is empty
+    :param resume: whether a retry continues after a failed attempt
+    """
+    facts = target_facts(target, resume=resume)
+    if facts.has_window:
+        return facts
+    # The rows of a history need the time at which they begin, which no load writes.
+    is_loadable = direct and target.mode.valid_from is None
+    if is_loadable and connection is not None and database.reader.is_empty(connection, target.table):
+        return msgspec.structs.replace(facts, is_direct_allowed=True)
+    key_slice = _key_slice(database, target)
+    if len(key_slice.key) != 1 or len(target.key) != 1 or not key_slice.has_indexed_ranges:
+        return facts
+    with database.connect() as asking:
+        rows = database.digests.estimate_rows(asking, key_slice)
+    return msgspec.structs.replace(facts, has_indexed_ranges=True, target_rows=rows)
+
+
+def target_facts(target: Target, *, resume: bool = False) -> Facts:
+    """Return the facts that the options of a target tell.
+
+    :param resume: see :func:`first_facts`
+    """
+    return Facts(has_window=target.options.window is not None, keeps_rows=target.mode.keeps_rows, is_resumable=resume)
+
+
+def compare(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:
+    """Compare segments, and rows if the plan requires it.
+
+    :param facts: the facts before; see :func:`first_facts`
+    :param next_step: the plan to follow
+    :raises TableError: when the target cannot hold the source's columns
+    """
+    step = next_step(facts)
+    comparison = _compare_segments(client, database, target, step)
+    facts = facts.with_segments(_segment_facts(comparison, step))
+    slices, listed = comparison.slices(), list[Differences]()
+    while (step := next_step(facts)).asks:
+        match step.action:
+            case Action.SAMPLE_ROWS:
+                facts = msgspec.structs.replace(facts, sample=_sample_rows(client, database, comparison, step.stride))
+            case Action.COMPARE_ROWS:
+                listed.append(compare_slice(client, database, comparison, slices[len(listed)]))
+                facts = msgspec.structs.replace(facts, rows=_row_facts(facts, listed[-1], len(listed) == len(slices)))
+            case _:
+                comparison = _compare_segments(client, database, target, step)
+                facts = facts.with_segments(_segment_facts(comparison, step))
+                slices, listed = comparison.slices(), []
+    comparison = msgspec.structs.replace(comparison, forgotten=forgotten_columns(database, target, comparison.gone_columns))
+    return Findings(step=step, comparison=comparison, differences=combine(listed))
+
+
+def forgotten_columns(database: Database, target: Target, gone: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the columns that are gone that have values, which a sync forgets.
+
+    :raises TableError: if one of them can never be NULL
+    """
+    if not gone:
+        return ()
+    with naming_table(target.name), database.connect() as connection:
+        return columns_with_values(database, connection, target.table, gone)
+
+
+def _compare_segments(client: SyncClient, database: Database, target: Target, step: Step) -> Comparison:
+    sample = PROBE_SEGMENTS if step.action is Action.PROBE else 0
+    return compare_segments(client, database, target, step.partitioning, sample=sample)
+
+
+def _segment_facts(comparison: Comparison, step: Step) -> SegmentFacts:
+    # A source that cannot look up single segments answers a probe with all of them.
+    return SegmentFacts(
+        partitioning=comparison.partitioning,
+        cut=step.cut,
+        is_probe=comparison.is_probe,
+        estimated_rows=comparison.described.rows,
+        source_rows=comparison.source_rows,
+        target_rows=comparison.target_rows,
+        segments=len(comparison.numbers),
+        differing=len(comparison.differing),
+        differing_rows=sum(comparison.rows_in(comparison.differing).values()),
+    )
+
+
+def _sample_rows(client: SyncClient, database: Database, comparison: Comparison, stride: int) -> SampleFacts:
+    """Compare the rows of some of the differing segments."""
+    numbers = comparison.differing[::stride]
+    # A probe's segments, including the equal ones, represent the whole table.
+    represented = comparison.numbers if comparison.is_probe else numbers
+    changes = compare_slice(client, database, comparison, numbers).changes
+    return SampleFacts(
+        wanted=len(changes.wanted),
+        changed=len(changes),
+        source_rows=comparison.source_rows_in(represented),
+        rows=sum(comparison.rows_in(represented).values()),
+    )
+
+
+def _row_facts(facts: Facts, found: Differences, is_complete: bool) -> RowFacts:
+    before = facts.rows or RowFacts()
+    return RowFacts(
+        wanted=before.wanted + len(found.announced),
+        deleted=before.deleted + len(found.changes.deleted),
+        is_complete=is_complete,
+    )
+
+
+def _key_slice(database: Database, target: Target) -> TableSlice:
+    """Return the key columns of the target, as far as version 2 can carry them."""
+    types = [database.catalog.logical_type(column) for column in target.key_columns]
+    key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(target.key_columns, types, strict=True) if kind)
+    return TableSlice(table=target.table, columns=key, key=key, key_range=target.key_range)

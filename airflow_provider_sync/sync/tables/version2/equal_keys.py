@@ -1,0 +1,101 @@
+"""Keys that the target's database calls equal to staged ones, though they are written in another way, as ``ab`` and ``AB``.
+
+A mirror lists every key that the source lacks, so it knows of each of these whether the source still has it. Modes that keep rows
+list none, so the source is asked about these keys alone. If it lacks such a key, the target's row is the staged one in a former
+spelling. If it still has the key, that is another row, which the target cannot hold beside the staged one: the merge then ends
+with an error about a duplicate key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.table_slice import Key
+from airflow_provider_sync.merge.change_list import key_is_unique
+from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.row_lookups import digests_by_key
+from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDigests, digest_by_segment
+from airflow_provider_sync.sync.tables.version2.staging_slice import StagingSlice
+
+
+class EqualKeys:
+    """The equal keys of one staging table.
+
+    :param staged: the rows to write
+    :param removed: the table for keys that the source lacks, which is empty
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        connection: Connection,
+        compared: Comparison,
+        staged: StagingSlice,
+        removed: StagingSlice,
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._connection = connection
+        self._compared = compared
+        self._key = compared.table_slice.key_columns
+        self._key_names = compared.table_slice.key_names
+        self._staged = staged
+        self._removed = removed
+
+    def settle(self) -> Sequence[Key]:
+        """Find the rows of the target whose keys the source has since spelt in another way.
+
+        With ``upsert`` their former keys are listed, so that the merge renames them. With ``append`` they stay as they are, and
+        the staged rows are dropped.
+
+        :return: the former keys
+        """
+        texts = self._texts()
+        if not (self._compared.mode.keeps_rows and texts):
+            return ()
+        self._list(texts)
+        found = list(self._removed.digests())
+        still_there = digests_by_key(self._client, self._compared, self._compared.without_window, found)
+        self._removed.delete(list(still_there))
+        former = [key for key in found if key not in still_there]
+        if former and self._compared.mode.name == "append":
+            self._drop_staged()
+            self._removed.delete(former)
+        return former
+
+    def digests(self, former: Sequence[Key]) -> SegmentDigests:
+        """Digest rows of the target that the merge will rename, by segment."""
+        table_slice = msgspec.structs.replace(self._compared.table_slice, window=None)
+        batches = self._database.digests.digest_keys(self._connection, table_slice, former) if former else ()
+        return digest_by_segment(self._compared.partitioning, (row for batch in batches for row in batch))
+
+    def _texts(self) -> list[Column]:
+        """Return the columns of the key in which different texts may be equal. Equal decimals are one key at the source, too."""
+        if not key_is_unique(self._compared.target.table, self._key_names):
+            return []
+        loosely = self._database.statements.loosely_compared(self._key)
+        return [column for column in loosely if column.kind is not Kind.DECIMAL]
+
+    def _list(self, texts: Sequence[Column]) -> None:
+        database, statements, names = self._database, self._database.statements, self._key_names
+        same = " AND ".join(statements.same(column, "t", "s") for column in texts)
+        self._connection.exec_driver_sql(
+            f"INSERT INTO {database.qualified(self._removed.table_slice.table)} ({database.columns(names)})"
+            f" SELECT {database.columns(names, 't')} FROM {database.qualified(self._staged.table_slice.table)} AS s"
+            f" JOIN {statements.by_index(self._compared.target.table, 't', names)} ON {statements.equal(self._key, 's', 't')}"
+            f" WHERE NOT ({same})"
+        )
+
+    def _drop_staged(self) -> None:
+        database = self._database
+        staging = database.qualified(self._staged.table_slice.table)
+        equal = " AND ".join(f"r.{name} = {staging}.{name}" for name in map(database.quote, self._key_names))
+        removed = database.qualified(self._removed.table_slice.table)
+        self._connection.exec_driver_sql(f"DELETE FROM {staging} WHERE EXISTS (SELECT 1 FROM {removed} AS r WHERE {equal})")

@@ -1,0 +1,288 @@
+"""A first sync by version 2: all rows go straight into an empty target, and are proven before the commit.
+
+::
+
+    source ── description, rows ──▶ digest of their lines ──▶ target, in the final transaction ── its digest ── equal: commit
+
+The description comes with the rows, from one snapshot, and the stream's own digest shows that what came is what the source sent.
+So no other question is asked: see :class:`DigestedLines`. Where source and target have a faster digest than SHA-256 in common,
+the source announces its digests instead, beside the rows, as older servers have to: see :class:`AnnouncedRows`.
+
+Nothing is compared before, as there is nothing to compare. If the proof fails, the sync begins anew and stages the rows, since
+only then those that moved can be asked for again. What a target must be like for this is in
+:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.compare` and :mod:`.stage`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from threading import Event
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.line_digest import LineDigest
+from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
+from airflow_provider_sync.merge.direct_load import DirectRows
+from airflow_provider_sync.protocol.v2.messages import (
+    ONE_SEGMENT,
+    SHA256,
+    Described,
+    DescribeTable,
+    GetRows,
+    Partitioning,
+    RequestedSlice,
+)
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.progress import RowProgress
+from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version2.both_sides import probes_of
+from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, map_columns, requested_slice_for
+
+
+class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What the source says of its table, and how the target's columns take it.
+
+    :ivar table_slice: the target's columns that take part, rendered by the source's types
+    """
+
+    described: Described
+    table_slice: TableSlice
+
+
+def describe_source(
+    client: SyncClient, database: Database, target: Target, *, probes: Mapping[str, str] | None = None
+) -> SourceDescription:
+    """Ask the source for its columns and number of rows, without digests.
+
+    :param probes: of the digests that the target's database computes, if the source is to choose one
+    :raises TableError: when the target cannot hold what the source has
+    """
+    request = DescribeTable(table_slice=requested_slice_for(target), digests=False, probes=dict(probes or {}))
+    with client.describe_table(request) as answer:
+        return SourceDescription(described=answer.described, table_slice=map_columns(database, target, answer.described))
+
+
+def describe_first(client: SyncClient, database: Database, target: Target, described: Described | None) -> SourceDescription:
+    """Describe the source of a target that is empty, with the digest that both sides compute fastest.
+
+    :param described: what it says of the table as the options name it, where it was asked already
+    """
+    if described is not None and requested_slice_for(target) == configured_slice(target.options):
+        return SourceDescription(described=described, table_slice=map_columns(database, target, described))
+    return describe_source(client, database, target, probes=probes_of(client, database))
+
+
+def first_rows(
+    client: SyncClient,
+    database: Database,
+    target: Target,
+    source: SourceDescription,
+    on_rows: RowProgress,
+    asking: Callable[[], AbstractContextManager[None]],
+) -> FirstRows:
+    """Return the rows of a first load, with the proof that costs least; see :class:`FirstRows`."""
+    offered = client.capabilities()
+    is_described = offered is not None and offered.described_rows and source.described.digest == SHA256
+    return (DigestedLines if is_described else AnnouncedRows)(client, database, target, source, on_rows, asking)
+
+
+class _Announced(msgspec.Struct, frozen=True):
+    """What the source says that it has."""
+
+    partitioning: Partitioning
+    segments: Mapping[int, SegmentDigest]
+    digest: str
+
+    @property
+    def rows(self) -> int:
+        return sum(segment.rows for segment in self.segments.values())
+
+
+class FirstRows(StagedRows):
+    """All rows of the source, which come only when the merge asks for them.
+
+    :param asking: opens the block within which the rows are asked for, during the merge
+    """
+
+    protocol = 2
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        target: Target,
+        source: SourceDescription,
+        on_rows: RowProgress,
+        asking: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        table_slice = source.table_slice
+        staged = DirectRows(
+            target=target.table,
+            columns=table_slice.columns,
+            rows=self._count,
+            blocks=self._blocks,
+            is_new=target.is_new,
+            is_digested=target.options.verify,
+        )
+        super().__init__(target, staged, rows_total=0, rows_received=0, warnings=schema_warnings(target, table_slice))
+        self.client = client
+        self.database = database
+        self.described = source.described
+        self.table_slice = table_slice
+        self.on_rows = on_rows
+        self.asking = asking
+        self._announced: _Announced | None = None
+
+    def verify(self, connection: Connection) -> Verified | None:
+        """Digest the target, and compare it with what came.
+
+        :raises SourceChangedError: when they differ
+        """
+        if not self._is_loaded(connection):
+            raise SourceChangedError(
+                f"Table {self.target.name!r}: the target does not hold what came from the source. Either the source changed"
+                " meanwhile, or the target changes what is written to it.",
+                NOTHING_CHANGED,
+            )
+        return "digest"
+
+    @abstractmethod
+    def _is_loaded(self, connection: Connection) -> bool:
+        """Whether the target has the digests of the source's rows."""
+
+    @abstractmethod
+    def _blocks(self) -> Generator[bytes]:
+        """Ask for rows, and pass their lines on as they come."""
+
+    def _requested_slice(self) -> RequestedSlice:
+        """Name the described columns, so that one that goes meanwhile is missed."""
+        columns = tuple(column.name for column in self.described.columns)
+        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
+
+    def _count(self) -> int:
+        """Return how many rows the source has; without a load, by its digests."""
+        self.rows_total = self._known().rows
+        return self.rows_total
+
+    def _known(self) -> _Announced:
+        if self._announced is None:
+            self._announced = self._ask(Event())
+        return self._announced
+
+    def _check_described(self, described: Described) -> None:
+        """Compare a later description with the first.
+
+        :raises SourceChangedError: when columns or key changed
+        """
+        if (described.columns, described.key) != (self.described.columns, self.described.key):
+            raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed.", NOTHING_CHANGED)
+
+    def _ask(self, abandoned: Event) -> _Announced:
+        """Ask for the digests of all segments: of one, unless the target's scan may be split by them.
+
+        :param abandoned: tells that nobody waits for them any more
+        """
+        request = DescribeTable(
+            table_slice=self._requested_slice(),
+            # Without groups, a scan takes a third less of the database's time.
+            partitioning=None if self.described.digest == SHA256 else ONE_SEGMENT,
+            schemes=self.database.digests.schemes,
+            probes=probes_of(self.client, self.database),
+        )
+        segments: dict[int, SegmentDigest] = {}
+        with self.client.describe_table(request) as answer:
+            described = answer.described
+            self._check_described(described)
+            # While the source is at work its signs of life come by, so that this ends soon.
+            for message in answer:
+                if abandoned.is_set():
+                    break
+                segments.update(zip(message.numbers, map(SegmentDigest, message.counts, message.sums), strict=True))
+        return _Announced(described.partitioning, segments, described.digest)
+
+
+class DigestedLines(FirstRows):
+    """Rows whose lines are digested on their way into the target.
+
+    ::
+
+        source ── rows, SHA-256 of all of them ──▶ lines as they were sent ── digest ──┐
+                                                        └─▶ target ── digest ──────────┴─ equal
+
+    A server sends them from the snapshot that it describes, so nothing can change between the two.
+    """
+
+    _lines: LineDigest | None = None
+    _partitioning: Partitioning
+
+    def _is_loaded(self, connection: Connection) -> bool:
+        if self._lines is None:
+            return False
+        return self.database.digests.digest_loaded(connection, self.table_slice, self._partitioning) == self._lines.found
+
+    def _count(self) -> int:
+        if self._lines is None:
+            return super()._count()
+        self.rows_total = self.rows_received
+        return self.rows_total
+
+    def _blocks(self) -> Generator[bytes]:
+        self.rows_received = 0
+        self._lines = self.database.digests.line_digest(self.table_slice)
+        with closing(self._lines.passing(self._received())) as blocks:
+            yield from blocks
+
+    def _received(self) -> Generator[bytes]:
+        request = GetRows(table_slice=self._requested_slice(), describe=True)
+        with self.asking(), self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
+            described = answer.described or self.described
+            self._check_described(described)
+            self._partitioning = described.partitioning
+            for rows in answer:
+                self.rows_received += rows.count
+                self.on_rows(rows.count, max(described.rows, self.rows_received))
+                yield rows.data
+
+
+class AnnouncedRows(FirstRows):
+    """Rows whose digests the source announces, from a snapshot of the same moment.
+
+    ::
+
+        source   rows    ────────────────▶ target, in the final transaction ── digests of the target ─┐
+                 digests ── beside them ───────────────────────────────────────────────────────────┴─ equal
+    """
+
+    def _is_loaded(self, connection: Connection) -> bool:
+        announced = self._known()
+        table_slice = msgspec.structs.replace(self.table_slice, digest=announced.digest)
+        return dict(self.database.digests.digest_written(connection, table_slice, announced.partitioning)) == announced.segments
+
+    def _blocks(self) -> Generator[bytes]:
+        """Ask for rows and, in another thread, for their digests; pass the rows' lines on as they come."""
+        self._announced, self.rows_received = None, 0
+        abandoned = Event()
+        with self.asking(), ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
+            # A snapshot that is held may be one connection, which both would have to wait for.
+            asked = None if self.client.snapshot else pool.submit(self._ask, abandoned)
+            try:
+                request = GetRows(table_slice=self._requested_slice())
+                with self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
+                    for rows in answer:
+                        self.rows_received += rows.count
+                        # The digests bring the exact number, at some time.
+                        exact = asked.result().rows if asked and asked.done() and not asked.exception() else None
+                        self.on_rows(rows.count, self.described.rows if exact is None else exact)
+                        yield rows.data
+                self._announced = self._ask(abandoned) if asked is None else asked.result()
+            finally:
+                abandoned.set()

@@ -1,0 +1,120 @@
+"""Reclassify apparent inserts and deletes that are really updates.
+
+In a table that is partitioned by row hash, a changed row is missing in one slice and new in another; and a row that left a
+window is missing in it. Such rows are looked up by key on both sides, and then count as updated. :mod:`.both_sides` compares
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import Key
+from airflow_provider_sync.sync.tables.version2.both_sides import compare_slices
+from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.row_changes import Differences, with_deleted, with_updated
+from airflow_provider_sync.sync.tables.version2.row_lookups import digests_by_key, keys_at_target
+
+
+def confirmed_slices(
+    client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
+) -> Iterator[Differences]:
+    """Compare the rows of the segments that differ, slice by slice, and confirm each deletion at the source by the row's key.
+
+    When partitioned by row hash, a changed row comes twice: in the slice of its old hash, and in that of its new hash.
+
+    :param connection: the only one that can see the target's table; ``None`` to open a snapshot for each slice
+    """
+    is_split = _is_split(compared)
+    for found in compare_slices(client, database, compared, connection):
+        yield _reclassified(client, database, compared, found, connection, is_split=is_split)
+
+
+def reclassified_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+    """Compare the rows of the segments that differ, slice by slice; each key comes once if neither side changes."""
+    is_split = _is_split(compared)
+    for found in compare_slices(client, database, compared):
+        if not compared.may_mislead:
+            yield found
+            continue
+        reclassified = _reclassified(client, database, compared, found, None, is_split=is_split)
+        if is_split:
+            # A changed row is reported by the slice of its new hash.
+            still_there = [key for key in found.changes.deleted if key in reclassified.announced]
+            elsewhere = digests_by_key(client, compared, compared.requested_slice, still_there)
+            changes = reclassified.changes
+            updated = tuple(key for key in changes.updated if key not in elsewhere)
+            changes = msgspec.structs.replace(changes, updated=updated)
+            reclassified = msgspec.structs.replace(reclassified, changes=changes)
+        yield reclassified
+
+
+def reclassify(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
+    """Reclassify deleted rows that the source still has, and inserted rows that the target already has, as updated.
+
+    With a window, they are outside of it. When partitioned by row hash, a row that changed since the segments were announced
+    may be in a segment that was not compared.
+
+    :param found: the differences of all slices
+    """
+    return _reclassified(client, database, compared, found, None, is_split=False) if compared.may_mislead else found
+
+
+def refresh_announced(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
+    """Ask the source again for the digests of rows that changed since it announced them.
+
+    :param moved: keys of such rows, all of them to insert or update
+    :return: the differences with the new digests; rows that the source no longer has are deleted
+    """
+    now = digests_by_key(client, compared, compared.without_window, moved)
+    announced = msgspec.structs.replace(found, announced={**found.announced, **now})
+    return without_rows(announced, {key for key in moved if key not in now})
+
+
+def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
+    """Return the differences without rows that the source no longer has; those that the target has become deleted."""
+    return msgspec.structs.replace(
+        found,
+        changes=with_deleted(found.changes, gone),
+        announced={key: digest for key, digest in found.announced.items() if key not in gone},
+    )
+
+
+def confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
+    """Look up the rows to delete at the source by key; those that it still has become updated."""
+    still_there = digests_by_key(client, compared, compared.without_window, found.changes.deleted)
+    return msgspec.structs.replace(
+        found,
+        changes=with_updated(found.changes, at_source=still_there),
+        announced={**found.announced, **still_there},
+    )
+
+
+def _reclassified(
+    client: SyncClient,
+    database: Database,
+    compared: Comparison,
+    found: Differences,
+    connection: Connection | None,
+    *,
+    is_split: bool,
+) -> Differences:
+    """Look up deleted rows at the source, and inserted rows at the target, and reclassify those that are found.
+
+    :param is_split: whether the other half of a changed row may be in another slice, with the rows that are new
+    """
+    found = confirm_deleted(client, compared, found)
+    if not is_split and compared.requested_slice.window is None:
+        return found
+    present = keys_at_target(database, compared, found.changes.inserted, connection)
+    return msgspec.structs.replace(found, changes=with_updated(found.changes, at_target=present))
+
+
+def _is_split(compared: Comparison) -> bool:
+    """Whether the other half of a changed row may be in another slice."""
+    return compared.partitioning.scheme == "row_hash" and len(compared.slices()) > 1

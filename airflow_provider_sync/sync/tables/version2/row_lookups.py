@@ -1,0 +1,74 @@
+"""Look rows up by their keys, on either side, to see which are there, and with which digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import Key
+from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, DigestRows, RequestedSlice, RowDigests
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+
+
+def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
+    """Read keys and digests as they come over the wire."""
+    announced: dict[Key, int] = {}
+    for message in messages:
+        data = message.digests
+        digests = (int.from_bytes(data[at : at + DIGEST_BYTES]) for at in range(0, len(data), DIGEST_BYTES))
+        announced.update(zip(tsv.decode_keys(message.keys, key_columns), digests, strict=True))
+    return announced
+
+
+def keys_at_target(
+    database: Database, compared: Comparison, keys: Sequence[Key], connection: Connection | None = None
+) -> set[Key]:
+    """Return which of these rows the target has, inside or outside the window.
+
+    :param connection: the only one that can see the target's table; ``None`` to open a snapshot
+    """
+    if not keys:
+        return set()
+    table_slice = msgspec.structs.replace(compared.table_slice, window=None)
+    with nullcontext(connection) if connection is not None else database.snapshot() as reading:
+        return {key for batch in database.digests.digest_keys(reading, table_slice, keys) for key, _ in batch}
+
+
+def digests_by_key(
+    client: SyncClient, compared: Comparison, requested_slice: RequestedSlice, keys: Iterable[Key]
+) -> dict[Key, int]:
+    """Return the source's digests of the rows with these keys, without keys that it lacks.
+
+    :raises ProtocolError: when it answers with other rows
+    """
+    wanted, announced = list(keys), dict[Key, int]()
+    for chunk in in_chunks(wanted):
+        request = DigestRows(
+            table_slice=requested_slice,
+            partitioning=compared.partitioning,
+            keys=tsv.encode_keys(chunk).decode(),
+            digest=compared.table_slice.digest,
+        )
+        with client.digest_rows(request) as answer:
+            announced |= announced_digests(answer, len(compared.table_slice.key))
+    if strange := announced.keys() - set(wanted):
+        raise ProtocolError(
+            f"Table {compared.target.name!r}: the source answered with {len(strange)} keys that were not asked for."
+        )
+    return announced
+
+
+def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    """Cut keys into lists that fit into one request."""
+    for start in range(0, len(keys), MAX_KEYS):
+        yield keys[start : start + MAX_KEYS]

@@ -1,0 +1,136 @@
+"""Rows that tasks have staged by version 2, slice by slice, and their verification before the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TargetChangedError
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, KeyRange
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version2.column_mapping import requested_slice_for
+from airflow_provider_sync.sync.tables.version2.computed_columns import refuse_other_values
+from airflow_provider_sync.sync.tables.version2.unlisted_rows import digest_unlisted
+
+
+class StagedSlices(StagedRows):
+    """Rows of the source that several tasks have staged.
+
+    Nothing but the digest of each slice came with them, so that the whole of its key range is verified.
+
+    :param table_slice: the columns that take part, for all keys
+    :param slices: what each task has staged
+    """
+
+    protocol = 2
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        target: Target,
+        table_slice: TableSlice,
+        staged: StagedTable,
+        slices: Sequence[StagedSlice],
+    ) -> None:
+        super().__init__(
+            target,
+            staged,
+            rows_total=slices[0].source_rows,
+            rows_received=sum(entry.received for entry in slices),
+            # Each slice has those about the columns.
+            warnings=tuple(dict.fromkeys(warning for entry in slices for warning in entry.warnings)),
+        )
+        self.client = client
+        self.database = database
+        self.table_slice = table_slice
+        self.staging = staged.staging
+        self.listed = [staged.staging, *filter(None, [staged.removed])]
+        self.slices = slices
+
+    def source_changed(self) -> bool:
+        """Whether the source's key ranges changed since they were staged; it digests them again."""
+        requested_slice = requested_slice_for(self.target)
+        for entry in self.slices:
+            request = DescribeTable(
+                table_slice=msgspec.structs.replace(requested_slice, key_range=entry.key_range), partitioning=ONE_SEGMENT
+            )
+            with self.client.describe_table(request) as answer:
+                rows = total = 0
+                for segments in answer:
+                    rows, total = rows + sum(segments.counts), total + sum(segments.sums)
+                if answer.described.digest == entry.algorithm and (rows, total % 2**64) != (entry.rows, entry.digest):
+                    return True
+        return False
+
+    def verify(self, connection: Connection) -> Verified | None:
+        """Digest each key range, and compare it with the digest that its task recorded.
+
+        :return: ``None`` if rows changed at the source each time that they were fetched
+        :raises TargetChangedError: when they differ
+        :raises TableError: when they differ because the target stores other values than those staged
+        """
+        for entry in self.slices:
+            if self._is_unknown(entry) or self._holds(connection, entry):
+                continue
+            refuse_other_values(self.database, connection, self._slice_of(entry), self.staging, name=self.target.name)
+            if not entry.by_key:
+                raise TargetChangedError(
+                    f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
+                    " since it was compared.",
+                    NOTHING_CHANGED,
+                    "Run the steps again from the first.",
+                )
+        return "digest" if all(entry.proven for entry in self.slices) else None
+
+    def whole_target_matches(self, connection: Connection) -> bool:
+        """Whether the slices that :meth:`verify` may not fail for also have the recorded digests."""
+        return all(self._holds(connection, entry) for entry in self.slices if entry.by_key and not self._is_unknown(entry))
+
+    def digest_rest(self, connection: Connection) -> object:
+        """Digest the key ranges between the slices, which the comparison found equal, and what slices leave alone."""
+        algorithm, digests = self.slices[0].algorithm, self.database.digests
+        gaps = _gaps(entry.key_range for entry in self.slices)
+        between = [digests.digest_segments(connection, self._slice(gap, algorithm), ONE_SEGMENT) for gap in gaps]
+        unknown = [self._slice_of(entry) for entry in self.slices if self._is_unknown(entry)]
+        return between, [digest_unlisted(digests, connection, found, self.listed) for found in unknown]
+
+    def _is_unknown(self, entry: StagedSlice) -> bool:
+        """Whether the digest of a slice says nothing of the target, which keeps other rows beside those that were staged."""
+        return entry.by_key and self.target.mode.keeps_rows
+
+    def _holds(self, connection: Connection, entry: StagedSlice) -> bool:
+        """Whether the target's key range of a slice has the digest that its task recorded."""
+        found = self.database.digests.digest_segments(connection, self._slice_of(entry), ONE_SEGMENT).get(0, SegmentDigest(0, 0))
+        return found == SegmentDigest(entry.rows, entry.digest)
+
+    def _slice_of(self, entry: StagedSlice) -> TableSlice:
+        return self._slice(entry.key_range, entry.algorithm)
+
+    def _slice(self, key_range: KeyRange | None, algorithm: str) -> TableSlice:
+        return msgspec.structs.replace(self.table_slice, key_range=key_range, digest=algorithm)
+
+
+def _gaps(key_ranges: Iterable[KeyRange | None]) -> Iterator[KeyRange]:
+    """Yield the key ranges that are in none of the given ones; ``None`` stands for all keys."""
+    low: int | None = None
+    for first, last in sorted((found or (None, None) for found in key_ranges), key=_lowest_first):
+        if first is not None and (low is None or low < first):
+            yield low, first - 1
+        if last is None:
+            return
+        low = last + 1
+    yield low, None
+
+
+def _lowest_first(key_range: KeyRange) -> tuple[bool, int]:
+    return key_range[0] is not None, key_range[0] or 0

@@ -1,0 +1,72 @@
+"""Name the columns that change values as they are stored: a row then differs after each sync, and no retry helps.
+
+Loading refuses what a column cannot hold. What is found here was changed without an error, as by a collation, a character set or
+a type that writes values in a form of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import Key, TableSlice
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TableError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import GetRows
+from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.plan import MAX_ROUNDS
+
+MAX_LOOKED_AT = 20
+"""Rows whose values are compared one by one; they show the columns."""
+
+
+def refuse_unkept_values(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    compared: Comparison,
+    table_slice: TableSlice,
+    keys: Collection[Key],
+) -> None:
+    """Compare the texts of rows at the source and in the staging table, and raise what explains that they are not as announced.
+
+    :param table_slice: the staging table
+    :param keys: of rows that the source announced alike each time, and that are staged otherwise; nothing is done where none are
+    :raises TableError: naming the columns that do not keep their values
+    :raises SourceChangedError: where the source sends other rows than it announces
+    """
+    if not keys:
+        return
+    looked_at = sorted(keys)[:MAX_LOOKED_AT]
+    width, places = len(table_slice.columns), [table_slice.columns.index(column) for column in table_slice.key]
+    requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
+    with client.get_rows(GetRows(table_slice=requested_slice, keys=tsv.encode_keys(looked_at).decode()), columns=width) as answer:
+        sent = _by_key((rows.data for rows in answer), width, places)
+    staged = _by_key((lines for _, lines in database.reader.read_text(connection, table_slice, looked_at)), width, places)
+    asked = {tuple(value.encode() for value in key) for key in looked_at}
+    lost = (sent.keys() & asked) - staged.keys()
+    changed = {
+        number for key in sent.keys() & staged.keys() for number in range(width) if sent[key][number] != staged[key][number]
+    }
+    columns = [table_slice.columns[number] for number in sorted(changed)] or (list(table_slice.key) if lost else [])
+    if not columns:
+        raise SourceChangedError(
+            f"Table {compared.target.name!r}: the source sent other rows than it announced, {MAX_ROUNDS} times in a row"
+            f" ({len(keys)} rows).",
+            NOTHING_CHANGED,
+        )
+    names = ", ".join(f"{column.column.name!r} ({column.column.sql_type})" for column in columns)
+    raise TableError(
+        f"Table {compared.target.name!r}: the target does not keep all values of {names} as the source has them, so that rows"
+        f" differ after each sync. Change the column's type, character set or collation, or leave it out with 'columns'.",
+        NOTHING_CHANGED,
+    )
+
+
+def _by_key(blocks: Iterable[bytes], width: int, places: list[int]) -> dict[tuple[bytes | None, ...], tuple[bytes | None, ...]]:
+    rows = (row for block in blocks for row in tsv.decode_rows(block, width))
+    return {tuple(row[place] for place in places): row for row in rows}
