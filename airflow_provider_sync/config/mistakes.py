@@ -136,6 +136,8 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
             return f"{subject} is {given}. Give more than {context['gt']:g}."
         case "greater_than_equal":
             return f"{subject} is {given}. Give {context['ge']:g} or more."
+        case "literal_error":
+            return f"{subject} must be {context['expected']}, not {_value(given)}."
         case "finite_number" | "int_from_float" as kind:
             return f"{subject} is {given}. Give {_WANTED[kind]}."
         case kind if kind == VALUE:

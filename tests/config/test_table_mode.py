@@ -13,7 +13,10 @@ from airflow_provider_sync.exceptions import ConfigurationError
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "archive"}, r"'t': mode cannot be used: .*'mirror', 'upsert', 'append', 'soft_delete' or 'history'"),
+        (
+            {"mode": "archive"},
+            r"'t': mode must be 'mirror', 'upsert', 'append', 'soft_delete' or 'history', not the text 'archive'\.",
+        ),
         (
             {"deleted_at": "gone"},
             r"'t': deleted_at is for mode soft_delete, and mode is mirror\. Leave deleted_at out, or set",
