@@ -51,27 +51,26 @@ def happening_of(context: Mapping[str, Any]) -> Happening:
 
     A task that has just synced has its reports. For a whole run, and for the missed deadline of one, the history has them.
     """
-    dag_run = context.get("dag_run")
-    # Airflow 3.1 runs a copy of the task that the context names; its instance has the copy.
-    if (task := getattr(context.get("ti"), "task", None) or context.get("task")) is not None:
+    task = getattr(context.get("ti"), "task", None) or context.get("task")
+    # The context of a DAG's callback has a reason, and names one of the run's tasks, too.
+    if task is not None and "reason" not in context:
+        # Airflow 3.1 runs a copy of the task that the context names; its instance has the copy.
         reports: Sequence[Report] = getattr(task, "reports", ())
         subject = f"{task.dag_id}/{task.task_id}"
     else:
-        reports = _of_run(dag_run)
-        subject = str(_field(dag_run, "dag_id") or "airflow")
+        reports = _of_run(context)
+        subject = _dag_id(context) or "airflow"
     return Happening(
         subject=subject,
-        error=_error_of(context, subject, dag_run),
+        error=_error_of(context, subject),
         reports=tuple(report.to_dict() for report in reports),
         table=format_reports(reports) if reports else "",
     )
 
 
-def _error_of(context: Mapping[str, Any], subject: str, dag_run: Any) -> str:
+def _error_of(context: Mapping[str, Any], subject: str) -> str:
     if deadline := context.get("deadline"):
-        return (
-            f"Run {_field(dag_run, 'dag_run_id') or _field(dag_run, 'run_id')} missed its deadline, {deadline['deadline_time']}."
-        )
+        return f"Run {_run_id(context)} missed its deadline, {deadline['deadline_time']}."
     error = context.get("exception")
     if error is None:
         # What Airflow says of a whole run: "task_failure", "success".
@@ -80,15 +79,25 @@ def _error_of(context: Mapping[str, Any], subject: str, dag_run: Any) -> str:
     return str(error)
 
 
-def _of_run(dag_run: Any) -> list[Report]:
-    dag_id, run_id = _field(dag_run, "dag_id"), _field(dag_run, "run_id") or _field(dag_run, "dag_run_id")
+def _of_run(context: Mapping[str, Any]) -> list[Report]:
+    dag_id, run_id = _dag_id(context), _run_id(context)
     if not dag_id or not run_id:
         return []
-    started = _field(dag_run, "start_date")
+    started = _field(context, "start_date")
     since = datetime.fromisoformat(started) if isinstance(started, str) else started
     return [record.report for record in open_airflow_history().of_run(dag_id, run_id, since=since)]
 
 
-def _field(holder: Any, name: str) -> Any:
-    """Read a field of a DAG run, which is a mapping in callbacks of deadlines."""
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+def _dag_id(context: Mapping[str, Any]) -> str | None:
+    # Where Airflow cannot tell the run's last task, it gives the DAG and the id of the run alone.
+    return _field(context, "dag_id") or getattr(context.get("dag"), "dag_id", None)
+
+
+def _run_id(context: Mapping[str, Any]) -> str | None:
+    return _field(context, "run_id") or _field(context, "dag_run_id") or context.get("run_id")
+
+
+def _field(context: Mapping[str, Any], name: str) -> Any:
+    """Read a field of the DAG run, which is a mapping in callbacks of deadlines."""
+    dag_run = context.get("dag_run")
+    return dag_run.get(name) if isinstance(dag_run, Mapping) else getattr(dag_run, name, None)

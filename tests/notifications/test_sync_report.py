@@ -74,11 +74,22 @@ def test_a_run(webhook: Webhook, history_url: str) -> None:
         report = TableReport(name=name, status="changed", rows_inserted=3)
         open_history(history_url).record([report], origin, finished=STARTED + timedelta(minutes=5))
     run: Any = SimpleNamespace(dag_id="shop", run_id="manual__1", start_date=STARTED)
-    SyncReportNotifier(conn_id="chat")({"dag_run": run, "reason": "task_failure"})  # type: ignore[typeddict-item]
+    # Airflow's DAG processor gives the instance of one of the run's tasks, which has not run in this process.
+    context: Any = {**after(), "dag_run": run, "reason": "task_failure"}
+    SyncReportNotifier(conn_id="chat")({**context, "ti": SimpleNamespace(task=context["task"])})
     (text,) = webhook.texts
     assert text.startswith("shop: 2 changed\n\nThe run of shop ended: task failure.\n\n")
     assert "orders" in text
     assert "old" not in text
+
+
+def test_a_run_of_which_no_task_is_told(webhook: Webhook, history_url: str) -> None:
+    """Where Airflow gives the DAG and the id of its run alone, what the run synced is found by these."""
+    origin = Origin(source="task", dag_id="shop", run_id="manual__1", task_id="tables")
+    open_history(history_url).record([TableReport(name="orders", status="changed")], origin, finished=STARTED)
+    context: Any = {"dag": DAG("shop", schedule=None), "run_id": "manual__1", "reason": "success"}
+    SyncReportNotifier(conn_id="chat", text="{{ sync.summary }}")(context)
+    assert webhook.texts == ["shop: 1 changed"]
 
 
 def test_a_deadline(webhook: Webhook, history_url: str) -> None:
