@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,7 +31,6 @@ from airflow_provider_sync.server.observability.access_log import write_access_l
 from airflow_provider_sync.server.observability.accounting import Accounting, Observer
 from airflow_provider_sync.server.observability.audit_log import AuditLog
 from airflow_provider_sync.server.observability.endpoints import OperatorEndpoints
-from airflow_provider_sync.server.observability.request_account import account_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.request_heads import RequestHeads
@@ -97,7 +96,7 @@ def create_app(
             audit_log.close()
 
     routes = [
-        Route(f"{prefix}/capabilities", _capabilities(config, offered, access), methods=["GET"]),
+        Route(f"{prefix}/capabilities", _capabilities(config, offered, access, state), methods=["GET"]),
         *operating.routes(prefix),
         *(
             Route(f"{prefix}/{endpoint.name}", endpoint, methods=["POST"])
@@ -185,12 +184,8 @@ def _from_message(answer: MessageAnswer) -> Answer:
     return from_message
 
 
-def _capabilities(config: ServerConfig, tables: OfferedTables, access: Access) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        account_of(request.scope).endpoint = "capabilities"
-        grant = await access.grant(request)
-        # Databases block, so they are not asked in the event loop.
-        body = await run_in_threadpool(capabilities, config, tables, grant)
-        return Response(body, media_type="application/json")
+def _capabilities(config: ServerConfig, tables: OfferedTables, access: Access, state: ProcessState) -> Endpoint:
+    def answer(_request: Request, _body: bytes, grant: Grant, _active: ActiveRequest) -> Response:
+        return Response(capabilities(config, tables, grant), media_type="application/json")
 
-    return endpoint
+    return Endpoint("capabilities", answer, access, state.active_requests, max_bytes=MAX_REQUEST_BYTES, of="tables")

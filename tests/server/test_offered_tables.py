@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,8 +18,12 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedS
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server import offered_tables
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.running import wait_until
 from tests.server.served_tables import execute
 from tests.server.wire import ask, config, post, run_sqlite, send
+
+WAITING = 45
+"""Requests, more than the 40 threads that a process has for all that blocks."""
 
 UNKNOWN = b'{"config_name":["Config name not in sync-server.tables"]}'
 
@@ -152,6 +158,28 @@ def test_a_database_that_is_down() -> None:
     with offering("postgresql://me@127.0.0.1:9/shop", "*") as base:
         assert send(base, "GET", "/capabilities").status == 503
         assert post(base, "/getTableHash", {"config_name": "orders"}).status == 503
+
+
+def test_a_database_that_hangs(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a database does not say which tables it has, requests that wait for it take places, and no threads of others."""
+    answers = Event()
+
+    def hanging(*_: object) -> frozenset[str]:
+        assert answers.wait(60)
+        return frozenset({"orders"})
+
+    monkeypatch.setattr(offered_tables, "names_where", hanging)
+    limits = {"requests": WAITING, "connections_per_address": 100}
+    with offering(shop, "*", limits=limits) as base, ThreadPoolExecutor(WAITING) as threads:
+        # Until each has a place: the question below takes one, too, for a moment.
+        asked = [threads.submit(wait_until, lambda: send(base, "GET", "/capabilities").status == 200) for _ in range(WAITING)]
+        try:
+            wait_until(lambda: post(base, "/getFileHashes", {"config_name": "nothing"}).status == 503)
+            assert send(base, "GET", "/metrics").status == 200
+        finally:
+            answers.set()
+        for answered in asked:
+            answered.result()
 
 
 def test_too_many_tables(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def test_many_at_once(tmp_path: Path) -> None:
         parts = urlsplit(url)
         return await asyncio.gather(*(ask(parts.hostname or "", parts.port or 80) for _ in range(100)))
 
-    with serving(tmp_path, connections_per_address=2) as url:
+    with serving(tmp_path, connections_per_address=2, requests=100) as url:
         answers = asyncio.run(ask_all(url))
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
 
