@@ -16,6 +16,8 @@ from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.server_thread import serving
+
 KEYS = {"login": "access-key", "password": "secret-access-key"}
 REGION = "us-east-1"
 BUCKET = "company"
@@ -55,16 +57,11 @@ def counting_store() -> Iterator[CountingStore]:
     requests: Counter[str] = Counter()
     application = _counted(DomainDispatcherApplication(create_backend_app), requests)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Silent)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     backend.create_bucket(BUCKET, REGION)
     backend.list_objects_v2 = _SortedListing()
-    try:
+    with serving(server):
         yield CountingStore(f"http://127.0.0.1:{server.server_port}", requests)
-    finally:
-        server.shutdown()
-        thread.join()
 
 
 class _SortedListing:

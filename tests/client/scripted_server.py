@@ -16,6 +16,8 @@ from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tests.server_thread import serving
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "http.json"
 
 Answer = bytes | Callable[[socket], None]
@@ -98,16 +100,13 @@ def scripted_server(tls: SSLContext | None = None) -> Iterator[ScriptedServer]:
             connection, address = super().get_request()
             return tls.wrap_socket(connection, server_side=True) if tls else connection, address
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        script = ScriptedServer(f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}/api/sync")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    server = Server(("127.0.0.1", 0), Handler)
+    script = ScriptedServer(f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}/api/sync")
+    with serving(server):
         try:
             yield script
         finally:
             script.released.set()
-            server.shutdown()
-            thread.join()
 
 
 def reply(

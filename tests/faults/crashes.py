@@ -55,36 +55,31 @@ def killed_client(
 
     :param in_steps: sync by compare, download and merge; the next run begins with a retry of the one that was killed
     """
-    with site(servers, folder, **options) as made:
-        server = ForkedServer(made)
-        try:
-            steps = count_steps(made, server.url, in_steps=in_steps)
-            began = time.monotonic()
+    with site(servers, folder, **options) as made, ForkedServer(made) as server:
+        steps = count_steps(made, server.url, in_steps=in_steps)
+        began = time.monotonic()
+        expect_new_from(made, server.url)
+        duration = time.monotonic() - began
+        details = made.details() if made.shape == MADE else []
+
+        def trial(chance: random.Random) -> str:
+            made.reset()
+            made.disconnect()
+            at = 0 if random_moment else chance.randint(1, steps)
+            child = forked(partial(_sync_until, made, server.url, at, in_steps))
+            if random_moment:
+                time.sleep(chance.uniform(0, duration))
+                os.kill(child, signal.SIGKILL)
+            ended(child)
+            outcome = check_whole(made.state(), made.old, made.new)
+            if in_steps:
+                expect_new_from(made, server.url, made.sync_in_steps)
             expect_new_from(made, server.url)
-            duration = time.monotonic() - began
-            details = made.details() if made.shape == MADE else []
+            if details and made.details() != details:
+                raise Violation(f"the tables have {made.details()}, and {details} after an undisturbed run")
+            return outcome
 
-            def trial(chance: random.Random) -> str:
-                made.reset()
-                made.source.dispose()
-                made.target.dispose()
-                at = 0 if random_moment else chance.randint(1, steps)
-                child = forked(partial(_sync_until, made, server.url, at, in_steps))
-                if random_moment:
-                    time.sleep(chance.uniform(0, duration))
-                    os.kill(child, signal.SIGKILL)
-                ended(child)
-                outcome = check_whole(made.state(), made.old, made.new)
-                if in_steps:
-                    expect_new_from(made, server.url, made.sync_in_steps)
-                expect_new_from(made, server.url)
-                if details and made.details() != details:
-                    raise Violation(f"the tables have {made.details()}, and {details} after an undisturbed run")
-                return outcome
-
-            yield trial
-        finally:
-            server.kill()
+        yield trial
 
 
 def _sync(made: Site, url: str, in_steps: bool) -> list[Report]:
@@ -106,23 +101,15 @@ def killed_server(servers: DatabaseServers, folder: Path, **options: Any) -> Ite
 
         def trial(chance: random.Random) -> str:
             made.reset()
-            made.source.dispose()
-            made.target.dispose()
-            server = ForkedServer(made, at=chance.randint(1, 400))
-            try:
+            made.disconnect()
+            with ForkedServer(made, at=chance.randint(1, 400)) as server:
                 reports = made.sync(server.url, timeout=20, retries=0)
-            finally:
-                server.kill()
             found = made.state()
             outcome = check_whole(found, made.old, made.new)
             check_reports(reports, found, made.old, made.new)
-            made.target.dispose()
-            made.source.dispose()
-            server = ForkedServer(made)
-            try:
+            made.disconnect()
+            with ForkedServer(made) as server:
                 expect_new_from(made, server.url)
-            finally:
-                server.kill()
             return outcome
 
         yield trial
@@ -131,34 +118,29 @@ def killed_server(servers: DatabaseServers, folder: Path, **options: Any) -> Ite
 @contextmanager
 def killed_sessions(servers: DatabaseServers, folder: Path, *, target: str, **options: Any) -> Iterator[Trial]:
     """End all sessions of the target's database but the killer's own, at one of the client's steps."""
-    with site(servers, folder, target=target, **options) as made:
-        server = ForkedServer(made)
-        try:
-            steps = count_steps(made, server.url)
+    with site(servers, folder, target=target, **options) as made, ForkedServer(made) as server:
+        steps = count_steps(made, server.url)
 
-            def trial(chance: random.Random) -> str:
-                made.reset()
-                made.source.dispose()
-                made.target.dispose()
-                reading, writing = os.pipe()
-                child = forked(partial(_sync_and_report, made, server.url, chance.randint(1, steps), writing))
-                os.close(writing)
-                with os.fdopen(reading, "rb") as pipe:
-                    told = pipe.read()
-                if code := ended(child):
-                    raise Violation(f"the sync ended with {code}, without a report")
-                if not told:
-                    raise Violation("the sync ended without a report")
-                found = made.state()
-                outcome = check_whole(found, made.old, made.new)
-                if told == b"changed" and found != made.new:
-                    raise Violation("a sync reported success, but its rows are not there")
-                expect_new_from(made, server.url)
-                return outcome
+        def trial(chance: random.Random) -> str:
+            made.reset()
+            made.disconnect()
+            reading, writing = os.pipe()
+            child = forked(partial(_sync_and_report, made, server.url, chance.randint(1, steps), writing))
+            os.close(writing)
+            with os.fdopen(reading, "rb") as pipe:
+                told = pipe.read()
+            if code := ended(child):
+                raise Violation(f"the sync ended with {code}, without a report")
+            if not told:
+                raise Violation("the sync ended without a report")
+            found = made.state()
+            outcome = check_whole(found, made.old, made.new)
+            if told == b"changed" and found != made.new:
+                raise Violation("a sync reported success, but its rows are not there")
+            expect_new_from(made, server.url)
+            return outcome
 
-            yield trial
-        finally:
-            server.kill()
+        yield trial
 
 
 def _sync_and_report(made: Site, url: str, at: int, writing: int) -> int:
@@ -198,30 +180,25 @@ def killed_database(servers: DatabaseServers, folder: Path, *, target: str, **op
     own.start()
     one = _One(own)
     try:
-        with site(one, folder, target=target, **options) as made:
-            server = ForkedServer(made)
-            try:
-                steps = count_steps(made, server.url)
+        with site(one, folder, target=target, **options) as made, ForkedServer(made) as server:
+            steps = count_steps(made, server.url)
 
-                def trial(chance: random.Random) -> str:
-                    made.reset()
-                    made.source.dispose()
-                    made.target.dispose()
-                    child = forked(partial(_sync_while_killing, made, server.url, chance.randint(1, steps), own))
-                    code = ended(child)
-                    own.restart()
-                    if code not in (0, 3):
-                        raise Violation(f"the sync ended with {code}, without a report")
-                    found = made.state()
-                    outcome = check_whole(found, made.old, made.new)
-                    if code == 0 and found != made.new:
-                        raise Violation("a sync reported success, but its rows are not there")
-                    expect_new_from(made, server.url)
-                    return outcome
+            def trial(chance: random.Random) -> str:
+                made.reset()
+                made.disconnect()
+                child = forked(partial(_sync_while_killing, made, server.url, chance.randint(1, steps), own))
+                code = ended(child)
+                own.restart()
+                if code not in (0, 3):
+                    raise Violation(f"the sync ended with {code}, without a report")
+                found = made.state()
+                outcome = check_whole(found, made.old, made.new)
+                if code == 0 and found != made.new:
+                    raise Violation("a sync reported success, but its rows are not there")
+                expect_new_from(made, server.url)
+                return outcome
 
-                yield trial
-            finally:
-                server.kill()
+            yield trial
     finally:
         one.stop()
         own.stop()

@@ -27,32 +27,27 @@ _BUSY = 3
 @contextmanager
 def crowd(servers: DatabaseServers, folder: Path, *, syncs: int, **options: Any) -> Iterator[Trial]:
     """Sync in several processes at once: each succeeds or says why not, and the target is as the source in the end."""
-    with site(servers, folder, **options) as made:
-        server = ForkedServer(made)
-        try:
+    with site(servers, folder, **options) as made, ForkedServer(made) as server:
 
-            def trial(chance: random.Random) -> str:
-                made.reset()
-                made.source.dispose()
-                made.target.dispose()
-                children = [forked(partial(_sync_late, made, server.url, chance.uniform(0, 0.1))) for _ in range(syncs)]
-                codes = [ended(child) for child in children]
-                if unknown := [code for code in codes if code not in (0, _BUSY)]:
-                    raise Violation(f"a sync ended with {unknown[0]}")
-                found = made.state()
-                outcome = check_whole(found, made.old, made.new)
-                if 0 in codes and found != made.new:
-                    raise Violation(f"a sync succeeded, but the target is {outcome}")
-                if 0 not in codes:
-                    raise Violation("no sync succeeded")
-                if found.leftovers:
-                    raise Violation(f"left behind: {', '.join(found.leftovers)}")
-                expect_new_from(made, server.url)
-                return outcome
+        def trial(chance: random.Random) -> str:
+            made.reset()
+            made.disconnect()
+            children = [forked(partial(_sync_late, made, server.url, chance.uniform(0, 0.1))) for _ in range(syncs)]
+            codes = [ended(child) for child in children]
+            if unknown := [code for code in codes if code not in (0, _BUSY)]:
+                raise Violation(f"a sync ended with {unknown[0]}")
+            found = made.state()
+            outcome = check_whole(found, made.old, made.new)
+            if 0 in codes and found != made.new:
+                raise Violation(f"a sync succeeded, but the target is {outcome}")
+            if 0 not in codes:
+                raise Violation("no sync succeeded")
+            if found.leftovers:
+                raise Violation(f"left behind: {', '.join(found.leftovers)}")
+            expect_new_from(made, server.url)
+            return outcome
 
-            yield trial
-        finally:
-            server.kill()
+        yield trial
 
 
 def _sync_late(made: Site, url: str, seconds: float) -> int:
@@ -157,27 +152,22 @@ def restless_target(servers: DatabaseServers, folder: Path, **options: Any) -> I
 @contextmanager
 def jumping_clock(servers: DatabaseServers, folder: Path, **options: Any) -> Iterator[Trial]:
     """Set the client's clock forwards or backwards in the middle of a sync."""
-    with site(servers, folder, **options) as made:
-        server = ForkedServer(made)
-        try:
+    with site(servers, folder, **options) as made, ForkedServer(made) as server:
 
-            def trial(chance: random.Random) -> str:
-                made.reset()
-                made.source.dispose()
-                made.target.dispose()
-                jump = chance.choice((-1, 1)) * 10 ** chance.uniform(0, 8)
-                child = forked(partial(_sync_with_jump, made, server.url, chance.randint(1, 600), jump))
-                if code := ended(child):
-                    raise Violation(f"the sync ended with {code}, after the clock jumped by {jump:.0f} seconds")
-                found = made.state()
-                if found != made.new or found.leftovers:
-                    raise Violation(f"the target is {check_whole(found, made.old, made.new)}; left over: {found.leftovers}")
-                expect_new_from(made, server.url)
-                return "new"
+        def trial(chance: random.Random) -> str:
+            made.reset()
+            made.disconnect()
+            jump = chance.choice((-1, 1)) * 10 ** chance.uniform(0, 8)
+            child = forked(partial(_sync_with_jump, made, server.url, chance.randint(1, 600), jump))
+            if code := ended(child):
+                raise Violation(f"the sync ended with {code}, after the clock jumped by {jump:.0f} seconds")
+            found = made.state()
+            if found != made.new or found.leftovers:
+                raise Violation(f"the target is {check_whole(found, made.old, made.new)}; left over: {found.leftovers}")
+            expect_new_from(made, server.url)
+            return "new"
 
-            yield trial
-        finally:
-            server.kill()
+        yield trial
 
 
 def _sync_with_jump(made: Site, url: str, at: int, jump: float) -> int:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import make_url
 
@@ -101,7 +101,7 @@ def ended(child: int, seconds: float = KILL_SECONDS) -> int:
 
 
 class ForkedServer:
-    """The server half in a process of its own.
+    """The server half in a process of its own, for the length of a ``with`` block.
 
     :param at: step at which it kills itself; 0 never
     """
@@ -130,8 +130,11 @@ class ForkedServer:
             raise Violation("the server did not start")
         self.port = make_url(self.url).port or 0
 
-    def kill(self) -> None:
-        """End it at once."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it at once, if it did not do so itself."""
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.process, signal.SIGKILL)
             os.waitpid(self.process, 0)

@@ -27,33 +27,28 @@ from tests.faults.streams import expect_new_from
 @contextmanager
 def signalled(servers: DatabaseServers, folder: Path, *, number: signal.Signals, **options: Any) -> Iterator[Trial]:
     """Send a signal to ``airflow-sync run`` at one of its steps."""
-    with site(servers, folder, **options) as made:
-        server = ForkedServer(made)
+    with site(servers, folder, **options) as made, ForkedServer(made) as server:
         file = folder / "client.yaml"
         file.write_text(yaml.safe_dump(made.client_settings(server.url)))
-        try:
-            steps = count_steps(made, server.url)
+        steps = count_steps(made, server.url)
 
-            def trial(chance: random.Random) -> str:
-                made.reset()
-                made.source.dispose()
-                made.target.dispose()
-                code = ended(forked(partial(_run, file, number, chance.randint(1, steps))))
-                # Before the command is ready for it, a signal does what it always does.
-                if code not in (0, 128 + number, -number):
-                    raise Violation(f"the command ended with {code}")
-                found = made.state()
-                outcome = check_whole(found, made.old, made.new)
-                if code == 0 and found != made.new:
-                    raise Violation(f"the command ended with 0, but the target is {outcome}")
-                if found.leftovers:
-                    raise Violation(f"left behind: {', '.join(found.leftovers)}")
-                expect_new_from(made, server.url)
-                return outcome
+        def trial(chance: random.Random) -> str:
+            made.reset()
+            made.disconnect()
+            code = ended(forked(partial(_run, file, number, chance.randint(1, steps))))
+            # Before the command is ready for it, a signal does what it always does.
+            if code not in (0, 128 + number, -number):
+                raise Violation(f"the command ended with {code}")
+            found = made.state()
+            outcome = check_whole(found, made.old, made.new)
+            if code == 0 and found != made.new:
+                raise Violation(f"the command ended with 0, but the target is {outcome}")
+            if found.leftovers:
+                raise Violation(f"left behind: {', '.join(found.leftovers)}")
+            expect_new_from(made, server.url)
+            return outcome
 
-            yield trial
-        finally:
-            server.kill()
+        yield trial
 
 
 def _run(file: Path, number: signal.Signals, at: int) -> int:

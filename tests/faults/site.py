@@ -68,11 +68,6 @@ class Site:
         self.reset()
         self.old = self.state()
 
-    def close(self) -> None:
-        """Close both databases."""
-        self.source.dispose()
-        self.target.dispose()
-
     @property
     def server_config(self) -> ServerConfig:
         """What the source offers."""
@@ -183,6 +178,11 @@ class Site:
     def source_state(self) -> State:
         """Read the source."""
         return self._state(self.source, self.source_folder)
+
+    def disconnect(self) -> None:
+        """Close the connections of this process, which a process that is forked must not share."""
+        self.source.dispose()
+        self.target.dispose()
 
     def reset_source(self) -> None:
         """Undo what :meth:`move_source` did."""
@@ -324,7 +324,7 @@ def site(
         try:
             yield made
         finally:
-            made.close()
+            made.disconnect()
 
 
 def _plain(value: object) -> str:

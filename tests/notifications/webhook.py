@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from tests.server_thread import Silent, serving
 
 SECRET = "T0/B0/secret-of-the-webhook"
 
@@ -22,21 +23,19 @@ class Webhook(ThreadingHTTPServer):
         self.texts: list[str] = []
         host = f"http://127.0.0.1:{self.server_port}/services"
         self.connection = {"conn_type": "http", "host": host, "password": SECRET}
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._serving = serving(self)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._serving.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None = None, error: BaseException | None = None, trace: TracebackType | None = None
     ) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+        self._serving.__exit__(kind, error, trace)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Silent, BaseHTTPRequestHandler):
     server: Webhook
 
     def do_POST(self) -> None:
@@ -46,6 +45,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.texts.append(body["text"])
         self.send_response(200 if found else 404)
         self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass

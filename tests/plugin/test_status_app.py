@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 
@@ -163,6 +164,18 @@ def test_names_and_errors_are_not_trusted(api_server: ApiServer, history: Histor
     page = api_server.get(f"/sync-status/{unescape(link)}", "vera")
     assert page.status_code == 200
     assert "<script>" not in page.text
+
+
+def test_text_that_is_not_printable(api_server: ApiServer, history: History) -> None:
+    """Escape codes and marks of direction in names, jobs, errors and the address are shown as text."""
+    strange = "a\x1b[31mb\u202ec"
+    job = Origin(source="command", job=strange)
+    history.record([changed(strange, status="failed", error=strange, warnings=(strange,))], job)
+    address = f"?text={quote(strange)}&job={quote(strange)}"
+    for path in ("", address, f"runs?name={quote(strange)}&kind=table&job={quote(strange)}"):
+        page = api_server.get(f"/sync-status/{path}", "vera").text
+        assert r"a\x1b[31mb\u202ec" in page
+        assert not {"\x1b", "\u202e"} & set(page)
 
 
 @pytest.mark.parametrize("query", ["name=%00&kind=x&job=y", "name=%ED%B3%BF&kind=x&job=y", "name=a&kind=b&job=c&before=1"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from structlog.testing import capture_logs
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from airflow_provider_sync.sensors.table_changed import TableChangedSensor
 from tests.airflow_runs import run_dag, task_states
+from tests.server_thread import Silent, serving
 from tests.source_server import Source, Target
 
 
@@ -122,16 +122,15 @@ def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_server_that_cannot_hash(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that fails to hash a table counts as changed, and a warning says so."""
-    with HTTPServer(("127.0.0.1", 0), NoHashes) as server, capture_logs() as events:
-        Thread(target=server.serve_forever, daemon=True).start()
+    server = HTTPServer(("127.0.0.1", 0), NoHashes)
+    with serving(server), capture_logs() as events:
         fields = {"conn_type": "sync", "host": f"http://127.0.0.1:{server.server_port}", "extra": {"retries": 0}}
         monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps(fields))
         assert poke(when_unchanged="wait") is True
-        server.shutdown()
     assert [event["log_level"] for event in events if "cannot hash table 'orders'" in event["event"]] == ["warning"]
 
 
-class NoHashes(BaseHTTPRequestHandler):
+class NoHashes(Silent, BaseHTTPRequestHandler):
     """An existing server beside a database without SHA1."""
 
     def do_POST(self) -> None:
@@ -141,9 +140,6 @@ class NoHashes(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(b'{"message": "Server Error"}')
-
-    def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
 
 
 def test_arguments_are_not_checked_early() -> None:

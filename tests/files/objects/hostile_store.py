@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
 from tests.files.objects.s3_client import impatient_client
+from tests.server_thread import serving
 
 BUCKET = "hostile"
 
@@ -78,9 +78,7 @@ def hostile_store() -> Iterator[HostileStore]:
         return found(environ, start_response)
 
     server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=_Silent)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    with impatient_client(f"http://127.0.0.1:{server.server_port}") as filesystem:
+    with serving(server), impatient_client(f"http://127.0.0.1:{server.server_port}") as filesystem:
         store = HostileStore(filesystem)
         filesystem.mkdir(BUCKET)
         try:
@@ -89,8 +87,6 @@ def hostile_store() -> Iterator[HostileStore]:
             with emptied(store):
                 pass
             filesystem.rm(BUCKET, recursive=True)
-    server.shutdown()
-    thread.join()
 
 
 @contextmanager

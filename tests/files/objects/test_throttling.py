@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,6 +12,7 @@ from airflow_provider_sync.files.objects import throttling
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 from airflow_provider_sync.files.objects.throttling import is_refused, is_throttled, unless_throttled
 from tests.files.objects.s3_client import impatient_client
+from tests.server_thread import Silent, serving
 
 LISTING = b"""<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount>
 <IsTruncated>false</IsTruncated><Contents><Key>root/x</Key><LastModified>2026-11-29T08:15:46.000Z</LastModified>
@@ -28,7 +28,7 @@ class BusyStore(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
 
 
-class Answer(BaseHTTPRequestHandler):
+class Answer(Silent, BaseHTTPRequestHandler):
     """One answer of the server."""
 
     server: BusyStore
@@ -43,21 +43,14 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *args: object) -> None:
-        """Be quiet."""
-
 
 @pytest.fixture
 def busy_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[BusyStore, ObjectStorage]]:
     """A busy server, and a directory on it; pauses are short, and the library does not try again by itself."""
     monkeypatch.setattr(throttling, "_MAX_PAUSE", 0.001)
-    with BusyStore(*request.param) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        with impatient_client(f"http://127.0.0.1:{server.server_address[1]}") as s3:
-            yield server, ObjectStorage(s3, "s3://bucket/root")
-        server.shutdown()
-        thread.join()
+    server = BusyStore(*request.param)
+    with serving(server), impatient_client(f"http://127.0.0.1:{server.server_port}") as s3:
+        yield server, ObjectStorage(s3, "s3://bucket/root")
 
 
 @pytest.mark.parametrize("busy_store", [(503, 4), (429, 2), (500, 5)], indirect=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.server_thread import Silent, serving
 
 
 class CuttingProxy:
@@ -65,23 +66,14 @@ def cutting_proxy(server_url: str) -> Iterator[CuttingProxy]:
     """Run the proxy on a free port of the loopback."""
     proxy = CuttingProxy(server_url)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             proxy.pass_on(self)
 
         def do_GET(self) -> None:
             proxy.pass_on(self)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        listening.daemon_threads = True
-        proxy.url = f"http://127.0.0.1:{listening.server_address[1]}{proxy.server.path}"
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            listening.shutdown()
-            thread.join()
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.url = f"http://127.0.0.1:{listening.server_port}{proxy.server.path}"
+    with serving(listening):
+        yield proxy

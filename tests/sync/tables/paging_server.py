@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from airflow_provider_sync.protocol.v1 import EMPTY, NULL
 from airflow_provider_sync.protocol.v1.numbers import php_float
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.protocol.v1.table_hash import TableHash
+from tests.server_thread import Silent, serving
 
 PAGE_ROWS = 10
 
@@ -131,7 +131,7 @@ def paging_server(url: str) -> Iterator[PagingServer]:
     engine = sqlalchemy.create_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=options)
     server = PagingServer(engine)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -141,20 +141,13 @@ def paging_server(url: str) -> Iterator[PagingServer]:
         def do_GET(self) -> None:
             _send(self, 404, b'{"message":"The route could not be found."}')
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        listening.daemon_threads = True
-        server.url = f"http://127.0.0.1:{listening.server_address[1]}/api/sync"
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.url = f"http://127.0.0.1:{listening.server_port}/api/sync"
+    try:
+        with serving(listening):
             yield server
-        finally:
-            listening.shutdown()
-            thread.join()
-            engine.dispose()
+    finally:
+        engine.dispose()
 
 
 def _send(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
