@@ -74,8 +74,15 @@ class Trial:
 def try_client(config: ClientConfig) -> Iterator[Trial]:
     """Ask the server what it offers, open every database and directory, and look for every table and its key."""
     offered = yield from _try_server_of(config)
-    tables = _expanded(config, offered)
-    yield from _try_databases(config.connections, config.default_connection, tables, _target_table, missing=_target_without_file)
+    tables = _expanded(config, offered or ())
+    sends_types = offered is not None
+    yield from _try_databases(
+        config.connections,
+        config.default_connection,
+        tables,
+        partial(_target_table, sends_types=sends_types),
+        missing=partial(_target_without_file, sends_types=sends_types),
+    )
     for directory in config.directories.values():
         yield _trial("directory", directory.name, partial(_target_directory, directory))
 
@@ -105,8 +112,8 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
         return Trial(what, name, True, str(error))
 
 
-def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]]:
-    """Ask the server for the names of its tables, and return them; none if it cannot tell.
+def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str] | None]:
+    """Ask the server for the names of its tables, and return them: none if it fails, ``None`` if it is of version 1.
 
     Those that the configuration names are asked for, too: a table that the server cannot describe cannot be synced.
     """
@@ -123,7 +130,7 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
         patterns = ", ".join(name for name in config.tables if is_pattern(name))
         remedy = f"; name the tables one by one, instead of {patterns}" if patterns else ""
         yield Trial("server", server, bool(patterns), f"version 1 of the protocol, which cannot say what it offers{remedy}")
-        return ()
+        return None
     found = f"version 2 of the protocol, tables offered: {len(offered.tables)}, directories: {len(offered.directories)}"
     yield Trial("server", server, False, found)
     for name, table in config.tables.items():
@@ -245,20 +252,33 @@ def _matched(database: Database, connection: Connection, tables: list[SourceTabl
     return list(found.values())
 
 
-def _target_table(database: Database, connection: Connection, options: TargetTable) -> str:
+def _target_table(database: Database, connection: Connection, options: TargetTable, *, sends_types: bool) -> str:
     try:
         target = resolve_target(database, connection, options)
     except MissingTableError:
         if not options.create_table:
             raise
-        return "missing; a run makes it"
+        return _missing(sends_types)
     target.check_rollback()
     return _found(target.table, target.key)
 
 
-def _target_without_file(options: TargetTable) -> str:
+def _target_without_file(options: TargetTable, *, sends_types: bool) -> str:
     if not options.create_table:
         raise MissingTableError("There is no database, and so no such table. Set create_table, or correct the connection's path.")
+    return _missing(sends_types)
+
+
+def _missing(sends_types: bool) -> str:
+    """Say what becomes of a target that is missing and that ``create_table`` is for.
+
+    :param sends_types: whether the server sends the types of columns, as all but those of version 1 do
+    """
+    if not sends_types:
+        raise MissingTableError(
+            "There is no such table, and a server of version 1 sends no types for create_table."
+            " Create it; the error of a run shows a statement to begin with."
+        )
     return "missing; a run makes it"
 
 

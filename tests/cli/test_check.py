@@ -135,6 +135,20 @@ def test_a_table_that_the_server_cannot_send(site: Site, command: Command, capsy
         assert "Table 'customers' has no primary key" in message
 
 
+@pytest.mark.parametrize("target", ["target.db", "new.db"])
+def test_a_table_that_version_1_cannot_make(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    """A missing target fails although ``create_table`` is set, since a server of version 1 sends no types."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    tables = {"orders": {"table": "copies", "create_table": True}}
+    connections = {"local": f"sqlite:///{site.folder / target}"}
+    site.configure(settings["url"], protocol=1, connections=connections, tables=tables, directories={})
+    assert command("check", "--connect") == 3
+    mark, message = results(capsys.readouterr().out)["table", "orders"]
+    assert (mark, message.partition(",")[0]) == ("FAILED", "There is no such table")
+
+
 def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that does not answer is one failure; databases and directories are tried all the same."""
     site.configure("http://127.0.0.1:9")
