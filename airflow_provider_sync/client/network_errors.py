@@ -35,6 +35,8 @@ def request_errors(url: str) -> Iterator[None]:
         # Its text quotes the value, which may be secret.
         raise ConfigurationError(f"A header or the proxy for {url} is not valid.") from None
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        if _has_proxy(url):
+            raise ConfigurationError(f"The URL {url} or that of its proxy is not valid. {_PROXY}") from error
         raise ConfigurationError(f"The URL {url} is not valid.") from error
     except requests.exceptions.Timeout as error:
         raise TransportError(f"{url} did not answer in time. Raise the timeout if the server needs longer.") from error
@@ -68,6 +70,14 @@ def body_errors(url: str) -> Iterator[None]:
         raise _not_http(url, error) from error
 
 
+_PROXY = "The environment names a proxy (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY): correct it, or add the host to NO_PROXY."
+
+
+def _has_proxy(url: str) -> bool:
+    """Whether the environment sends requests to ``url`` through a proxy."""
+    return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) is not None
+
+
 def _advice(url: str, reason: BaseException) -> str:
     """Say what may be the matter with a server that did not answer."""
     tls = url.startswith("https:")
@@ -80,7 +90,7 @@ def _advice(url: str, reason: BaseException) -> str:
         )
     if isinstance(reason, RemoteDisconnected):
         return "If the server speaks TLS, its URL begins with https://."
-    return "Is the server running, and the URL right?"
+    return f"Is the server running, and the URL right?{' ' + _PROXY if _has_proxy(url) else ''}"
 
 
 # For exceptions whose texts are about Python, or name its classes.

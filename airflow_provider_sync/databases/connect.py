@@ -35,6 +35,9 @@ def open_engine(url: str) -> Engine:
             " percent-encoded."
         ) from None
     remember_secrets([parsed.password and str(parsed.password)])
+    if "@" in (parsed.host or ""):
+        # What stands before it is the rest of a password.
+        raise ConfigurationError("The URL of a connection has more than one @. Write that of a password as %40.")
     entry = entry_for_url(parsed)
     parsed = _with_driver(parsed, entry)
     url_options.check_names(parsed, entry)

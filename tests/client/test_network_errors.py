@@ -13,7 +13,7 @@ import urllib3
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.network_errors import body_errors, request_errors
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.exceptions import IncompleteStreamError, SyncError, TransportError
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, SyncError, TransportError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.client.scripted_server import ScriptedServer, stream
 from tests.server.process.certificates import Authority
@@ -55,6 +55,27 @@ def test_no_class_is_named(error: Exception) -> None:
         said = str(caught.value).replace(URL, "")
         assert not CLASS_NAME.search(said), said
         assert "()" not in said
+
+
+@pytest.mark.parametrize(
+    ("proxy", "kind"),
+    [
+        ("http://user:secret@127.0.0.1:9", TransportError),
+        ("foo://secret", ConfigurationError),
+        ("http://[secret", ConfigurationError),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, proxy: str, kind: type[SyncError], scheme: str) -> None:
+    """Where the environment names a proxy, the error says so, but not which one: its URL may have a password."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with (
+        SyncClient(f"{scheme}://source.example/", retries=0) as client,
+        pytest.raises(kind, match="add the host to NO_PROXY") as caught,
+    ):
+        client.capabilities()
+    assert "secret" not in str(caught.value)
 
 
 def test_what_else_was_handled_is_no_reason() -> None:

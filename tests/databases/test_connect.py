@@ -38,6 +38,14 @@ def test_drivers(url: str, driver: str) -> None:
     assert "secret" not in repr(engine)
 
 
+def test_a_password_with_an_at_sign() -> None:
+    """A password that is not percent-encoded is told so, before its end is looked up as a part of the host."""
+    with pytest.raises(ConfigurationError, match="as %40") as raised:
+        open_engine("postgresql://user:secret@word@localhost/shop")
+
+    assert "word" not in str(raised.value).replace("password", "")
+
+
 @pytest.mark.parametrize(
     ("url", "preferred", "driver"),
     [("mysql://localhost/shop", "MySQLdb", "pymysql"), ("postgresql://localhost/shop", "psycopg", "psycopg2")],

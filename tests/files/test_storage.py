@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.exceptions import ConfigurationError, FileError, MissingFileError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, FileError, MissingFileError, SyncError, TransportError
 from airflow_provider_sync.files import Md5Hasher, PathFilter, Storage, build_manifest, open_storage
 from tests.files.conftest import break_off, get, put
 
@@ -167,6 +167,13 @@ def test_paths_lead_to_storages(tmp_path: object) -> None:
     for path in ("", "nosuch://x", "s3://connection@bucket/x", "gs://connection@bucket"):
         with pytest.raises(ConfigurationError):
             open_storage(path)
+
+
+def test_a_store_that_connects_at_once() -> None:
+    """A host that does not answer is told as such, without user and password."""
+    with pytest.raises(TransportError, match=r"No answer from ftp://127\.0\.0\.1: .*refused\. Check the URL") as raised:
+        open_storage("ftp://user:secret@127.0.0.1:1/folder")
+    assert "secret" not in str(raised.value)
 
 
 def test_errors_never_show_credentials() -> None:

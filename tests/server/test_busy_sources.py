@@ -19,6 +19,7 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedS
 from airflow_provider_sync.server import sources
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import POSTGRESQL, DatabaseServers
+from tests.databases.plain_role import plain_role
 from tests.scenario import Scenario
 from tests.server.wire import post
 
@@ -77,6 +78,19 @@ def test_a_database_that_is_closed(database_servers: DatabaseServers, postgresql
         closed.database.connect(),
     ):
         pass
+    assert not raised.value.retryable
+
+
+def test_a_database_that_is_closed_to_a_role(postgresql_url: str) -> None:
+    """So is one to which a role may not connect."""
+    with plain_role(postgresql_url) as url, opened(postgresql_url) as owner:
+        owner.execute(f"REVOKE CONNECT ON DATABASE {make_url(postgresql_url).database} FROM PUBLIC")
+        with (
+            opened(url) as closed,
+            pytest.raises(TableError, match="permission denied for database") as raised,
+            closed.database.connect(),
+        ):
+            pass
     assert not raised.value.retryable
 
 

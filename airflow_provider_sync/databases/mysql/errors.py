@@ -50,6 +50,9 @@ _ALL_IN_USE = 1040
 _NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
 """All connections of the server, or those of a user, are in use."""
 
+_HOURLY_LIMIT = re.compile(r"max_(?:queries|updates|connections)_per_hour")
+"""Limits of a user that say nothing of the connections in use, under the same number."""
+
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _NO_TLS = 2026
 _BAD_LOGIN = 1045
@@ -120,6 +123,11 @@ def translate(error: BaseException) -> SyncError:
     if number in _BUSY:
         return TableBusyError(f"The database is busy: {message}. Try again when the other transaction is done.")
     if number in _NONE_FREE:
+        if limit := _HOURLY_LIMIT.search(message):
+            return ConnectionLimitError(
+                f"The user of the database may do no more this hour (error {number}). Try again in the next one, or raise the"
+                f" limit of its user, {limit[0]}."
+            )
         return ConnectionLimitError(
             f"The database has no connection left (error {number}). Try again when others have ended, or raise"
             f" {'max_connections' if number == _ALL_IN_USE else 'the limit of its user, max_user_connections'}."

@@ -52,7 +52,7 @@ _PROTOCOL_VIOLATION = "08P01"
 
 _REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|FATAL:  (role|database) \".*\" does not exist|not permitted to log in"
-    r"|not currently accepting connections"
+    r"|not currently accepting connections|permission denied for database"
 )
 
 _NO_TLS = re.compile(r"server does not support SSL|certificate verify failed|root certificate file|server certificate for")

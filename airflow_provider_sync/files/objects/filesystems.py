@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import fsspec
 from fsspec import AbstractFileSystem
 
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, TransportError
+from airflow_provider_sync.printable import reason
 
 BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
 """Stores whose URLs have the bucket where others have a host."""
@@ -25,6 +26,7 @@ def filesystem_for(url: str) -> AbstractFileSystem:
     """Return fsspec's file system for a URL, with credentials from where its library looks for them.
 
     :raises ConfigurationError: when there is none
+    :raises TransportError: when it connects at once, and its host does not answer
     """
     parts = urlsplit(url)
     if parts.scheme in BUCKET_IN_HOST and "@" in parts.netloc:
@@ -41,6 +43,12 @@ def filesystem_for(url: str) -> AbstractFileSystem:
     except ValueError as error:
         raise ConfigurationError(
             f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."
+        ) from error
+    except OSError as error:
+        # Some connect at once, such as ftp:// and sftp://.
+        raise TransportError(
+            f"No answer from {parts.scheme}://{parts.hostname or ''}: {reason(error)}. Check the URL, and that its host can be"
+            " reached."
         ) from error
     return filesystem
 

@@ -7,21 +7,27 @@ from contextlib import contextmanager
 
 import msgspec
 
+from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import TableReport
 
 
 class CleanUp:
-    """Collects the errors of dropping staging tables."""
+    """Collects the errors of dropping staging tables.
 
-    def __init__(self) -> None:
+    :param database: the target's
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._warnings: list[tuple[str, str]] = []
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
         """Turn any error of the block into a warning about the table of this name."""
         try:
-            yield
+            with self._database.translate_errors():
+                yield
         except Exception as error:  # noqa: BLE001  # the rows are committed, and every report has the reason
             why = reason(error)
             self._warnings.append(

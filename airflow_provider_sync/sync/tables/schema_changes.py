@@ -156,7 +156,9 @@ def naming_wider_types(database: Database, target: Target, described: Described)
             raise
         names = {column.name: target.options.renames.get(column.name, column.name) for column in described.columns}
         named = [(column, names[column.name]) for column in described.columns]
-        narrow = [entry.column.name for entry in _too_narrow(database, target, named, described.key)]
+        too_narrow = (entry.column.name for entry in _too_narrow(database, target, named, described.key))
+        # An error that names none of them, such as a missing privilege, has nothing to do with them.
+        narrow = [name for name in too_narrow if repr(name) in str(error)]
         if narrow:
             advice = f"The source's type is wider for {_listed(narrow)}: set on_schema_change to 'widen' to have it widened."
             error.args = (*error.args, advice)

@@ -298,7 +298,7 @@ def _merge(
         if failure := try_each([(merge.options.name, partial(find, merge)) for merge in merges]):
             raise failure
         reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
-        clean_up = CleanUp()
+        clean_up = CleanUp(database)
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run).both:
                 with clean_up.of(merge.options.name):

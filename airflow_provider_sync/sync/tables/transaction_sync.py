@@ -176,7 +176,7 @@ class TransactionSync:
         return self.attempts.run(partial(self._attempt, targets, lock), is_moved=partial(_is_moved, targets))
 
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
-        clean_up = CleanUp()
+        clean_up = CleanUp(self.database)
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
             asked = Measure(self.client)
             unchanged = self._find_unchanged(targets)

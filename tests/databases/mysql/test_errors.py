@@ -6,7 +6,7 @@ import pymysql
 import pytest
 
 from airflow_provider_sync.databases.mysql.errors import translate
-from airflow_provider_sync.exceptions import SyncError, TableError, TransportError
+from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableError, TransportError
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,22 @@ def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
     error = translate(pymysql.err.OperationalError(1290, text))
     assert isinstance(error, TableError)
     assert str(error).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [
+        ("User 'u' has exceeded the 'max_user_connections' resource (current value: 1)", "max_user_connections"),
+        ("User 'u' has exceeded the 'max_queries_per_hour' resource (current value: 5)", "max_queries_per_hour"),
+        ("User 'u' has exceeded the 'max_updates_per_hour' resource (current value: 1)", "max_updates_per_hour"),
+        ("User 'u' has exceeded the 'max_connections_per_hour' resource (current value: 9)", "max_connections_per_hour"),
+    ],
+)
+def test_a_limit_of_the_user_is_named(said: str, limit: str) -> None:
+    """Error 1226 names the limit that was reached, which is not always that of connections."""
+    error = translate(pymysql.err.OperationalError(1226, said))
+    assert type(error) is ConnectionLimitError
+    assert str(error).endswith(f"raise the limit of its user, {limit}.")
 
 
 def test_a_certificate_that_is_not_trusted() -> None:

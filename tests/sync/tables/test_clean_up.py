@@ -81,6 +81,22 @@ def test_a_staging_table_that_cannot_be_dropped(server: str, sqlite_url: str, pr
         assert link.target.rows("t") == [(1, "a"), (2, "b")]
 
 
+def test_what_a_run_before_left_is_told_in_words(server: str, sqlite_url: str) -> None:
+    """A sync that finds nothing to do, and a staging table that it may not drop, warns in the words of any other error."""
+    with (
+        user_with(server, "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES") as url,
+        linked(sqlite_url, url) as link,
+    ):
+        link.protocol = "2"
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
+        link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
+        link.sync_one("t")
+        report = link.sync_one("t")
+        assert (report.status, len(report.warnings)) == ("unchanged", 1)
+        assert "The database refused: DROP command denied" in report.warnings[0]
+        assert "sqlalche" not in report.warnings[0]
+
+
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_steps_whose_staging_table_cannot_be_dropped(server: str, sqlite_url: str, protocol: str) -> None:
     """The last of the steps likewise."""

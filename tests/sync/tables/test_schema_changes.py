@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Row
@@ -15,6 +16,7 @@ from airflow_provider_sync.sync.tables.changed_target import following_source
 from airflow_provider_sync.sync.tables.diff import diff_table
 from airflow_provider_sync.sync.tables.doctor import diagnose_table
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
+from tests.databases.plain_role import plain_role
 from tests.sync.link import Link, linked
 
 ADD, IGNORE, WIDEN = ({"on_schema_change": option} for option in ("add", "ignore", "widen"))
@@ -141,6 +143,18 @@ def test_a_value_that_is_too_long_names_the_option(two_into: Link) -> None:
     with pytest.raises(SyncFailed, match="wider for column 'name': set on_schema_change to 'widen'"):
         two_into.sync_one("t")
     assert state(two_into) == before
+
+
+def test_a_missing_privilege_is_no_matter_of_types(postgresql_url: str, sqlite_url: str) -> None:
+    """An error that has nothing to do with values does not advise to widen columns that happen to be narrower."""
+    with plain_role(postgresql_url) as url, linked(sqlite_url, postgresql_url) as link, linked(sqlite_url, url) as limited:
+        link.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+        link.target.execute("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (3)", "REVOKE INSERT ON t FROM PUBLIC")
+        link.target.execute(f"REVOKE CREATE ON SCHEMA public FROM {make_url(url).username}")
+        limited.protocol = "2"
+        with pytest.raises(SyncFailed, match="permission denied for schema public") as failed:
+            limited.sync_one("t", {"max_deletes": 1})
+    assert "widen" not in str(failed.value)
 
 
 def test_a_narrower_type_stays(two_into: Link) -> None:
