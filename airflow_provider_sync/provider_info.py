@@ -132,7 +132,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         # Airflow loads the plugin by its entry point; this is for lists of what providers have, as of OpenLineage's.
         "plugins": [{"name": "sync", "plugin-class": "airflow_provider_sync.plugin.sync_plugin.SyncPlugin"}],
-        "cli": ["airflow_provider_sync.cli.definition.get_airflow_commands"],
+        "cli": ["airflow_provider_sync.cli.airflow_group.get_airflow_commands"],
         "config": _CONFIG,
     }
 

@@ -1,4 +1,4 @@
-"""The commands and their arguments, written down once: for ``airflow-sync``, and for ``airflow sync``.
+"""The commands and their arguments, written down once: for :mod:`.parser`, and for :mod:`.airflow_group`.
 
 Every ``airflow`` command imports this module, so that it needs the standard library only. What a command does is in the
 module of its name; how it ends is in :mod:`.main`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_sync.cli.arguments import (
@@ -31,7 +30,7 @@ from airflow_provider_sync.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from airflow.cli.cli_config import GroupCommand
+    pass
 
 DESCRIPTION = "Keep tables and directories in step with those of another server."
 
@@ -82,38 +81,6 @@ class Command:
         """
         title = "example" if len(self.examples) == 1 else "examples"
         return "\n".join([f"{title}:", *(f"  {program} {self.name} {example}".rstrip() for example in self.examples)])
-
-
-def get_airflow_commands() -> list[GroupCommand]:
-    """Return the group ``airflow sync``; Airflow 3.2 and newer call this because the provider's metadata names it."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
-
-    class CompletedArg(Arg):
-        """An argument of Airflow's that also tells its parser how a shell completes it."""
-
-        def __init__(self, argument: Argument) -> None:
-            super().__init__(argument.flags, **argument.options)  # type: ignore[no-untyped-call]  # Airflow's
-            self._argument = argument
-
-        def add_to_parser(self, parser: argparse.ArgumentParser) -> None:
-            self._argument.add_to(parser)
-
-    def convert(command: Command) -> ActionCommand:
-        return ActionCommand(
-            name=command.name,
-            help=command.description,
-            epilog=command.epilog("airflow sync"),
-            func=partial(_run_for_airflow, command.module),
-            args=tuple(CompletedArg(argument) for argument in command.arguments),
-        )
-
-    return [GroupCommand(name="sync", help=DESCRIPTION, subcommands=[convert(command) for command in COMMANDS])]
-
-
-def _run_for_airflow(module: str, options: argparse.Namespace) -> None:
-    from airflow_provider_sync.cli.main import run_for_airflow
-
-    run_for_airflow(module, options)
 
 
 COMMANDS = (

@@ -8,7 +8,8 @@ from airflow_provider_sync.files.manifest import Changes, build_manifest, compar
 from airflow_provider_sync.files.name_clashes import NameClashes
 from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileReader, FileWriter, Storage, open_storage
+from airflow_provider_sync.files.storage import FileReader, FileWriter, Storage
+from airflow_provider_sync.files.storage_of_path import open_storage
 
 __all__ = [
     "EVERYTHING",

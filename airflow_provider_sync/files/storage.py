@@ -1,17 +1,16 @@
-"""The contract of a storage of files, and the choice of the class for a path.
+"""The contract of a storage of files.
 
-The implementations are in :mod:`.local.local_storage` and :mod:`.objects.object_storage`.
+The implementations are in :mod:`.local.local_storage` and :mod:`.objects.object_storage`; :mod:`.storage_of_path` chooses one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
-from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError
+from airflow_provider_sync.exceptions import FileChangedError, FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.tree import TreeEntry
@@ -19,8 +18,6 @@ from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailur
 from airflow_provider_sync.protocol.v2.file_messages import Links
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
-
     from airflow_provider_sync.files.digest_cache import CachedRoot
 
 BLOCK_BYTES = 256 * 1024
@@ -313,27 +310,3 @@ class Storage(Protocol):
         :param resumable_older_than: the same for downloads with which the next sync goes on
         """
         ...
-
-
-def open_storage(path: str, filesystem: AbstractFileSystem | None = None) -> Storage:
-    """Return the storage at ``path``, which need not exist yet.
-
-    :param path: a local path, ``file://…``, or the URL of any store that fsspec knows, as ``s3://bucket/prefix``
-    :param filesystem: the store's own fsspec file system; ``path`` is then a path or URL in it
-    :raises ConfigurationError: when the store is unknown, its package is missing, or a connection id stands in the URL
-    """
-    from airflow_provider_sync.files.local.local_storage import LocalStorage
-
-    if not path:
-        raise ConfigurationError("The path of a directory is empty. Give a local path, or a URL such as s3://bucket/prefix.")
-    if filesystem is None and "://" not in path:
-        return LocalStorage(Path(path).expanduser())
-
-    # fsspec takes 60 ms to import, and local directories do not need it.
-    from airflow_provider_sync.files.objects.filesystems import filesystem_for, is_local
-    from airflow_provider_sync.files.objects.object_storage import ObjectStorage
-
-    found = filesystem if filesystem is not None else filesystem_for(path)
-    if is_local(found):
-        return LocalStorage(Path(found._strip_protocol(path)))
-    return ObjectStorage(found, path)

@@ -19,7 +19,7 @@ MODULES = {
     "operators.file_sync": 0.3,
     "sensors.table_changed": 0.3,
     "sensors.files_changed": 0.3,
-    "cli.definition": 0.05,
+    "cli.airflow_group": 0.05,
 }
 _IMPORT = """
 import sys, time, airflow.sdk

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.cli.definition import get_airflow_commands
+from airflow_provider_sync.cli.airflow_group import get_airflow_commands
 from airflow_provider_sync.cli.main import main
 from tests.airflow_runs import AIRFLOW_VERSION
 
