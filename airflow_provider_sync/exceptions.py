@@ -14,6 +14,7 @@
     │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
     │   ├── ReadOnlyError             what would be written to may only be read
     │   ├── DuplicateKeyError         several rows of the source have the same key in the target
+    │   ├── TriggerError              a trigger of the target changed rows otherwise than the sync
     │   └── TableBusyError  retry     timed out waiting for a lock, or the data changed meanwhile
     │       ├── SourceChangedError retry    the source changed between two of its answers
     │       └── TargetChangedError retry    somebody else wrote to the target during the sync
@@ -208,6 +209,10 @@ class ReadOnlyError(TableError):
 
 class DuplicateKeyError(TableError):
     """Several rows of the source have the same key in the target."""
+
+
+class TriggerError(TableError):
+    """A trigger of the target changed rows that a merge leaves alone, or what it wrote."""
 
 
 class ReferencedRowsError(TableError):

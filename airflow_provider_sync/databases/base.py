@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from itertools import count
-from typing import Self
+from typing import ClassVar, Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,6 +58,9 @@ class Database(ABC):
 
     session: SessionRules = SessionRules()
     """The rules of its sessions."""
+
+    sees_commits: ClassVar[bool] = True
+    """Whether a transaction of :meth:`transaction` sees what other sessions commit meanwhile."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

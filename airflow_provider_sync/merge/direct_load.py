@@ -91,7 +91,7 @@ class DirectLoad(TableWrite):
     def result(self) -> MergeResult:
         """Return what was done; in a dry run, what would have been done."""
         inserted = self.staged.rows() if self._loaded is None else self._loaded
-        return MergeResult(counts=msgspec.structs.replace(self.counts, inserted=inserted))
+        return MergeResult(counts=msgspec.structs.replace(self.counts, inserted=inserted), warnings=tuple(self.warnings))
 
 
 def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:

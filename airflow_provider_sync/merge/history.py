@@ -32,6 +32,13 @@ class HistoryMerge(TableMerge):
         """Nothing: neither is a row deleted, nor does its key or a value change, so that no foreign key acts."""
         return None
 
+    def _is_written(self) -> str:
+        """Leave out versions that ended before: they have the key of a row that is listed, and stay."""
+        valid_to = self.column("valid_to")
+        ends = f"t.{self.database.quote(valid_to.name)}"
+        now_ended = f" OR {ends} = {self.statements.moment(valid_to, self._moment())}" if self.counts.changes else ""
+        return f"{super()._is_written()} AND ({ends} IS NULL{now_ended})"
+
     def prepare(self) -> None:
         """Prepare nothing: no row is updated in columns that the source has."""
 

@@ -68,7 +68,6 @@ class TableMerge(TableWrite):
         self.columns = tuple(self.target.column(name) for name in staged.columns)
         self.written = tuple(column for column in self.columns if not column.generated)
         self.unique_keys = other_unique_keys(self.target, staged.key, self.written)
-        self.warnings: list[str] = []
         self.orphans: dict[str, int] = {}
         self.verified = False
         self.renames = 0
@@ -94,6 +93,24 @@ class TableMerge(TableWrite):
     def writes(self) -> bool:
         """Whether any row differs, or a column is to be forgotten."""
         return bool(self.counts.changes or self.counts.forgotten)
+
+    def unwritten_rows(self) -> Table | None:
+        """Return the rows that are not listed, with the columns that a sync reads or writes."""
+        if not self.staged.verify:
+            return None
+        listed = self.staged.staging if self.is_empty else self.work
+        columns = tuple(dict.fromkeys((*self.columns, *self.staged.mode.columns)))
+        names = self.database.columns([column.name for column in columns], "t")
+        query = (
+            f"SELECT {names} FROM {self._from('target', 't')} WHERE NOT EXISTS"
+            f" (SELECT 1 FROM {self.database.qualified(listed)} AS w WHERE {self._is_written()})"
+        )
+        return msgspec.structs.replace(self.target, columns=columns, ended_at=None, query=self.database.undoubled(query))
+
+    def _is_written(self) -> str:
+        """Return the condition that the merge writes a row ``t``, by the entry ``w`` of the list."""
+        found = self.statements.equal if self.renames else self.statements.match
+        return found(self.key, "t", "w")
 
     def postpone(self, columns: frozenset[str]) -> None:
         """Leave columns to :meth:`write_last`."""
@@ -245,6 +262,7 @@ class TableMerge(TableWrite):
                     columns=self.columns,
                     counts=self.counts,
                     all_inserted=self.is_empty,
+                    triggers=self.triggers,
                 )
                 self.verified = check.run()
                 self.warnings += check.warnings

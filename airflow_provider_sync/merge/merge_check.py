@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError, TriggerError
 from airflow_provider_sync.merge.merge_result import MergeCounts
 from airflow_provider_sync.merge.staged_table import StagedTable
 
@@ -24,6 +24,7 @@ class MergeCheck:
     :param columns: the staged columns
     :param counts: what the merge had to do
     :param all_inserted: whether the target was empty, so that nothing is listed
+    :param triggers: names of those that the transaction may have fired, also of other tables
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class MergeCheck:
         columns: Sequence[Column],
         counts: MergeCounts,
         all_inserted: bool,
+        triggers: Sequence[str] = (),
     ) -> None:
         self.warnings: list[str] = []
         self.database = database
@@ -50,6 +52,7 @@ class MergeCheck:
         self.written = tuple(column for column in columns if not column.generated)
         self.counts = counts
         self.all_inserted = all_inserted
+        self.triggers = triggers
         self.current = database.current(staged.target, "t")
         # Rows that are there stay as they are, so that only those can be compared that were inserted.
         self.only_written = staged.mode.name == "append"
@@ -58,7 +61,8 @@ class MergeCheck:
         """Compare the rows.
 
         :return: whether all of them are equal in every column; a warning says which columns the target computes otherwise
-        :raises TableError: when something at the target changed what was written
+        :raises TriggerError: when triggers changed what was written
+        :raises TableError: when something else at the target did
         :raises TargetChangedError: when somebody else wrote to the target meanwhile
         """
         rows = self.staged.rows
@@ -73,7 +77,8 @@ class MergeCheck:
                 found += f"; {kept} that were deleted are still there"
             # Rows that this transaction wrote are locked until its end, so no other session can have changed them.
             if kept or self._count_differing(compared, written_only=True):
-                raise TableError(f"after the merge {found}. {self._who_changes_rows(compared)}", NOTHING_CHANGED)
+                kind = TriggerError if self.triggers else TableError
+                raise kind(f"after the merge {found}. {self._who_changes_rows(compared)}", NOTHING_CHANGED)
             raise TargetChangedError(
                 f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
             )
@@ -119,6 +124,11 @@ class MergeCheck:
             triggers = ", ".join(self.target.triggers)
             return (
                 f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
+            )
+        if self.triggers:
+            return (
+                f"A trigger ({', '.join(self.triggers)}) of a table that was merged with it changes what is written{where}:"
+                " change it, or leave one of the tables out."
             )
         computed = ", ".join(repr(column.name) for column in self.key if column.generated)
         if computed:

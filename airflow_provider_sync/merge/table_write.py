@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from airflow_provider_sync.databases.base import Database
@@ -37,12 +37,16 @@ class TableWrite(ABC):
 
     :param target: the table that is written
     :ivar counts: rows to insert, update and delete; set by :meth:`list_changes`
+    :ivar triggers: names of all triggers that the transaction may fire; set by :mod:`.trigger_watch`
+    :ivar warnings: what the report should say
     """
 
     counts: MergeCounts
+    triggers: Sequence[str] = ()
 
     def __init__(self, target: Table) -> None:
         self.target = target
+        self.warnings: list[str] = []
 
     @abstractmethod
     def list_changes(self) -> None:
@@ -57,6 +61,13 @@ class TableWrite(ABC):
     @abstractmethod
     def writes(self) -> bool:
         """Whether there is anything to write."""
+
+    def unwritten_rows(self) -> Table | None:
+        """Return the rows that no step writes, as a table to be read before the first of them and after the last.
+
+        :return: ``None`` where there are none, or where nothing is verified
+        """
+        return None
 
     def postpone(self, columns: frozenset[str]) -> None:  # noqa: B027  # most tables have no such columns
         """Leave columns to :meth:`write_last`, because they refer to rows of tables that are written later."""

@@ -32,6 +32,7 @@ from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import naming_temporary_tables
 from airflow_provider_sync.merge.staging_names import staging_digest
 from airflow_provider_sync.merge.table_write import TableWrite
+from airflow_provider_sync.merge.trigger_watch import TriggerWatch
 from airflow_provider_sync.merge.without_rollback import Remains
 
 __all__ = ["DirectRows", "MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
@@ -45,6 +46,7 @@ def merge_tables(
     check: Callable[[Table, MergeCounts], None] | None = None,
     verify: Callable[[Table], None] | None = None,
     before_commit: Callable[[], None] | None = None,
+    beside: Callable[[], Iterable[Table]] = tuple,
     dry_run: bool = False,
 ) -> list[MergeResult]:
     """Merge all of ``staged``, or nothing.
@@ -53,9 +55,11 @@ def merge_tables(
     :param check: called with each target and the counts of its changes, before any row is written; an error stops all merges
     :param verify: called with each target after its merge verified it, inside the transaction; an error rolls back everything
     :param before_commit: called last; an error rolls back everything
+    :param beside: returns tables that were compared with their sources already, and that no trigger may change
     :param dry_run: list and check the changes, but write nothing
     :return: results in the order of ``staged``
     :raises TableError: if the rows do not fit the table; all targets that can roll back are unchanged
+    :raises TriggerError: if a trigger changes rows that are not to change; likewise
     :raises TableBusyError: if the target changed meanwhile; likewise
     """
     with ExitStack() as cleanup:
@@ -77,6 +81,8 @@ def merge_tables(
             references_kept = _order_by_references(database, connection, ordered)
             if dry_run:
                 raise _DryRunEnded
+            watch = TriggerWatch(database, connection, ordered, beside)
+            watch.begin()
             remains.writing = any(merge.writes for merge in merges)
             with references_kept:
                 _each(ordered, lambda merge: merge.prepare())
@@ -88,6 +94,7 @@ def merge_tables(
                 _each(ordered, lambda merge: merge.finish())
             # Triggers that fire at the commit must not change rows that were verified before.
             database.run_deferred(connection)
+            watch.check()
             for merge in ordered:
                 with _about(merge.target):
                     merge.verify()

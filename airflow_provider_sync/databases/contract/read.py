@@ -81,3 +81,7 @@ class Reader(DatabaseComponent):
             for row in rows:
                 digest.update(repr(row).encode(errors="surrogatepass"))
         return digest.digest()
+
+    def fingerprints_commits(self, connection: Connection) -> bool:
+        """Whether :meth:`fingerprint` also changes with what other sessions commit."""
+        return self.database.sees_commits

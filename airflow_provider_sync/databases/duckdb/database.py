@@ -33,6 +33,8 @@ _FILE = "SELECT path FROM duckdb_databases() WHERE database_name = current_datab
 class DuckDBDatabase(Database):
     """A database file, or one in memory."""
 
+    sees_commits = False
+
     # -- components --------------------------------------------------------------------------------------------------
 
     @property

@@ -225,6 +225,10 @@ class PostgreSQLReader(Reader):
             return super().fingerprint(connection, table)
         return touched(connection, undoubled(self.qualified(table)))
 
+    def fingerprints_commits(self, connection: Connection) -> bool:
+        """Count what this transaction changed, and nothing else, if the server counts."""
+        return not counts_changes(connection)
+
     def _sorts_by_bytes(self, connection: Connection) -> bool:
         """Whether text without a collation of its own sorts by bytes in this database, and its indexes with it."""
         return bool(

@@ -36,6 +36,8 @@ _PREPARED = "sync_functions"
 class SQLiteDatabase(Database):
     """A database file, or one in memory."""
 
+    sees_commits = False
+
     # -- components --------------------------------------------------------------------------------------------------
 
     @property

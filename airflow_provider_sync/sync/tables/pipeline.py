@@ -69,7 +69,7 @@ def sync_tables(
                 progress=progress or silent,
                 ahead=ahead,
                 adapted=adapted,
-                others=[table for table in tables if table.name in compared - names],
+                others=[table for table in tables if table.name not in names and (table.name in compared or _keeps_rows(table))],
             )
             outcomes.add(sync.run(lock_timeout, run))
             made += sync.made
@@ -80,6 +80,11 @@ def sync_tables(
     reports = list(with_details(reports, details, dry_run=dry_run))
     outcomes.check(reports)
     return reports
+
+
+def _keeps_rows(table: TargetTable) -> bool:
+    """Whether a target has rows beside the source's, so that its own sync does not see all that a trigger did to it before."""
+    return table.mode != "mirror" or table.window is not None
 
 
 def _failed(

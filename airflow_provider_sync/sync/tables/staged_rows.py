@@ -68,14 +68,6 @@ class StagedRows(ABC):
         :raises TableBusyError: when the target differs from what the source announced
         """
 
-    def whole_target_matches(self, connection: Connection) -> bool:
-        """Whether the rows that the merge did not touch are unchanged, if :meth:`verify` does not check them."""
-        return True
-
-    def digest_rest(self, connection: Connection) -> object:
-        """Digest the rows of the target that neither :meth:`verify` nor :meth:`whole_target_matches` reads; ``None`` if none."""
-        return None
-
     def source_changed(self) -> bool:
         """Whether, after a failed merge, the source's rows differ from those staged; it asks the source.
 

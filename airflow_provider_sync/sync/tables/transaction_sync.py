@@ -68,7 +68,7 @@ class TransactionSync:
 
     :param adapted: gets the targets that had to follow the columns of their sources, by name
     :param ahead: what is known of all tables of the run; ``None`` if nothing was asked yet
-    :param others: tables of other transactions that were compared with their sources already
+    :param others: tables of other transactions that no trigger may change: they were compared already, or keep rows of their own
     """
 
     def __init__(

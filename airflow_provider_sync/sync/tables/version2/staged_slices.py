@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -19,7 +19,6 @@ from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version2.column_mapping import requested_slice_for
 from airflow_provider_sync.sync.tables.version2.computed_columns import refuse_other_values
-from airflow_provider_sync.sync.tables.version2.unlisted_rows import digest_unlisted
 
 
 class StagedSlices(StagedRows):
@@ -54,7 +53,6 @@ class StagedSlices(StagedRows):
         self.database = database
         self.table_slice = table_slice
         self.staging = staged.staging
-        self.listed = [staged.staging, *filter(None, [staged.removed])]
         self.slices = slices
 
     def source_changed(self) -> bool:
@@ -92,18 +90,6 @@ class StagedSlices(StagedRows):
                 )
         return "digest" if all(entry.proven for entry in self.slices) else None
 
-    def whole_target_matches(self, connection: Connection) -> bool:
-        """Whether the slices that :meth:`verify` may not fail for also have the recorded digests."""
-        return all(self._holds(connection, entry) for entry in self.slices if entry.by_key and not self._is_unknown(entry))
-
-    def digest_rest(self, connection: Connection) -> object:
-        """Digest the key ranges between the slices, which the comparison found equal, and what slices leave alone."""
-        algorithm, digests = self.slices[0].algorithm, self.database.digests
-        gaps = _gaps(entry.key_range for entry in self.slices)
-        between = [digests.digest_segments(connection, self._slice(gap, algorithm), ONE_SEGMENT) for gap in gaps]
-        unknown = [self._slice_of(entry) for entry in self.slices if self._is_unknown(entry)]
-        return between, [digest_unlisted(digests, connection, found, self.listed) for found in unknown]
-
     def _is_unknown(self, entry: StagedSlice) -> bool:
         """Whether the digest of a slice says nothing of the target, which keeps other rows beside those that were staged."""
         return entry.by_key and self.target.mode.keeps_rows
@@ -118,19 +104,3 @@ class StagedSlices(StagedRows):
 
     def _slice(self, key_range: KeyRange | None, algorithm: str) -> TableSlice:
         return msgspec.structs.replace(self.table_slice, key_range=key_range, digest=algorithm)
-
-
-def _gaps(key_ranges: Iterable[KeyRange | None]) -> Iterator[KeyRange]:
-    """Yield the key ranges that are in none of the given ones; ``None`` stands for all keys."""
-    low: int | None = None
-    for first, last in sorted((found or (None, None) for found in key_ranges), key=_lowest_first):
-        if first is not None and (low is None or low < first):
-            yield low, first - 1
-        if last is None:
-            return
-        low = last + 1
-    yield low, None
-
-
-def _lowest_first(key_range: KeyRange) -> tuple[bool, int]:
-    return key_range[0] is not None, key_range[0] or 0

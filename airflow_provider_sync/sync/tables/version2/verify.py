@@ -26,7 +26,6 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import (
     subtract_segments,
     wire_digest,
 )
-from airflow_provider_sync.sync.tables.version2.unlisted_rows import digest_unlisted
 
 MAX_NAMED = 5
 """Most keys that a warning names."""
@@ -119,20 +118,6 @@ class FetchedRows(StagedRows):
             raise not_as_staged(self.target.name)
         return "digest" if self.proven else None
 
-    def whole_target_matches(self, connection: Connection) -> bool:
-        """Whether the whole target has the digests that the source announced, or those before the merge plus the changes."""
-        if self.replaced is None or self._is_rest_unknown:
-            return True
-        compared = self.compared
-        found = dict(self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning))
-        return found in (dict(compared.source_segments), dict(self._merged(connection, self.replaced)))
-
-    def digest_rest(self, connection: Connection) -> object:
-        """Digest the rows that are not listed, if :meth:`whole_target_matches` cannot tell what they should be."""
-        if self.listed is None or not self._is_rest_unknown:
-            return None
-        return digest_unlisted(self.database.digests, connection, self.compared.table_slice, (self.staging, self.listed))
-
     def source_changed(self) -> bool:
         """Whether the source's segments changed since they were compared; it digests them again."""
         return dict(digest_source_again(self.client, self.database, self.compared)) != dict(self.compared.source_segments)
@@ -154,13 +139,6 @@ class FetchedRows(StagedRows):
         if compared.partitioning.scheme == "row_hash" or (window is not None and self._lacks(window.column)):
             return None
         return self._merged(connection, self.replaced)
-
-    @property
-    def _is_rest_unknown(self) -> bool:
-        """Whether the digest that a changed row had in the target is not known, nor whether it was in the window."""
-        compared, window = self.compared, self.compared.table_slice.window
-        by_content = compared.mode.keeps_rows and compared.partitioning.scheme == "row_hash"
-        return by_content or (window is not None and self._lacks(window.column))
 
     @property
     def _has_other_rows(self) -> bool:

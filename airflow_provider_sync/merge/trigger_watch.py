@@ -1,0 +1,157 @@
+"""Rows that a merge leaves alone, and that a trigger may change all the same: noticed before the commit, and refused.
+
+::
+
+    list changes ── note ── savepoint ── write ── compare ─┬─ equal: go on
+                                                           └─ changed: back to the savepoint ── compare ─┬─ equal: a trigger
+                                                                                                         └─ changed: others
+
+Reports say that these rows are as the source has them, or as they were, and no sync would see what became of those that ended or
+are outside its window. Where nothing fires, nothing is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError, TriggerError
+from airflow_provider_sync.merge.table_write import TableWrite
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
+
+_SAVEPOINT = "sync_before_writes"
+
+
+class _Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was noted of rows before the first write.
+
+    :ivar name: of their table
+    :ivar read: reads it again
+    :ivar shows_others: whether it also changes with what other sessions commit
+    :ivar forgotten: columns of the table that the merge sets to NULL
+    """
+
+    name: str
+    before: object
+    read: Callable[[], object]
+    shows_others: bool
+    forgotten: Sequence[str] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether the rows are not what they were."""
+        return self.read() != self.before
+
+
+class TriggerWatch:
+    """The watch over the writes of one transaction.
+
+    :param merges: of the transaction, which have listed their changes
+    :param beside: returns further tables that were compared with their sources already; called if there are triggers
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        merges: Sequence[TableWrite],
+        beside: Callable[[], Iterable[Table]],
+    ) -> None:
+        self.database = database
+        self.connection = connection
+        self.merges = merges
+        self.beside = beside
+        self.triggers: tuple[str, ...] = ()
+        self.noted: list[_Noted] = []
+
+    def begin(self) -> None:
+        """Note what the rows are before the first write, as far as something may change them."""
+        with self.database.translate_errors():
+            self.triggers = tuple(self._find_triggers())
+            self.noted = [*self._note_merged(), *self._note_beside()]
+            if self.noted and self.database.sees_commits:
+                self.connection.exec_driver_sql(f"SAVEPOINT {_SAVEPOINT}")
+        for merge in self.merges:
+            merge.triggers = self.triggers
+
+    def check(self) -> None:
+        """Compare the rows with what was noted, after the last write.
+
+        :raises TriggerError: when a trigger changed some
+        :raises TableError: when an action of a foreign key, or a forgotten column, did
+        :raises TargetChangedError: when another session did
+        """
+        with self.database.translate_errors():
+            changed = next((noted for noted in self.noted if noted.differs), None)
+            if changed is None:
+                return
+            if changed.shows_others:
+                self.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+                if changed.differs:
+                    what = f"Table {changed.name!r}: somebody else wrote to the target during the merge."
+                    raise TargetChangedError(what, NOTHING_CHANGED, "Try again.")
+        raise self._error(changed)
+
+    def _find_triggers(self) -> Iterator[str]:
+        """Yield the names of the triggers of all tables that are written."""
+        for merge in self.merges:
+            target = merge.target
+            if merge.writes:
+                yield from target.triggers
+                if self.database.catalog.has_unseen_triggers(self.connection, target):
+                    yield f"one of {str(target)!r} that this user may not see"
+                    merge.warnings.append(
+                        f"Table {str(target)!r} has triggers that this user may not see, which use other tables and fire for"
+                        " rows that a sync changes."
+                    )
+
+    def _note_merged(self) -> Iterator[_Noted]:
+        computes = any(column.generated for merge in self.merges for column in merge.target.columns)
+        for merge in self.merges:
+            # Actions of foreign keys are foreseen, but for those to generated columns, whose new values only the server knows.
+            acts = computes and merge.target.foreign_keys and self.database.foreign_keys.may_act(self.connection)
+            if (self.triggers or merge.counts.forgotten or acts) and (rows := merge.unwritten_rows()):
+                # What cannot be rolled back stays changed, whoever changed it.
+                shows_others = self.database.sees_commits and not rows.cannot_roll_back
+                yield self._noted(rows, partial(self._digest, rows), shows_others, merge.counts.forgotten)
+
+    def _note_beside(self) -> Iterator[_Noted]:
+        reader, connection = self.database.reader, self.connection
+        for table in self.beside() if self.triggers else ():
+            # Rows that ended count, too.
+            rows = msgspec.structs.replace(table, ended_at=None)
+            shows_others = reader.fingerprints_commits(connection) and not rows.cannot_roll_back
+            yield self._noted(rows, partial(reader.fingerprint, connection, rows), shows_others)
+
+    def _noted(self, rows: Table, read: Callable[[], object], shows_others: bool, forgotten: Sequence[str] = ()) -> _Noted:
+        return _Noted(name=str(rows), before=read(), read=read, shows_others=shows_others, forgotten=forgotten)
+
+    def _digest(self, rows: Table) -> object:
+        typed = ((column, self.database.catalog.logical_type(column)) for column in rows.columns)
+        columns = tuple(CanonicalColumn(column=column, type=logical) for column, logical in typed if logical)
+        table_slice = TableSlice(table=rows, columns=columns, key=columns[:1])
+        return dict(self.database.digests.digest_segments(self.connection, table_slice, ONE_SEGMENT))
+
+    def _error(self, changed: _Noted) -> TableError:
+        kind: type[TableError] = TableError
+        culprit, remedy = "an action of a foreign key to a generated column", "Drop the foreign key at the target"
+        if self.triggers:
+            kind = TriggerError
+            culprit = f"a trigger ({', '.join(self.triggers)}) of a table that was merged"
+            remedy = "Drop the trigger at the target"
+        elif changed.forgotten:
+            names = ", ".join(map(repr, changed.forgotten))
+            culprit = f"a column that is computed from {names}, which gone_columns sets to NULL,"
+            remedy = "Drop what depends on that column at the target, set gone_columns to 'keep'"
+        return kind(
+            f"Table {changed.name!r} was compared with the source already, and has changed since: {culprit} changed rows that the"
+            " merge leaves alone.",
+            NOTHING_CHANGED,
+            f"{remedy}, or leave one of the tables out.",
+        )
