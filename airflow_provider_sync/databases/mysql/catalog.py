@@ -26,7 +26,7 @@ from airflow_provider_sync.databases.mysql.errors import NO_COLUMN_PRIVILEGE, er
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.mysql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.mysql.text import logical_type
-from airflow_provider_sync.databases.mysql.unseen_triggers import has_unseen_triggers
+from airflow_provider_sync.databases.mysql.unseen_triggers import has_unseen_triggers, sees_triggers
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -313,7 +313,9 @@ class MySQLCatalog(Catalog):
 
     def has_unseen_triggers(self, connection: Connection, table: Table) -> bool:
         """See :mod:`.unseen_triggers`."""
-        return not table.triggers and has_unseen_triggers(connection, table, self.qualified(table), self.quote)
+        if table.triggers or self.server.is_mariadb(connection) or sees_triggers(connection, table):
+            return False
+        return has_unseen_triggers(connection, table, self.qualified(table), self.quote)
 
     def table_comment(self, connection: Connection, table: Table) -> str | None:
         """See :func:`.table_details.table_comment`."""

@@ -1,11 +1,13 @@
 """Triggers that the user may not see: MySQL lists them only for those with the privilege TRIGGER, but fires them for all.
 
 A statement that writes also opens the tables that triggers of the table use, even if it finds no row, and a session counts the
-tables that it opens. Triggers that use no other table are not found; they change nothing but the row that is written.
+tables that it opens. Triggers that use no other table are not found; they change nothing but the row that is written. MariaDB
+lists triggers for everybody.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection
@@ -15,6 +17,30 @@ from airflow_provider_sync.databases.mysql.errors import DENIED, error_number
 from airflow_provider_sync.databases.schema import Table
 
 _OPENED = "SHOW SESSION STATUS WHERE Variable_name IN ('Table_open_cache_hits', 'Table_open_cache_misses')"
+
+_GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<place>.+?) TO ")
+_GRANTS = "sync_grants"
+"""Key under which a connection's information has the user's grants."""
+
+
+def sees_triggers(connection: Connection, table: Table) -> bool:
+    """Whether the user's grants have the privilege TRIGGER for a table; those with wildcards do not count."""
+    grants = _grants(connection)
+    if any(grant.startswith("REVOKE") for grant in grants):
+        return False
+    schema = table.schema or connection.exec_driver_sql("SELECT DATABASE()").scalar()
+    places = {"*.*", f"`{schema}`.*", f"`{schema}`.`{table.name}`"}
+    found = filter(None, map(_GRANT.match, grants))
+    # Grants on a schema may escape its underscores.
+    privileges = [grant["privileges"] for grant in found if grant["place"].replace("\\", "") in places]
+    return any({"ALL PRIVILEGES", "TRIGGER"} & set(names.split(", ")) for names in privileges)
+
+
+def _grants(connection: Connection) -> list[str]:
+    if _GRANTS not in connection.info:
+        connection.info[_GRANTS] = [str(grant) for (grant,) in connection.exec_driver_sql("SHOW GRANTS")]
+    grants: list[str] = connection.info[_GRANTS]
+    return grants
 
 
 def has_unseen_triggers(connection: Connection, table: Table, name: str, quote: Callable[[str], str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
@@ -273,6 +274,30 @@ def test_no_trigger_is_taken_for_an_unseen_one(request: pytest.FixtureRequest, t
         report = link.sync_one("a", {"mode": "history"})
 
         assert (report.rows_inserted, report.warnings) == (1, ())
+
+
+@pytest.mark.parametrize(("privilege", "asked"), [(", TRIGGER", 0), ("", 1)], ids=["may see them", "may not"])
+@pytest.mark.parametrize("server", ["mysql", "mariadb"])
+def test_unseen_triggers_are_asked_for_where_they_cannot_be_seen(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: str, privilege: str, asked: int
+) -> None:
+    """A user who may see triggers, as anybody on MariaDB, costs no statement for each table."""
+    source_url = f"sqlite:///{tmp_path_factory.mktemp('source') / 'source.db'}"
+    target_url = request.getfixturevalue(f"{server}_url")
+    executed: list[str] = []
+    with user_with(target_url, LIMITED + privilege) as url, linked(source_url, url) as link:
+        link.protocol = "2"
+        names = ("a", "b", "c")
+        link.create(*(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, v INTEGER)" for name in names))
+        link.create(*(f"INSERT INTO {name} VALUES (1, 1)" for name in names))
+        link.source.execute(*(f"UPDATE {name} SET v = 2" for name in names))
+        event.listen(link.target.database.engine, "before_cursor_execute", lambda _, __, said, *___: executed.append(said))
+
+        link.sync(*names)
+
+    opened = [said for said in executed if said.startswith("SHOW SESSION STATUS WHERE Variable_name IN ('Table_open")]
+    assert bool(opened) == bool(asked and server == "mysql")
+    assert sum(said == "SHOW GRANTS" for said in executed) <= 1
 
 
 @pytest.mark.parametrize("clause", ["REPLACE", "IGNORE"])
