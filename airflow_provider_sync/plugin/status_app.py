@@ -25,7 +25,7 @@ from airflow_provider_sync.plugin.axes import chart_of_bytes, chart_of_changes
 from airflow_provider_sync.plugin.charts import change_bars, changes_of
 from airflow_provider_sync.plugin.page_query import AGES, REFRESHES, STATES, PageQuery, Text, read_query
 from airflow_provider_sync.plugin.permissions import REQUIRES_USER, ReadableDags
-from airflow_provider_sync.printable import MAX_MESSAGE, printable
+from airflow_provider_sync.printable import printable_lines
 from airflow_provider_sync.report_table import details_of, format_bytes
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _age(moment: datetime, now: datetime) -> str:
 
 def _printable(value: Any) -> Any:
     """Escape text of others, as names and the address are, that is not printable; markup of the templates stays."""
-    return printable(value, MAX_MESSAGE) if type(value) is str else value
+    return printable_lines(value) if type(value) is str else value
 
 
 _environment = Environment(
