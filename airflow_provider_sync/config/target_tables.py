@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
+from airflow_provider_sync.config.mode import MODE_COLUMNS, Mode, mode_mistakes
 from airflow_provider_sync.config.options import Name, PositiveNumber, PositiveWhole, entry_from_options, wrong_value
-from airflow_provider_sync.config.table_mode import MODE_COLUMNS, Mode, mode_mistakes
 from airflow_provider_sync.config.tables import TableConfig
 
 

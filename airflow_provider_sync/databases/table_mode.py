@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from airflow_provider_sync.config.table_mode import Mode
+from airflow_provider_sync.config.mode import Mode
 from airflow_provider_sync.databases.schema import Column
 
 

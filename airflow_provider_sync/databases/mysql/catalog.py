@@ -23,7 +23,7 @@ from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.mysql.columns import COLUMNS, column_from, find_json_columns
 from airflow_provider_sync.databases.mysql.dependents import find_dependents
 from airflow_provider_sync.databases.mysql.errors import NO_COLUMN_PRIVILEGE, error_number
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.mysql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.mysql.text import logical_type
 from airflow_provider_sync.databases.mysql.unseen_triggers import has_unseen_triggers, sees_triggers

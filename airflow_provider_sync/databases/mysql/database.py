@@ -32,7 +32,7 @@ from airflow_provider_sync.databases.mysql.locks import hold_locks
 from airflow_provider_sync.databases.mysql.merge_statements import MySQLMergeStatements
 from airflow_provider_sync.databases.mysql.queries import MySQLQueries
 from airflow_provider_sync.databases.mysql.read import MySQLReader
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.mysql.session import quote_by_backticks, set_session
 from airflow_provider_sync.databases.mysql.version1 import MySQLVersion1
 from airflow_provider_sync.exceptions import ConfigurationError

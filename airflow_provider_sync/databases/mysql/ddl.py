@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.databases.table_errors import naming_table

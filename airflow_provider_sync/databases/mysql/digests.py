@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.schema import Table
 
 _DEFAULTS = text(

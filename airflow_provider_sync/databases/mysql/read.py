@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError

@@ -21,7 +21,7 @@ from airflow_provider_sync.databases.mysql.errors import (
     error_number,
 )
 from airflow_provider_sync.databases.mysql.read import not_utf8, read_rows, selected
-from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.mysql.text import UTF8, utf8_text
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.exceptions import TableError

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from fsspec import AbstractFileSystem
 
 from airflow_provider_sync.files.objects.api import MTIME, mtime_text, nanoseconds
-from airflow_provider_sync.files.objects.listing import FoundObject, PageTokens
+from airflow_provider_sync.files.objects.ordered_listing import FoundObject, PageTokens
 from airflow_provider_sync.files.objects.throttling import unless_throttled
 from airflow_provider_sync.files.objects.uploads import FileUpload
 from airflow_provider_sync.files.tree import TreeEntry

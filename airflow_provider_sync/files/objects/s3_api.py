@@ -11,7 +11,7 @@ from fsspec import AbstractFileSystem
 
 from airflow_provider_sync.exceptions import FileChangedError
 from airflow_provider_sync.files.objects.api import MTIME, modified_ns, mtime_text
-from airflow_provider_sync.files.objects.listing import FoundObject, PageTokens
+from airflow_provider_sync.files.objects.ordered_listing import FoundObject, PageTokens
 from airflow_provider_sync.files.objects.s3_parts import Parts, S3Upload
 from airflow_provider_sync.files.objects.throttling import unless_throttled
 from airflow_provider_sync.files.tree import TreeEntry

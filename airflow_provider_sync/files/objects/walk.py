@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files.objects.listing import Pages, in_path_order
+from airflow_provider_sync.files.objects.ordered_listing import Pages, in_path_order
 from airflow_provider_sync.files.paths import can_travel, check_name
 from airflow_provider_sync.files.patterns import PathFilter
 from airflow_provider_sync.files.storage import OnUnreadable

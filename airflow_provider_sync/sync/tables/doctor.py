@@ -16,9 +16,9 @@ from airflow_provider_sync.merge.gone_columns import phrases
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
-from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, plan_schema_changes, sentences
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
+from airflow_provider_sync.sync.tables.unequal_values import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.tables.version2.both_sides import compare_rows, compare_segments
 from airflow_provider_sync.sync.tables.version2.column_mapping import requested_slice_for

@@ -29,8 +29,8 @@ from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.names import check_names
 from airflow_provider_sync.sync.directories.problems import clashing, gone, is_below, never_at_rest, not_synced, restless, skipped
+from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.guards import check_deletes

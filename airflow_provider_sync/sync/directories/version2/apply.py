@@ -19,7 +19,7 @@ from airflow_provider_sync.sync.directories.version2.local_copies import LocalCo
 from airflow_provider_sync.sync.directories.version2.look_again import look_again
 from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 
 class Applying:

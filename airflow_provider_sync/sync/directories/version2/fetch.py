@@ -22,7 +22,7 @@ from airflow_provider_sync.sync.directories.version2.commits_behind import Commi
 from airflow_provider_sync.sync.directories.version2.large_files import LargeFiles, NotSent, is_large
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import Receiver
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of one request for small files."""

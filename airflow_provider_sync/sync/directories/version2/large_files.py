@@ -32,7 +32,7 @@ from airflow_provider_sync.sync.directories.version2.changed_file import Changed
 from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 Result = TypeVar("Result")
 

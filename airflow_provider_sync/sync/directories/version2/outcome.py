@@ -23,7 +23,7 @@ from airflow_provider_sync.sync.directories.version2.listings import SourceListi
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.plan import Checksum
 from airflow_provider_sync.sync.directories.version2.settle import Settling
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 
 class Outcome:

@@ -21,13 +21,13 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, Links, ListFiles
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.names import check_names
-from airflow_provider_sync.sync.directories.version2.checks import check_deletes_of, check_work
+from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Step
+from airflow_provider_sync.sync.directories.version2.preflight import check_deletes_of, check_work
 from airflow_provider_sync.sync.directories.version2.remembered import (
     Remembered,
     entries_after,
@@ -39,7 +39,7 @@ from airflow_provider_sync.sync.directories.version2.remembered import (
 from airflow_provider_sync.sync.directories.version2.selection import ignored_actions, rules_for, scope_of, selection_of
 from airflow_provider_sync.sync.directories.version2.settle import Settling
 from airflow_provider_sync.sync.directories.version2.write import Writing
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -156,7 +156,7 @@ class DirectorySync:
         self.check_deletes(compared)
 
     def check_deletes(self, compared: Compared, *, missing: int = 0) -> None:
-        """Refuse to delete more than the options allow; see :func:`.checks.check_deletes_of`."""
+        """Refuse to delete more than the options allow; see :func:`.preflight.check_deletes_of`."""
         if self.outcome.may_delete:
             check_deletes_of(self.directory, compared.source, compared.target, compared.work, missing=missing)
 

@@ -10,7 +10,7 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.tree_writer import Metadata, NewFile, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import Content, FileEntry
 from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules, Step
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 
 class Receiver:

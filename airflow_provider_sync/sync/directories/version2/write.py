@@ -20,7 +20,7 @@ from airflow_provider_sync.sync.directories.version2.listings import SourceListi
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Rules
-from airflow_provider_sync.sync.directories.version2.written import Written
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 
 class Writing:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from airflow_provider_sync.config.table_mode import Mode
+from airflow_provider_sync.config.mode import Mode
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDigests, add_segments
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files.objects.listing import FoundObject, in_path_order
+from airflow_provider_sync.files.objects.ordered_listing import FoundObject, in_path_order
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 
 KEYS = st.lists(st.text("ab-./0é\U0010ffff", min_size=1, max_size=7), max_size=60, unique=True)

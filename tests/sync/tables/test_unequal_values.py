@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
+from airflow_provider_sync.sync.tables.unequal_values import OTHER, explain, likely_reason
 
 TEXT, DECIMAL, FLOAT = LogicalKind.TEXT, LogicalKind.DECIMAL, LogicalKind.FLOAT64
 TIMESTAMP, BYTES, JSON, INTEGER = LogicalKind.TIMESTAMP, LogicalKind.BYTES, LogicalKind.JSON, LogicalKind.INTEGER
