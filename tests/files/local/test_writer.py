@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +15,7 @@ from airflow_provider_sync.files.local.open_directories import MAX_OPEN
 from airflow_provider_sync.files.local.pending_files import MAX_HELD
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from tests.files.conftest import tree
-from tests.files.local.writing import LONG_AGO, OLD, PLAIN, break_off, open_descriptors
+from tests.files.local.writing import LONG_AGO, OLD, PLAIN, break_off, open_descriptors, swapping
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -101,26 +99,7 @@ def test_nothing_goes_through_links(writer: LocalTreeWriter, root: Path, outside
 
 def test_a_swapped_directory_never_leads_a_write_out(storage: LocalStorage, root: Path, outside: Path) -> None:
     """While somebody keeps swapping a directory for a link, nothing reaches what is behind it."""
-    (root / "sub").mkdir()
-    stop = threading.Event()
-
-    def swap() -> None:
-        while not stop.is_set():
-            for step in (
-                lambda: (root / "sub").rename(root / "away"),
-                lambda: (root / "sub").symlink_to(outside),
-                lambda: (root / "sub").unlink(),
-                lambda: (root / "away").rename(root / "sub"),
-                lambda: (root / "sub").mkdir(),
-            ):
-                # The writer makes, replaces and removes the same names.
-                with suppress(OSError):
-                    step()
-            shutil.rmtree(root / "away", ignore_errors=True)
-
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    try:
+    with swapping(root / "sub", outside):
         for number in range(100):
             with (
                 suppress(FileError),
@@ -130,9 +109,6 @@ def test_a_swapped_directory_never_leads_a_write_out(storage: LocalStorage, root
                 writer.commit()
                 writer.set_metadata("sub/x", OLD)
                 writer.remove("sub/x")
-    finally:
-        stop.set()
-        swapper.join()
     assert tree(outside) == {"x": b"precious"}
     assert (outside / "x").stat().st_mtime_ns != LONG_AGO
 

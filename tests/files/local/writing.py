@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,35 @@ def break_off(storage: LocalStorage, work: Callable[[LocalTreeWriter], object], 
     with suppress(ZeroDivisionError), storage.writer(may_replace=lambda path: may_replace) as writer:
         work(writer)
         raise ZeroDivisionError
+
+
+@contextmanager
+def swapping(directory: Path, outside: Path) -> Iterator[None]:
+    """Keep swapping a directory for a link that leads out of the root, in a thread."""
+    stop, away = threading.Event(), directory.with_name("away")
+
+    def swap() -> None:
+        while not stop.is_set():
+            for step in (
+                lambda: directory.rename(away),
+                lambda: directory.symlink_to(outside),
+                directory.unlink,
+                lambda: away.rename(directory),
+                directory.mkdir,
+            ):
+                # What is tested makes, replaces and removes the same names.
+                with suppress(OSError):
+                    step()
+            shutil.rmtree(away, ignore_errors=True)
+
+    directory.mkdir()
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        swapper.join()
 
 
 def open_descriptors() -> int:

@@ -6,8 +6,7 @@ other; but nothing is deleted then, unless the options say that such files may b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
@@ -31,6 +30,7 @@ from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.problems import clashing, gone, is_below, never_at_rest, not_synced, restless, skipped
 from airflow_provider_sync.sync.directories.refused_names import check_names
+from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.guards import check_deletes
@@ -92,26 +92,15 @@ class DirectorySync:
             "files_read": self.files_read,
         }
 
-    @contextmanager
-    def _alone(self, lock_timeout: float) -> Iterator[None]:
-        """Hold the lock, and remove unfinished files: those of killed syncs before the block, its own after a signal."""
-        with self.storage.exclusive(lock_timeout):
-            self.storage.clean(0)
-            try:
-                yield
-            except KeyboardInterrupt:
-                # A signal can come after a file was created and before the block that removes it was entered.
-                with suppress(FileError):  # the next sync tries again
-                    self.storage.clean(0)
-                raise
-
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
         """Compare, download, delete, and report.
 
         :raises FileError: naming the files that could not be synced, after everything else was
         """
-        # Taking the lock makes a missing root, and a dry run writes nothing.
-        with nullcontext() if dry_run else self._alone(lock_timeout):
+        with locked(self.storage, lock_timeout, dry_run=dry_run):
+            if not dry_run:
+                # What killed syncs have left.
+                self.storage.clean(0)
             source = self.source_manifest()
             changes = self.compare(source)
             self.check(source, changes)

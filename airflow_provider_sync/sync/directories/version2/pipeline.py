@@ -6,7 +6,7 @@ A file that fails stops no other; but nothing is deleted then, unless the option
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,13 +15,13 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, Links, ListFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.refused_names import check_names
+from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
@@ -93,8 +93,7 @@ class DirectorySync:
 
         :raises FileError: naming the files that could not be synced, after everything else was
         """
-        # Taking the lock makes a missing root, and a dry run writes nothing.
-        with nullcontext() if dry_run else self.alone(lock_timeout), self.compared() as compared:
+        with locked(self.storage, lock_timeout, dry_run=dry_run), self.compared() as compared:
             if compared.remembered is None:
                 self.check(compared)
                 if not dry_run:
@@ -103,18 +102,6 @@ class DirectorySync:
                 self.outcome.refuse()
                 self.remember(compared, wrote=not dry_run)
             return self.report(compared, measure, dry_run)
-
-    @contextmanager
-    def alone(self, lock_timeout: float) -> Iterator[None]:
-        """Hold the lock, and remove unfinished files after a signal."""
-        with self.storage.exclusive(lock_timeout):
-            try:
-                yield
-            except KeyboardInterrupt:
-                # A signal can come after a file was created and before the block that removes it was entered.
-                with suppress(FileError):  # the next sync tries again
-                    self.storage.clean(0)
-                raise
 
     @contextmanager
     def compared(self, *, is_wanted: Callable[[Step], bool] | None = None, settles: bool = True) -> Iterator[Compared]:

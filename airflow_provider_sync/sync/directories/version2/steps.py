@@ -7,7 +7,6 @@ and what size and known digests do not tell is digested again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from heapq import merge
 from itertools import chain
 
@@ -23,6 +22,7 @@ from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
+from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Step
@@ -158,7 +158,7 @@ def delete_files(
     """
     measure = Measure(client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(client, directory, storage, silent, cache)
-    with nullcontext() if dry_run else sync.alone(lock_timeout), sync.compared(settles=False) as compared:
+    with locked(storage, lock_timeout, dry_run=dry_run), sync.compared(settles=False) as compared:
         sync.check_deletes(compared, missing=sum(batch.missing for batch in batches))
         sync.outcome.refuse()
         if not dry_run:

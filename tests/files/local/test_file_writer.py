@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -19,21 +18,7 @@ import pytest
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from tests.files.conftest import PROJECT, break_off, put, tree
-
-
-@pytest.fixture
-def storage(root: Path) -> LocalStorage:
-    """The storage of ``root``."""
-    return LocalStorage(root)
-
-
-@pytest.fixture
-def outside(tmp_path: Path) -> Path:
-    """A directory beside the root that must stay as it is."""
-    directory = tmp_path / "outside"
-    directory.mkdir()
-    (directory / "x").write_bytes(b"precious")
-    return directory
+from tests.files.local.writing import swapping
 
 
 def test_the_root_is_made_by_the_first_write(tmp_path: Path) -> None:
@@ -70,36 +55,11 @@ def test_deleting_never_goes_through_links(storage: LocalStorage, root: Path, ou
 
 def test_a_swapped_directory_never_leads_a_write_out(storage: LocalStorage, root: Path, outside: Path) -> None:
     """While somebody keeps swapping a directory for a link, no write and no deletion reaches what is behind it."""
-    (root / "sub").mkdir()
-    stop = threading.Event()
-
-    def swap() -> None:
-        steps = (
-            lambda: (root / "sub").rename(root / "away"),
-            lambda: (root / "sub").symlink_to(outside),
-            lambda: (root / "sub").unlink(),
-            lambda: (root / "away").rename(root / "sub"),
-            lambda: (root / "sub").mkdir(),
-        )
-        while not stop.is_set():
-            for step in steps:
-                # The storage makes, replaces and removes the same names.
-                with suppress(OSError):
-                    step()
-            shutil.rmtree(root / "away", ignore_errors=True)
-
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    try:
+    with swapping(root / "sub", outside):
         for number in range(200):
             for call in (lambda name: put(storage, name), storage.delete):
-                try:
+                with suppress(FileError):
                     call(f"sub/x{number % 2 or ''}")
-                except FileError:
-                    continue
-    finally:
-        stop.set()
-        swapper.join()
     assert tree(outside) == {"x": b"precious"}
 
 
