@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from airflow_provider_sync.config.json_schema import MODELS
-from airflow_provider_sync.config.mistakes import Mistake, WrongOptions, mistakes_in
+from airflow_provider_sync.config.mistakes import Mistake, Place, WrongOptions, mistakes_in
 from airflow_provider_sync.config.options import Options
 from airflow_provider_sync.config.yaml_file import expand, load_yaml, read_text, repeated_keys, with_lines
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -48,9 +48,8 @@ def check_text(text: str, path: str | Path, kind: str | None = None) -> FileChec
         return FileCheck(kind or "", error.mistakes)
     settings, variables = expand(written, path)
     kind = kind or recognise(settings, path)
-    unknown = {mistake.place for mistake in variables}
     # What a variable that is not set should hold is not known yet.
-    others = [mistake for mistake in _mistakes(MODELS[kind], settings) if mistake.place not in unknown]
+    others = _mistakes(MODELS[kind], settings, unknown={mistake.place for mistake in variables})
     found = [*repeated_keys(text), *with_lines([*variables, *others], text)]
     return FileCheck(kind, tuple(sorted(found, key=lambda mistake: mistake.line or 0)))
 
@@ -72,9 +71,9 @@ def recognise(settings: Mapping[str, Any], path: str | Path) -> str:
     return "client" if of_client else "server"
 
 
-def _mistakes(model: type[Options], settings: Mapping[str, Any]) -> list[Mistake]:
+def _mistakes(model: type[Options], settings: Mapping[str, Any], *, unknown: Collection[Place]) -> list[Mistake]:
     try:
         model.model_validate(dict(settings))
     except ValidationError as error:
-        return mistakes_in(error, model)
+        return mistakes_in(error, model, unknown=unknown)
     return []

@@ -5,7 +5,7 @@ Messages are made of what an error carries (its type, its place, its input and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -84,15 +84,18 @@ def refusal(mistakes: Sequence[Mistake]) -> WrongOptions:
     return WrongOptions(" ".join(mistake.message for mistake in mistakes), mistakes)
 
 
-def mistakes_in(error: ValidationError, model: Any, at: Place = ()) -> list[Mistake]:
+def mistakes_in(error: ValidationError, model: Any, at: Place = (), unknown: Collection[Place] = ()) -> list[Mistake]:
     """Return what pydantic found, each mistake once, in the order in which the options are declared.
 
     :param model: the model, or another type, that was to be built
     :param at: the place of what was read, for messages
+    :param unknown: places whose values are not known, so that only the name of the option may be wrong there
     """
     found: dict[Place, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
-        found.setdefault(_place(details["loc"], model), []).append(details)
+        place = _place(details["loc"], model)
+        if place not in unknown or details["type"] == "extra_forbidden":
+            found.setdefault(place, []).append(details)
     # A list with a wrong entry is reported once as no text, and once for the entry, where both would be allowed.
     above = {place[:length] for place in found for length in range(len(place))}
     deepest = {place: errors for place, errors in found.items() if place not in above}

@@ -58,6 +58,18 @@ def test_variables_that_are_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found[2].startswith("The environment variable FIRST is not set")
 
 
+def test_a_misspelt_option_with_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That there is no such option is said, too, wherever it stands."""
+    monkeypatch.delenv("FIRST", raising=False)
+    (tmp_path / "server.yaml").write_text(
+        'mask_keys: "${FIRST}"\ntokens: [{tokn: "${FIRST}"}]\ntables: {t: {tabel: "${FIRST}"}}\n'
+    )
+    messages = [mistake.message for mistake in check_file(tmp_path / "server.yaml").mistakes]
+    for name in ("mask_keys", "tokn", "tabel"):
+        assert any(f"here is no option {name!r}. Did you mean" in message for message in messages), messages
+    assert len([message for message in messages if "FIRST is not set" in message]) == 3
+
+
 def test_keys_that_are_there_twice(tmp_path: Path) -> None:
     """A key that a mapping has twice is a mistake on the line of the second, though YAML would take it."""
     text = (
