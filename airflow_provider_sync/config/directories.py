@@ -52,7 +52,7 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     )
     max_deletes: MaxDeletes = Field(
         default=DEFAULT_MAX_DELETES,
-        description="How much one sync may delete: a share such as `50%`, which applies above 100 files, or a number of files.",
+        description="How much one sync may delete: a share such as `50%` (100 files may always go), or a number of files.",
     )
     allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
     checksum: Literal["cached", "always", "never"] = Field(

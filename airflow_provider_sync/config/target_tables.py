@@ -45,7 +45,7 @@ class TargetTable(TableConfig, frozen=True):
     renames: Renames = Field(default={}, description="Column names of the source, each with the target's name for it.")
     max_deletes: MaxDeletes = Field(
         default=DEFAULT_MAX_DELETES,
-        description="How much one sync may delete: a share such as `50%`, which applies above 100 rows, or a number of rows.",
+        description="How much one sync may delete: a share such as `50%` (100 rows may always go), or a number of rows.",
     )
     allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
     allow_non_transactional: bool = Field(
