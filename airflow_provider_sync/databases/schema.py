@@ -73,7 +73,8 @@ TEXTUAL = frozenset({Kind.CHAR, Kind.TEXT, Kind.ENUM, Kind.SET, Kind.JSON, Kind.
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One column.
 
-    :ivar sql_type: the type as this database writes it in a CREATE TABLE, for staging tables and messages
+    :ivar sql_type: the type as this database writes it in a CREATE TABLE, for staging tables and messages; below all domains
+    :ivar is_domain: whether it is declared with a domain, whose checks hold only in the table itself
     :ivar precision: total digits of a decimal; display digits of ``FLOAT(M,D)``, ``DOUBLE(M,D)`` and zero-filled numbers
     :ivar scale: digits after the point: of decimals, of ``DOUBLE(M,D)``, of fractions of a second
     :ivar length: characters of text, bytes of binary, bits of ``bit``
@@ -88,6 +89,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     sql_type: str
+    is_domain: bool = False
     nullable: bool = True
     precision: int | None = None
     scale: int | None = None
@@ -124,7 +126,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar primary_key: columns of the PRIMARY KEY in index order; empty when there is none
     :ivar unique_keys: unique keys beside the primary key, whose columns are all plain columns
     :ivar foreign_keys: whether the table has foreign keys, or others refer to it
-    :ivar triggers: names of the triggers on the table, and of its rules and volatile functions on PostgreSQL
+    :ivar triggers: names of the triggers on the table, and of its rules on PostgreSQL
+    :ivar functions: names of functions of somebody's own that PostgreSQL calls for rows that are written, and that may write, too
     :ivar resolves_conflicts: whether a constraint says what SQLite does with rows that it does not allow
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
@@ -144,6 +147,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     unique_keys: tuple[UniqueKey, ...] = ()
     foreign_keys: bool = False
     triggers: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
     resolves_conflicts: bool = False
     row_id: str | None = None
     row_filter: str | None = None

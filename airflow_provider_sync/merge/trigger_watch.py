@@ -99,11 +99,12 @@ class TriggerWatch:
         raise self._error(changed)
 
     def _find_triggers(self) -> Iterator[str]:
-        """Yield the names of the triggers of all tables that are written."""
+        """Yield the names of the triggers of all tables that are written, and of the functions that these call."""
         for merge in self.merges:
             target = merge.target
             if merge.writes:
                 yield from target.triggers
+                yield from (f"function {name}" for name in target.functions)
                 if self.database.catalog.has_unseen_triggers(self.connection, target):
                     yield f"one of {str(target)!r} that this user may not see"
                     merge.warnings.append(

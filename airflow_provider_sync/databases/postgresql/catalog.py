@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
+from airflow_provider_sync.databases.postgresql.called_functions import CALLED_FUNCTIONS
 from airflow_provider_sync.databases.postgresql.columns import COLUMNS, column_from
 from airflow_provider_sync.databases.postgresql.dependents import find_dependents
 from airflow_provider_sync.databases.postgresql.errors import translated
@@ -75,33 +76,24 @@ WHERE i.indrelid = ANY(%s::oid[]) AND i.indisunique AND i.indpred IS NULL AND i.
 ORDER BY c.relname
 """
 
-# Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would; volatile
-# functions of checks and defaults may write as well.
-_DEPENDENCIES = """
-WITH involved AS (
+# Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would.
+_DEPENDENCIES = f"""
+WITH RECURSIVE involved AS (
     SELECT described.oid AS described, described.oid FROM unnest(%s::oid[]) AS described(oid)
     UNION
     SELECT described.oid, p.relid FROM unnest(%s::oid[]) AS described(oid), pg_partition_tree(described.oid::regclass) AS p
-), expressions AS (
-    SELECT i.described, 'pg_constraint'::regclass AS classid, c.oid FROM involved i JOIN pg_constraint c ON c.conrelid = i.oid
-    UNION
-    SELECT i.described, 'pg_attrdef'::regclass, d.oid FROM involved i JOIN pg_attrdef d ON d.adrelid = i.oid
-), triggers AS (
+), {CALLED_FUNCTIONS}, triggers AS (
     SELECT i.described, t.tgname::text AS name FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
     UNION
     SELECT i.described, 'rule ' || r.rulename FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
     WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
-    UNION
-    SELECT e.described, 'function ' || p.proname FROM expressions e
-    JOIN pg_depend d ON d.classid = e.classid AND d.objid = e.oid AND d.refclassid = 'pg_proc'::regclass
-    JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_language l ON l.oid = p.prolang
-    WHERE p.provolatile = 'v' AND l.lanname NOT IN ('internal', 'c')
 )
 SELECT i.described,
        bool_or(i.oid IN (SELECT conrelid FROM pg_constraint WHERE contype = 'f'
                          UNION ALL SELECT confrelid FROM pg_constraint WHERE contype = 'f')),
        ARRAY(SELECT t.name FROM triggers t WHERE t.described = i.described ORDER BY 1),
+       ARRAY(SELECT DISTINCT f.name FROM called f WHERE f.described = i.described ORDER BY 1),
        row_security_active(i.described)
 FROM involved i GROUP BY i.described
 """
@@ -144,7 +136,7 @@ def describe_tables(
         if reason := _refusal(f"{schema}.{name}" if schema else name, relkind, has_children=has_children, views=views):
             described[schema, name] = reason
             continue
-        foreign_keys, triggers, filtered = dependencies[oid]
+        foreign_keys, triggers, functions, filtered = dependencies[oid]
         keys = indexes.get(oid, ())
         described[schema, name] = Table(
             name=name,
@@ -159,6 +151,7 @@ def describe_tables(
             ),
             foreign_keys=foreign_keys,
             triggers=tuple(triggers),
+            functions=tuple(functions),
             row_filter=_row_filter(connection, oid) if filtered else None,
             is_view=relkind in "vm",
         )

@@ -47,11 +47,11 @@ WITH RECURSIVE base(attrelid, attnum, type, typmod, required) AS (
            b.required OR t.typnotnull
     FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
-SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typtype::text,
+SELECT a.attrelid, a.attname::text, format_type(t.oid, b.typmod), declared.typtype = 'd', t.typtype::text,
        CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname::text ELSE '' END,
        b.typmod, b.required, a.attgenerated <> '',
        a.atthasdef OR a.attidentity <> '' OR declared.typdefault IS NOT NULL,
-       CASE WHEN a.attcollation NOT IN (0, declared.typcollation)
+       CASE WHEN a.attcollation NOT IN (0, t.typcollation)
             THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END,
        coalesce(l.collisdeterministic, true), a.attidentity = 'a'
 FROM base b
@@ -67,6 +67,7 @@ ORDER BY a.attrelid, a.attnum
 def column_from(
     name: str,
     sql_type: str,
+    is_domain: bool,
     category: str,
     base: str,
     typmod: int,
@@ -101,6 +102,7 @@ def column_from(
         name=name,
         kind=kind,
         sql_type=sql_type,
+        is_domain=is_domain,
         nullable=not not_null,
         unsigned=base == "oid",
         collation=collation,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.postgresql import type_names
 from airflow_provider_sync.databases.postgresql.errors import error_message, translated
+from airflow_provider_sync.databases.postgresql.event_triggers import undo_event_triggers
 from airflow_provider_sync.databases.postgresql.late_indexes import set_aside
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
@@ -33,7 +35,7 @@ class PostgreSQLDdl(Ddl):
 
     def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
         """Return the type; a domain, an enum or any other type of somebody's own stays."""
-        if not _BUILT_IN.match(column.sql_type):
+        if column.is_domain or not _BUILT_IN.match(column.sql_type):
             return None
         wider = type_names.sql_type(logical)
         if wider == "TEXT" and logical.kind is not LogicalKind.TEXT:
@@ -64,9 +66,18 @@ class PostgreSQLDdl(Ddl):
             connection.exec_driver_sql(
                 f"CREATE {'TEMPORARY' if temporary else 'UNLOGGED'} TABLE {self.qualified(staging)} ({', '.join(definitions)})"
             )
+            functions = self._undo_event_triggers(connection, staging)
             for column in layout.indexes:
                 self._index(connection, layout.target, staging, column)
-        return staging
+        return msgspec.structs.replace(staging, functions=functions)
+
+    def _undo_event_triggers(self, connection: Connection, made: Table) -> tuple[str, ...]:
+        try:
+            return undo_event_triggers(connection, self.qualified(made), tuple(column.name for column in made.columns))
+        except BaseException:
+            with suppress(SQLAlchemyError, SyncError):
+                self.drop(connection, made)
+            raise
 
     def _index(self, connection: Connection, target: Table, staging: Table, column: str) -> None:
         try:
@@ -90,6 +101,7 @@ class PostgreSQLDdl(Ddl):
                 f"CREATE TEMPORARY TABLE {self.qualified(work)} ({definitions}, PRIMARY KEY ({self.columns(work.primary_key)}))"
                 " ON COMMIT PRESERVE ROWS"
             )
+            self._undo_event_triggers(connection, work)
         return work
 
     def change_key_statements(self, connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,13 +24,21 @@ from airflow_provider_sync.databases.postgresql.text_load import copy_blocks
 from airflow_provider_sync.databases.postgresql.value_load import CopyText
 from airflow_provider_sync.databases.schema import Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 
 _DATA_ERRORS = ("22", "23", "54")
 """Classes of SQLSTATE that tell of a value: it is wrong, it breaks a constraint, it is too large."""
 
 
 _ANALYZE_ROWS = 1_000
+
+# A lock tells of TRUNCATE, too, and of a server that does not count.
+_WRITTEN = """
+SELECT min(c.oid::regclass::text) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ('RowExclusiveLock', 'AccessExclusiveLock')
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.oid <> %s::regclass
+"""
+"""Names a table that the open transaction has written to beside the given one."""
 
 
 def copy_rows(driver: Any, table: Table, statement: str, batches: Iterable[Sequence[Row]]) -> int:
@@ -122,8 +131,10 @@ class PostgreSQLLoader(Loader):
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load by one COPY, which stores all rows or none, and then update the planner's statistics."""
+        statement = undoubled(_copy_statement(self.database, staging))
         with translated():
-            rows = copy_rows(driver_of(connection), staging, undoubled(_copy_statement(self.database, staging)), batches)
+            with self._writing_only(connection, staging):
+                rows = copy_rows(driver_of(connection), staging, statement, batches)
             if rows >= _ANALYZE_ROWS:
                 connection.exec_driver_sql(f"ANALYZE {self.qualified(staging)}")
         return rows
@@ -144,12 +155,33 @@ class PostgreSQLLoader(Loader):
         names = ", ".join(undoubled(self.quote(column.column.name)) for column in columns)
         statement = f"COPY {undoubled(self.qualified(staging))} ({names}) FROM STDIN"
         with translated():
-            rows = load_blocks(
-                driver_of(connection), staging, statement, copy_blocks(staging, columns, blocks, is_digested=is_digested)
-            )
+            with self._writing_only(connection, staging):
+                rows = load_blocks(
+                    driver_of(connection), staging, statement, copy_blocks(staging, columns, blocks, is_digested=is_digested)
+                )
             if rows >= _ANALYZE_ROWS and driver_of(connection).info.transaction_status == IDLE:
                 run(connection, f"ANALYZE {undoubled(self.qualified(staging))}")
         return rows
+
+    @contextmanager
+    def _writing_only(self, connection: Connection, staging: Table) -> Iterator[None]:
+        """Load in a transaction of its own if types of the columns call functions, which may write elsewhere.
+
+        :raises TableError: if they do, after everything is rolled back
+        """
+        if not staging.functions or driver_of(connection).info.transaction_status != IDLE:
+            yield
+            return
+        with self.database.transaction(connection):
+            yield
+            written = connection.exec_driver_sql(_WRITTEN, (undoubled(self.qualified(staging)),)).scalar()
+            if written is not None:
+                raise TableError(
+                    f"Table {staging.label!r}: a function ({', '.join(staging.functions)}) that the type of a column calls for"
+                    f" each value writes to {written}.",
+                    NOTHING_CHANGED,
+                    "Let it write nothing, or give the column another type at the target.",
+                )
 
 
 def _copy_statement(database: Database, table: Table) -> str:

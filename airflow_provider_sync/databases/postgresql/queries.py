@@ -32,7 +32,7 @@ WITH RECURSIVE result(type, typmod, place) AS (
     SELECT b.place, t.typbasetype, CASE WHEN b.typmod >= 0 THEN b.typmod ELSE t.typtypmod END
     FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
-SELECT format_type(r.type, r.typmod), t.typtype::text,
+SELECT format_type(t.oid, b.typmod), declared.typtype = 'd', t.typtype::text,
        CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname::text ELSE '' END,
        b.typmod, declared.typcollation <> 0
 FROM result r
@@ -76,6 +76,7 @@ class PostgreSQLQueries(Queries):
             column_from(
                 name,
                 sql_type,
+                is_domain,
                 category,
                 base,
                 typmod,
@@ -86,7 +87,7 @@ class PostgreSQLQueries(Queries):
                 deterministic=name not in collations or collations[name][1],
                 insert_only=False,
             )
-            for name, (sql_type, category, base, typmod, _) in zip(names, described, strict=True)
+            for name, (sql_type, is_domain, category, base, typmod, _) in zip(names, described, strict=True)
         )
 
     def _collations(self, connection: Connection, query: str, names: Sequence[str]) -> dict[str, tuple[str | None, bool]]:

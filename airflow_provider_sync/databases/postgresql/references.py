@@ -9,8 +9,8 @@ For each constraint that refers to a merged table, and each row of that table th
 
 The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
 also watched: the server's statistics of the transaction show whether an action changed them, or their rows where it keeps none.
-Where triggers of the merged table may have done so, too, only those are watched whose references cannot be counted beforehand:
-the role does not see every row, or they refer to a generated column, whose new values only the server knows.
+Where triggers or functions of the merged table may have done so, too, only those are watched whose references cannot be counted
+beforehand: the role does not see every row, or they refer to a generated column, whose new values only the server knows.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ class _References:
         """Watch a child table that the merge does not write."""
         computed = {column.name for column in change.target.columns if column.generated}.intersection(constraint.referred)
         foreseen = constraint.readable and not computed
-        if constraint.child_oid in self.by_oid or (change.target.triggers and foreseen):
+        may_write = change.target.triggers or change.target.functions
+        if constraint.child_oid in self.by_oid or (may_write and foreseen):
             return
         if self.counted or constraint.readable:
             self.watched[constraint.child_oid] = constraint

@@ -199,35 +199,6 @@ def test_triggers_that_truncate(postgresql_url: str, tmp_path: Path, names: tupl
         assert link.target.rows("a") == [(1, 1)]
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
-        "ALTER TABLE a ADD CHECK (act(v)) NOT VALID",
-        "ALTER TABLE a ADD seen BOOLEAN; ALTER TABLE a ALTER seen SET DEFAULT act(1)",
-    ],
-    ids=["check", "default"],
-)
-@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
-def test_functions_that_write(postgresql_url: str, tmp_path: Path, column: str, single_transaction: bool) -> None:
-    """A function of a check or default of PostgreSQL that writes to a table found equal is noticed as a trigger is."""
-    with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
-        link.protocol = "2"
-        create = "CREATE TABLE {} (id INTEGER PRIMARY KEY, v INTEGER)"
-        link.create(create.format("a"), create.format("c"), "INSERT INTO a VALUES (1, 1)", "INSERT INTO c VALUES (1, 1), (2, 1)")
-        link.target.execute(
-            "CREATE FUNCTION act(v INTEGER) RETURNS boolean LANGUAGE plpgsql AS"
-            " 'BEGIN UPDATE c SET v = 3 WHERE id = 1; RETURN true; END'",
-            *column.split("; "),
-        )
-        link.source.execute("UPDATE a SET v = 2", "INSERT INTO a VALUES (2, 2)")
-
-        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*trigger \(function act\)"):
-            link.sync("c", "a", single_transaction=single_transaction)
-
-        assert link.target.rows("c") == link.source.rows("c")
-        assert link.target.rows("a", "id", "v") == [(1, 1)]
-
-
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 def test_triggers_that_the_user_may_not_see(mysql_url: str, tmp_path: Path, single_transaction: bool) -> None:
     """What a trigger did is noticed although MySQL shows it only to users with the privilege TRIGGER."""
