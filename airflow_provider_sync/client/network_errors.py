@@ -47,6 +47,11 @@ def request_errors(url: str) -> Iterator[None]:
                 f"The certificate of {url} is not trusted: {reason.verify_message.rstrip('.')}."
                 f" {_REMEDIES.get(reason.verify_code, 'Give the path of a bundle with its authority as `verify`.')}"
             ) from error
+        if isinstance(reason, SSLError) and reason.library == "X509":
+            raise ConfigurationError(
+                f"Cannot connect to {url}: the bundle of authorities has no certificate that can be read. Give the path of one in"
+                " PEM format as `verify`, or in the environment as REQUESTS_CA_BUNDLE."
+            ) from error
         raise TransportError(f"No answer from {url}: {_text(reason)}. {_advice(url, reason)}") from error
     except _MALFORMED as error:
         raise _not_http(url, error) from error

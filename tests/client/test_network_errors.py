@@ -78,6 +78,16 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, proxy: st
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])
+def test_a_bundle_without_certificates(server: ScriptedServer, tmp_path: Path, content: str) -> None:
+    """A file that is no bundle of authorities is told as such, and not tried again."""
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(content)
+    url = server.url.replace("http:", "https:")
+    with SyncClient(url, verify=str(bundle)) as client, pytest.raises(ConfigurationError, match="in PEM format as `verify`"):
+        client.capabilities()
+
+
 def test_what_else_was_handled_is_no_reason() -> None:
     """A refused connection is called that, also where it was tried while another error was being handled."""
     refused = ConnectionRefusedError(111, "Connection refused")
