@@ -26,7 +26,7 @@ def whole_file(size: int) -> list[Stretch]:
 def after(plan: Iterable[Stretch], written: int) -> Iterator[Stretch]:
     """Yield what is left of a plan.
 
-    :param written: bytes that an earlier try has written; see :class:`~.tree_writer.NewFile`
+    :param written: bytes that an earlier attempt has written; see :class:`~.tree_writer.NewFile`
     """
     for offset, length, local, data in plan:
         done = min(max(written - offset, 0), length)
@@ -51,7 +51,7 @@ def assemble(
     digest: bytes | None = None,
     checked: Callable[[], bytes] | None = None,
 ) -> bytes:
-    """Write the rest of a file, and digest all of it: what an earlier try has written, what is copied, and what is fetched.
+    """Write the rest of a file, and digest all of it: what an earlier attempt has written, what is copied, and what is fetched.
 
     Every byte is digested as it is written, so that the old version may change meanwhile. Content of a store is digested by
     whoever writes it, as it cannot be read again, and a whole file by whoever yields ``content``, if ``checked`` is given.

@@ -53,7 +53,7 @@ Take = Callable[[memoryview], object]
 class NewFile(Protocol):
     """A large file on its way; it gets its name by the next commit after :meth:`finish`. One thread at a time uses it.
 
-    :ivar written: bytes so far; at the start more than 0 if an earlier try was cut
+    :ivar written: bytes so far; at the start more than 0 if an earlier attempt was cut
     """
 
     written: int
@@ -92,7 +92,7 @@ class NewFile(Protocol):
         ...
 
     def discard(self) -> None:
-        """Remove what was written, also what an earlier try left."""
+        """Remove what was written, also what an earlier attempt left."""
         ...
 
     def keep(self) -> None:

@@ -228,7 +228,7 @@ def run(
 ) -> list[Report]:
     """Synchronise everything in ``plan``, the rest even when one fails.
 
-    :param resume: after a transient failure, keep what was staged, for the next try; see :func:`.sync_tables`
+    :param resume: after a transient failure, keep what was staged, for the next attempt; see :func:`.sync_tables`
     :return: one report for each table and directory
     :raises ConfigurationError: when a pattern matches nothing; nothing was written
     :raises SyncFailed: when any failed, with the reports of all

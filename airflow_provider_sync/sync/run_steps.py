@@ -53,7 +53,7 @@ def compare_tables(
 ) -> Compared[PlannedSlice]:
     """Compare the tables of a plan with the source, the rest even when one fails, and cut what differs into slices.
 
-    :param run: what tells this run from all others; the same for each try
+    :param run: what tells this run from all others; the same for each attempt
     :param slices: most slices, of all tables together; each table that differs has at least one
     :param dry_run: make no missing target
     :raises ConfigurationError: for ``consistent`` and ``drop_missing``, which steps cannot keep
@@ -137,7 +137,7 @@ def merge_tables(
 ) -> list[Report]:
     """Merge what was staged, in one short transaction for each database or table, and drop the staging tables.
 
-    A merge that fails leaves its staging tables for the next try; the databases after it are merged all the same.
+    A merge that fails leaves its staging tables for the next attempt; the databases after it are merged all the same.
 
     :param slices: everything that the downloads returned
     :param keep_staged: whether the staging tables stay, for another merge

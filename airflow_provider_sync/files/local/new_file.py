@@ -1,4 +1,4 @@
-"""A large file on its way to a local disk, which can go on where an earlier try was cut."""
+"""A large file on its way to a local disk, which can go on where an earlier attempt was cut."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_resumable(directory: int, temporary: str, size: int) -> int | None:
-    """Open what an earlier try left; ``None``, and it is removed, if it cannot be trusted to be that.
+    """Open what an earlier attempt left; ``None``, and it is removed, if it cannot be trusted to be that.
 
     :param size: bytes that the file will have
     :raises OSError: when it can be neither opened nor removed

@@ -47,7 +47,7 @@ class ObjectNewFile:
         self._on_end = on_end
 
     def read_written(self) -> Iterator[bytes]:
-        """Yield nothing: no earlier try has left anything, and stores do not show what is on its way."""
+        """Yield nothing: no earlier attempt has left anything, and stores do not show what is on its way."""
         yield from ()
 
     def digest_written(self) -> bytes | None:

@@ -1,7 +1,8 @@
 """One directory in three steps that may be tasks on different machines: compare, download in batches, delete.
 
-Between the steps there are only small values that JSON has, so that a retry finds what its failed try has done. The steps do what
-:mod:`.pipeline` does in one go, with the same code. They hold no common lock: no other sync may write to the directory meanwhile.
+Between the steps there are only small values that JSON has, so that a retry finds what the failed attempt has done. The steps do
+what :mod:`.pipeline` does in one go, with the same code. They hold no common lock: no other sync may write to the directory
+meanwhile.
 """
 
 from __future__ import annotations

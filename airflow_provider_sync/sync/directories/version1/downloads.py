@@ -131,7 +131,7 @@ class FileDownloads:
             suspects = max(0, suspects - done)
 
     def _may_repeat(self, attempts: Attempts, error: IncompleteStreamError) -> bool:
-        """Pause before another try of the same file; ``False`` when none is left.
+        """Pause before another attempt at the same file; ``False`` when none is left.
 
         :raises IncompleteStreamError: when nothing is to be tried any more
         """

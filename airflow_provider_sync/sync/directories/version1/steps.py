@@ -1,6 +1,6 @@
 """The steps of one directory by version 1; see :mod:`airflow_provider_sync.sync.directories.steps`.
 
-A batch is a range of the sorted paths, whose manifest each download asks for again, so that a retry finds what its failed try
+A batch is a range of the sorted paths, whose manifest each download asks for again, so that a retry finds what the failed attempt
 has done.
 """
 
@@ -138,7 +138,7 @@ def delete_files(
     sync.refuse_failed()
     if not dry_run:
         with storage.exclusive(lock_timeout):
-            # All downloads have ended: what is still unfinished is of a try that was killed.
+            # All downloads have ended: what is still unfinished is of an attempt that was killed.
             storage.clean(0)
             sync.delete(changes.removed)
             storage.flush()

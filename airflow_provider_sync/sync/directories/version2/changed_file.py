@@ -30,7 +30,7 @@ class NoChunksError(Exception):
 
 
 class ChangedFile:
-    """One try to write a new version.
+    """An attempt to write a new version.
 
     :param request: asks for the source's chunks
     :param entry: the source's version, as it was listed

@@ -239,7 +239,7 @@ class Fetching:
             raise error
 
     def _may_repeat(self, attempts: Attempts, error: IncompleteStreamError) -> bool:
-        """Pause before another try of the same file; ``False`` when none is left.
+        """Pause before another attempt at the same file; ``False`` when none is left.
 
         :raises IncompleteStreamError: when nothing is to be tried any more
         """

@@ -1,4 +1,4 @@
-"""Fetch one large file: only the chunks that the target's version lacks, and going on where an earlier try was cut."""
+"""Fetch one large file: only the chunks that the target's version lacks, and going on where an earlier attempt was cut."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class LargeFiles:
             else:
                 expected = entry.digest
                 if new.written and expected is None and (expected := self._ask_digest(entry)) is None:
-                    # Nothing tells whether what an earlier try left is of this version.
+                    # Nothing tells whether what an earlier attempt left is of this version.
                     new.discard()
                     new = self._create(entry)
                 digest = self._write_whole(new, entry, expected)
@@ -214,7 +214,7 @@ class LargeFiles:
                     yield message
 
     def _ask_digest(self, entry: FileEntry) -> bytes | None:
-        """Return the digest of the source's version, by which what an earlier try has left is checked."""
+        """Return the digest of the source's version, by which what an earlier attempt has left is checked."""
         request = self._request
         asked = DigestFiles(directory=request.directory, folder=request.folder, links=request.links, paths=(entry.path,))
 

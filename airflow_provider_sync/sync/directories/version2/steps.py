@@ -1,7 +1,7 @@
 """The steps of one directory by version 2; see :mod:`airflow_provider_sync.sync.directories.steps`.
 
-A batch is a range of the sorted paths. Each download lists both sides again, so that a retry finds what its failed try has done,
-and what size and known digests do not tell is digested again.
+A batch is a range of the sorted paths. Each download lists both sides again, so that a retry finds what the failed attempt has
+done, and what size and known digests do not tell is digested again.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def delete_files(
         sync.check_deletes(compared, missing=sum(batch.missing for batch in batches))
         sync.outcome.refuse()
         if not dry_run:
-            # All downloads have ended: what is still unfinished is of a try that was killed.
+            # All downloads have ended: what is still unfinished is of an attempt that was killed.
             storage.clean(0)
             sync.write(compared, files=False, ends=any(batch.files for batch in batches))
         work, deleted = compared.work, len(compared.work.removed) if dry_run else sync.outcome.deleted

@@ -88,7 +88,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     :ivar has_window: whether only rows inside a window are synchronised, so that the others stay
     :ivar keeps_rows: whether rows that the source lacks stay, so that segments with such rows always differ
     :ivar is_direct_allowed: whether the target is empty and rows may go into it without a staging table
-    :ivar is_resumable: whether a retry is to go on where a failed try ended
+    :ivar is_resumable: whether a retry is to go on where a failed attempt ended
     :ivar has_indexed_ranges: whether the target can look up single segments, and so take part in a probe
     :ivar target_rows: rows of the target, estimated; asked for only where a probe is possible
     :ivar source_rows: rows of the source, as it described them; ``None`` before
