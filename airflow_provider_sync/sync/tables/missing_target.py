@@ -19,7 +19,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
 from airflow_provider_sync.sync.tables.target_details import MadeTable
-from airflow_provider_sync.sync.tables.version2.source import Version2Source
+from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -46,7 +46,7 @@ def find_target(
             raise _explained(client, database, options) from error
     if check:
         with client.within(options.max_seconds):
-            Version2Source(client, database).describe_missing(options)
+            NewTarget(client, database, options).describe()
     return None
 
 
@@ -89,7 +89,7 @@ def made_target(
     :param run: the options of all tables of the run, by name
     :param described: what the source says of the table, where that is known
     """
-    made = Version2Source(client, database).create_target(options, run, described)
+    made = NewTarget(client, database, options).create(run, described)
 
     def drop() -> None:
         lock.check()
@@ -123,7 +123,7 @@ def unfinished_target(
     if not (options.create_table and options.create_indexes and client.protocol_for() == 2):
         return None
     with database.translate_errors(), client.within(options.max_seconds):
-        return Version2Source(client, database).unfinished_target(options, run, connection, table)
+        return NewTarget(client, database, options).unfinished(run, connection, table)
 
 
 def report_missing(client: SyncClient, database: Database, options: TargetTable, run: Mapping[str, TargetTable]) -> TableReport:
@@ -131,9 +131,9 @@ def report_missing(client: SyncClient, database: Database, options: TargetTable,
 
     :param run: the options of all tables of the run, by name
     """
-    measure, source = Measure(client), Version2Source(client, database)
-    rows = source.count_rows(options)
-    details = source.planned_target(options, run) if options.create_indexes else None
+    measure, target = Measure(client), NewTarget(client, database, options)
+    rows = target.count_rows()
+    details = target.planned(run) if options.create_indexes else None
     return TableReport(
         name=options.name,
         status="planned",

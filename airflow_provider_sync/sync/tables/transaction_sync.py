@@ -58,8 +58,8 @@ from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.transaction_groups import in_order
+from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.tables.version2.small_tables import KnownAhead, describe_ahead
-from airflow_provider_sync.sync.tables.version2.source import Version2Source
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -145,7 +145,7 @@ class TransactionSync:
 
         def describe(table: TargetTable, described: Described | None) -> None:
             with self.client.within(table.max_seconds):
-                self.described.keep(table.name, Version2Source(self.client, self.database).describe_missing(table, described))
+                self.described.keep(table.name, NewTarget(self.client, self.database, table).describe(described))
 
         def checks(connection: Connection) -> Iterator[Check]:
             with self.database.translate_errors():

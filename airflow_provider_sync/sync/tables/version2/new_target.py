@@ -1,0 +1,168 @@
+"""Make a target that is missing from the source's description: its columns and key, and the details that options ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable
+from airflow_provider_sync.sync.tables.new_foreign_keys import is_unfinished, marked, to_be_finished
+from airflow_provider_sync.sync.tables.table_creation import create_table, planned_phrases
+from airflow_provider_sync.sync.tables.target_details import (
+    MadeTable,
+    PlannedDetails,
+    ReportedDetails,
+    foreign_key_phrase,
+    plan_details,
+    unique_columns,
+    with_unique_parents,
+)
+from airflow_provider_sync.sync.tables.version2.both_sides import probes_of
+from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, create_statement
+
+
+class NewTarget:
+    """A table of the target that a run makes."""
+
+    def __init__(self, client: SyncClient, database: Database, options: TargetTable) -> None:
+        self.client = client
+        self.database = database
+        self.options = options
+
+    def statement(self) -> str:
+        """Return the CREATE TABLE that the source's description makes."""
+        return create_statement(self.database, self.options, self._ask())
+
+    def create(self, run: Mapping[str, TargetTable], described: Described | None = None) -> MadeTable:
+        """Make the table from the source's description, and return it.
+
+        :param run: the options of all tables of the run, by name
+        :param described: the description, where it is known; one with indexes is asked for all the same
+        :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
+        """
+        database, options = self.database, self.options
+        with database.connect() as connection:
+            source, planned = self._plan(connection, run, described)
+            to_mark = marked(database, planned)
+            created = create_table(
+                database,
+                connection,
+                options.table_name,
+                to_mark,
+                lambda details: create_statement(database, options, source, details),
+            )
+        made = to_be_finished(options.name, created.table, source, planned)
+        with_table = () if to_mark.unfinished else planned.foreign_keys
+        return msgspec.structs.replace(
+            made,
+            unfinished=to_mark.unfinished,
+            made=(*created.made, *map(foreign_key_phrase, with_table)),
+            left_out=(*made.left_out, *created.refused),
+        )
+
+    def planned(self, run: Mapping[str, TargetTable]) -> ReportedDetails:
+        """Return what a run would give the table besides its columns, if the database refused nothing of it.
+
+        :param run: the options of all tables of the run, by name
+        """
+        with self.database.connect() as connection:
+            _, planned = self._plan(connection, run)
+        made, refused = planned_phrases(self.database, planned)
+        return ReportedDetails(
+            name=self.options.name,
+            made=(*made, *map(foreign_key_phrase, planned.foreign_keys)),
+            left_out=(*planned.left_out, *refused),
+        )
+
+    def _plan(
+        self, connection: Connection, run: Mapping[str, TargetTable], described: Described | None = None
+    ) -> tuple[Described, PlannedDetails]:
+        """Describe the table, and decide what it gets besides its columns.
+
+        :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
+        """
+        has_details = self.options.create_indexes
+        if has_details:
+            self._check_details()
+        if described is None or has_details:
+            described = self._ask(details=has_details)
+        planned = plan_details(self.database, self.options, described, run)
+        if planned.foreign_keys and not self.database.details.adds_foreign_keys:
+            planned = with_unique_parents(planned, partial(self._unique_columns, connection, run))
+        return described, planned
+
+    def unfinished(self, run: Mapping[str, TargetTable], connection: Connection, table: Table) -> MadeTable | None:
+        """Return what is left to do if an earlier run made the table and did not finish it; ``None`` for any other.
+
+        See :mod:`airflow_provider_sync.sync.tables.new_foreign_keys`.
+
+        :param run: the options of all tables of the run, by name
+        """
+        options = self.options
+        if not (options.create_table and options.create_indexes and is_unfinished(self.database, connection, table)):
+            return None
+        self._check_details()
+        described = self._ask(details=True)
+        return to_be_finished(options.name, table, described, plan_details(self.database, options, described, run))
+
+    def _unique_columns(self, connection: Connection, run: Mapping[str, TargetTable], name: str) -> Iterator[frozenset[str]]:
+        """Yield the sets of columns that identify a row of a table of the run, which may be there or not.
+
+        :param name: of the table in the target's database
+        """
+        with suppress(MissingTableError), self.database.translate_errors():
+            yield from unique_columns(self.database.catalog.describe(connection, name))
+            return
+        options = next(table for table in run.values() if table.table_name == name)
+        described = NewTarget(self.client, self.database, options)._ask(details=options.create_indexes)
+        names = {column.name: options.renames.get(column.name, column.name) for column in described.columns}
+        yield frozenset(names[column] for column in described.key)
+        for index in plan_details(self.database, options, described, run).indexes:
+            if index.unique:
+                yield frozenset(index.columns)
+
+    def describe(self, described: Described | None = None) -> Described:
+        """Return the source's description of the table.
+
+        :param described: the description, where it is known
+        :raises TableError: when a run could not make the table
+        """
+        described = described or self._ask(probes=probes_of(self.client, self.database))
+        create_statement(self.database, self.options, described)
+        return described
+
+    def _ask(self, *, details: bool = False, probes: Mapping[str, str] | None = None) -> Described:
+        request = DescribeTable(
+            table_slice=configured_slice(self.options),
+            digests=False,
+            probes=dict(probes or {}),
+            details=details,
+        )
+        with self.client.describe_table(request) as answer:
+            return answer.described
+
+    def _check_details(self) -> None:
+        offered = self.client.capabilities()
+        if offered is None or not offered.details:
+            raise ConfigurationError(
+                f"Table {self.options.name!r}: create_indexes is set, and the server is too old to tell its indexes. Upgrade the"
+                " server, or leave create_indexes out."
+            )
+
+    def count_rows(self) -> int:
+        """Count the rows that a run would put into the table.
+
+        :raises TableError: when a run could not make it
+        """
+        with self.client.describe_table(DescribeTable(table_slice=configured_slice(self.options))) as answer:
+            create_statement(self.database, self.options, answer.described)
+            return sum(sum(segments.counts) for segments in answer)
