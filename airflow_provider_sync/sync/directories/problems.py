@@ -84,6 +84,14 @@ def clashing(first: str, second: str) -> str:
     return f"{first!r} and {second!r} differ only in case or in how they are composed; some file systems hold only one of them."
 
 
+def nothing_selected() -> str:
+    """Warn of patterns that leave out every file that the source has."""
+    return (
+        "The patterns of include and exclude select none of the source's files. A pattern is for the whole path: '*.txt' selects"
+        " files in the root, '**/*.txt' those at any depth."
+    )
+
+
 def skipped(problems: Mapping[str, str]) -> str:
     """Warn of files that were left out."""
     return f"{some_of(problems)} could not be synced and {'was' if len(problems) == 1 else 'were'} skipped. {reasons(problems)}"

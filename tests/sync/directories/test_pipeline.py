@@ -91,6 +91,16 @@ def test_patterns_hold_on_both_sides(mirror: Mirror) -> None:
     assert sorted(mirror.contents()) == ["a.png", "mine.txt", "tmp/mine.png"]
 
 
+def test_patterns_that_select_nothing(mirror: Mirror) -> None:
+    """Patterns that leave out every file of the source are a warning, each time; where they select one, there is none."""
+    mirror.put("deep/a.png")
+    for _ in range(2):
+        report = mirror.sync({"include": ["*.png"]})
+        assert (report.status, report.files_total) == ("unchanged", 0)
+        assert any("select none of the source's files" in warning for warning in report.warnings), report.warnings
+    assert mirror.sync({"include": ["**/*.png"]}).warnings == ()
+
+
 def test_a_prefix_is_a_root_of_its_own(mirror: Mirror) -> None:
     """Only what the source has below the prefix is synced, into the target's root; patterns apply to what is left."""
     for path in ("2026/01/a.txt", "2026/01/deep/b.txt", "2026/01/c.log", "2026/011/d.txt", "2026/02/e.txt", "f.txt"):

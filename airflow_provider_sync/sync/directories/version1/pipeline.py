@@ -28,7 +28,16 @@ from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.problems import clashing, gone, is_below, never_at_rest, not_synced, restless, skipped
+from airflow_provider_sync.sync.directories.problems import (
+    clashing,
+    gone,
+    is_below,
+    never_at_rest,
+    not_synced,
+    nothing_selected,
+    restless,
+    skipped,
+)
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
@@ -271,6 +280,8 @@ class DirectorySync:
         if not self.has_digests(source):
             who = "This side takes" if all(source.values()) else "The source sends"
             warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
+        if self.source.selects_nothing:
+            warnings.append(nothing_selected())
         clashes = self._clashes(source)
         if clashes.first is not None:
             warnings.append(clashing(*clashes.first))

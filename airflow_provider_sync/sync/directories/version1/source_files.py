@@ -24,6 +24,7 @@ class SourceFiles:
     :ivar client: which asks
     :ivar unreadable: what the last manifest could not list or this side cannot hold, and why: paths, those of directories with
         ``/`` at their end
+    :ivar selects_nothing: whether the last manifest had files, and patterns select none of them
     :param name: of the directory
     :param prefix: the folder; ``None`` for the root
     """
@@ -35,11 +36,12 @@ class SourceFiles:
         self._root = f"{prefix}/" if prefix else ""
         self._received = 0
         self.unreadable: dict[str, str] = {}
+        self.selects_nothing = False
 
     def manifest(self) -> dict[str, str]:
         """Ask for the digests of all files, by path; names are checked.
 
-        Sets :attr:`unreadable`.
+        Sets :attr:`unreadable` and :attr:`selects_nothing`.
 
         :raises FileError: for a name that could lead out of the root
         """
@@ -55,6 +57,7 @@ class SourceFiles:
         def on_unreadable(path: str, error: FileError) -> None:
             self.unreadable[path] = str(error)
 
+        self.selects_nothing = bool(below) and not any(map(self._selection.selects, below))
         return select_files(below, self._selection, on_unreadable=on_unreadable)
 
     def _is_about(self, path: str) -> bool:

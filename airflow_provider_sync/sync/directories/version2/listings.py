@@ -54,6 +54,7 @@ class SourceListing(_Listing):
     :ivar links_skipped: number of symbolic links that the source left out
     :ivar impossible: names that the target cannot hold, and why
     :ivar files: number of files and links
+    :ivar files_left_out: number of those that patterns do not select
     :ivar knows_directories: whether directories are listed, so that one that is missing is not there
     :ivar clashes: names, among them the target's, that some file systems take for one; known after the comparison
     """
@@ -68,6 +69,7 @@ class SourceListing(_Listing):
         self.state: str | None = None
         self.links_skipped = 0
         self.files = 0
+        self.files_left_out = 0
         self.knows_directories = True
 
     def read(self, client: SyncClient, request: ListFiles, path_filter: PathFilter, stopped: Event) -> None:
@@ -87,6 +89,7 @@ class SourceListing(_Listing):
                 for entry in entries:
                     path = entry.path
                     if selects is not None and not selects(path):
+                        self.files_left_out += entry.kind != "directory"
                         continue
                     if len(path) > _SHORT and not can_travel(path, self._note_impossible):
                         continue

@@ -12,6 +12,7 @@ from airflow_provider_sync.sync.directories.problems import (
     in_use,
     never_at_rest,
     not_synced,
+    nothing_selected,
     restless,
     skipped,
     unkept,
@@ -144,6 +145,8 @@ class Outcome:
         warnings = []
         if not self.has_digests:
             warnings.append("The source takes no digests, so files of equal size and time count as equal.")
+        if source.files_left_out and not source.files:
+            warnings.append(nothing_selected())
         if self._without_permissions is not None:
             warnings.append(without_permissions(self._without_permissions))
         if source.clashes.first is not None:
