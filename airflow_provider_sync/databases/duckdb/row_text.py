@@ -69,20 +69,21 @@ class SliceSQL:
     def digests(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
         """Select key texts and digest of the rows in these segments; in the order of the keys for ``key_range``."""
         ranges = ", ".join(f"({first}, {last})" for first, last in segment_ranges)
-        listed = f"(VALUES {ranges}) AS r(first, last)"
+        # A join by equal numbers hashes them. DuckDB would try every range on every row.
+        listed = f"(SELECT unnest(range(first, last + 1)) AS number FROM (VALUES {ranges}) AS r(first, last)) AS chosen"
         key = self._table_slice.key
         if partitioning.scheme == "key_range":
             number = self._number()
             segment = self._segment(partitioning)
             return (
                 f"SELECT {self._texts(key)}, {self._digest()} FROM {self._relation} JOIN {listed}"
-                f" ON {segment} BETWEEN r.first AND r.last{self._where()} ORDER BY {number}"
+                f" ON {segment} = chosen.number{self._where()} ORDER BY {number}"
             )
         names = ", ".join(f"k{place}" for place in range(len(key)))
         texts = ", ".join(f"{self._text(column)} AS k{place}" for place, column in enumerate(key))
         return (
             f"SELECT {names}, d FROM (SELECT {texts}, {self._digest()} AS d FROM {self._relation}{self._where()})"
-            f" JOIN {listed} ON d >> {partitioning.shift} BETWEEN r.first AND r.last"
+            f" JOIN {listed} ON d >> {partitioning.shift} = chosen.number"
         )
 
     def bound_keys(self, keys: Keys) -> list[list[str]]:
