@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.config import TargetTable
@@ -93,7 +94,7 @@ class _GuardedMerge:
         self.connection = connection
         self.merging: Mapping[str, TableToMerge] = {_key(table): table for table in merging}
         self.lock = lock
-        self.equal = [table.target.table for table in tables if table.rows.is_equal]
+        self.equal = [table.target for table in tables if table.rows.is_equal]
         self.others = others
         self.verified: dict[str, Verified | None] = {}
 
@@ -140,12 +141,16 @@ class _GuardedMerge:
             self.verified[str(target)] = table.rows.verify(self.connection)
 
     def _beside(self) -> Iterator[Table]:
-        """Yield the tables of the run that no trigger may change."""
+        """Yield the tables of the run that no trigger may change, with the columns of their modes."""
+        for target in self._targets_beside():
+            yield msgspec.structs.replace(target.table, columns=(*target.table.columns, *target.mode.columns))
+
+    def _targets_beside(self) -> Iterator[Target]:
         yield from self.equal
         for options in self.others:
             # One that is not there, or not as it has to be, fails by itself.
             with suppress(TableError, ConfigurationError):
-                yield resolve_target(self.database, self.connection, options).table
+                yield resolve_target(self.database, self.connection, options)
 
 
 def _moved_meanwhile(error: TableError) -> SourceChangedError:
