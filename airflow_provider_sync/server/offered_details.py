@@ -57,9 +57,10 @@ def offered_details(opened: OpenTable, visible: VisibleTables, sources: Sources,
 
 
 def _found(opened: OpenTable) -> FoundDetails:
-    """Return what the catalog has of the table; a view or a query has nothing of its own."""
+    """Return what the catalog has of the table; a view or a query, such as a table with a mask, has nothing of its own."""
     if opened.table.is_view or opened.table.query is not None:
-        return FoundDetails(untold=((None, "indexes, foreign keys and defaults, since the source is a view or a query"),))
+        why = "since the source is a view, a query, or a table with a mask or a condition"
+        return FoundDetails(untold=((None, f"indexes, foreign keys and defaults, {why}"),))
     return opened.database.catalog.table_details(opened.connection, opened.table)
 
 
