@@ -15,7 +15,7 @@ from sqlalchemy import text as sql_text
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.mysql import lookup, row_text
-from airflow_provider_sync.databases.mysql.read import stream_texts
+from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
 from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.schema import Table
@@ -182,6 +182,8 @@ class MySQLDigests(Digests):
                     yield [((key.decode(),), int(number)) for key, number in batch]  # type: ignore[union-attr, arg-type]  # see below
                 else:
                     yield [(tuple([key.decode() for key in row[:-1]]), int(row[-1])) for row in batch]  # type: ignore[union-attr, arg-type]
+            except UnicodeDecodeError as error:
+                raise no_text(table_slice.table, table_slice.key, error) from error
             except (TypeError, AttributeError) as error:
                 # A NULL among them, looked for only now because of the time that it takes.
                 if any(None in row[:-1] for row in batch):

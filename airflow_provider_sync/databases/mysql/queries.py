@@ -84,7 +84,7 @@ class MySQLQueries(Queries):
         """Hash twice by the server's SHA2."""
         inner, outer = hmac_blocks(secret)
         text = canonical_text(column, logical_type(column), self.name(column))
-        message = f"CAST(CONVERT({text} USING utf8mb4) AS BINARY)"
+        message = f"CAST({text} AS BINARY)"
         return f"SHA2(CONCAT(x'{outer}', UNHEX(SHA2(CONCAT(x'{inner}', {message}), 256))), 256)"
 
     def year(self, column: Column) -> str:

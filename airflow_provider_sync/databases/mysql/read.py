@@ -14,8 +14,9 @@ from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
 from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.text import NO_TEXT, may_have_gaps
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
-from airflow_provider_sync.databases.table_slice import Keys, TableSlice
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 
@@ -195,6 +196,7 @@ class MySQLReader(Reader):
                 # Otherwise an index that happens to have all the columns decides about the order.
                 source += " USE INDEX (PRIMARY)"
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {window}"):
+                _check_texts(table_slice, batch)
                 yield len(batch), encode_rows(batch)
             return
         places = [table_slice.column_names.index(name) for name in table_slice.key_names]
@@ -204,4 +206,28 @@ class MySQLReader(Reader):
             wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {window}"):
                 if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
+                    _check_texts(table_slice, found)
                     yield len(found), encode_rows(found)
+
+
+def no_text(table: Table, columns: Sequence[CanonicalColumn], error: UnicodeDecodeError) -> TableError:
+    """Return the error for bytes that stand for no character, which the other side could not store.
+
+    :param columns: of which one has the value
+    """
+    names = ", ".join(f"{column.column.name!r} ({column.column.charset})" for column in columns if may_have_gaps(column.column))
+    return TableError(
+        f"Table {table.label!r} has a value with the bytes {error.object.removeprefix(NO_TEXT)[:20].hex()} in {names}, which are"
+        " no text in that character set, and would arrive as other characters. Correct the value, or make the column one of"
+        " bytes (VARBINARY, BLOB)."
+    )
+
+
+def _check_texts(table_slice: TableSlice, batch: Sequence[tuple[bytes | None, ...]]) -> None:
+    for place, column in enumerate(table_slice.columns):
+        if may_have_gaps(column.column):
+            for row in batch:
+                try:
+                    (row[place] or b"").decode()
+                except UnicodeDecodeError as error:
+                    raise no_text(table_slice.table, [column], error) from error

@@ -13,6 +13,15 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 UTF8 = frozenset({None, "utf8mb4", "utf8mb3", "utf8", "ascii"})
 """Character sets whose bytes are UTF-8; :func:`utf8_text` converts all others."""
 
+_WITHOUT_GAPS = frozenset(
+    {"latin1", "latin2", "latin5", "latin7", "koi8r", "koi8u", "cp850", "cp852", "cp866", "keybcs2", "macce", "macroman"}
+    | {"utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32", "gb18030", None}
+)
+"""Character sets in which all bytes that a column can hold stand for characters."""
+
+NO_TEXT = b"\xff"
+"""Begins the canonical text of a value with bytes that are no characters (:func:`has_gaps`). It never occurs in UTF-8."""
+
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _WHOLE = frozenset({Kind.INTEGER, Kind.BIT, Kind.YEAR})
 _APPROXIMATE = frozenset({Kind.FLOAT, Kind.DOUBLE})
@@ -103,7 +112,34 @@ def _by_column_type(column: Column, name: str) -> str:
         case Kind.JSON if _is_binary_json(column):
             return f"CAST({name} AS CHAR)"
         case _:
-            return utf8_text(column, name)
+            return _exact_text(column, name)
+
+
+def may_have_gaps(column: Column) -> bool:
+    """Whether a column's character set has bytes that stand for no character; see :func:`has_gaps`."""
+    return column.charset not in _WITHOUT_GAPS
+
+
+def _exact_text(column: Column, name: str) -> str:
+    if column.charset == "ascii":
+        return f"CAST({name} AS BINARY)"
+    text, gaps = utf8_text(column, name), has_gaps(column, name)
+    return f"IF({gaps}, CONCAT(x'{NO_TEXT.hex()}', CAST({name} AS BINARY)), {text})" if gaps else text
+
+
+def has_gaps(column: Column, name: str) -> str | None:
+    """Return the condition that a value has bytes for which its character set has no character; ``None`` if no value has any.
+
+    In cp1251, for instance, that is the byte 98: half of a letter, if somebody stored UTF-8 there. A conversion makes ``?`` or
+    U+FFFD of such bytes, without an error. Characters that a set has twice, as cp932 does, are no gaps.
+    """
+    if not may_have_gaps(column):
+        return None
+    text = f"CONVERT({name} USING utf8mb4)"
+    more = " <> ".join(f"CHAR_LENGTH(REPLACE({value}, '?', ''))" for value in (name, text))
+    # Hardly any value has a question mark, and to count them takes long.
+    suspect, unknown = (f"LOCATE(x'{found}', CAST({text} AS BINARY))" for found in ("3f", "efbfbd"))
+    return f"(({suspect} AND {more}) OR {unknown})"
 
 
 def utf8_text(column: Column, name: str) -> str:

@@ -22,7 +22,7 @@ from airflow_provider_sync.databases.mysql.errors import (
 )
 from airflow_provider_sync.databases.mysql.read import not_utf8, read_rows, selected
 from airflow_provider_sync.databases.mysql.server_facts import Server
-from airflow_provider_sync.databases.mysql.text import UTF8, utf8_text
+from airflow_provider_sync.databases.mysql.text import UTF8, has_gaps, utf8_text
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import EMPTY, NULL
@@ -228,15 +228,20 @@ class MySQLVersion1(Version1):
         return text_of(column, row)
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first column with bytes that are not UTF-8, or ``None``."""
-        suspects = [column for column in columns if column.kind in (Kind.BINARY, Kind.GEOMETRY)]
-        if not suspects:
-            return None
+        """Return the first column with bytes that are not UTF-8, or no characters of its character set, or ``None``."""
         mariadb = self.server.is_mariadb(connection)
-        values = (selected(column, self.quote(column.name)) for column in suspects)
-        conditions = [not_utf8(value, mariadb=mariadb) for value in values]
-        cases = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(conditions))
+        asked = ((place, self._unsendable(column, mariadb=mariadb)) for place, column in enumerate(columns))
+        conditions = {place: condition for place, condition in asked if condition}
+        if not conditions:
+            return None
+        cases = " ".join(f"WHEN {condition} THEN {place}" for place, condition in conditions.items())
         found = connection.exec_driver_sql(
-            f"SELECT CASE {cases} END FROM {self.relation(table)} AS t WHERE ({') OR ('.join(conditions)}) LIMIT 1"
+            f"SELECT CASE {cases} END FROM {self.relation(table)} AS t WHERE ({') OR ('.join(conditions.values())}) LIMIT 1"
         ).scalar()
-        return None if found is None else suspects[found]
+        return None if found is None else columns[found]
+
+    def _unsendable(self, column: Column, *, mariadb: bool) -> str | None:
+        name = self.quote(column.name)
+        if column.kind in (Kind.BINARY, Kind.GEOMETRY):
+            return not_utf8(selected(column, name), mariadb=mariadb)
+        return has_gaps(column, name)
