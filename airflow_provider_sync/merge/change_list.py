@@ -33,6 +33,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.merge.merge_result import MergeCounts
 from airflow_provider_sync.merge.staged_table import StagedTable
+from airflow_provider_sync.merge.target_key import key_is_unique
 
 
 class ChangeList:
@@ -154,9 +155,3 @@ class ChangeList:
     def _list(self, selected: str) -> None:
         columns = self.database.columns((OP, *self.staged.key))
         self.connection.exec_driver_sql(f"INSERT INTO {self.database.qualified(self.work)} ({columns}) SELECT {selected}")
-
-
-def key_is_unique(target: Table, key: Sequence[str]) -> bool:
-    """Whether an index of the target guarantees that no two rows have the same key."""
-    unique = [target.primary_key, *(unique.columns for unique in target.unique_keys if unique.nulls_distinct)]
-    return any(columns and set(columns) <= set(key) for columns in unique)

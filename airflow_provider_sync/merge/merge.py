@@ -18,13 +18,14 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
-from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
+from airflow_provider_sync.merge.change_list import ChangeList
 from airflow_provider_sync.merge.gone_columns import check_forgotten, columns_with_values, explaining_refusals
 from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.row_updates import RowUpdates
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
+from airflow_provider_sync.merge.target_key import check_key
 from airflow_provider_sync.merge.unique_keys import other_unique_keys
 
 
@@ -347,24 +348,7 @@ class TableMerge(TableWrite):
             self._execute(self.statements.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
 
     def _check_target_key(self) -> None:
-        """Check that the key identifies every row of the target.
-
-        :raises TableError: if it is NULL in a row, or the same in several
-        """
-        target = self._from("target", "t")
-        for column in self.key:
-            if column.nullable and self._count(
-                f"SELECT COUNT(*) FROM {target} WHERE t.{self.database.quote(column.name)} IS NULL"
-            ):
-                raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
-        if key_is_unique(self.target, self.staged.key):
-            return
-        by_bytes = ", ".join(self.statements.comparable(column, "t") for column in self.key)
-        doubles = f"SELECT 1 FROM {target} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
-        if self.connection.exec_driver_sql(doubles).first():
-            raise TableError(
-                f"several rows of the target have one key ({', '.join(self.staged.key)}). Name a key with 'primary'."
-            )
+        check_key(self.database, self.connection, self.target, self.key)
 
     def _from(self, which: str, alias: str) -> str:
         table = self.target if which == "target" else self.staged.staging
