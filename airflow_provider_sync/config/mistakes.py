@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -149,7 +150,9 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
             if place and place[-1] == _KEY:
                 return f"{_within(place[:-1])}the name {given} must be text, not {_kind_of(given)}. Write it in quotes."
             wanted = dict.fromkeys(error.get("ctx", {}).get("wanted") or _WANTED[error["type"]] for error in errors)
-            return f"{subject} must be {' or '.join(wanted)}, not {_kind_of(given)}."
+            # YAML reads a date as one, unless it is in quotes.
+            quotes = " Write it in quotes." if "text" in wanted and isinstance(given, date) else ""
+            return f"{subject} must be {' or '.join(wanted)}, not {_kind_of(given)}.{quotes}"
         case _:
             return f"{subject} cannot be used: {details['msg']}."
 
@@ -187,6 +190,8 @@ def _kind_of(value: Any) -> str:
             return "a number"
         case str():
             return "text"
+        case date():
+            return "a date"
         case Mapping():
             return "a mapping"
         case Sequence() | set() | frozenset():

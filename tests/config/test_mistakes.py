@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import date
 from typing import Any
 
 import pytest
@@ -66,6 +67,7 @@ def test_all_mistakes_are_found_at_once() -> None:
         (ClientConfig, {**URL, "retries": 1.5}, ("retries",), "retries is 1.5. Give a whole number."),
         (ClientConfig, {**URL, "retries": True}, ("retries",), "retries must be a whole number, not true or false."),
         (ClientConfig, {**URL, "timeout": True}, ("timeout",), "timeout must be a number, not true or false."),
+        (ClientConfig, {**URL, "token": date(2026, 11, 30)}, ("token",), "token must be text, not a date. Write it in quotes."),
         (ClientConfig, {**URL, "time_zone": []}, ("time_zone",), "time_zone must be text, not a list."),
         (ClientConfig, {**URL, "verify": None}, ("verify",), "verify must be true or false or text, not empty."),
         (
