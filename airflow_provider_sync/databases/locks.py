@@ -32,8 +32,8 @@ def by_lock(resolved: Iterable[tuple[str, str]]) -> dict[str, str]:
     for key, name in sorted(resolved):
         if key in names:
             raise ConfigurationError(
-                f"{names[key]!r} and {name!r} are one table of the target, which one transaction cannot make equal to two"
-                " sources. Set single_transaction to false, or leave one of them out."
+                f"{names[key]!r} and {name!r} are one table of the target, which cannot be equal to two sources. Leave one of"
+                " them out; or, if each has a window, or a mode that deletes nothing, set single_transaction to false."
             )
         names[key] = name
     return names

@@ -121,6 +121,19 @@ def test_two_sources_of_one_table_are_refused(two_same: Link) -> None:
     assert two_same.target.rows("t") == []
 
 
+def test_two_sources_of_one_table_undo_each_other(two_into: Link) -> None:
+    """So are two with a transaction each, of which one would delete the other's rows; not those that delete nothing."""
+    two_into.create(CREATE)
+    two_into.source.execute("INSERT INTO t VALUES (1, 'a')", CREATE.replace(" t ", " u "), "INSERT INTO u VALUES (2, 'b')")
+    with pytest.raises(SyncFailed, match="'t' and 't' are one table") as failed:
+        two_into.sync("t", "u", options={"u": {"table": "t"}}, single_transaction=False)
+    assert not failed.value.retryable
+    assert two_into.target.rows("t") == []
+    keeping = {"mode": "upsert"}
+    two_into.sync("t", "u", options={"t": keeping, "u": {"table": "t", **keeping}}, single_transaction=False)
+    assert two_into.target.rows("t") == [(1, "a"), (2, "b")]
+
+
 @pytest.mark.parametrize("protocol", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_many_tables_hold_few_connections(into: Link, protocol: str) -> None:
     """A sync of many tables in one transaction holds no more connections than one of few."""
