@@ -25,7 +25,10 @@ SELECT ARRAY(SELECT 'DISABLE TRIGGER ' || quote_ident(tgname) FROM made JOIN pg_
              SELECT 'DROP COLUMN ' || quote_ident(attname) FROM made JOIN pg_attribute ON attrelid = made.oid
              WHERE attnum > 0 AND NOT attisdropped AND attname <> ALL(%s)
              UNION ALL
-             SELECT 'DISABLE ROW LEVEL SECURITY' FROM made WHERE relrowsecurity),
+             SELECT 'DISABLE ROW LEVEL SECURITY' FROM made WHERE relrowsecurity
+             UNION ALL
+             SELECT 'OWNER TO ' || quote_ident(current_user) FROM made WHERE NOT pg_has_role(relowner, 'USAGE')),
+       (SELECT pg_has_role(relowner, 'USAGE') FROM made),
        ARRAY(SELECT DISTINCT name FROM called)
 """
 
@@ -36,14 +39,16 @@ def undo_event_triggers(connection: Connection, qualified: str, columns: tuple[s
     :param qualified: the table, quoted
     :param columns: names of the columns that it should have
     :return: the functions of somebody's own that its types call; see :mod:`.called_functions`
-    :raises TableError: if they do it again
+    :raises TableError: if they do it again, or gave the table to a role that this one does not belong to
     """
     name = qualified.replace("%%", "%")
     for _ in range(2):
-        actions, functions = connection.exec_driver_sql(_FOUND, (name, list(columns))).one()
+        actions, is_ours, functions = connection.exec_driver_sql(_FOUND, (name, list(columns))).one()
         if not actions:
             return tuple(functions)
         done = ", ".join(actions)
+        if not is_ours:
+            break
         connection.exec_driver_sql(f"ALTER TABLE {qualified} {doubled(done)}")
     raise TableError(
         f"event triggers of the database change each table that is made, and would not have this undone: {done}.",

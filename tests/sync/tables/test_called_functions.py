@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
+from tests.databases.plain_role import plain_role
 from tests.sync.link import Link, linked
 
 WRITES_TO_C = "UPDATE c SET v = 3 WHERE id = 1"
@@ -268,3 +269,22 @@ def test_event_triggers_that_insist(acted: Link) -> None:
 
     assert acted.target.rows("a") == before
     acted.assert_clean()
+
+
+def test_event_triggers_that_give_tables_away(postgresql_url: str, tmp_path: Path) -> None:
+    """So is one that gives each new table to a role that the sync's does not belong to."""
+    source_url = f"sqlite:///{tmp_path / 'source.db'}"
+    with (
+        linked(source_url, postgresql_url) as admin,
+        plain_role(postgresql_url) as url,
+        linked(source_url, url) as link,
+    ):
+        make_tables(admin)
+        admin.source.execute("UPDATE a SET v = 2 WHERE id = 1")
+        watch_tables(admin, "ALTER TABLE %s OWNER TO CURRENT_USER")
+        admin.target.execute("ALTER FUNCTION each_table() SECURITY DEFINER")
+
+        with pytest.raises(SyncFailed, match=r"would not have this undone: OWNER TO sync_plain_\w+\. Nothing was changed"):
+            link.sync("c", "a")
+
+        assert admin.target.rows("a", "id", "v")[0] == (1, 1)
