@@ -54,6 +54,9 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
     :param kind: type by which the values are rendered; may differ from the column's
     :param name: the quoted column
     """
+    if column.sql_type == "VARCHAR":
+        # Texts of two collations cannot be joined.
+        name = f"({name} COLLATE C)"
     plain = f"CAST({name} AS VARCHAR)"
     match column.kind:
         case Kind.BOOLEAN if kind.kind is not LogicalKind.TEXT:

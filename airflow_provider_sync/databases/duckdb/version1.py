@@ -33,7 +33,7 @@ class DuckDBVersion1(Version1):
             case Kind.FLOAT | Kind.DOUBLE:
                 condition = f"NOT isfinite({name})"
             case Kind.DATE | Kind.DATETIME | Kind.TIMESTAMP:
-                condition = f"NOT isfinite({name}) OR {name} < '0001-01-01'"
+                condition = f"NOT isfinite({name}) OR year({name}) < 1"
             case Kind.BINARY:
                 return self._has_other_than_utf8(connection, table, column)
             case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +15,7 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import all_digests, load, read, slice_of
 from tests.scenario import Scenario
+from tests.sync.link import linked
 
 VALUES = {
     "HUGEINT": ("-170141183460469231731687303715884105728", "-170141183460469231731687303715884105728"),
@@ -106,3 +108,27 @@ def test_sequences_in_schemas_follow(duckdb_on: Scenario) -> None:
     duckdb_on.sync("shop.item", [(5, 1), (500, 1)])
     duckdb_on.execute("INSERT INTO shop.item (n) VALUES (1)")
     assert duckdb_on.rows("shop.item") == [(5, 1), (500, 1), (501, 1)]
+
+
+def test_texts_of_several_collations(duckdb_url: str, tmp_path: Path) -> None:
+    """Columns of different collations are compared by their bytes, like all others."""
+    with linked(f"duckdb:///{tmp_path / 'source.duckdb'}", duckdb_url) as link:
+        link.protocol = "2"
+        link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR COLLATE NOCASE, b VARCHAR COLLATE NOACCENT)")
+        link.source.execute("INSERT INTO t VALUES (1, 'a', 'e'), (2, NULL, 'x')")
+        link.target.execute("INSERT INTO t VALUES (1, 'A', 'é'), (2, NULL, 'x')")
+        assert link.sync_one("t").rows_updated == 1
+        link.assert_equal("t")
+
+
+def test_nanoseconds_by_version_1(duckdb_on: Scenario) -> None:
+    """Version 1 looks for dates before the year 1 in columns that cannot hold any, too."""
+    duckdb_on.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TIMESTAMP_NS, d DATE)", "INSERT INTO t VALUES (1, '2024-01-01', NULL)"
+    )
+    table = duckdb_on.describe("t")
+    with duckdb_on.database.snapshot() as connection:
+        assert duckdb_on.database.version1.find_unsendable(connection, table, table.columns) is None
+    duckdb_on.execute("UPDATE t SET d = '0001-12-31 (BC)'")
+    with duckdb_on.database.snapshot() as connection:
+        assert duckdb_on.database.version1.find_unsendable(connection, table, table.columns) == table.column("d")
