@@ -60,6 +60,13 @@ def test_text_that_templates_render_to(tmp_path: Path) -> None:
     assert directory.files_per_request == 5
 
 
+@pytest.mark.parametrize("options", [{"delete": False}, {"exclude": ["y/**"]}, {"include": ["*.jpg"]}])
+def test_directories_that_share_a_folder(options: dict[str, Any]) -> None:
+    """A directory may lie in the folder of another one that does not delete what it does not know."""
+    directories = {"a": {"path": "/srv/x", **options}, "b": {"path": "/srv/x/y"}, "c": {"path": "/srv/xy"}}
+    assert set(ClientConfig.from_dict({**URL, "directories": directories}).directories) == {"a", "b", "c"}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -73,6 +80,9 @@ def test_text_that_templates_render_to(tmp_path: Path) -> None:
         ({**URL, "tables": {"orders": {"connection": "sqlite://", "columns": "id"}}}, "'orders'.*columns"),
         ({**URL, "tables": {"orders": {"connection": "sqlite://", "renames": {"a": "x", "b": "x"}}}}, "'orders'.*one name"),
         ({**URL, "directories": {"images": {}}}, "'images'.*path"),
+        ({**URL, "directories": {"a": {"path": "/srv/x"}, "b": {"path": "/srv/x/"}}}, "goes into the folder of .*outside /srv/x"),
+        ({**URL, "directories": {"a": {"path": "/srv/x"}, "b": {"path": "/srv/x/y"}}}, "'b' goes into the folder of 'a'"),
+        ({**URL, "directories": {"b": {"path": "s3://x/y"}, "a": {"path": "s3://x"}}}, "'b' goes into the folder of 'a'"),
         ({**URL, "directories": {"images": {"path": "x", "files_per_request": 0}}}, "'images'.*files_per_request is 0"),
         ({**URL, "directories": {"images": {"path": "x", "bytes_per_request": -1}}}, "'images'.*bytes_per_request is -1"),
         ({**URL, "protocol": 3}, "protocol is 3"),

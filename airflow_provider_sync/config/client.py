@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.config_file import ConfigFile
-from airflow_provider_sync.config.directories import TargetDirectory
+from airflow_provider_sync.config.directories import TargetDirectory, kept_apart
 from airflow_provider_sync.config.limits import SizeLimits
 from airflow_provider_sync.config.options import (
     VARIABLE,
@@ -117,7 +117,7 @@ class ClientConfig(ConfigFile, frozen=True):
         description="Tables by the names under which the server offers them, or patterns of names, each with its options; or a"
         " pattern, or a list with patterns.",
     )
-    directories: Annotated[dict[str, TargetDirectory], BeforeValidator(named_entries)] = Field(
+    directories: Annotated[dict[str, TargetDirectory], BeforeValidator(named_entries), AfterValidator(kept_apart)] = Field(
         default={}, description="Directories by the names under which the server offers them, each with its options."
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os.path import normpath
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -97,6 +99,30 @@ class TargetDirectory(DirectoryConfig, frozen=True):
         default=None,
         description="Longest time, in seconds, for comparing and downloading this directory. Otherwise the client's.",
     )
+
+
+def kept_apart(directories: dict[str, TargetDirectory]) -> dict[str, TargetDirectory]:
+    """Refuse a directory whose sync would delete what another one brings, since it lies in the same folder.
+
+    What ``include`` and ``exclude`` leave out is not deleted: with them, directories may share a folder.
+
+    :raises PydanticCustomError: naming both
+    """
+    emptying = {
+        normpath(entry.path): entry.name
+        for entry in directories.values()
+        if entry.delete and not (entry.include or entry.exclude)
+    }
+    for entry in directories.values():
+        path = PurePosixPath(normpath(entry.path))
+        for folder in map(str, (path, *path.parents)):
+            other = emptying.get(folder, entry.name)
+            if other != entry.name:
+                raise wrong_value(
+                    f"{entry.name!r} goes into the folder of {other!r}, whose sync would delete its files. Give it a path outside"
+                    f" {directories[other].path}, or set `delete: false`, or `exclude`, for {other!r}."
+                )
+    return directories
 
 
 def directory_from_options(name: str, options: Mapping[str, Any] | None) -> TargetDirectory:
