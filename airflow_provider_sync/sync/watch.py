@@ -15,11 +15,11 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import PathFilter
-from airflow_provider_sync.protocol.v2.file_messages import ListFiles
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, RequestedSlice
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.protocol_version import lists_files
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 YOUNG_SECONDS = (0.15, 0.5, 2.0)
 """Pauses, in seconds, before a directory is listed again in which a file was changed a moment ago."""
@@ -101,8 +101,7 @@ def _listed_digest(client: SyncClient, watched: WatchedDirectory, known: str | N
     known_state, _, known_digest = (known or "").rpartition(".")
     selection = PathFilter(watched.include, watched.exclude)
     digest = hashlib.sha256()
-    request = ListFiles(directory=watched.name, folder=watched.prefix, state=known_state or None)
-    with client.list_files(request) as answer:
+    with SourceDirectory(client, watched.name, watched.prefix).list_files(state=known_state or None) as answer:
         for entries in answer:
             for entry in entries:
                 if entry.kind == "file" and selection.selects(entry.path):

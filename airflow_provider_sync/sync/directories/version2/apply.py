@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.file_errors import is_in_use
 from airflow_provider_sync.files.spooled_list import SpooledList
-from airflow_provider_sync.files.tree_writer import TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.look_again import look_again
-from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules, Step
-from airflow_provider_sync.sync.directories.version2.receive import metadata_of
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
+from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Step
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 
 class Applying:
@@ -33,9 +31,7 @@ class Applying:
     :ivar restless: files that changed at the source each time that they were requested
     """
 
-    def __init__(
-        self, work: Work, writer: TreeWriter, fetching: Fetching, copies: LocalCopies, written: Written, rules: Rules
-    ) -> None:
+    def __init__(self, work: Work, source: SourceDirectory, target: OpenTarget, fetching: Fetching, copies: LocalCopies) -> None:
         self.touched = 0
         self.made = 0
         self.deleted_files = 0
@@ -43,28 +39,26 @@ class Applying:
         self.in_use: list[str] = []
         self.unkept: list[str] = []
         self._work = work
-        self._writer = writer
+        self._source = source
+        self._target = target
         self._fetching = fetching
         self._copies = copies
-        self._written = written
-        self._rules = rules
         # Those that count as failed without having been counted as deleted.
         self._not_removed: set[str] = set()
 
-    def write(self, client: SyncClient, request: DigestFiles, large_sizes: set[int]) -> None:
+    def write(self, large_sizes: set[int]) -> None:
         """Write everything.
 
-        :param request: the directory, to ask for the new versions of files that changed
         :param large_sizes: sizes of the target's large files
         :raises SyncError: for errors that concern no single file
         """
         self._each(self._work.directories, self._make_directory)
         with SpooledList(Step) as rest:
             self._copies.run(self._work, large_sizes, rest)
-            self._fetch(client, request, rest, total_bytes=self._work.bytes)
+            self._fetch(rest, total_bytes=self._work.bytes)
         self._fetching.commit()
         left = self._copies.copy_hard_links()
-        self._fetch(client, request, left, total_bytes=bytes_of(left))
+        self._fetch(left, total_bytes=bytes_of(left))
         self._each(self._work.links, self._make_link)
         self._each(self._work.touched, self._touch)
         self._fetching.commit()
@@ -85,11 +79,9 @@ class Applying:
         """Give directories the times that they have at the source, now that nothing in them changes any more."""
         for entry in directories:
             if entry.mtime_ns:
-                self._writer.date_directory(entry.path, entry.mtime_ns)
+                self._target.writer.date_directory(entry.path, entry.mtime_ns)
 
-    def _fetch(
-        self, client: SyncClient, request: DigestFiles, steps: SpooledList[Step] | list[Step], *, total_bytes: int
-    ) -> None:
+    def _fetch(self, steps: SpooledList[Step] | list[Step], *, total_bytes: int) -> None:
         if not len(steps):
             return
         fetching = self._fetching
@@ -98,14 +90,14 @@ class Applying:
             changed, fetching.changed = fetching.changed, []
             if not changed:
                 break
-            again = self._look_again(client, request, changed)
+            again = self._look_again(changed)
             fetching.run(again, total_bytes=bytes_of(again))
         changed, fetching.changed = fetching.changed, []
         self.restless += tuple(step.path for step in changed)
 
-    def _look_again(self, client: SyncClient, request: DigestFiles, changed: Sequence[Step]) -> list[Step]:
+    def _look_again(self, changed: Sequence[Step]) -> list[Step]:
         """Ask for the size and time that files have now."""
-        now = look_again(client, msgspec.structs.replace(request, paths=tuple(step.path for step in changed)))
+        now = look_again(self._source, [step.path for step in changed])
         self._fetching.unreadable |= now.unreadable
         self._fetching.gone |= now.gone
         return [
@@ -124,21 +116,21 @@ class Applying:
 
     def _make_directory(self, step: Step) -> None:
         if step.source is not None:
-            self._writer.make_directory(step.path, metadata_of(step.source, self._rules))
+            self._target.writer.make_directory(step.path, self._target.metadata_of(step.source))
             self.made += 1
 
     def _make_link(self, step: Step) -> None:
         if step.source is not None and step.source.link_target is not None:
-            self._writer.make_link(step.path, step.source.link_target)
-            self._written.add_link(step)
+            self._target.writer.make_link(step.path, step.source.link_target)
+            self._target.written.add_link(step)
 
     def _touch(self, step: Step) -> None:
         if step.source is None or step.target is None:
             return
-        metadata = metadata_of(step.source, self._rules)
-        entry = self._writer.set_metadata(step.path, metadata)
+        metadata = self._target.metadata_of(step.source)
+        entry = self._target.writer.set_metadata(step.path, metadata)
         if entry is not None:
-            self._written.add_touched(entry, step.target.digest)
+            self._target.written.add_touched(entry, step.target.digest)
             if metadata.mode is not None and (entry.mode ^ metadata.mode) & PERMISSIONS:
                 self.unkept.append(step.path)
                 if (entry.mode, entry.mtime_ns) == (step.target.mode, step.target.mtime_ns):
@@ -150,24 +142,24 @@ class Applying:
 
     def _remove(self, step: Step) -> None:
         try:
-            self._writer.remove(step.path)
+            self._target.writer.remove(step.path)
         except FileError:
             self._not_removed.add(step.path)
             raise
         if step.target is not None:
-            self._written.deleted.append(step.target)
+            self._target.written.deleted.append(step.target)
             self.deleted_files += 1
 
     def _remove_directory(self, step: Step) -> None:
         try:
-            is_gone = self._writer.remove_directory(step.path)
+            is_gone = self._target.writer.remove_directory(step.path)
         except FileError as error:
             if not is_in_use(error.__cause__):
                 raise
             self.in_use.append(step.path)
             return
         if is_gone and step.target is not None:
-            self._written.deleted.append(step.target)
+            self._target.written.deleted.append(step.target)
             self.made += 1
 
 

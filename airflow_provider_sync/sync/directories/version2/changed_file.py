@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from threading import Event
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileChangedError, IncompleteStreamError, ServerError
 from airflow_provider_sync.files.assemble import after, assemble, check_digest
 from airflow_provider_sync.files.chunk_matching import ChunkMatching, Stretch
@@ -19,7 +18,8 @@ from airflow_provider_sync.files.chunks import ChunkList, ChunkPiece
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.files.stretches_ahead import StretchesAhead
 from airflow_provider_sync.files.tree_writer import NewFile
-from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, Content, FileEntry
+from airflow_provider_sync.protocol.v2.file_messages import Content, FileEntry
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 ReadRanges = Callable[[tuple[tuple[int, int], ...]], Iterable[Content]]
 """Fetches ranges of the source's version, given by offset and length."""
@@ -32,7 +32,6 @@ class NoChunksError(Exception):
 class ChangedFile:
     """An attempt to write a new version.
 
-    :param request: asks for the source's chunks
     :param entry: the source's version, as it was listed
     :param old: the target's version
     :param known: the chunks of that, if they are known
@@ -41,15 +40,13 @@ class ChangedFile:
 
     def __init__(
         self,
-        client: SyncClient,
-        request: ChunkFile,
+        source: SourceDirectory,
         entry: FileEntry,
         old: VersionedFile,
         known: ChunkList | None,
         is_stopped: Callable[[], bool],
     ) -> None:
-        self._client = client
-        self._request = request
+        self._source = source
         self._entry = entry
         self._old = old
         self._known = known
@@ -85,7 +82,7 @@ class ChangedFile:
         """Take the source's chunks as fast as they come: they are few bytes, and a server does not wait for long."""
         begun = False
         try:
-            with self._client.chunk_file(self._request, size=self._entry.size) as answer:
+            with self._source.chunk_file(self._entry) as answer:
                 begun = True
                 for piece in answer:
                     if self._closed.is_set() or self._is_stopped():

@@ -9,16 +9,14 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.files import PathFilter, Storage
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
-from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links, ListFiles, path_order
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links, path_order
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, list_source
 from airflow_provider_sync.sync.directories.version2.plan import Action, Rules, Step, plan
 from airflow_provider_sync.sync.directories.version2.remembered import Remembered
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 MAX_HARD_LINKED = 100_000
 """Files with several names whose content is fetched once; that of others, once for each name."""
@@ -29,22 +27,21 @@ Known = Callable[[Iterator[TreeEntry]], Iterator[TreeEntry]]
 
 @contextmanager
 def list_both(
-    client: SyncClient, request: ListFiles, storage: Storage, path_filter: PathFilter, links: Links, remembered: Remembered | None
+    directory: SourceDirectory, storage: Storage, path_filter: PathFilter, remembered: Remembered | None
 ) -> Iterator[tuple[SourceListing, TargetListing]]:
     """List the source in another thread while the target is walked.
 
     If both are in the states that are remembered, :attr:`.SourceListing.unchanged` is set, and there are no entries.
 
-    :param links: how the target is walked
     :raises SyncError: when one of the two fails
     """
     stopped = Event()
+    links: Links = "keep" if directory.links == "keep" else "skip"
     state = remembered.source if remembered is not None else None
     with ExitStack() as lists:
         target = lists.enter_context(TargetListing())
         with ThreadPoolExecutor(1, thread_name_prefix="sync-listing") as pool:
-            asked = msgspec.structs.replace(request, state=state)
-            listing: Future[SourceListing] = pool.submit(list_source, client, asked, path_filter, stopped)
+            listing: Future[SourceListing] = pool.submit(list_source, directory, path_filter, stopped, state=state)
             try:
                 target.walk(storage, path_filter, links, lambda: _raise_failure(listing))
                 source = lists.enter_context(listing.result())
@@ -52,7 +49,7 @@ def list_both(
                 stopped.set()
                 raise
         if source.unchanged and (remembered is None or target.state != remembered.target):
-            source = lists.enter_context(list_source(client, request, path_filter, stopped))
+            source = lists.enter_context(list_source(directory, path_filter, stopped))
         yield source, target
 
 

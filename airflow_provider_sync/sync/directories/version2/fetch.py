@@ -7,22 +7,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from threading import Event, Lock
 
-import msgspec
-
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError, SyncError
-from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.file_errors import is_about_one_file
-from airflow_provider_sync.files.tree_writer import TreeWriter
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.file_messages import ContentFailed, ReadFiles, RequestedFile
+from airflow_provider_sync.protocol.v2.file_messages import ContentFailed, RequestedFile
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.directories.version2.commits_behind import CommitsBehind
 from airflow_provider_sync.sync.directories.version2.large_files import LargeFiles, NotSent, is_large
-from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
+from airflow_provider_sync.sync.directories.version2.plan import Step
 from airflow_provider_sync.sync.directories.version2.receive import Receiver
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of one request for small files."""
@@ -43,43 +38,23 @@ MAX_FAILED_IN_A_ROW = 100
 class Fetching:
     """The downloads of one sync of one directory.
 
-    :param request: the directory; its files are left out
-    :param storage: the target
-    :param root: remembers digests and chunks
-    :param writer: takes the files
-    :param written: counts what arrived
     :param failed: takes files that could not be fetched or written, and why; the writer adds those that it could not name
+    :param downloads: most requests at once
     :ivar unreadable: files that the source cannot read, and why
     :ivar changed: files that were not what they were listed as
     :ivar gone: files that the source removed during the sync
     """
 
-    def __init__(
-        self,
-        client: SyncClient,
-        request: ReadFiles,
-        storage: Storage,
-        root: CachedRoot,
-        writer: TreeWriter,
-        rules: Rules,
-        written: Written,
-        *,
-        failed: dict[str, SyncError],
-        downloads: int,
-    ) -> None:
+    def __init__(self, source: SourceDirectory, target: OpenTarget, *, failed: dict[str, SyncError], downloads: int) -> None:
         self.failed = failed
         self.unreadable: dict[str, str] = {}
         self.changed: list[Step] = []
         self.gone: set[str] = set()
-        self._client = client
-        self._request = request
-        self._writer = writer
-        self._rules = rules
-        self._written = written
+        self._source = source
+        self._target = target
         self._downloads = downloads
-        self._concurrency = storage.concurrency
         self._stopped = Event()
-        self._large = LargeFiles(client, storage, root, request, writer, rules, written, self._stopped)
+        self._large = LargeFiles(source, target, self._stopped)
         self._lock = Lock()
         self._committing = Lock()
         self._first_error: BaseException | None = None
@@ -94,7 +69,7 @@ class Fetching:
         size = min(BATCH_BYTES, max(MIN_BATCH_BYTES, total_bytes // (2 * self._downloads)))
         batches = batches_of(steps, size)
         # More threads than cores slow each other down on a local disk; requests to a store wait for it most of the time.
-        workers = min(self._downloads, self._concurrency, -(-total_bytes // size))
+        workers = min(self._downloads, self._target.storage.concurrency, -(-total_bytes // size))
         try:
             with CommitsBehind(self._commit_behind) as behind:
                 if workers <= 1:
@@ -169,10 +144,10 @@ class Fetching:
 
     def _fetch_small(self, batch: Sequence[Step]) -> None:
         """Fetch one batch, going on after answers that are cut."""
-        attempts = Attempts(self._client)
+        attempts = Attempts(self._source.client)
         remaining = batch
         while remaining and not self._stopped.is_set():
-            receiver = Receiver(remaining, self._writer, self._rules, self._written)
+            receiver = Receiver(remaining, self._target)
             try:
                 self._receive(remaining, receiver)
             except IncompleteStreamError as error:
@@ -182,17 +157,16 @@ class Fetching:
                 elif not self._may_repeat(attempts, error):
                     # The others may well get through.
                     self._note("broken", remaining[0].path, error, MAX_BROKEN_IN_A_ROW)
-                    attempts = Attempts(self._client)
+                    attempts = Attempts(self._source.client)
                     remaining = remaining[1:]
                     continue
             remaining = remaining[receiver.done :]
 
     def _receive(self, steps: Sequence[Step], receiver: Receiver) -> None:
-        files = tuple(
-            [RequestedFile(path=step.path, size=step.source.size, mtime_ns=step.source.mtime_ns) for step in steps if step.source]
-        )
-        request = msgspec.structs.replace(self._request, files=files)
-        with self._client.read_files(request) as answer, receiver:
+        files = [
+            RequestedFile(path=step.path, size=step.source.size, mtime_ns=step.source.mtime_ns) for step in steps if step.source
+        ]
+        with self._source.read_files(files) as answer, receiver:
             for message in answer:
                 if self._stopped.is_set():
                     return
@@ -221,7 +195,7 @@ class Fetching:
         :raises FileError: for a full or broken disk
         """
         with self._committing:
-            self._written.add(self._writer.commit())
+            self._target.written.add(self._target.writer.commit())
 
     def note_failure(self, path: str, error: FileError) -> None:
         """Note a file that cannot be written.
@@ -246,7 +220,7 @@ class Fetching:
         try:
             attempts.pause(error)
         except IncompleteStreamError:
-            if self._client.gave_up or not self._written.files:
+            if self._source.client.gave_up or not self._target.written.files:
                 raise
             return False
         return True

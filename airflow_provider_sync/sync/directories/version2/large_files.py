@@ -7,32 +7,24 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TypeVar
 
-import msgspec
-
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError
-from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
 from airflow_provider_sync.files.chunks import ChunkList
-from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.storage import VersionedFile
-from airflow_provider_sync.files.tree_writer import NewFile, TreeWriter
+from airflow_provider_sync.files.tree_writer import NewFile
 from airflow_provider_sync.protocol.v2.file_messages import (
     MAX_RANGES,
-    ChunkFile,
     Content,
     ContentFailed,
-    DigestFiles,
     FileEntry,
-    ReadFiles,
     RequestedFile,
 )
 from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.directories.version2.changed_file import ChangedFile, NoChunksError
 from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
-from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
-from airflow_provider_sync.sync.directories.version2.receive import metadata_of
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
+from airflow_provider_sync.sync.directories.version2.plan import Step
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 Result = TypeVar("Result")
 
@@ -72,30 +64,12 @@ class _Content:
 class LargeFiles:
     """The large files of one sync of one directory.
 
-    :param storage: the target
-    :param root: remembers the chunks of the target's files
-    :param request: the directory; its files are left out
     :param stopped: set when the sync has failed elsewhere
     """
 
-    def __init__(
-        self,
-        client: SyncClient,
-        storage: Storage,
-        root: CachedRoot,
-        request: ReadFiles,
-        writer: TreeWriter,
-        rules: Rules,
-        written: Written,
-        stopped: Event,
-    ) -> None:
-        self._client = client
-        self._storage = storage
-        self._root = root
-        self._request = request
-        self._writer = writer
-        self._rules = rules
-        self._written = written
+    def __init__(self, source: SourceDirectory, target: OpenTarget, stopped: Event) -> None:
+        self._source = source
+        self._target = target
         self._stopped = stopped
 
     def fetch(self, step: Step) -> None:
@@ -126,28 +100,26 @@ class LargeFiles:
         except BaseException:
             new.keep()
             raise
-        self._written.expect(step, digest, is_counted=True, chunks=chunks)
+        self._target.written.expect(step, digest, is_counted=True, chunks=chunks)
         new.finish()
 
     def _create(self, entry: FileEntry) -> NewFile:
         key = f"{entry.size} {entry.mtime_ns}"
-        return self._writer.create(entry.path, size=entry.size, metadata=metadata_of(entry, self._rules), resume_key=key)
+        return self._target.writer.create(entry.path, size=entry.size, metadata=self._target.metadata_of(entry), resume_key=key)
 
     def _write_changed(self, new: NewFile, step: Step, entry: FileEntry) -> ChunkList | None:
         """Write what is left of a file with the help of the target's version.
 
         :return: its chunks; ``None`` where it has to be fetched as a whole
         """
-        request = self._request
-        asked = ChunkFile(directory=request.directory, folder=request.folder, links=request.links, path=entry.path)
         with self._old_version(step) as old:
             if old is None:
                 return None
-            known = self._root.chunks(old.entry)
+            known = self._target.root.chunks(old.entry)
 
             def write() -> ChunkList:
-                changed = ChangedFile(self._client, asked, entry, old, known, self._stopped.is_set)
-                return changed.write(new, lambda ranges: self._read(entry, ranges), self._written.note_progress)
+                changed = ChangedFile(self._source, entry, old, known, self._stopped.is_set)
+                return changed.write(new, lambda ranges: self._read(entry, ranges), self._target.written.note_progress)
 
             try:
                 return self._going_on(new, write)
@@ -173,11 +145,11 @@ class LargeFiles:
         """Open the target's version; ``None`` if there is none that would save anything."""
         present = step.target
         # To read an object costs as much as to fetch it.
-        if step.action != "changed" or present is None or present.size <= LARGE_BYTES or self._storage.is_remote:
+        if step.action != "changed" or present is None or present.size <= LARGE_BYTES or self._target.storage.is_remote:
             yield None
             return
         try:
-            opened = self._storage.open_version(present.path)
+            opened = self._target.storage.open_version(present.path)
         except FileError:
             yield None  # it will be replaced as a whole
             return
@@ -186,7 +158,7 @@ class LargeFiles:
 
     def _going_on(self, new: NewFile, write: Callable[[], Result]) -> Result:
         """Call ``write`` until it is done, as often as answers are cut and something came."""
-        attempts = Attempts(self._client)
+        attempts = Attempts(self._source.client)
         while True:
             before = new.written
             try:
@@ -204,26 +176,24 @@ class LargeFiles:
             some = ranges[start : start + MAX_RANGES]
             is_whole = some == ((0, entry.size),)
             file = RequestedFile(path=entry.path, size=entry.size, mtime_ns=entry.mtime_ns, ranges=None if is_whole else some)
-            with self._client.read_files(msgspec.structs.replace(self._request, files=(file,))) as answer:
+            with self._source.read_files((file,)) as answer:
                 for message in answer:
                     if self._stopped.is_set():
                         raise IncompleteStreamError("Another download failed.")
                     if isinstance(message, ContentFailed):
                         raise NotSent(message)
-                    self._written.note_progress(len(message.data))
+                    self._target.written.note_progress(len(message.data))
                     yield message
 
     def _ask_digest(self, entry: FileEntry) -> bytes | None:
         """Return the digest of the source's version, by which what an earlier attempt has left is checked."""
-        request = self._request
-        asked = DigestFiles(directory=request.directory, folder=request.folder, links=request.links, paths=(entry.path,))
 
         def ask() -> bytes | None:
-            with self._client.digest_files(asked) as answer:
+            with self._source.digest_files((entry.path,)) as answer:
                 found = [digest for _, digest in answer]
             return found[0].digest if found and (found[0].size, found[0].mtime_ns) == (entry.size, entry.mtime_ns) else None
 
-        return repeated(self._client, ask)
+        return repeated(self._source.client, ask)
 
 
 def is_large(step: Step) -> bool:

@@ -7,7 +7,6 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import NameClashes, PathFilter, Storage
 from airflow_provider_sync.files.paths import MAX_COMPONENT_BYTES, can_travel
@@ -15,9 +14,10 @@ from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_state import TreeState
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links, ListFiles
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.problems import is_below
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 LARGE_BYTES = 4 * 1024 * 1024
 """Files of more bytes are fetched one by one, and in chunks if the target has an older version of more bytes."""
@@ -72,16 +72,17 @@ class SourceListing(_Listing):
         self.files_left_out = 0
         self.knows_directories = True
 
-    def read(self, client: SyncClient, request: ListFiles, path_filter: PathFilter, stopped: Event) -> None:
+    def read(self, source: SourceDirectory, state: str | None, path_filter: PathFilter, stopped: Event) -> None:
         """Ask for the listing.
 
+        :param state: see :meth:`.SourceDirectory.list_files`
         :raises Stopped: once ``stopped`` is set
         :raises SyncError: when there is no complete answer
         """
         is_nested = False
         selects = None if path_filter.selects_all else path_filter.selects
         append = self.entries.append
-        with client.list_files(request) as answer:
+        with source.list_files(state=state) as answer:
             self.unchanged = answer.unchanged
             for entries in answer:
                 if stopped.is_set():
@@ -123,19 +124,19 @@ class SourceListing(_Listing):
         self.close()
 
 
-def list_source(client: SyncClient, request: ListFiles, path_filter: PathFilter, stopped: Event) -> SourceListing:
+def list_source(source: SourceDirectory, path_filter: PathFilter, stopped: Event, *, state: str | None = None) -> SourceListing:
     """Ask for a listing, again when an answer is cut; see :meth:`SourceListing.read`."""
 
     def read() -> SourceListing:
         listing = SourceListing()
         try:
-            listing.read(client, request, path_filter, stopped)
+            listing.read(source, state, path_filter, stopped)
         except BaseException:
             listing.close()
             raise
         return listing
 
-    return repeated(client, read)
+    return repeated(source.client, read)
 
 
 class TargetListing(_Listing):

@@ -8,23 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
-import msgspec
-
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
-from airflow_provider_sync.files.tree_writer import TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
 from airflow_provider_sync.sync.directories.version2.large_files import is_large
-from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
-from airflow_provider_sync.sync.directories.version2.receive import metadata_of
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
+from airflow_provider_sync.sync.directories.version2.plan import Step
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 MAX_REMOVED = 100_000
 """Files to be removed among which others are looked for."""
@@ -37,8 +31,6 @@ _MAX_FOUND = 8
 class LocalCopies:
     """The local copies of one sync of one directory.
 
-    :param request: the directory; its paths are left out
-    :param root: knows the digests of the target's files
     :param moves: whether what is removed will be removed, so that it need not be copied
     :param checks_versions: whether the writer writes to the files that the cache knows, and not to copies of them
     :param hard_links: the files that come under several names
@@ -47,24 +39,16 @@ class LocalCopies:
 
     def __init__(
         self,
-        client: SyncClient,
-        request: DigestFiles,
-        root: CachedRoot,
-        writer: TreeWriter,
-        rules: Rules,
-        written: Written,
+        source: SourceDirectory,
+        target: OpenTarget,
         hard_links: HardLinks,
         *,
         moves: bool,
         checks_versions: bool,
     ) -> None:
         self.made = 0
-        self._client = client
-        self._request = request
-        self._root = root
-        self._writer = writer
-        self._rules = rules
-        self._written = written
+        self._source = source
+        self._target = target
         self._hard_links = hard_links
         self._moves = moves
         self._checks_versions = checks_versions
@@ -99,16 +83,15 @@ class LocalCopies:
 
     def _ask(self, steps: Sequence[Step]) -> dict[str, bytes]:
         """Ask for the digests of files that the target may have, as their sizes say."""
-        unknown = tuple(step.path for step in steps if step.source is not None and step.source.digest is None)
+        unknown = [step.path for step in steps if step.source is not None and step.source.digest is None]
         if not unknown:
             return {}
-        request = msgspec.structs.replace(self._request, paths=unknown)
 
         def ask() -> dict[str, bytes]:
-            with self._client.digest_files(request) as answer:
+            with self._source.digest_files(unknown) as answer:
                 return {path: found.digest for path, found in answer if found.digest is not None}
 
-        return repeated(self._client, ask)
+        return repeated(self._source.client, ask)
 
     def _make(self, step: Step, digests: dict[str, bytes]) -> bool:
         """Make a file, if some file of the target has its content."""
@@ -128,15 +111,15 @@ class LocalCopies:
         """
         if step.source is None or present.digest is None:
             return False
-        metadata = metadata_of(step.source, self._rules)
+        metadata = self._target.metadata_of(step.source)
         try:
             version = present.version if self._checks_versions else None
-            self._writer.copy(step.path, present.path, metadata, move=move, version=version)
+            self._target.writer.copy(step.path, present.path, metadata, move=move, version=version)
         except FileError as error:
             if not is_about_one_file(error.__cause__):
                 raise
             return False
-        self._written.expect(step, present.digest, is_local=True)
+        self._target.written.expect(step, present.digest, is_local=True)
         self.made += 1
         return True
 
@@ -146,7 +129,7 @@ class LocalCopies:
             # A second name for the same file would be a hard link, not a copy.
             yield removed.pop(), self._moves
         if step.action == "added" or is_large(step):
-            for entry in islice(self._root.find(digest, size), _MAX_FOUND):
+            for entry in islice(self._target.root.find(digest, size), _MAX_FOUND):
                 yield entry, False
 
 

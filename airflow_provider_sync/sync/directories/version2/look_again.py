@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry, ListFiles
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.problems import is_below
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,15 @@ class Now:
     gone: set[str] = field(default_factory=set)
 
 
-def look_again(client: SyncClient, request: DigestFiles) -> Now:
-    """Ask what files are now; a source that takes no digests lists its directory again.
-
-    :param request: names the files
-    """
-    return repeated(client, lambda: _digest(client, request)) or repeated(client, lambda: _list(client, request))
+def look_again(source: SourceDirectory, paths: Sequence[str]) -> Now:
+    """Ask what files are now; a source that takes no digests lists its directory again."""
+    return repeated(source.client, lambda: _digest(source, paths)) or repeated(source.client, lambda: _list(source, paths))
 
 
-def _digest(client: SyncClient, request: DigestFiles) -> Now | None:
+def _digest(source: SourceDirectory, paths: Sequence[str]) -> Now | None:
     """Return what digests tell; ``None`` if the source takes none."""
     now, answered = Now(), False
-    with client.digest_files(request) as answer:
+    with source.digest_files(paths) as answer:
         for path, digest in answer:
             answered = True
             if digest.digest is not None:
@@ -48,9 +46,9 @@ def _digest(client: SyncClient, request: DigestFiles) -> Now | None:
     return now if answered else None
 
 
-def _list(client: SyncClient, request: DigestFiles) -> Now:
-    now = Now(gone=set(request.paths))
-    with client.list_files(ListFiles(directory=request.directory, folder=request.folder, links=request.links)) as answer:
+def _list(source: SourceDirectory, paths: Sequence[str]) -> Now:
+    now = Now(gone=set(paths))
+    with source.list_files() as answer:
         for entries in answer:
             now.entries.update((entry.path, entry) for entry in entries if entry.kind == "file" and entry.path in now.gone)
     now.gone.difference_update(now.entries)

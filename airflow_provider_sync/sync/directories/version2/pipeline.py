@@ -18,7 +18,6 @@ from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, Links, ListFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
@@ -38,6 +37,7 @@ from airflow_provider_sync.sync.directories.version2.remembered import (
 )
 from airflow_provider_sync.sync.directories.version2.selection import ignored_actions, rules_for, scope_of, selection_of
 from airflow_provider_sync.sync.directories.version2.settle import Settling
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 from airflow_provider_sync.sync.directories.version2.write import Writing
 from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 from airflow_provider_sync.sync.progress import Progress
@@ -67,9 +67,9 @@ class DirectorySync:
     def __init__(
         self, client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress, cache: DigestCache
     ) -> None:
-        self.client = client
         self.directory = directory
         self.storage = storage
+        self.source = SourceDirectory(client, directory.name, directory.prefix, directory.links)
         self.rules = rules_for(directory, storage)
         self.selection = selection_of(directory, storage)
         self.root = cache.root(storage.location, scope=scope_of(directory))
@@ -111,13 +111,11 @@ class DirectorySync:
         :param settles: whether files are digested to find out if they differ
         """
         directory = self.directory
-        links: Links = "keep" if directory.links == "keep" else "skip"
-        request = ListFiles(directory=directory.name, folder=directory.prefix, links=directory.links)
         remembered = recall(self.root, self.key) if self.rules.checksum != "always" and is_wanted is None else None
         with ExitStack() as lists:
             lists.callback(self.written.close)
             work = lists.enter_context(Work())
-            source, target = lists.enter_context(list_both(self.client, request, self.storage, self.selection, links, remembered))
+            source, target = lists.enter_context(list_both(self.source, self.storage, self.selection, remembered))
             if source.unchanged:
                 yield Compared(source, target, work, remembered)
                 return
@@ -127,8 +125,7 @@ class DirectorySync:
             find_work(source, target, known, self.rules, work, ignored=ignored, is_wanted=is_wanted)
             settling = None
             if settles:
-                digests = DigestFiles(directory=directory.name, folder=directory.prefix, links=directory.links, paths=())
-                settling = Settling(self.client, digests, self.storage, self.rules, self.root.record)
+                settling = Settling(self.source, self.storage, self.rules, self.root.record)
                 settling.run(work)
             self.outcome.note_comparison(source, target, settling)
             yield Compared(source, target, work)
@@ -139,7 +136,7 @@ class DirectorySync:
         :raises GuardError: naming the option that allows it
         :raises FileError: for names that cannot exist at the target
         """
-        check_work(self.directory, self.client.limits, compared.source, compared.work)
+        check_work(self.directory, self.source.client.limits, compared.source, compared.work)
         self.check_deletes(compared)
 
     def check_deletes(self, compared: Compared, *, missing: int = 0) -> None:
@@ -158,7 +155,7 @@ class DirectorySync:
         if not (compared.work.is_possible or ends):
             return
         check_names(self.storage, compared.source.clashes)
-        writing = Writing(self.client, self.directory, self.storage, self.root, self.rules, self.written, self.outcome)
+        writing = Writing(self.source, self.directory, self.storage, self.root, self.rules, self.written, self.outcome)
 
         def before_deletes() -> None:
             if self.directory.atomic:

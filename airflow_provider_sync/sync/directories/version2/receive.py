@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Self
 
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files.tree_writer import Metadata, NewFile, TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import Content, FileEntry
-from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules, Step
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.files.tree_writer import NewFile
+from airflow_provider_sync.protocol.v2.file_messages import Content
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
+from airflow_provider_sync.sync.directories.version2.plan import Step
 
 
 class Receiver:
@@ -19,12 +19,10 @@ class Receiver:
     :ivar done: number of files of the request that are done with
     """
 
-    def __init__(self, steps: Sequence[Step], writer: TreeWriter, rules: Rules, written: Written) -> None:
+    def __init__(self, steps: Sequence[Step], target: OpenTarget) -> None:
         self.done = 0
         self._steps = steps
-        self._writer = writer
-        self._rules = rules
-        self._written = written
+        self._target = target
         self._file: NewFile | None = None
         self._fails = False
 
@@ -52,14 +50,14 @@ class Receiver:
             return
         if self._file is None:
             if message.end is not None:
-                self._written.expect(step, message.end.digest)
-                self._writer.put(entry.path, message.data, metadata_of(entry, self._rules))
+                self._target.written.expect(step, message.end.digest)
+                self._target.writer.put(entry.path, message.data, self._target.metadata_of(entry))
                 return
-            self._file = self._writer.create(entry.path, size=entry.size, metadata=metadata_of(entry, self._rules))
+            self._file = self._target.writer.create(entry.path, size=entry.size, metadata=self._target.metadata_of(entry))
         self._file.write(message.data)
-        self._written.note_progress(len(message.data))
+        self._target.written.note_progress(len(message.data))
         if message.end is not None:
-            self._written.expect(step, message.end.digest, is_counted=True)
+            self._target.written.expect(step, message.end.digest, is_counted=True)
             self._file.finish()
             self._file = None
 
@@ -79,11 +77,3 @@ class Receiver:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._discard()
-
-
-def metadata_of(entry: FileEntry, rules: Rules) -> Metadata:
-    """Return what a file of the target gets besides its content."""
-    return Metadata(
-        entry.mtime_ns if rules.mtime and entry.mtime_ns and entry.kind == "file" else None,
-        entry.mode & PERMISSIONS if rules.permissions and entry.mode else None,
-    )

@@ -8,17 +8,17 @@ from itertools import islice
 
 import msgspec
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.file_digests import digest_file
 from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest
+from airflow_provider_sync.protocol.v2.file_messages import FileDigest
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step, compare_files, settle
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 BATCH = 4_096
 """Files of one request."""
@@ -35,7 +35,6 @@ Record = Callable[[Iterable[TreeEntry]], None]
 class Settling:
     """Decides about the unsettled files of a comparison.
 
-    :param request: the directory; its paths are left out
     :param record: called with the digests of the target's files
     :ivar files_read: files of the target that were read
     :ivar gone: files that the source removed since it listed them
@@ -43,13 +42,12 @@ class Settling:
     :ivar has_digests: whether the source digests files
     """
 
-    def __init__(self, client: SyncClient, request: DigestFiles, storage: Storage, rules: Rules, record: Record) -> None:
+    def __init__(self, source: SourceDirectory, storage: Storage, rules: Rules, record: Record) -> None:
         self.files_read = 0
         self.gone: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self.has_digests = True
-        self._client = client
-        self._request = request
+        self._source = source
         self._storage = storage
         self._rules = rules
         self._record = record
@@ -113,13 +111,12 @@ class Settling:
         if not paths:
             return {}
         always = self._rules.checksum == "always"
-        request = msgspec.structs.replace(self._request, paths=paths, always=always)
 
         def ask() -> dict[str, FileDigest]:
-            with self._client.digest_files(request) as answer:
+            with self._source.digest_files(paths, always=always) as answer:
                 return dict(answer)
 
-        return repeated(self._client, ask) or None
+        return repeated(self._source.client, ask) or None
 
     def _digest_all(self, entries: Sequence[TreeEntry]) -> list[TreeEntry]:
         return [digested for entry in entries if (digested := self._digest(entry.path)) is not None]

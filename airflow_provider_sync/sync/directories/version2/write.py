@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import CachedRoot
-from airflow_provider_sync.files.tree_writer import Backup, TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, ReadFiles
+from airflow_provider_sync.files.tree_writer import Backup
 from airflow_provider_sync.sync.directories.version2.apply import Applying
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Rules
+from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
 
@@ -33,7 +33,7 @@ class Writing:
 
     def __init__(
         self,
-        client: SyncClient,
+        source: SourceDirectory,
         directory: TargetDirectory,
         storage: Storage,
         root: CachedRoot,
@@ -41,7 +41,7 @@ class Writing:
         written: Written,
         outcome: Outcome,
     ) -> None:
-        self._client = client
+        self._source = source
         self._directory = directory
         self._storage = storage
         self._root = root
@@ -84,12 +84,19 @@ class Writing:
                 )
             )
             hard_links = stack.enter_context(HardLinks(work.hard_linked, self._written))
-            fetching = self._fetching(writer, failed)
-            copies = self._copies(writer, hard_links, moves=deletes and self._outcome.may_delete)
-            applying = Applying(work, writer, fetching, copies, self._written, self._rules)
+            opened = OpenTarget(self._storage, self._root, writer, self._written, self._rules)
+            fetching = Fetching(self._source, opened, failed=failed, downloads=directory.downloads)
+            copies = LocalCopies(
+                self._source,
+                opened,
+                hard_links,
+                moves=deletes and self._outcome.may_delete,
+                checks_versions=not directory.atomic,
+            )
+            applying = Applying(work, self._source, opened, fetching, copies)
             try:
                 if files:
-                    applying.write(self._client, self._digests(), target.large_sizes)
+                    applying.write(target.large_sizes)
                 self._outcome.note_writes(applying, fetching, copies)
                 if deletes:
                     before_deletes()
@@ -99,34 +106,3 @@ class Writing:
                         applying.date_directories(source.directories)
             finally:
                 self._outcome.note_writes(applying, fetching, copies)
-
-    def _digests(self) -> DigestFiles:
-        directory = self._directory
-        return DigestFiles(directory=directory.name, folder=directory.prefix, links=directory.links, paths=())
-
-    def _fetching(self, writer: TreeWriter, failed: dict[str, SyncError]) -> Fetching:
-        directory = self._directory
-        return Fetching(
-            self._client,
-            ReadFiles(directory=directory.name, folder=directory.prefix, links=directory.links, files=()),
-            self._storage,
-            self._root,
-            writer,
-            self._rules,
-            self._written,
-            failed=failed,
-            downloads=directory.downloads,
-        )
-
-    def _copies(self, writer: TreeWriter, hard_links: HardLinks, *, moves: bool) -> LocalCopies:
-        return LocalCopies(
-            self._client,
-            self._digests(),
-            self._root,
-            writer,
-            self._rules,
-            self._written,
-            hard_links,
-            moves=moves,
-            checks_versions=not self._directory.atomic,
-        )

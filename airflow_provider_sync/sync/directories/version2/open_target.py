@@ -1,0 +1,37 @@
+"""The target of a sync, opened for writing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import CachedRoot
+from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry
+from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules
+from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTarget:
+    """What the writes of one sync of one directory work with.
+
+    :ivar storage: the directory, of which older versions are read; with ``atomic``, the writer writes to a copy of it
+    :ivar root: remembers digests and chunks of its files
+    :ivar writer: takes whatever is written
+    :ivar written: counts what is written
+    :ivar rules: say which metadata files get
+    """
+
+    storage: Storage
+    root: CachedRoot
+    writer: TreeWriter
+    written: Written
+    rules: Rules
+
+    def metadata_of(self, entry: FileEntry) -> Metadata:
+        """Return what a file gets besides its content."""
+        return Metadata(
+            entry.mtime_ns if self.rules.mtime and entry.mtime_ns and entry.kind == "file" else None,
+            entry.mode & PERMISSIONS if self.rules.permissions and entry.mode else None,
+        )
