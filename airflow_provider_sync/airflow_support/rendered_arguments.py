@@ -17,7 +17,14 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from airflow_provider_sync.airflow_support.templates import check_present
-from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, directory_from_options, table_from_options
+from airflow_provider_sync.config import (
+    ClientConfig,
+    TargetDirectory,
+    TargetTable,
+    directory_from_options,
+    table_from_options,
+    undone_directory,
+)
 from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.config.options import plain_value
 from airflow_provider_sync.config.table_patterns import is_pattern
@@ -91,6 +98,8 @@ def read_directories(argument: str, directories: Any, path: Any, defaults: Mappi
             raise ConfigurationError(f"Directory {name!r} has no path. Give 'path' to the operator, or to this entry.")
         below = {} if single or "path" in own else {"path": _below(options["path"], name)}
         found.append(directory_from_options(name, {**options, **own, **below}))
+    if message := undone_directory(found):
+        raise ConfigurationError(f"{argument!r}: {message}")
     return found
 
 

@@ -16,6 +16,7 @@ from airflow_provider_sync.config.directories import (
     SourceDirectory,
     TargetDirectory,
     directory_from_options,
+    undone_directory,
 )
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, DeleteLimit, ServerLimits, SizeLimits
 from airflow_provider_sync.config.server import ServerConfig
@@ -46,4 +47,5 @@ __all__ = [
     "connection_url",
     "directory_from_options",
     "table_from_options",
+    "undone_directory",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os.path import normpath
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -102,27 +102,37 @@ class TargetDirectory(DirectoryConfig, frozen=True):
 
 
 def kept_apart(directories: dict[str, TargetDirectory]) -> dict[str, TargetDirectory]:
-    """Refuse a directory whose sync would delete what another one brings, since it lies in the same folder.
-
-    What ``include`` and ``exclude`` leave out is not deleted: with them, directories may share a folder.
+    """Refuse directories of which one would delete the other; see :func:`undone_directory`.
 
     :raises PydanticCustomError: naming both
     """
-    emptying = {
-        normpath(entry.path): entry.name
-        for entry in directories.values()
-        if entry.delete and not (entry.include or entry.exclude)
-    }
-    for entry in directories.values():
-        path = PurePosixPath(normpath(entry.path))
-        for folder in map(str, (path, *path.parents)):
-            other = emptying.get(folder, entry.name)
-            if other != entry.name:
-                raise wrong_value(
-                    f"{entry.name!r} goes into the folder of {other!r}, whose sync would delete its files. Give it a path outside"
-                    f" {directories[other].path}, or set `delete: false`, or `exclude`, for {other!r}."
-                )
+    if message := undone_directory(directories.values()):
+        raise wrong_value(message)
     return directories
+
+
+def undone_directory(directories: Iterable[TargetDirectory]) -> str | None:
+    """Say which directory's sync would delete what another one brings, since that lies in its folder; ``None`` if none would.
+
+    What ``include`` and ``exclude`` leave out is not deleted: with them, directories may share a folder.
+    """
+    entries = list(directories)
+    emptying = {_folder(entry.path): entry for entry in entries if entry.delete and not (entry.include or entry.exclude)}
+    for entry in entries:
+        path = PurePosixPath(_folder(entry.path))
+        for folder in map(str, (path, *path.parents)):
+            other = emptying.get(folder, entry)
+            if other is not entry:
+                return (
+                    f"{entry.name!r} goes into the folder of {other.name!r}, whose sync would delete its files. Give it a path"
+                    f" outside {other.path}, or set `delete: false`, or `exclude`, for {other.name!r}."
+                )
+    return None
+
+
+def _folder(path: str) -> str:
+    local = path.removeprefix("file://")
+    return normpath(path if "://" in local else Path(local).expanduser().absolute())
 
 
 def directory_from_options(name: str, options: Mapping[str, Any] | None) -> TargetDirectory:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 
 import msgspec
 
@@ -82,14 +83,14 @@ def matched_names(client: SyncClient, entries: Iterable[TargetTable]) -> list[st
 def inspect_target(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> dict[str, str]:
     """Check that resolved tables can be kept apart in the target, and find those that the source no longer offers.
 
-    :param patterns: those whose tables are kept in this database; without any, nothing is asked
+    :param patterns: those whose tables are kept in this database; without any, nothing is looked for
     :param tables: everything that the run syncs into this database
     :return: warnings, by the name of the table whose report should carry them
     :raises ConfigurationError: when two tables are one table of the target
     """
+    check_apart(database, tables, by_patterns=bool(patterns))
     if not patterns or not tables:
         return {}
-    check_apart(database, tables)
     gone = [table for table in find_gone(database, patterns, tables) if not table.is_to_drop]
     warnings: dict[str, str] = {}
     for pattern in patterns:
@@ -107,22 +108,32 @@ def inspect_target(database: Database, patterns: Sequence[TargetTable], tables: 
     return warnings
 
 
-def check_apart(database: Database, tables: Sequence[TargetTable]) -> None:
+def check_apart(database: Database, tables: Sequence[TargetTable], *, by_patterns: bool = True) -> None:
     """Check that no two tables go into one, as names that differ by case only may.
 
+    :param by_patterns: whether patterns chose them; otherwise two may go into one on purpose, if neither deletes the other's rows
     :raises ConfigurationError: naming both
     """
     alike: dict[str, list[TargetTable]] = {}
     for table in tables:
-        alike.setdefault(table.table_name.casefold(), []).append(table)
-    for group in alike.values():
-        for position, first in enumerate(group):
-            for second in group[position + 1 :]:
-                if _are_one(database, first.table_name, second.table_name):
-                    raise ConfigurationError(
-                        f"{first.name!r} and {second.name!r} of the source would be one table of the target,"
-                        f" {first.table_name!r}. Give one of them another name with 'table', or leave it out with 'exclude'."
-                    )
+        alike.setdefault(table.table_name.rpartition(".")[2].casefold(), []).append(table)
+    pairs = [pair for group in alike.values() for pair in combinations(group, 2)]
+    for first, second in pairs:
+        deleting = [table.name for table in (first, second) if _deletes_others(table)]
+        if not (by_patterns or deleting) or not _are_one(database, first.table_name, second.table_name):
+            continue
+        names = f"{first.name!r} and {second.name!r} of the source would be one table of the target, {first.table_name!r}"
+        if by_patterns:
+            raise ConfigurationError(f"{names}. Give one of them another name with 'table', or leave it out with 'exclude'.")
+        raise ConfigurationError(
+            f"{names}, and the sync of {deleting[0]!r} would delete the other's rows. Leave one of them out; or give each a"
+            " window, or a mode that deletes nothing, and set single_transaction to false."
+        )
+
+
+def _deletes_others(table: TargetTable) -> bool:
+    """Whether the sync of a table deletes, or ends, all rows that are not of its own source."""
+    return table.mode not in ("upsert", "append") and table.window is None
 
 
 def _are_one(database: Database, name: str, other: str) -> bool:

@@ -116,6 +116,16 @@ def test_object_storage() -> None:
     assert paths("images", ObjectStoragePath("file:///srv/images")) == {"images": "file:///srv/images"}
 
 
+@pytest.mark.parametrize("path", ["/srv/x", "/srv/x/", "file:///srv/x/y", "/srv/z/../x/y"])
+def test_paths_in_the_folder_of_another(path: str) -> None:
+    """Two directories of which one would delete the files of the other are refused, as in a configuration."""
+    directories: dict[str, Any] = {"a": {"path": "/srv/x"}, "b": {"path": path}}
+    with pytest.raises(ConfigurationError, match=r"'directories': '[ab]' goes into the folder of '[ab]'"):
+        paths(directories, None)
+    directories = {name: {**options, "exclude": ["y/**"]} for name, options in directories.items()}
+    assert set(paths(directories, None)) == {"a", "b"}
+
+
 def test_no_path() -> None:
     """A directory without a path is an error that names it."""
     with pytest.raises(ConfigurationError, match="Directory 'images' has no path"):

@@ -50,7 +50,7 @@ def sync_tables(
     :raises SyncFailed: when any failed, with the reports of all
     """
     outcomes = Outcomes[TableReport]()
-    groups = transaction_groups(database, tables, lambda table: table, single_transaction=single_transaction)
+    groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     # With a transaction for each table, one request about all of them has to come before the first lock.
     ahead = ask_ahead(client, database, tables, making=not dry_run) if len(groups) > 1 else None
     run = {table.name: table for table in tables}

@@ -242,7 +242,7 @@ def merge_slices(
         _SlicesToMerge(options, slices, Measure(client, earlier=[table_slice.traffic() for table_slice in slices]))
         for options, slices in tables.values()
     ]
-    groups = transaction_groups(database, merges, lambda merge: merge.options, single_transaction=single_transaction)
+    groups = transaction_groups(database, merges, lambda merge: merge.options.table_name, single_transaction=single_transaction)
     for group in groups:
         failed = partial(failed_reports, {merge.options.name: merge.measure for merge in group}, group[0].slices[0].protocol)
         with outcomes.going_on(failed):

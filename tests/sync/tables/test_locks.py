@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TableBusyError
+from airflow_provider_sync.sync import Opener, plan_run, run, run_steps
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.sync.tables.version2.source import Version2Source
 from tests.databases.test_locks import lose_locks
@@ -121,17 +123,26 @@ def test_two_sources_of_one_table_are_refused(two_same: Link) -> None:
     assert two_same.target.rows("t") == []
 
 
-def test_two_sources_of_one_table_undo_each_other(two_into: Link) -> None:
-    """So are two with a transaction each, of which one would delete the other's rows; not those that delete nothing."""
+@pytest.mark.parametrize("mode", ["mirror", "upsert", "append"])
+def test_two_sources_of_one_table_undo_each_other(two_into: Link, mode: str) -> None:
+    """Nor may one have its own transaction, or its own steps, if it would delete rows of the other; both may delete nothing."""
     two_into.create(CREATE)
     two_into.source.execute("INSERT INTO t VALUES (1, 'a')", CREATE.replace(" t ", " u "), "INSERT INTO u VALUES (2, 'b')")
-    with pytest.raises(SyncFailed, match="'t' and 't' are one table") as failed:
-        two_into.sync("t", "u", options={"u": {"table": "t"}}, single_transaction=False)
-    assert not failed.value.retryable
-    assert two_into.target.rows("t") == []
-    keeping = {"mode": "upsert"}
-    two_into.sync("t", "u", options={"t": keeping, "u": {"table": "t", **keeping}}, single_transaction=False)
-    assert two_into.target.rows("t") == [(1, "a"), (2, "b")]
+    target = two_into.target.database.engine.url.render_as_string(hide_password=False)
+    config: dict[str, Any] = {"retries": 0, "protocol": "2", "single_transaction": False, "default_connection": target}
+    with two_into.client("t", "u") as client:
+        config |= {"url": client.url, "tables": {"t": {}, "u": {"table": "t", "mode": mode}}}
+        for step in (run, partial(run_steps.compare_tables, run="r")):
+            configured = ClientConfig.from_dict(config)
+            with pytest.raises(SyncFailed, match="'t' and 'u' of the source would be one table of the target, 't'") as failed:
+                step(configured, plan_run(configured), opener=Opener())
+            assert not failed.value.retryable
+            assert two_into.target.rows("t") == []
+        config["tables"]["t"]["mode"] = "upsert"
+        configured = ClientConfig.from_dict(config)
+        if mode != "mirror":
+            run(configured, plan_run(configured))
+            assert two_into.target.rows("t") == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.parametrize("protocol", ["1", pytest.param("2", marks=pytest.mark.slow)])
