@@ -117,9 +117,9 @@ def undone_directory(directories: Iterable[TargetDirectory]) -> str | None:
     What ``include`` and ``exclude`` leave out is not deleted: with them, directories may share a folder.
     """
     entries = list(directories)
-    emptying = {_folder(entry.path): entry for entry in entries if entry.delete and not (entry.include or entry.exclude)}
+    emptying = {_normalised(entry.path): entry for entry in entries if entry.delete and not (entry.include or entry.exclude)}
     for entry in entries:
-        path = PurePosixPath(_folder(entry.path))
+        path = PurePosixPath(_normalised(entry.path))
         for folder in map(str, (path, *path.parents)):
             other = emptying.get(folder, entry)
             if other is not entry:
@@ -130,7 +130,7 @@ def undone_directory(directories: Iterable[TargetDirectory]) -> str | None:
     return None
 
 
-def _folder(path: str) -> str:
+def _normalised(path: str) -> str:
     local = path.removeprefix("file://")
     return normpath(path if "://" in local else Path(local).expanduser().absolute())
 

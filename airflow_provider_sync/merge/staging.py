@@ -68,7 +68,7 @@ class Staging(ABC):
         return self._table
 
     def create(self, connection: Connection, layout: StagingLayout) -> Table:
-        """Create an empty table.
+        """Create an empty table; any that was created before for this target and run is gone.
 
         :param layout: the columns that the source sends, in its order, with those of the key
         :raises ConfigurationError: if its key or an index has a column that is not staged
@@ -159,19 +159,30 @@ class PermanentStaging(Staging):
     visible_to_others = True
 
     def _create(self, connection: Connection, layout: StagingLayout) -> Table:
-        self.clear(connection, layout.target)
+        try:
+            with self.database.translate_errors():
+                self.clear(connection, layout.target)
+        except TableError as error:
+            if error.retryable or not self._take_over(connection, layout):
+                raise
+            # MySQL has a privilege of its own for DROP, which TRUNCATE needs as well.
+            connection.exec_driver_sql(f"DELETE FROM {self.database.qualified(self.table)}")
+            return self.table
         name = staging_name(layout.target, self.run, time.time())
         return self.database.ddl.create_staging(connection, layout, name=name)
 
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the table of a failed attempt if it has these columns and this key; drop any other."""
-        if self._left_behind(connection, layout.target):
-            left = self.adopt(connection, layout.target)
-            wanted = [(column.name, column.sql_type, column.collation) for column in layout.columns]
-            found = [(column.name, column.sql_type, column.collation) for column in left.columns]
-            if (found, left.primary_key) == (wanted, layout.primary_key):
-                return True
-        return super().resume(connection, layout)
+        return self._take_over(connection, layout) or super().resume(connection, layout)
+
+    def _take_over(self, connection: Connection, layout: StagingLayout) -> bool:
+        """Take over a table that is left behind, if there is one with these columns and this key."""
+        if not self._left_behind(connection, layout.target):
+            return False
+        left = self.adopt(connection, layout.target)
+        wanted = [(column.name, column.sql_type, column.collation) for column in layout.columns]
+        found = [(column.name, column.sql_type, column.collation) for column in left.columns]
+        return (found, left.primary_key) == (wanted, layout.primary_key)
 
     def name_for(self, target: Table) -> str:
         """Return the beginning of the table's name, which is the same for each attempt."""

@@ -7,8 +7,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.merge.staging import PermanentStaging
 from tests.databases.limited_user import user_with
+from tests.scenario import opened
 from tests.sync.link import Link, linked
 from tests.sync.tables.staging_class import NamedStaging
 from tests.sync.tables.test_steps import Steps
@@ -79,6 +81,29 @@ def test_a_staging_table_that_cannot_be_dropped(server: str, sqlite_url: str, pr
         assert "DROP command denied" in warning
         assert "airflow-sync clean" in warning
         assert link.target.rows("t") == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_staging_table_that_stays_is_used_again(server: str, sqlite_url: str, protocol: str) -> None:
+    """The syncs of such a user go on in the table that the first has left; if columns came since, he is told what he lacks."""
+    privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
+    with user_with(server, privileges) as url, linked(sqlite_url, url) as link, opened(server) as admin:
+        link.protocol = protocol
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c')")
+        link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
+        link.sync_one("t")
+        for change in ("UPDATE t SET v = 'd' WHERE id = 2", "DELETE FROM t WHERE id = 3", "INSERT INTO t VALUES (4, 'e')"):
+            link.source.execute(change)
+            assert link.sync_one("t").status == "changed"
+            assert link.target.rows("t") == link.source.rows("t")
+        assert len([name for name in admin.names() if name.startswith("_sync")]) == 1
+
+        link.source.execute("ALTER TABLE t ADD COLUMN w INT", "UPDATE t SET w = 1")
+        admin.execute("ALTER TABLE t ADD COLUMN w INT")
+        with pytest.raises(SyncFailed, match=r"DROP command denied.*Grant it to the user"):
+            link.sync_one("t")
+        link.sync_one("t", {"staging": "temporary"})
+        assert link.target.rows("t") == link.source.rows("t")
 
 
 def test_what_a_run_before_left_is_told_in_words(server: str, sqlite_url: str) -> None:
