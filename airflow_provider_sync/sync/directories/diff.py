@@ -11,16 +11,15 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
-from airflow_provider_sync.sync.directories.protocol_version import protocol_for
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Action, Reason, Step
 from airflow_provider_sync.sync.guards import unguarded
-from airflow_provider_sync.sync.progress import silent
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -88,11 +87,12 @@ def diff_directory(
     :raises SyncError: when they cannot be compared
     """
     directory = unguarded(directory)
-    if protocol_for(client, directory) == 1:
+    pair = DirectoryPair.of(client, directory, storage, cache=cache)
+    if pair.version() == 1:
         report = sync_directory(client, directory, storage, dry_run=True, cache=cache)
         return DirectoryDiff(report=report, paths_omitted=report.files_added + report.files_updated + report.files_deleted)
     measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, silent, cache or open_cache(None))
+    sync = DirectorySync(pair)
     with sync.compared() as compared:
         if compared.remembered is None:
             sync.check(compared)

@@ -6,12 +6,12 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, wrap_unexpected_errors
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.protocol_version import protocol_for
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync as Version1
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync as Version2
-from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -38,11 +38,12 @@ def sync_directory(
     :param cache: remembers digests of the target's files, and the states of both sides
     :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
     """
+    pair = DirectoryPair.of(client, directory, storage, progress=progress, cache=cache)
     measure = Measure(client)
     sync: Version1 | Version2 | None = None
     try:
         with wrap_unexpected_errors():
-            sync = _sync_of(client, directory, storage, progress, cache)
+            sync = _sync_of(pair)
             return sync.run(measure, dry_run, lock_timeout)
     except SyncError as error:
         done = sync.done() if sync is not None else {}
@@ -58,12 +59,8 @@ def directory_differs(
 
     With version 1, a source without digests (hasher ``none``) counts as changed as soon as it has files.
     """
-    return _sync_of(client, directory, storage, None, cache).differs()
+    return _sync_of(DirectoryPair.of(client, directory, storage, cache=cache)).differs()
 
 
-def _sync_of(
-    client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress | None, cache: DigestCache | None
-) -> Version1 | Version2:
-    if protocol_for(client, directory) == 1:
-        return Version1(client, directory, storage, progress or silent, cache=cache)
-    return Version2(client, directory, storage, progress or silent, cache or open_cache(None))
+def _sync_of(pair: DirectoryPair) -> Version1 | Version2:
+    return Version1(pair) if pair.version() == 1 else Version2(pair)

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT
-from airflow_provider_sync.sync.directories.protocol_version import protocol_for
 from airflow_provider_sync.sync.directories.version1 import steps as version1
 from airflow_provider_sync.sync.directories.version2 import steps as version2
 from airflow_provider_sync.sync.progress import Progress
@@ -36,9 +36,9 @@ def compare_directory(
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
-    if protocol_for(client, directory) == 1:
-        return version1.compare_directory(client, directory, storage, batches=batches, cache=cache)
-    return version2.compare_directory(client, directory, storage, batches=batches, cache=cache or open_cache(None))
+    pair = DirectoryPair.of(client, directory, storage, cache=cache)
+    compare = version1.compare_directory if pair.version() == 1 else version2.compare_directory
+    return compare(pair, batches=batches)
 
 
 @within_max_seconds
@@ -60,11 +60,9 @@ def download_batch(
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
-    if protocol_for(client, directory) == 1:
-        return version1.download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache)
-    return version2.download_batch(
-        client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache or open_cache(None)
-    )
+    pair = DirectoryPair.of(client, directory, storage, progress=progress, cache=cache)
+    download = version1.download_batch if pair.version() == 1 else version2.download_batch
+    return download(pair, batch, dry_run=dry_run)
 
 
 @within_max_seconds
@@ -87,8 +85,6 @@ def delete_files(
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
-    if protocol_for(client, directory) == 1:
-        return version1.delete_files(client, directory, storage, batches, dry_run=dry_run, lock_timeout=lock_timeout)
-    return version2.delete_files(
-        client, directory, storage, batches, dry_run=dry_run, lock_timeout=lock_timeout, cache=cache or open_cache(None)
-    )
+    pair = DirectoryPair.of(client, directory, storage, cache=cache)
+    delete = version1.delete_files if pair.version() == 1 else version2.delete_files
+    return delete(pair, batches, dry_run=dry_run, lock_timeout=lock_timeout)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST, TargetDirectory
+from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncError
-from airflow_provider_sync.files import Storage, StreamDigest
+from airflow_provider_sync.files import StreamDigest
 from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
-from airflow_provider_sync.sync.progress import Progress
 
 MAX_BROKEN_IN_A_ROW = 3
 """Files in a row whose answers stay incomplete after all ``retries``; more of them are taken for a broken connection."""
@@ -41,14 +41,12 @@ class FileDownloads:
     :ivar gone: files that the source removed during the sync
     """
 
-    def __init__(
-        self, source: SourceFiles, directory: TargetDirectory, storage: Storage, hasher: FileHasher, progress: Progress
-    ) -> None:
+    def __init__(self, source: SourceFiles, pair: DirectoryPair, hasher: FileHasher) -> None:
         self.source = source
-        self.directory = directory
-        self.storage = storage
+        self.directory = pair.directory
+        self.storage = pair.storage
         self.hasher = hasher
-        self.progress = progress
+        self.progress = pair.progress
         self.written: set[str] = set()
         self.bytes_written = 0
         self.failed: dict[str, SyncError] = {}

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import (
     Changes,
@@ -18,16 +16,16 @@ from airflow_provider_sync.files import (
     NameClashes,
     NoneHasher,
     PathFilter,
-    Storage,
     build_manifest,
     compare,
     load_hasher,
 )
-from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
+from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.problems import (
     clashing,
     gone,
@@ -43,7 +41,6 @@ from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.guards import check_deletes
-from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -51,31 +48,22 @@ class DirectorySync:
     """One sync of one directory.
 
     :param selection: the files that it is about; by default what the options say
-    :param cache: remembers the MD5 of the target's files
     :ivar added: files that came
     :ivar updated: files that were replaced
     :ivar files_read: files of the target that were read to compare them
     """
 
-    def __init__(
-        self,
-        client: SyncClient,
-        directory: TargetDirectory,
-        storage: Storage,
-        progress: Progress,
-        selection: PathFilter | None = None,
-        *,
-        cache: DigestCache | None = None,
-    ) -> None:
+    def __init__(self, pair: DirectoryPair, selection: PathFilter | None = None) -> None:
+        directory = pair.directory
         self.directory = directory
-        self.storage = storage
+        self.storage = pair.storage
         self.hasher = load_hasher(directory.hasher or "md5")
         self.selection = selection or PathFilter(directory.include, directory.exclude)
-        self.source = SourceFiles(client, directory.name, directory.prefix, self.selection)
-        self.downloads = FileDownloads(self.source, directory, storage, self.hasher, progress)
+        self.source = SourceFiles(pair.client, directory.name, directory.prefix, self.selection)
+        self.downloads = FileDownloads(self.source, pair, self.hasher)
         self.unreadable: dict[str, str] = {}
         self.files_read = 0
-        self._cache = cache
+        self._cache = pair.cache
         self._present: Mapping[str, str] = {}
 
     @property
@@ -185,9 +173,7 @@ class DirectorySync:
         )
         return {**found, **dict.fromkeys(to_replace, "")}
 
-    def _cached_md5(self) -> CachedRoot | None:
-        if self._cache is None:
-            return None
+    def _cached_md5(self) -> CachedRoot:
         # Directories may share a path, and be about different files of it.
         scope = repr((self.directory.include, self.directory.exclude))
         return self._cache.root(self.storage.location, algorithm="md5", scope=scope)

@@ -10,33 +10,27 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.files import NoneHasher, PathFilter, Storage, build_manifest, compare
-from airflow_provider_sync.files.digest_cache import DigestCache
+from airflow_provider_sync.files import NoneHasher, PathFilter, build_manifest, compare
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
-from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_FILES = 100
 """Files to download below which a batch is not worth a task of its own."""
 
 
-def compare_directory(
-    client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1, cache: DigestCache | None = None
-) -> ComparedDirectory:
+def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory:
     """Compare a directory with the source, and cut what has to be downloaded into batches.
 
     :param batches: most batches; there are fewer where few files differ
-    :param cache: remembers digests of the target's files
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
-    measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, silent, cache=cache)
+    measure = Measure(pair.client)
+    sync = DirectorySync(pair)
     source = sync.source_manifest()
     changes = sync.compare(source)
     sync.check(source, changes)
@@ -45,7 +39,7 @@ def compare_directory(
     else:
         sync.check_names(source)
     report = DirectoryReport(
-        name=directory.name,
+        name=pair.directory.name,
         status="planned" if changes else "unchanged",
         files_total=len(source),
         files_read=sync.files_read,
@@ -58,48 +52,38 @@ def compare_directory(
     wanted = sorted([*changes.added, *changes.changed])
     size = max(TASK_FILES, -(-len(wanted) // batches))
     pieces = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-    found = [FileBatch(directory=directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in pieces] or [
-        FileBatch(directory=directory.name)
+    found = [FileBatch(directory=pair.directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in pieces] or [
+        FileBatch(directory=pair.directory.name)
     ]
     # The first batch carries what the comparison cost on to the next step.
     return ComparedDirectory(report=report, batches=(msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]))
 
 
-def download_batch(
-    client: SyncClient,
-    directory: TargetDirectory,
-    storage: Storage,
-    batch: FileBatch,
-    *,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    cache: DigestCache | None = None,
-) -> FileBatch:
+def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> FileBatch:
     """Download the files of a batch that still differ.
 
     :param dry_run: count them, and write nothing
-    :param cache: remembers digests of the target's files
     :return: the batch, with what was done and what it cost until now
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
     if not batch.files:
         return batch
-    measure = Measure(client, earlier=[batch.traffic()])
-    everything = PathFilter(directory.include, directory.exclude)
-    in_batch = PathFilter(directory.include, directory.exclude, first=batch.first, last=batch.last)
-    sync = DirectorySync(client, directory, storage, progress or silent, in_batch, cache=cache)
+    measure = Measure(pair.client, earlier=[batch.traffic()])
+    everything = PathFilter(pair.directory.include, pair.directory.exclude)
+    in_batch = PathFilter(pair.directory.include, pair.directory.exclude, first=batch.first, last=batch.last)
+    sync = DirectorySync(pair, in_batch)
     source = sync.source_manifest()
     changes = sync.compare(source)
     deleted: set[str] = set()
     if not dry_run:
         # A file in the way may be anywhere.
-        present = build_manifest(storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
+        present = build_manifest(pair.storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
         obstacles = compare(source, present).obstacles
         sync.download(source, [*changes.added, *changes.changed], obstacles)
-        if directory.delete:
-            deleted = removed_obstacles(storage, obstacles, sync.downloads.written)
-        storage.flush()
+        if pair.directory.delete:
+            deleted = removed_obstacles(pair.storage, obstacles, sync.downloads.written)
+        pair.storage.flush()
         sync.refuse_downloads()
     return msgspec.structs.replace(
         batch,
@@ -113,15 +97,7 @@ def download_batch(
     )
 
 
-def delete_files(
-    client: SyncClient,
-    directory: TargetDirectory,
-    storage: Storage,
-    batches: Sequence[FileBatch],
-    *,
-    dry_run: bool = False,
-    lock_timeout: float,
-) -> DirectoryReport:
+def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool, lock_timeout: float) -> DirectoryReport:
     """Delete what the source lacks, after everything was downloaded.
 
     :param batches: everything that the downloads returned
@@ -130,18 +106,18 @@ def delete_files(
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
-    measure = Measure(client, earlier=[batch.traffic() for batch in batches])
-    sync = DirectorySync(client, directory, storage, silent)
+    measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
+    sync = DirectorySync(pair)
     source = sync.source_manifest()
     changes = sync.compare_names(source)
     sync.check(source, changes)
     sync.refuse_failed()
     if not dry_run:
-        with storage.exclusive(lock_timeout):
+        with pair.storage.exclusive(lock_timeout):
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
-            storage.clean(0)
+            pair.storage.clean(0)
             sync.delete(changes.removed)
-            storage.flush()
+            pair.storage.flush()
     added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
     deleted = len(changes.removed) + sum(batch.deleted for batch in batches)
     changed = bool(added or updated or deleted)
@@ -150,7 +126,7 @@ def delete_files(
     if changes.added and proven and not dry_run:
         warnings.append(f"{len(changes.added)} files came to the source since it was compared; the next sync brings them.")
     return DirectoryReport(
-        name=directory.name,
+        name=pair.directory.name,
         status=("planned" if dry_run else "changed") if changed else "unchanged",
         files_total=len(source),
         files_added=added,

@@ -13,12 +13,9 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
@@ -40,7 +37,6 @@ from airflow_provider_sync.sync.directories.version2.settle import Settling
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 from airflow_provider_sync.sync.directories.version2.write import Writing
 from airflow_provider_sync.sync.directories.version2.written_so_far import Written
-from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -60,21 +56,18 @@ class Compared:
 class DirectorySync:
     """One sync of one directory.
 
-    :param cache: remembers digests and states
     :ivar outcome: what came of it so far
     """
 
-    def __init__(
-        self, client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress, cache: DigestCache
-    ) -> None:
-        self.directory = directory
-        self.storage = storage
-        self.source = SourceDirectory(client, directory.name, directory.prefix, directory.links)
+    def __init__(self, pair: DirectoryPair) -> None:
+        self.directory = directory = pair.directory
+        self.storage = storage = pair.storage
+        self.source = SourceDirectory(pair.client, directory.name, directory.prefix, directory.links)
         self.rules = rules_for(directory, storage)
         self.selection = selection_of(directory, storage)
-        self.root = cache.root(storage.location, scope=scope_of(directory))
-        self.key = state_key(client.url, directory, self.rules)
-        self.written = Written(directory.name, progress, self.root)
+        self.root = pair.cache.root(storage.location, scope=scope_of(directory))
+        self.key = state_key(pair.client.url, directory, self.rules)
+        self.written = Written(directory.name, pair.progress, self.root)
         lost = directory.permissions and not storage.keeps_permissions
         self.outcome = Outcome(directory, self.written, without_permissions=storage.location if lost else None)
 

@@ -12,13 +12,10 @@ from itertools import chain
 
 import msgspec
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
@@ -26,7 +23,6 @@ from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Step
-from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_BYTES = 64 * 1024 * 1024
@@ -36,22 +32,20 @@ FILE_BYTES = 256 * 1024
 """What a file costs besides its content, in bytes that could be downloaded meanwhile."""
 
 
-def compare_directory(
-    client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int, cache: DigestCache
-) -> ComparedDirectory:
+def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory:
     """Compare a directory with the source, and cut what has to be downloaded into batches by bytes.
 
     :param batches: most batches
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
-    if directory.atomic:
+    if pair.directory.atomic:
         raise ConfigurationError(
-            f"atomic is set for directory {directory.name!r}, which cannot be synced in steps then. Sync it in one task, with"
-            " FileSyncOperator."
+            f"atomic is set for directory {pair.directory.name!r}, which cannot be synced in steps then. Sync it in one task,"
+            " with FileSyncOperator."
         )
-    measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, silent, cache)
+    measure = Measure(pair.client)
+    sync = DirectorySync(pair)
     with sync.compared() as compared:
         if compared.remembered is None:
             sync.check(compared)
@@ -59,9 +53,9 @@ def compare_directory(
         if not compared.work.is_possible:
             sync.outcome.refuse()
             return ComparedDirectory(report=sync.report(compared, measure, dry_run=True))
-        check_names(storage, compared.source.clashes)
+        check_names(pair.storage, compared.source.clashes)
         report = sync.report(compared, measure, dry_run=True)
-        found = list(_cut(compared.work, directory.name, batches)) or [FileBatch(directory=directory.name)]
+        found = list(_cut(compared.work, pair.directory.name, batches)) or [FileBatch(directory=pair.directory.name)]
     # The first batch carries what the comparison cost on to the next step.
     first = msgspec.structs.replace(found[0], files_read=report.files_read, **measure.so_far())
     return ComparedDirectory(report=report, batches=(first, *found[1:]))
@@ -88,16 +82,7 @@ def _cut(work: Work, name: str, most: int) -> Iterator[FileBatch]:
         yield FileBatch(directory=name, first=first, last=last, files=files, bytes=size)
 
 
-def download_batch(
-    client: SyncClient,
-    directory: TargetDirectory,
-    storage: Storage,
-    batch: FileBatch,
-    *,
-    dry_run: bool,
-    progress: Progress | None,
-    cache: DigestCache,
-) -> FileBatch:
+def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> FileBatch:
     """Download the files of a batch that still differ.
 
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
@@ -105,8 +90,8 @@ def download_batch(
     """
     if not batch.files:
         return batch
-    measure = Measure(client, earlier=[batch.traffic()])
-    sync = DirectorySync(client, directory, storage, progress or silent, cache)
+    measure = Measure(pair.client, earlier=[batch.traffic()])
+    sync = DirectorySync(pair)
     first, last = path_order(batch.first), path_order(batch.last)
 
     def is_wanted(step: Step) -> bool:
@@ -120,8 +105,8 @@ def download_batch(
         report = sync.report(compared, measure, dry_run)
         made = (step.path for step in compared.work.directories if step.path not in sync.outcome.failed)
         written = chain((entry.path for entry in sync.written.entries), made)
-        deletes = directory.delete and not dry_run
-        deleted = removed_obstacles(storage, compared.work.obstacles, written) if deletes else set()
+        deletes = pair.directory.delete and not dry_run
+        deleted = removed_obstacles(pair.storage, compared.work.obstacles, written) if deletes else set()
         proven = sync.outcome.is_proven(sync.rules.checksum)
     return msgspec.structs.replace(
         batch,
@@ -140,30 +125,21 @@ def download_batch(
     )
 
 
-def delete_files(
-    client: SyncClient,
-    directory: TargetDirectory,
-    storage: Storage,
-    batches: Sequence[FileBatch],
-    *,
-    dry_run: bool,
-    lock_timeout: float,
-    cache: DigestCache,
-) -> DirectoryReport:
+def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool, lock_timeout: float) -> DirectoryReport:
     """Delete what the source lacks, after everything was downloaded.
 
     :return: what all steps did together
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
-    measure = Measure(client, earlier=[batch.traffic() for batch in batches])
-    sync = DirectorySync(client, directory, storage, silent, cache)
-    with locked(storage, lock_timeout, dry_run=dry_run), sync.compared(settles=False) as compared:
+    measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
+    sync = DirectorySync(pair)
+    with locked(pair.storage, lock_timeout, dry_run=dry_run), sync.compared(settles=False) as compared:
         sync.check_deletes(compared, missing=sum(batch.missing for batch in batches))
         sync.outcome.refuse()
         if not dry_run:
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
-            storage.clean(0)
+            pair.storage.clean(0)
             sync.write(compared, files=False, ends=any(batch.files for batch in batches))
         work, deleted = compared.work, len(compared.work.removed) if dry_run else sync.outcome.deleted
         if not (len(work.unsettled) or len(work.files) or len(work.links) or len(work.touched) or len(work.directories)):

@@ -1,0 +1,48 @@
+"""A directory of the source and the directory of the target that is kept in step with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.sync.directories.protocol_version import protocol_for
+from airflow_provider_sync.sync.progress import Progress, silent
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPair:
+    """What a sync of one directory works with, whatever the version of the protocol.
+
+    :ivar client: asks the source
+    :ivar directory: what is asked for, and the options
+    :ivar storage: the target
+    :ivar progress: called with the number of files and bytes that arrived
+    :ivar cache: remembers digests of the target's files, and the states of both sides
+    """
+
+    client: SyncClient
+    directory: TargetDirectory
+    storage: Storage
+    progress: Progress
+    cache: DigestCache
+
+    @classmethod
+    def of(
+        cls,
+        client: SyncClient,
+        directory: TargetDirectory,
+        storage: Storage,
+        *,
+        progress: Progress | None = None,
+        cache: DigestCache | None = None,
+    ) -> Self:
+        """Return a pair whose progress nobody sees, and which remembers nothing, unless these are given."""
+        return cls(client, directory, storage, progress or silent, cache or open_cache(None))
+
+    def version(self) -> Literal[1, 2]:
+        """Return the newest version of the protocol that both sides speak; see :func:`.protocol_for`."""
+        return protocol_for(self.client, self.directory)
