@@ -57,6 +57,7 @@ def download_batch(
     :param dry_run: count them, and write nothing
     :param cache: remembers digests of the target's files
     :return: the batch, with what was done and what it cost until now
+    :raises GuardError: when more files would give way, or more bytes arrive, than the options allow
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """

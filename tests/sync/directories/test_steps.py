@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, GuardError, TransportError
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.files.paths import temporary_name
@@ -131,6 +134,51 @@ def test_guards(folders: Mirror) -> None:
     with pytest.raises(GuardError, match="max_deletes"):
         Steps(folders).delete([FileBatch(directory="d")])
     assert len(folders.contents()) == 200
+
+
+def test_guards_hold_for_what_is_in_the_way(mirror: Mirror) -> None:
+    """A source that offers a file in the place of a directory, after it was compared, deletes no more than the options allow."""
+    mirror.put("new.txt")
+    mirror.put("old.txt")
+    for number in range(3):
+        mirror.put(f"images/{number}.png")
+        mirror.put_target(f"images/{number}.png")
+    steps = Steps(mirror, {"max_deletes": 2})
+    batches = steps.compare()
+    batch = msgspec.structs.replace(batches[0], first="images", last="old.txt")
+    for number in range(3):
+        mirror.source.delete(f"images/{number}.png")
+    mirror.put("images", "now a file")
+    before = mirror.contents()
+    with pytest.raises(GuardError, match="max_deletes"):
+        steps.download(batch)
+    assert mirror.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (SizeLimits(max_file_bytes=10), "limits.max_file_bytes"),
+        (SizeLimits(max_directory_bytes=30), "limits.max_directory_bytes"),
+    ],
+)
+def test_limits_of_size_hold_in_a_batch(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, limits: SizeLimits, message: str
+) -> None:
+    """A source that offers larger files, after it was compared, gets no more of them to the target than the limits allow."""
+    monkeypatch.setattr(fetch, "BATCH_FILES", 1)
+    for name in "abcd":
+        mirror.put(name, "small")
+    batches = Steps(mirror, {"files_per_request": 1}).compare(1)
+    for name in "bcd":
+        mirror.put(name, "more than that")
+    with (
+        mirror.client() as served,
+        SyncClient(served.url, retries=0, protocol=mirror.protocol, limits=limits) as client,
+        pytest.raises(GuardError, match=message),
+    ):
+        download_batch(client, target_directory({"files_per_request": 1}), mirror.target, batches[0])
+    assert sum(map(len, mirror.contents().values())) <= 30
 
 
 def test_a_dry_run(folders: Mirror) -> None:

@@ -16,6 +16,7 @@ from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
+from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_FILES = 100
@@ -64,6 +65,7 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
 
     :param dry_run: count them, and write nothing
     :return: the batch, with what was done and what it cost until now
+    :raises GuardError: when more files would give way, or more bytes arrive, than the options allow
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
@@ -79,10 +81,11 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     if not dry_run:
         # A file in the way may be anywhere.
         present = build_manifest(pair.storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
-        obstacles = compare(source, present).obstacles
+        obstacles = compare(source, present).obstacles if pair.directory.delete else frozenset()
+        # The source may offer other files than those that were compared.
+        check_deletes(pair.directory, deletes=len(obstacles), present=len(present), offered=len(source), unit="files")
         sync.download(source, [*changes.added, *changes.changed], obstacles)
-        if pair.directory.delete:
-            deleted = removed_obstacles(pair.storage, obstacles, sync.downloads.written)
+        deleted = removed_obstacles(pair.storage, obstacles, sync.downloads.written)
         pair.storage.flush()
         sync.refuse_downloads()
     return msgspec.structs.replace(

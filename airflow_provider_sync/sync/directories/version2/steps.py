@@ -85,6 +85,7 @@ def _cut(work: Work, name: str, most: int) -> Iterator[FileBatch]:
 def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> FileBatch:
     """Download the files of a batch that still differ.
 
+    :raises GuardError: when more files would give way, or more bytes arrive, than the options allow
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
@@ -100,6 +101,8 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
 
     with sync.compared(is_wanted=is_wanted) as compared:
         if not dry_run:
+            # The source may offer other files than those that were compared.
+            sync.check(compared)
             sync.write(compared, deletes=False)
         sync.outcome.refuse_failed()
         report = sync.report(compared, measure, dry_run)
