@@ -11,12 +11,13 @@ from airflow_provider_sync.files.file_errors import is_in_use
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.protocol.v2.file_messages import FileEntry
 from airflow_provider_sync.sync.directories.problems import ROUNDS
-from airflow_provider_sync.sync.directories.version2.compare import Work
+from airflow_provider_sync.sync.directories.version2.compare import Work, bytes_of
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.look_again import look_again
 from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
 from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Step
+from airflow_provider_sync.sync.directories.version2.preflight import check_bytes
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 
@@ -96,15 +97,21 @@ class Applying:
         self.restless += tuple(step.path for step in changed)
 
     def _look_again(self, changed: Sequence[Step]) -> list[Step]:
-        """Ask for the size and time that files have now."""
+        """Ask for the size and time that files have now.
+
+        :raises GuardError: when these are more bytes than the limits allow
+        """
         now = look_again(self._source, [step.path for step in changed])
         self._fetching.unreadable |= now.unreadable
         self._fetching.gone |= now.gone
-        return [
+        again = [
             msgspec.structs.replace(step, source=msgspec.structs.replace(now.entries[step.path], mode=step.source.mode))
             for step in changed
             if step.path in now.entries and step.source is not None
         ]
+        self._work.recount(changed, again)
+        check_bytes(self._source.name, self._source.client.limits, self._work)
+        return again
 
     def _each(self, steps: Iterable[Step], do: Callable[[Step], None]) -> None:
         """Do something with each step, the rest even when one fails."""
@@ -161,8 +168,3 @@ class Applying:
         if is_gone and step.target is not None:
             self._target.written.deleted.append(step.target)
             self.made += 1
-
-
-def bytes_of(steps: Iterable[Step]) -> int:
-    """Return how many bytes there are to fetch."""
-    return sum(step.source.size for step in steps if step.source is not None)

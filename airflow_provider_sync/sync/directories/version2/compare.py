@@ -118,18 +118,28 @@ class Work:
                 if step.obstacle:
                     self.obstacles.add(step.path)
             elif action in ("added", "changed"):
-                self.bytes += entry.size
+                self._count_bytes(entry)
                 self.added += action == "added"
                 self.updated += action == "changed"
                 if entry.same_as is not None and len(self.hard_linked) < MAX_HARD_LINKED:
                     self.hard_linked.add(entry.same_as)
-                if self.largest is None or entry.size > self.largest.size:
-                    self.largest = entry
             elif action == "make_link":
                 self.added += step.target is None
                 self.updated += step.target is not None
             elif action == "touched":
                 self.touched_files += entry.kind == "file"
+
+    def _count_bytes(self, entry: FileEntry) -> None:
+        self.bytes += entry.size
+        if self.largest is None or entry.size > self.largest.size:
+            self.largest = entry
+
+    def recount(self, before: Iterable[Step], now: Iterable[Step]) -> None:
+        """Count the bytes of files as they are now, instead of as they were listed."""
+        self.bytes -= bytes_of(before)
+        for step in now:
+            if step.source is not None:
+                self._count_bytes(step.source)
 
     @property
     def differs(self) -> bool:
@@ -189,3 +199,8 @@ def find_work(
                 yield step
 
     work.add(wanted())
+
+
+def bytes_of(steps: Iterable[Step]) -> int:
+    """Return how many bytes there are to fetch."""
+    return sum(step.source.size for step in steps if step.source is not None)

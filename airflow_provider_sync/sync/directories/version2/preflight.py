@@ -22,8 +22,17 @@ def check_work(directory: TargetDirectory, limits: SizeLimits, source: SourceLis
             f"{some_of(source.impossible)} of directory {directory.name!r} cannot exist at the target, so nothing was written."
             f" {reasons(source.impossible)} To go on without such files, set skip_unreadable."
         )
+    check_bytes(directory.name, limits, work)
+
+
+def check_bytes(name: str, limits: SizeLimits, work: Work) -> None:
+    """Refuse more bytes than the limits allow.
+
+    :param name: of the directory
+    :raises GuardError: naming the limit
+    """
     if work.bytes > limits.max_directory_bytes:
-        raise too_large(limits.max_directory_bytes, "limits.max_directory_bytes", what=f"Directory {directory.name!r}")
+        raise too_large(limits.max_directory_bytes, "limits.max_directory_bytes", what=f"Directory {name!r}")
     if work.largest is not None and work.largest.size > limits.max_file_bytes:
         raise too_large(limits.max_file_bytes, "limits.max_file_bytes", what=f"{work.largest.path!r}")
 

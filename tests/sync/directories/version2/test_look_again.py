@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import SyncFailed
 from tests.sync.directories.mirror import Mirror
 from tests.sync.directories.version2.disturbed import sync_disturbed
@@ -51,3 +52,16 @@ def test_a_file_that_vanishes(folders: Mirror) -> None:
     assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
     assert folders.contents() == {"a": "content", "b": "old"}
     assert folders.sync().files_deleted == 1
+
+
+def test_a_file_that_grows_beyond_the_limits(folders: Mirror) -> None:
+    """Files that become larger after the listing bring no more bytes than the limits allow, and nothing is deleted."""
+    for name in ("a", "b", "c"):
+        folders.put(name, "small")
+    folders.put_target("mine")
+    actions = iter([lambda: [folders.put(name, "much larger") for name in ("a", "b", "c")]])
+    for limits in (SizeLimits(max_directory_bytes=30), SizeLimits(max_file_bytes=10)):
+        with pytest.raises(SyncFailed, match=r"limits\.max_") as failure:
+            sync_disturbed(folders, lambda: next(actions, lambda: None)(), limits=limits)
+        assert not failure.value.retryable
+        assert folders.contents() == {"mine": "content"}
