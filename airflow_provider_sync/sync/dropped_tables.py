@@ -11,8 +11,7 @@ It is the last step of a run in which nothing failed. What a table holds cannot 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection
 
@@ -26,16 +25,13 @@ from airflow_provider_sync.exceptions import (
     RefusedDeletes,
     SyncError,
     SyncFailed,
-    TableBusyError,
     TableError,
 )
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.other_connections import OtherTables, tables_here
 from airflow_provider_sync.sync.pattern_resolution import GoneTable, expand, find_gone, offered_tables
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
-
-OtherTables = Sequence[tuple[Callable[[], AbstractContextManager[Database]], Sequence[TargetTable]]]
-"""Databases of a run, each opened when called, with the tables that the run has synced into it."""
 
 
 def drop_gone(
@@ -103,28 +99,13 @@ def _without(gone: Sequence[GoneTable], offered: Collection[str]) -> list[GoneTa
 
 
 def _without_synced(database: Database, gone: Sequence[GoneTable], others: OtherTables) -> list[GoneTable]:
-    """Leave out what the run has synced over another URL: the lock of a table shows whether two names mean one."""
-    left = list(gone)
-    for opened, synced in others:
-        alike = [(table, other) for table in left for other in synced if _bare(table.table_name) == _bare(other.table_name)]
-        if alike:
-            with opened() as other_database:
-                same = [table for table, other in alike if _is_locked_there(database, table, other_database, other)]
-            left = [table for table in left if table not in same]
-    return left
-
-
-def _bare(name: str) -> str:
-    return name.rpartition(".")[2].casefold()
-
-
-def _is_locked_there(database: Database, table: GoneTable, other_database: Database, other: TargetTable) -> bool:
-    with database.exclusive([table.table_name], timeout=LOCK_TIMEOUT):
-        try:
-            with other_database.exclusive([other.table_name], timeout=0.0):
-                return False
-        except TableBusyError:
-            return True
+    """Leave out what the run has synced over another URL."""
+    synced = [table for opened, tables in others for table in tables_here(database, opened, tables)]
+    with database.connect() as connection:
+        places, synced_places = (
+            database.catalog.places_of(connection, [table.table_name for table in tables]) for tables in (gone, synced)
+        )
+    return [table for table, place in zip(gone, places, strict=True) if place not in synced_places]
 
 
 def _check_number(gone: Sequence[GoneTable], patterns: Sequence[TargetTable], *, offered: int) -> None:

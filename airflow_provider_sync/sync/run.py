@@ -24,12 +24,13 @@ from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
-from airflow_provider_sync.sync.dropped_tables import OtherTables, drop_gone
+from airflow_provider_sync.sync.dropped_tables import drop_gone
 from airflow_provider_sync.sync.guards import allowing
+from airflow_provider_sync.sync.other_connections import OtherTables
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.tables.pipeline import sync_tables
+from airflow_provider_sync.sync.tables.pipeline import keeps_rows, sync_tables
 
 
 class Opener(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +252,7 @@ def run(
                         dry_run=dry_run,
                         resume=resume,
                         progress=progress,
+                        elsewhere=_watched(opener, by_url, url),
                     )
                     outcomes.add(with_warnings(reports, warnings))
         for directory in plan.directories:
@@ -270,6 +272,14 @@ def run(
 def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
     """Return what a run syncs over other URLs than this one."""
     return [(partial(opener.database_to_look_at, other), tables) for other, tables in by_url.items() if other != url]
+
+
+def _watched(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
+    """Return what is synced over other URLs before this one, and what keeps rows of its own, whenever that is synced."""
+    urls = list(by_url)
+    later = urls[urls.index(url) :]
+    watched = {of: [table for table in tables if of not in later or keeps_rows(table)] for of, tables in by_url.items()}
+    return other_tables(opener, watched, url)
 
 
 def tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:

@@ -25,7 +25,7 @@ from airflow_provider_sync.sync.dropped_tables import refuse_drops
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
+from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, other_tables, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
@@ -95,17 +95,13 @@ def compare_tables(
                 there = {entry.report.name for entry in compared}
                 failed = {table.table_name for table in tables if table.name not in there}
                 compared = with_foreign_keys(database, compared, failed=failed, dry_run=dry_run)
-                found += _knowing_equal_tables(compared)
+                found += [table_slice for entry in compared for table_slice in entry.slices]
                 outcomes.add([entry.report for entry in compared if not entry.slices])
     outcomes.check(outcomes.found)
-    return Compared(unchanged=outcomes.found, pieces=found, warnings=warnings)
-
-
-def _knowing_equal_tables(compared: Sequence[ComparedTable]) -> list[PlannedSlice]:
-    """Return all slices of a database's tables; the first one carries on which tables are equal."""
-    equal = tuple(entry.report.name for entry in compared if not entry.slices)
-    slices = [table_slice for entry in compared for table_slice in entry.slices]
-    return [*(msgspec.structs.replace(first, equal=equal) for first in slices[:1]), *slices[1:]]
+    # The first slice carries on which tables are equal.
+    equal = tuple(report.name for report in outcomes.found)
+    pieces = [*(msgspec.structs.replace(first, equal=equal) for first in found[:1]), *found[1:]]
+    return Compared(unchanged=outcomes.found, pieces=pieces, warnings=warnings)
 
 
 def download_tables(
@@ -149,13 +145,14 @@ def merge_tables(
     for table_slice in slices:
         url, table = plan.find_table(table_slice.table)
         by_url.setdefault(url, {}).setdefault(table_slice.table, (table, []))[1].append(table_slice)
+    equal = [plan.find_table(name) for name in sorted({name for table_slice in slices for name in table_slice.equal})]
+    merged = [(url, table) for url, staged in by_url.items() for table, _ in staged.values()]
+    compared = RunPlan.of([*equal, *merged]).tables
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client:
         for url, staged in by_url.items():
             tables = [table for table, _ in staged.values()]
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
-                names = {name for _, entries in staged.values() for entry in entries for name in entry.equal}
-                equal = [plan.find_table(name)[1] for name in sorted(names)]
                 outcomes.add(
                     merge_slices(
                         client,
@@ -164,7 +161,8 @@ def merge_tables(
                         single_transaction=config.single_transaction,
                         dry_run=dry_run,
                         keep_staged=keep_staged,
-                        equal=equal,
+                        equal=[table for of, table in equal if of == url],
+                        elsewhere=other_tables(opener, compared, url),
                     )
                 )
     outcomes.check(outcomes.found)

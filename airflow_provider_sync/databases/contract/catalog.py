@@ -41,6 +41,15 @@ class Catalog(DatabaseComponent):
         """
         return {}
 
+    @abstractmethod
+    def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return schema and name of tables, or of those that would be made under these names.
+
+        ``schema.name`` means the same table over every connection to the server.
+
+        :param names: each as :meth:`describe` takes it
+        """
+
     def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
         """Return the rows of tables as the statistics have them, which may be far off; 0 where nothing is known."""
         return [0] * len(tables)

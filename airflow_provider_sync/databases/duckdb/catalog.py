@@ -105,6 +105,10 @@ class DuckDBCatalog(Catalog):
         described = _describe(connection, place if schema else None, place, table)
         return msgspec.structs.replace(described, is_view=kind == "view")
 
+    def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return schema and name of tables, or of those that would be made under these names."""
+        return [place_of(connection, name) for name in names]
+
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in a schema, the current one unless told."""
         rows = _rows(connection, f"{_LIST} AND kind = 'table'", schema)

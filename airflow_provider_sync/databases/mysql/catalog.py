@@ -227,30 +227,29 @@ def list_tables(connection: Connection, schema: str | None, types: tuple[str, ..
     return sorted(name for name in names if not name.startswith(STAGING_PREFIX))
 
 
-def lock_keys(connection: Connection, names: Sequence[str]) -> list[str]:
+def places_of(connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
     """Return database and name of tables, or of those that would be made under these names."""
     if len(names) < 2:
-        return [_lock_key(connection, name) for name in names]
+        return [_place_of(connection, name) for name in names]
     default, ignores_case = connection.exec_driver_sql("SELECT DATABASE(), @@lower_case_table_names").one()
     # Names alone are a listing of files.
     listed = {row.TABLE_NAME for row in connection.execute(_TABLE_NAMES, {"names": list(names)})}
     return [
         # What has no dot has one meaning; it is written as the server writes it, unless case does not matter.
-        f"{default}\0{name}" if name in listed or not (ignores_case or "." in name) else _lock_key(connection, name)
+        (str(default), name) if name in listed or not (ignores_case or "." in name) else _place_of(connection, name)
         for name in names
     ]
 
 
-def _lock_key(connection: Connection, name: str) -> str:
+def _place_of(connection: Connection, name: str) -> tuple[str, str]:
     try:
         _, found = _find(connection, name)
     except MissingTableError:
         schema, dot, table = name.partition(".")
         if not (dot and schema and table):
             schema, table = "", name
-        schema = schema or str(connection.execute(text("SELECT DATABASE()")).scalar())
-        return f"{schema}\0{table}"
-    return f"{found.TABLE_SCHEMA}\0{found.TABLE_NAME}"
+        return schema or str(connection.execute(text("SELECT DATABASE()")).scalar()), table
+    return found.TABLE_SCHEMA, found.TABLE_NAME
 
 
 def _find(connection: Connection, name: str) -> tuple[str | None, sqlalchemy.Row[Any]]:
@@ -283,6 +282,10 @@ class MySQLCatalog(Catalog):
     def __init__(self, database: Database, server: Server) -> None:
         super().__init__(database)
         self.server = server
+
+    def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return database and name of tables, or of those that would be made under these names."""
+        return places_of(connection, names)
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""

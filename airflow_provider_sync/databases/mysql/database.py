@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock, by_lock
-from airflow_provider_sync.databases.mysql import binlog, catalog, local_infile
+from airflow_provider_sync.databases.mysql import binlog, local_infile
 from airflow_provider_sync.databases.mysql.catalog import MySQLCatalog
 from airflow_provider_sync.databases.mysql.ddl import MySQLDdl
 from airflow_provider_sync.databases.mysql.detail_statements import MySQLDetailStatements
@@ -169,7 +169,8 @@ class MySQLDatabase(Database):
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold the server's user locks for the tables over a separate connection."""
         with self.connect() as connection:
-            locks = by_lock(zip(catalog.lock_keys(connection, names), names, strict=True))
+            places = self.catalog.places_of(connection, names)
+            locks = by_lock((f"{schema}\0{table}", name) for (schema, table), name in zip(places, names, strict=True))
             with hold_locks(connection, locks, timeout=timeout) as lock:
                 yield lock
 

@@ -195,29 +195,28 @@ def readings(name: str) -> Iterator[tuple[str | None, str]]:
         yield schema, table
 
 
-def lock_keys(connection: Connection, names: Sequence[str], quote: Callable[[str], str]) -> list[str]:
-    """Return schema and name of tables, or of those that would be made under these names."""
-    candidates = {name: list(readings(name)) for name in names}
-    quoted = {_quoted(*reading, quote): reading for listed in candidates.values() for reading in listed}
-    found = {
-        quoted[asked]: schema
-        for asked, schema, table in connection.exec_driver_sql(_SCHEMAS, (list(quoted),))
-        if table == quoted[asked][1]
-    }
-    default = connection.exec_driver_sql("SELECT current_schema()").scalar()
-
-    def key(name: str) -> str:
-        for reading in candidates[name]:
-            if reading in found:
-                return f"{found[reading]}.{reading[1]}"
-        schema, table = candidates[name][-1] if candidates[name] else (None, name)
-        return f"{schema or default}.{table}"
-
-    return [key(name) for name in names]
-
-
 class PostgreSQLCatalog(Catalog):
     """What the catalogs say."""
+
+    def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return schema and name of tables, or of those that would be made under these names."""
+        candidates = {name: list(readings(name)) for name in names}
+        quoted = {_quoted(*reading, self.quote): reading for listed in candidates.values() for reading in listed}
+        found = {
+            quoted[asked]: schema
+            for asked, schema, table in connection.exec_driver_sql(_SCHEMAS, (list(quoted),))
+            if table == quoted[asked][1]
+        }
+        default = connection.exec_driver_sql("SELECT current_schema()").scalar()
+
+        def place(name: str) -> tuple[str, str]:
+            for reading in candidates[name]:
+                if reading in found:
+                    return found[reading], reading[1]
+            schema, table = candidates[name][-1] if candidates[name] else (None, name)
+            return schema or str(default), table
+
+        return [place(name) for name in names]
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a plain or partitioned table; one without a schema is looked for in the search path."""

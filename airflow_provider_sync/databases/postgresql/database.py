@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.locks import TableLock, by_lock
-from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog, lock_keys
+from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog
 from airflow_provider_sync.databases.postgresql.ddl import PostgreSQLDdl
 from airflow_provider_sync.databases.postgresql.detail_statements import PostgreSQLDetailStatements
 from airflow_provider_sync.databases.postgresql.digests import PostgreSQLDigests
@@ -235,7 +235,8 @@ class PostgreSQLDatabase(Database):
         """Hold advisory locks on the tables' schemas and names, over one separate connection."""
         with self.connect() as connection:
             self._require_session(connection)
-            locks = by_lock(zip(lock_keys(connection, names, self.quote), names, strict=True))
+            places = self.catalog.places_of(connection, names)
+            locks = by_lock((f"{schema}.{table}", name) for (schema, table), name in zip(places, names, strict=True))
             with hold_locks(connection, locks, timeout=timeout) as lock:
                 yield lock
 

@@ -244,6 +244,10 @@ class SQLiteCatalog(Catalog):
         """See :func:`.table_details.table_details`."""
         return table_details(connection, table)
 
+    def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return schema and name of tables, or of those that would be made under these names."""
+        return [place_of(connection, name) for name in names]
+
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in the main or an attached database, without SQLite's internal ones."""
         names = _names(connection, schema or "main", "table")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -44,12 +44,12 @@ def merge_guarded(
     *,
     lock: TableLock,
     dry_run: bool,
-    others: Sequence[TargetTable] = (),
+    others: Callable[[], Iterable[TargetTable]] = tuple,
 ) -> list[TableReport]:
     """Merge what was staged, in one transaction, within the guards; tables that equal their source are left alone.
 
     :param lock: of all these tables; nothing is committed once it is lost
-    :param others: tables of the run outside this transaction, which no trigger of a merged table may change
+    :param others: returns tables of the run outside this transaction, which no trigger of a merged table may change
     :param dry_run: report what would change, and write nothing
     :return: one report for each table
     :raises SyncError: when any of them cannot be merged; nothing is changed then
@@ -77,7 +77,7 @@ class _GuardedMerge:
 
     :param tables: all of the transaction
     :param merging: those of them that do not equal their source
-    :param others: tables of the run outside the transaction that triggers may not change
+    :param others: returns tables of the run outside the transaction that triggers may not change
     :ivar verified: what was proven before the commit, beyond the comparison of rows, by target
     """
 
@@ -87,7 +87,7 @@ class _GuardedMerge:
         connection: Connection,
         tables: Sequence[TableToMerge],
         merging: Sequence[TableToMerge],
-        others: Sequence[TargetTable],
+        others: Callable[[], Iterable[TargetTable]],
         lock: TableLock,
     ) -> None:
         self.database = database
@@ -147,10 +147,16 @@ class _GuardedMerge:
 
     def _targets_beside(self) -> Iterator[Target]:
         yield from self.equal
-        for options in self.others:
+        others = list(self.others())
+        merged, places = (
+            self.database.catalog.places_of(self.connection, [options.table_name for options in tables])
+            for tables in ([table.target.options for table in self.merging.values()], others)
+        )
+        for options, place in zip(others, places, strict=True):
             # One that is not there, or not as it has to be, fails by itself.
             with suppress(TableError, ConfigurationError):
-                yield resolve_target(self.database, self.connection, options)
+                if place not in merged:
+                    yield resolve_target(self.database, self.connection, options)
 
 
 def _moved_meanwhile(error: TableError) -> SourceChangedError:

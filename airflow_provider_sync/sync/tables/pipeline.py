@@ -15,6 +15,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.other_connections import OtherTables, with_tables_here
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables.failures import failed_together
@@ -37,6 +38,7 @@ def sync_tables(
     resume: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
     progress: Progress | None = None,
+    elsewhere: OtherTables = (),
 ) -> list[TableReport]:
     """Make tables of one database equal to those that the server offers under their names.
 
@@ -46,6 +48,7 @@ def sync_tables(
     :param resume: after a transient failure, keep what was staged, so that the next run can go on with it (version 2)
     :param lock_timeout: seconds to wait for another sync of the same table
     :param progress: called with the number of rows that arrived
+    :param elsewhere: tables of other connections that no trigger may change, if they are on the same server
     :return: one report for each table, in the given order
     :raises SyncFailed: when any failed, with the reports of all
     """
@@ -59,6 +62,7 @@ def sync_tables(
     compared = set() if ahead is None else set(ahead.unchanged)
     for group in groups:
         names = {table.name for table in group}
+        others = [table for table in tables if table.name not in names and (table.name in compared or keeps_rows(table))]
         with outcomes.going_on(partial(_failed, client, group, Measure(client), adapted)):
             sync = TransactionSync(
                 client,
@@ -69,7 +73,7 @@ def sync_tables(
                 progress=progress or silent,
                 ahead=ahead,
                 adapted=adapted,
-                others=[table for table in tables if table.name not in names and (table.name in compared or _keeps_rows(table))],
+                others=partial(with_tables_here, database, others, elsewhere),
             )
             outcomes.add(sync.run(lock_timeout, run))
             made += sync.made
@@ -82,7 +86,7 @@ def sync_tables(
     return reports
 
 
-def _keeps_rows(table: TargetTable) -> bool:
+def keeps_rows(table: TargetTable) -> bool:
     """Whether a target has rows beside the source's, so that its own sync does not see all that a trigger did to it before."""
     return table.mode != "mirror" or table.window is not None
 

@@ -28,7 +28,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
     :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
     :ivar made_warnings: what the target did not get when it was made; the first slice has it
-    :ivar equal: tables of the same database that the comparison found equal; the first slice of a database has them
+    :ivar equal: tables that the comparison found equal; the first slice of a run has them
     """
 
     table: str

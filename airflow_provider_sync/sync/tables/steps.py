@@ -13,7 +13,7 @@ share: their keys are disjoint. Each slice is a sync of its own key range, so wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -31,6 +31,7 @@ from airflow_provider_sync.merge.staging import PERMANENT
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, source_changed
+from airflow_provider_sync.sync.other_connections import OtherTables, with_tables_here
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import altered, following_source, narrowed
@@ -223,6 +224,7 @@ def merge_slices(
     keep_staged: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
     equal: Sequence[TargetTable] = (),
+    elsewhere: OtherTables = (),
 ) -> list[TableReport]:
     """Merge what was staged for tables of one database, and drop the staging tables.
 
@@ -234,6 +236,7 @@ def merge_slices(
     :param dry_run: report what would change, and write nothing
     :param keep_staged: whether the staging tables stay, for another merge
     :param equal: tables of the run that the comparison found equal, which no trigger of a merged table may change
+    :param elsewhere: tables of other connections, which none may change either, if they are on the same server
     :return: one report for each table, with the costs of all steps
     :raises SyncFailed: when any failed, with the reports of all
     """
@@ -248,7 +251,8 @@ def merge_slices(
         with outcomes.going_on(failed):
             secured = with_row_security(database, [merge.options for merge in group])
             # What was staged for a table is wrong as well once a trigger has changed the table.
-            others = [*equal, *(merge.options for merge in merges if merge not in group)]
+            beside = [*equal, *(merge.options for merge in merges if merge not in group)]
+            others = partial(with_tables_here, database, beside, elsewhere)
             merging = partial(_merge, client, secured, group, others, dry_run=dry_run, lock_timeout=lock_timeout)
             outcomes.add(merging(keep_staged=keep_staged))
     reports = in_order(outcomes.found, list(tables))
@@ -278,7 +282,7 @@ def _merge(
     client: SyncClient,
     database: Database,
     merges: Sequence[_SlicesToMerge],
-    others: Sequence[TargetTable],
+    others: Callable[[], Iterable[TargetTable]],
     *,
     dry_run: bool,
     keep_staged: bool,

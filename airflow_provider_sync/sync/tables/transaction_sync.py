@@ -11,7 +11,7 @@ Nothing of a target is touched before all rows have arrived, and nothing stays o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -68,7 +68,8 @@ class TransactionSync:
 
     :param adapted: gets the targets that had to follow the columns of their sources, by name
     :param ahead: what is known of all tables of the run; ``None`` if nothing was asked yet
-    :param others: tables of other transactions that no trigger may change: they were compared already, or keep rows of their own
+    :param others: returns tables of other transactions that no trigger may change: they were compared already, or keep rows of
+        their own
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class TransactionSync:
         progress: Progress,
         adapted: dict[str, Target],
         ahead: KnownAhead | None = None,
-        others: Sequence[TargetTable] = (),
+        others: Callable[[], Iterable[TargetTable]] = tuple,
     ) -> None:
         self.client = client
         self.database = database

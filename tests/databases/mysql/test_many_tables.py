@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import event
 
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.mysql.catalog import lock_keys
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.exceptions import TableBusyError
 from tests.scenario import Scenario
@@ -74,9 +73,9 @@ def test_locks_of_many_tables(on: Scenario) -> None:
     database = on.database.engine.url.database
     names = ["item", "made", f"{database}.other", "a.b.c"]
     with on.database.connect() as connection:
-        together = lock_keys(connection, names)
-        assert together == [key for name in names for key in lock_keys(connection, [name])]
-        assert together[:3] == [f"{database}\0{name}" for name in ("item", "made", "other")]
+        together = on.database.catalog.places_of(connection, names)
+        assert together == [place for name in names for place in on.database.catalog.places_of(connection, [name])]
+        assert together[:3] == [(database, name) for name in ("item", "made", "other")]
     with (
         on.database.exclusive(names, timeout=0),
         pytest.raises(TableBusyError),

@@ -1,0 +1,164 @@
+"""Connections of one run that lead to one server: a trigger of one's table reaches the other's tables as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, make_url
+
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from airflow_provider_sync.sync import plan_run, run
+from airflow_provider_sync.sync.run import Opener
+from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice
+from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, DatabaseServers
+from tests.engines import on_engines
+from tests.scenario import Scenario, opened
+from tests.server.wire import config as server_config
+from tests.server.wire import run_sqlite
+from tests.sync.tables.test_trigger_watch import add_trigger
+
+TABLES = "CREATE TABLE {0} (id INTEGER PRIMARY KEY, v INTEGER); INSERT INTO {0} VALUES (1, 1), (2, 1);"
+
+
+class TwoConnections:
+    """A source, and two connections to one server: the first has the table a with a trigger, the second one c.
+
+    :ivar options: of the tables, by name
+    """
+
+    def __init__(self, source: Path, server: str, first: Scenario, second: Scenario, schema: str) -> None:
+        self.source, self.server, self.first, self.second, self.schema = source, server, first, second, schema
+        self.options: dict[str, dict[str, Any]] = {"a": {"connection": "first"}, "c": {"connection": "second"}}
+        self.settings: dict[str, Any] = {}
+
+    def config(self, *names: str) -> ClientConfig:
+        """Configure a client for these tables, in their order."""
+        urls = {
+            name: scenario.database.engine.url.render_as_string(hide_password=False)
+            for name, scenario in (("first", self.first), ("second", self.second))
+        }
+        tables = {name: self.options[name] for name in names}
+        return ClientConfig.from_dict({"url": self.server, "retries": 0, "connections": urls, "tables": tables, **self.settings})
+
+    def run(self, *names: str) -> list[Report]:
+        """Sync in one go."""
+        config = self.config(*names)
+        return run(config, plan_run(config))
+
+    def run_in_steps(self, *names: str) -> list[Report]:
+        """Sync in steps, through what goes from task to task."""
+        config = self.config(*names)
+        plan = plan_run(config)
+        compared = compare_tables(config, plan, opener=Opener(), run="r")
+        staged = download_tables(config, plan, compared.pieces, opener=Opener())
+        slices = [StagedSlice.from_dict(entry.to_dict()) for entry in staged]
+        return [*compared.unchanged, *merge_tables(config, plan, slices, opener=Opener())]
+
+
+@contextmanager
+def second_url(servers: DatabaseServers, engine: str, url: URL, folder: Path) -> Iterator[tuple[URL, str]]:
+    """Give another URL that leads to the same server, and the name of what is there, as a prefix of its tables' names."""
+    if engine in (MARIADB, MYSQL):
+        with servers.database(engine, folder) as other:
+            yield make_url(other), f"{make_url(other).database}."
+    elif engine == POSTGRESQL:
+        with opened(url.render_as_string(hide_password=False)) as scenario:
+            scenario.execute("CREATE SCHEMA beside")
+        yield url.update_query_dict({"options": "-csearch_path=beside"}), "beside."
+    else:
+        file = Path(url.database or "")
+        yield url.set(database=f"{file.parent}/../{file.parent.name}/{file.name}"), ""
+
+
+@pytest.fixture
+def two(
+    request: pytest.FixtureRequest, database_url: str, database_servers: DatabaseServers, tmp_path: Path
+) -> Iterator[TwoConnections]:
+    """Give two connections to one server of each engine."""
+    source, first, engine = tmp_path / "source.db", make_url(database_url), request.node.callspec.params["database_url"]
+    run_sqlite(source, TABLES.format("a") + TABLES.format("c"))
+    with ExitStack() as open_ones:
+        second, schema = open_ones.enter_context(second_url(database_servers, engine, first, tmp_path))
+        first_one, second_one = (
+            open_ones.enter_context(opened(url.render_as_string(hide_password=False))) for url in (first, second)
+        )
+        first_one.execute(*TABLES.format("a").split(";")[:2])
+        for scenario in (first_one, second_one) if schema else (first_one,):
+            scenario.execute("CREATE TABLE note (n INTEGER)")
+        second_one.execute(*TABLES.format("c").split(";")[:2])
+        tables = {"a": {"windows": ["id"]}, "c": {"windows": ["id"]}}
+        server = open_ones.enter_context(RunningServer(server_config(f"sqlite:///{source}", tables=tables)))
+        yield TwoConnections(source, server.url, first_one, second_one, schema)
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+@pytest.mark.parametrize("changes", [False, True], ids=["found equal", "merged"])
+def test_a_table_that_was_compared_over_another_connection(two: TwoConnections, steps: bool, changes: bool) -> None:
+    """A trigger that changes it is named and refused, as if both had one connection."""
+    add_trigger(two.first, f"UPDATE {two.schema}c SET v = 77 WHERE id = 1")
+    run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1;" + ("UPDATE c SET v = 2 WHERE id = 2" if changes else ""))
+
+    with pytest.raises(SyncFailed, match=r"c' was compared with the source already.*trigger \(act\)") as raised:
+        two.run_in_steps("c", "a") if steps else two.run("c", "a")
+
+    assert not raised.value.retryable
+    assert two.second.rows("c") == [(1, 1), (2, 2 if changes else 1)]
+    assert two.first.rows("a") == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_a_trigger_that_writes_elsewhere(two: TwoConnections, steps: bool) -> None:
+    """A trigger that leaves the tables of other connections alone is in nobody's way."""
+    add_trigger(two.first, "INSERT INTO note VALUES (1)")
+    run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; UPDATE c SET v = 2 WHERE id = 2")
+
+    two.run_in_steps("c", "a") if steps else two.run("c", "a")
+
+    assert two.second.rows("c") == [(1, 1), (2, 2)]
+    assert two.first.rows("a") == [(1, 2), (2, 1)]
+    assert two.first.rows("note") == [(1,)]
+
+
+@on_engines("sqlite", "mariadb", "postgresql")
+def test_a_table_that_is_compared_later(two: TwoConnections) -> None:
+    """One that keeps rows of its own is refused, too, since its own sync would not see them; a mirror is put right by it."""
+    add_trigger(two.first, f"UPDATE {two.schema}c SET v = 77 WHERE id = 1")
+    run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c WHERE id = 1")
+    two.options["c"]["mode"] = "upsert"
+
+    with pytest.raises(SyncFailed, match=r"c' was compared with the source already.*trigger \(act\)"):
+        two.run("a", "c")
+
+    assert two.second.rows("c") == [(1, 1), (2, 1)]
+    del two.options["c"]["mode"]
+    two.run("a", "c")
+    assert two.second.rows("c") == [(2, 1)]
+    assert two.first.rows("a") == [(1, 2), (2, 1)]
+
+
+@on_engines("sqlite", "mariadb", "postgresql")
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+@pytest.mark.parametrize("connection", ["first", "second"])
+def test_one_table_from_two_sources(two: TwoConnections, connection: str, steps: bool) -> None:
+    """A table that is merged is not taken for one that its own trigger changed, whatever else is synced into it."""
+    add_trigger(two.first, "INSERT INTO note VALUES (1)")
+    run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c; INSERT INTO c VALUES (2, 3)")
+    with two.first.database.connect() as asking:
+        ((schema, table),) = two.first.database.catalog.places_of(asking, ["a"])
+    two.options |= {
+        "a": {"connection": "first", "window": ["id", "1", "2"]},
+        "c": {"connection": connection, "table": f"{schema}.{table}", "window": ["id", "2", "9"]},
+    }
+    two.settings["single_transaction"] = False
+
+    two.run_in_steps("c", "a") if steps else two.run("c", "a")
+
+    assert two.first.rows("a") == [(1, 2), (2, 3)]
