@@ -118,6 +118,8 @@ class RowReader:
                 raise ProtocolError("Row 1 has no columns. Is the URL that of a sync server?")
             if len(self.columns) > MAX_COLUMNS:
                 raise self._too_many_columns()
+            # Slowly, since white space before a colon hides keys from the quick check below.
+            self._check_each(first + b"\n")
         # Every `":` that is not within a string ends a key. Of a key that comes twice the decoder takes the last value.
         marks = lines.count(b'":') - lines.count(b'\\":')
         if marks != len(objects) * len(self.columns) or set(map(tuple, objects)) != {self.columns}:

@@ -154,6 +154,7 @@ def test_white_space_within_a_line_is_harmless() -> None:
         (b'{"a":1}\n{"a":2,"b":3}\n', "Row 2 has the columns 'a', 'b'"),
         (b'{"a":1,"b":2}\n{"b":2,"a":1}\n', "Row 2 has the columns 'b', 'a'"),
         (b'{"a":1,"a":2}\n', "Row 1 has a column twice"),
+        (b'{"a" :1,"a":2}\n', "Row 1 has a column twice"),
         (b'{"a":1,"b":2}\n{"a":1,"b":2,"a":3}\n', "Row 2 has a column twice"),
         (b'{"a":"secret\xff"}\n', "Row 1 is not valid JSON: it is not UTF-8"),
         (b'{"a":"\\ud800"}\n', "Row 1 is not valid JSON"),
