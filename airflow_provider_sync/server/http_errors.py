@@ -13,6 +13,7 @@
     ├── HostNotServed        421    a name that this server does not have
     ├── TooManyOfAddress     429    more requests in a minute than an address may send
     ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
+    ├── HeadTooLarge         431    a head above the limit
     ├── CannotServe          500    the data is offered, and cannot be read as things are
     ├── RequestDamaged       503    a body that is not what its client digested
     ├── TooManyBytes         503    bodies of requests take as much memory as they may
@@ -191,6 +192,19 @@ class TooManyRefused(HttpError):
 
     def __init__(self) -> None:
         super().__init__("Too many requests with wrong tokens. Check the token, and try again later.")
+
+
+class HeadTooLarge(HttpError):
+    """The head of a request is above the limit.
+
+    :param limit: most bytes of a head
+    """
+
+    status = 431
+    headers = _CLOSE
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The head of a request may have at most {limit} bytes.")
 
 
 class CannotServe(HttpError):

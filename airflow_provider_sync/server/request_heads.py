@@ -1,4 +1,4 @@
-"""Refuse requests by their head alone: ambiguous framing, and foreign ``Host`` or ``Origin`` headers."""
+"""Refuse requests by their head alone: its size, ambiguous framing, and foreign ``Host`` or ``Origin`` headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.error_answers import refusal
-from airflow_provider_sync.server.http_errors import AmbiguousLength, HostNotServed, HttpError, SentByWebPage
+from airflow_provider_sync.server.http_errors import (
+    AmbiguousLength,
+    HeadTooLarge,
+    HostNotServed,
+    HttpError,
+    SentByWebPage,
+)
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Most bytes of the head of a request."""
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine for itself."""
@@ -41,6 +50,10 @@ class RequestHeads:
         await self._app(scope, receive, send)
 
     def _error(self, scope: Scope) -> HttpError | None:
+        # What reads the connection looks at the size of a head only as long as a part of it is missing.
+        fields = (len(name) + len(value) for name, value in scope["headers"])
+        if len(scope["path"]) + len(scope["query_string"]) + sum(fields) > MAX_HEAD_BYTES:
+            return HeadTooLarge(MAX_HEAD_BYTES)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"transfer-encoding" in headers and (b"content-length" in headers or scope.get("http_version") == "1.0"):
             return AmbiguousLength()

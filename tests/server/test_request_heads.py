@@ -57,6 +57,18 @@ def test_pages_of_others(url: str) -> None:
     assert ask(url, "GET", "/capabilities", Origin="http://localhost:3000").status == 200
 
 
+def test_heads_have_a_limit(url: str) -> None:
+    """A head of more than 16 KB is refused, although it arrives at once; one just below is answered."""
+    assert ask(url, "GET", "/capabilities", Cookie="x" * 16_000).status == 200
+    for answer in (
+        ask(url, "GET", "/health", Cookie="x" * 16_400),
+        ask(url, "GET", f"/capabilities?{'x' * 16_400}"),
+        ask(url, "GET", "/capabilities", **{f"X-{number}": "x" * 100 for number in range(180)}),
+    ):
+        assert (answer.status, answer.headers["connection"]) == (431, "close")
+        assert b"16384 bytes" in answer.body
+
+
 def test_further_names(tmp_path: Path) -> None:
     """What the configuration allows is answered, beside this machine's own names."""
     with RunningServer(config(allowed_hosts=["Sync.Example"])) as server:

@@ -19,6 +19,7 @@ from airflow_provider_sync.server.access.addresses import client_address
 from airflow_provider_sync.server.access.token_check import AUTHORISED
 from airflow_provider_sync.server.body_writer import BodyWriter
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
+from airflow_provider_sync.server.request_heads import MAX_HEAD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,6 @@ CLOSING_SECONDS = 10.0
 YOUNG_SECONDS = 1.0
 """Seconds in which a new connection is not closed for others of its address: a hundred workers behind one address may connect at
 the same moment."""
-
-_MAX_HEAD_BYTES = 16 * 1024
-"""Most bytes of the head of a request."""
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """The kernel drops a connection after two minutes without an answer from the other machine."""
@@ -52,7 +50,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # Looked up for each call: with TLS it is another one than at the start.
-        self.conn = BodyWriter(lambda buffers: self.transport.writelines(buffers), _MAX_HEAD_BYTES)
+        self.conn = BodyWriter(lambda buffers: self.transport.writelines(buffers), MAX_HEAD_BYTES)
         self.address = ""
         self.authorised = False
         self.since = 0.0

@@ -154,16 +154,17 @@ def test_what_is_counted(base: str, tmp_path: Path) -> None:
 
 def test_what_is_refused_before_any_endpoint() -> None:
     """Requests that are refused by their head, or by their number, are errors of kinds of their own."""
-    kinds = ("AmbiguousLength", "HostNotServed", "SentByWebPage", "TooManyOfAddress")
+    kinds = ("AmbiguousLength", "HeadTooLarge", "HostNotServed", "SentByWebPage", "TooManyOfAddress")
     refused = [
         {"Transfer-Encoding": "chunked", "Content-Length": "0"},
+        {"Cookie": "x" * 20_000},
         {"Host": "evil.example"},
         {"Origin": "https://evil.example"},
     ]
     crowded = [{"X-Forwarded-For": "192.0.2.7"}] * 4
     with RunningServer(ServerConfig.from_dict({"limits": {"requests_per_minute": 3}})) as server:
         statuses = [send(server.url, "POST", "/nowhere", headers=headers).status for headers in (*refused, *crowded)]
-        assert statuses == [400, 421, 403, 404, 404, 404, 429]
+        assert statuses == [400, 431, 421, 403, 404, 404, 404, 429]
         wait_until(lambda: sum(_requests(scraped(server.url)).values()) == len(statuses))
         found = scraped(server.url)
     assert {kind: value(found, "errors_total", kind=kind) for kind in kinds} == dict.fromkeys(kinds, 1)
