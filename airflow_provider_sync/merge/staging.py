@@ -78,7 +78,7 @@ class Staging(ABC):
             unknown = [name for name in wanted if name not in names]
             if unknown:
                 raise ConfigurationError(
-                    f"Table {target!r}: {option} names {unknown[0]!r}, which is not staged. Staged are: {', '.join(names)}."
+                    f"Table {target!r}: {option} names {unknown[0]!r}, which is not staged. Staged: {', '.join(names)}."
                 )
         self._table = msgspec.structs.replace(self._create(connection, layout), stands_for=target)
         return self._table

@@ -131,7 +131,7 @@ class OpenTable:
             if name not in known:
                 raise TableError(
                     f"Table {self.source.name!r} has no column {name!r}, which `{option}` names in the server's configuration."
-                    f" Its columns are {', '.join(sorted(known))}."
+                    f" Its columns: {', '.join(sorted(known))}."
                 )
 
 

@@ -130,9 +130,7 @@ def _changed(database: Database, connection: Connection, source: SourceTable, ta
 def _check_sql(database: Database, source: SourceTable, table: Table) -> None:
     names = {column.name for column in table.columns}
     if unknown := sorted(source.mask.keys() - names):
-        raise _refusal(
-            source, f"there is no column {unknown[0]!r}, which `mask` names. Its columns are {', '.join(sorted(names))}."
-        )
+        raise _refusal(source, f"there is no column {unknown[0]!r}, which `mask` names. Its columns: {', '.join(sorted(names))}.")
     pieces = [("where", condition) for condition in source.conditions]
     pieces += [(f"mask of {column!r}", mask) for column, mask in source.mask.items()]
     for option, sql in pieces:

@@ -105,7 +105,7 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequenc
     chosen = set(names)
     if unknown := sorted(chosen - {column.name for column in columns}):
         known = ", ".join(column.name for column in columns)
-        message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns are {known}."
+        message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns: {known}."
         raise invalid_field("table_slice.columns", message)
     chosen.update(key)
     return [column for column in columns if column.name in chosen]
@@ -136,7 +136,7 @@ def _window(opened: OpenTable, window: Window | None) -> Window | None:
         return None
     source = opened.source
     if window.column not in source.windows:
-        allowed = f"Allowed are {', '.join(source.windows)}." if source.windows else "None is."
+        allowed = f"Allowed: {', '.join(source.windows) or 'none'}."
         raise invalid_field(
             "table_slice.window",
             f"Table {source.name!r} does not allow windows of the column {window.column!r}. {allowed}"

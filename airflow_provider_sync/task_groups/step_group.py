@@ -96,7 +96,7 @@ def arguments_by_step(
     """
     own = step_arguments or {}
     if unknown := sorted(own.keys() - set(steps)):
-        raise ConfigurationError(f"step_arguments names {', '.join(unknown)}. The steps are {', '.join(steps)}.")
+        raise ConfigurationError(f"step_arguments names {', '.join(unknown)}. The steps: {', '.join(steps)}.")
     return [{**arguments, **own.get(step, {})} for step in steps]
 
 

@@ -44,7 +44,7 @@ def test_configured_columns(url: str) -> None:
     with served(url, t={"columns": ["id", "a"]}) as base:
         assert [column.name for column in describe(base)[0].columns] == ["id", "a"]
         hidden = ask(base, "/describeTable", DescribeTable(table_slice=RequestedSlice(name="t", columns=("b",))))
-        assert refusal(hidden)[1].endswith("no column 'b'. Its columns are id, a.")
+        assert refusal(hidden)[1].endswith("no column 'b'. Its columns: id, a.")
 
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])

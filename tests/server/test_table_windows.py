@@ -45,7 +45,7 @@ def test_windows(base: str) -> None:
     ("column", "start", "end", "words"),
     [
         ("a", "x", "y", "Name it under `windows`"),
-        ("nope", "1", "2", "Allowed are b, id."),
+        ("nope", "1", "2", "Allowed: b, id."),
         ("b", "x", "2", "'x' is not a value of type integer"),
         ("b", "1", "2; DROP TABLE t", "is not a value of type integer"),
         ("b", "1", "", "'' is not a value"),

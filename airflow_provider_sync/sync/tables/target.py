@@ -134,7 +134,7 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
     if missing:
         raise TableError(
             f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
-            f" Its columns are: {', '.join(sorted(names))}."
+            f" Its columns: {', '.join(sorted(names))}."
         )
     return Target(
         options=options,
