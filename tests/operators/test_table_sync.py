@@ -134,6 +134,9 @@ def test_skip_when_all_are_unchanged(source: Source, target: Target) -> None:
     assert [report["status"] for report in execute(tables=names, skip_unchanged=True)] == ["changed", "unchanged"]
     with pytest.raises(AirflowSkipException, match="up to date"):
         execute(tables=names, skip_unchanged="true")
+    source.execute("DELETE FROM orders")
+    (report,) = execute(tables="orders", table="made", create_table=True, skip_unchanged=True)
+    assert (report["status"], report["schema_changes"]) == ("changed", ["make table 'made'"])
 
 
 def test_guard(source: Source, target: Target) -> None:

@@ -133,14 +133,14 @@ def report_missing(client: SyncClient, database: Database, options: TargetTable,
     """
     measure, target = Measure(client), NewTarget(client, database, options)
     rows = target.count_rows()
-    details = target.planned(run) if options.create_indexes else None
+    details = target.planned(run)
     return TableReport(
         name=options.name,
         status="planned",
         protocol=2,
         rows_total=rows,
         rows_inserted=rows,
-        schema_changes=details.schema_changes if details else (),
-        warnings=(f"There is no table {options.table_name!r} yet; a run makes it.", *(details.warnings if details else ())),
+        schema_changes=details.schema_changes,
+        warnings=details.warnings,
         **measure.so_far(),
     )

@@ -52,7 +52,8 @@ class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What the report says of the details of a new target.
 
     :ivar name: the name under which the server offers it
-    :ivar made: what it got besides its columns and its key, or would get in a run, one phrase for each
+    :ivar made: the table itself if this run has made it, and what it got besides its columns and its key, or would get in a
+        run, one phrase for each
     :ivar left_out: what it did not get, in words for people
     """
 
@@ -200,7 +201,7 @@ def foreign_key_phrase(key: ForeignKeyDescription) -> str:
 def with_details(
     reports: Sequence[TableReport], tables: Sequence[ReportedDetails], *, dry_run: bool = False
 ) -> Iterator[TableReport]:
-    """Yield the reports, with what tables that the run has made got besides their columns, or would get."""
+    """Yield the reports, with the tables that the run has made, or would make, and what they got besides their columns."""
     by_name = {made.name: made for made in tables}
     for report in reports:
         made = by_name.get(report.name)
@@ -209,7 +210,7 @@ def with_details(
             continue
         yield msgspec.structs.replace(
             report,
-            # Foreign keys that were still missing may be all that a run changes.
+            # A table without rows, or foreign keys that were still missing, may be all that a run makes.
             status=("planned" if dry_run else "changed") if made.made and report.status == "unchanged" else report.status,
             schema_changes=(*report.schema_changes, *made.schema_changes),
             warnings=(*report.warnings, *made.warnings),

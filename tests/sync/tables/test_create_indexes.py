@@ -72,7 +72,7 @@ def test_a_target_gets_what_its_source_has(two: Link) -> None:
     assert {index.columns for index in found.indexes} >= {("name", "n"), ("owner",)}
     for plan, report in zip(planned, reports, strict=True):
         assert sorted(plan.schema_changes) == sorted(report.schema_changes)
-        assert plan.warnings[1:] == report.warnings
+        assert plan.warnings == report.warnings
     if two.target.dialect == "duckdb":
         (warning,) = reports[0].warnings
         # SQLite and DuckDB forget the names of constraints.
@@ -274,7 +274,7 @@ def test_steps_make_the_same(two_same: Link) -> None:
         compared = [compare_table(client, table, database, run="run", tables=tables) for table in tables.values()]
     child, parent = with_foreign_keys(database, compared)
     assert "make index 'child_name' (name, n)" in child.slices[0].schema_changes
-    assert parent.slices[0].schema_changes == ("make unique index 'parent_code' (code)",)
+    assert parent.slices[0].schema_changes == ("make table 'parent'", "make unique index 'parent_code' (code)")
     assert [key.parent for key in details(two_same.target, "child").foreign_keys] == ["parent"]
 
 

@@ -63,6 +63,7 @@ def test_a_target_that_a_run_would_make_is_not_made(same: Link) -> None:
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
     found = diff(same, "t", {"create_table": True})
     assert (found.report.status, found.report.rows_inserted) == ("planned", 2)
+    assert found.report.schema_changes == ("make table 't'",)
     assert same.target.names() == []
 
 

@@ -200,6 +200,19 @@ def test_a_missing_target_prints_its_create_table(into: Link) -> None:
     assert into.sync_one("t").rows_inserted == 2
 
 
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
+    """A target that a run makes is reported as made, with rows and without, and a dry run says so beforehand."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", *(f"INSERT INTO t VALUES ({row})" for row in range(rows)))
+    options = {"table": "copies", "create_table": True}
+    made = ("make table 'copies'",)
+    for status, dry_run in (("planned", True), ("changed", False)):
+        report = two_into.sync_one("t", options, dry_run=dry_run)
+        assert (report.status, report.rows_inserted, report.schema_changes, report.warnings) == (status, rows, made, ())
+    again = two_into.sync_one("t", options)
+    assert (again.status, again.schema_changes) == ("unchanged", ())
+
+
 def test_a_missing_target_whose_key_the_source_does_not_send(same: Link) -> None:
     """A guessed CREATE TABLE with a key that is no column would not run: the error names what the source has instead."""
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'x')")

@@ -15,7 +15,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, MissingTableErr
 from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.sync.link import Link
 from tests.sync.tables.version2.test_source import fill
@@ -169,6 +169,17 @@ def test_options_hold_in_all_steps(two_into: Link) -> None:
     rows = {row[0]: row[1] for row in two_into.target.rows("copies")}
     assert (len(rows), rows[500], rows[7002]) == (301, "other", "stays")
     two_into.assert_clean()
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
+    """A comparison that makes its target reports it as made, also where there is nothing to stage."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", *(f"INSERT INTO t VALUES ({row})" for row in range(rows)))
+    options, database = table_from_options("t", {"create_table": True}), two_into.target.database
+    with two_into.client("t") as client:
+        (compared,) = with_foreign_keys(database, [compare_table(client, options, database, run="run 1")])
+    assert (compared.report.status, compared.report.schema_changes) == ("planned" if rows else "changed", ("make table 't'",))
+    assert [entry.schema_changes for entry in compared.slices] == [("make table 't'",)] * (rows > 0)
 
 
 def test_a_dry_run(two_into: Link) -> None:

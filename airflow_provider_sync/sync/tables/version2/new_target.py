@@ -65,21 +65,27 @@ class NewTarget:
         return msgspec.structs.replace(
             made,
             unfinished=to_mark.unfinished,
-            made=(*created.made, *map(foreign_key_phrase, with_table)),
+            made=(self._phrase, *created.made, *map(foreign_key_phrase, with_table)),
             left_out=(*made.left_out, *created.refused),
         )
 
+    @property
+    def _phrase(self) -> str:
+        return f"table {self.options.table_name!r}"
+
     def planned(self, run: Mapping[str, TargetTable]) -> ReportedDetails:
-        """Return what a run would give the table besides its columns, if the database refused nothing of it.
+        """Return what a run would make, if the database refused nothing of it.
 
         :param run: the options of all tables of the run, by name
         """
+        if not self.options.create_indexes:
+            return ReportedDetails(name=self.options.name, made=(self._phrase,))
         with self.database.connect() as connection:
             _, planned = self._plan(connection, run)
         made, refused = planned_phrases(self.database, planned)
         return ReportedDetails(
             name=self.options.name,
-            made=(*made, *map(foreign_key_phrase, planned.foreign_keys)),
+            made=(self._phrase, *made, *map(foreign_key_phrase, planned.foreign_keys)),
             left_out=(*planned.left_out, *refused),
         )
 
