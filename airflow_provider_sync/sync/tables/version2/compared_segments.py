@@ -92,12 +92,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings of the report: columns that only one side has, and how the source finds rows."""
+        """Warnings of the report: columns that only one side has, and how the source finds rows, if by many scans."""
         found = schema_warnings(self.target, self.table_slice)
-        if self.described.scanned:
+        if self.described.scanned and len(self.slices()) > 1:
             found += (
-                f"Table {self.target.name!r}: no index finds the segments of this view or query at the source, so that each"
-                " comparison of rows scans it.",
+                f"Table {self.target.name!r}: no index finds the segments of this view or query at the source, so that comparing"
+                " so many changed rows takes several scans of it, or sends all rows.",
             )
         return found
 

@@ -188,7 +188,7 @@ def _equal_rows(database: Database, connection: Connection, target: Target, tabl
         return None
     described = table.described
     table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
-    if schema_warnings(target, table_slice) or described.scanned:
+    if schema_warnings(target, table_slice):
         return None  # compared by itself, it gets them into its report
     gone = target.gone_columns(table_slice.column_names, protocol=2)
     if columns_with_values(database, connection, target.table, gone):
