@@ -67,7 +67,7 @@ class TableReport(Report, frozen=True, kw_only=True):
 
     :ivar rows_total: rows of the source; with a window, rows in the window
     :ivar rows_received: rows that the server sent; digests do not count
-    :ivar schema_changes: what was changed in the target's table besides its rows, or would be: one phrase for each table or column
+    :ivar schema_changes: what was changed in the target's table besides its rows, or would be; the table itself, if it was made
     :ivar orphans: number of rows whose foreign key refers to no row after the merge, by ``table.constraint``
     """
 

@@ -109,6 +109,12 @@ COMMANDS = (
             CONFIG,
             TABLE,
             DIRECTORY,
+            argument(
+                "--max-deletes",
+                metavar="N",
+                help="how much this run may delete of each table and directory, such as 100%% or 1000 (default: as configured)",
+            ),
+            argument("--allow-empty-source", action="store_true", help="let an empty source empty the target in this run"),
             OUTPUT,
             JSON,
             argument("--dry-run", action="store_true", help="report what would change, and write nothing"),
@@ -116,6 +122,7 @@ COMMANDS = (
         examples=(
             "",
             "--table orders --dry-run",
+            "--table orders --max-deletes 5000",
             "--output json",
         ),
         config="client",

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_sync.cli.connections import open_database
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.run_log import log_reports
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_display import show_progress
-from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.config import ClientConfig, DeleteLimit
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import notes_of, table_of
@@ -29,9 +30,21 @@ DONE = 0
 def main(options: Namespace) -> int:
     """Sync what the configuration names, or only what the options name; see :mod:`.main` for the exit code."""
     config = ClientConfig.from_yaml(options.config)
-    plan = plan_run(config, tables=options.table, directories=options.directory)
+    plan = plan_run(config, tables=options.table, directories=options.directory).with_options(**_limits(options))
     job = f"airflow-sync run {Path(options.config).resolve()}"
     return run_and_show(config, plan, job, options)
+
+
+def _limits(options: Namespace) -> dict[str, Any]:
+    """Return the options that the flags set for this run."""
+    limits: dict[str, Any] = {"allow_empty_source": True} if options.allow_empty_source else {}
+    if options.max_deletes is None:
+        return limits
+    try:
+        DeleteLimit.parse(options.max_deletes)
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error).replace("max_deletes", "--max-deletes")) from None
+    return {**limits, "max_deletes": options.max_deletes}
 
 
 def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespace) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import Engine
@@ -123,6 +123,16 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
                 directories[entry.name] = allowing(self.find_directory(entry.name), entry)
         return msgspec.structs.replace(
             self, tables=_by_url(tables.values()), directories=tuple(directories.values()), patterns=tuple(patterns)
+        )
+
+    def with_options(self, **options: Any) -> Self:
+        """Return the same with these options for everything, checked already, whatever the configuration says."""
+        return type(self).of(
+            [
+                *((url, table.model_copy(update=options)) for url, tables in self.tables.items() for table in tables),
+                *((url, pattern.model_copy(update=options)) for url, pattern in self.patterns),
+            ],
+            [directory.model_copy(update=options) for directory in self.directories],
         )
 
     def patterns_of(self, url: str) -> list[TargetTable]:

@@ -170,6 +170,27 @@ def test_a_guard_names_its_option(site: Site, command: Command, capsys: pytest.C
     assert site.rows("orders") == ROWS
 
 
+def test_deletes_are_allowed_for_one_run(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--max-deletes`` and ``--allow-empty-source`` hold for all that a run syncs, patterns too, and for no other run."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    directories = {"images": {**settings["directories"]["images"], "max_deletes": 0}}
+    site.configure(**{**settings, "tables": {"*": {"max_deletes": 0}}, "directories": directories})
+    gone = site.folder / "images" / "gone.png"
+    gone.write_text("image")
+    assert command("run") == 0
+    execute(site.source, "DELETE FROM orders WHERE id = 3")
+    gone.unlink()
+    assert command("run", "--max-deletes", "many") == 2
+    assert "--max-deletes is 'many'. Give a number" in capsys.readouterr().err
+    assert command("run", "--max-deletes", "0") == command("run") == 3
+    assert command("run", "--max-deletes", "1") == 0
+    assert (site.rows("orders"), site.files()) == (ROWS[:2], ["a.png"])
+    execute(site.source, "DELETE FROM orders")
+    assert command("run", "--table", "orders", "--max-deletes", "100%") == 3
+    assert command("run", "--table", "orders", "--max-deletes", "100%", "--allow-empty-source") == 0
+    assert site.rows("orders") == []
+
+
 def test_nothing_to_do(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A configuration without tables and directories is said to be one; as JSON it is an empty array."""
     site.configure("http://127.0.0.1:1/", tables={}, directories={})
