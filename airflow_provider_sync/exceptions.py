@@ -200,7 +200,10 @@ class TableError(SyncError):
 
 
 class MissingTableError(TableError):
-    """There is no table of that name."""
+    """There is no table of that name.
+
+    :param args: where it was looked for, in one sentence, and what to do
+    """
 
 
 class ReadOnlyError(TableError):

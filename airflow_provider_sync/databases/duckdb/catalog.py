@@ -98,7 +98,7 @@ class DuckDBCatalog(Catalog):
         """Describe a table, or a view if one will do."""
         schema, found = _resolve(connection, name)
         if found is None:
-            raise MissingTableError(f"There is no table {name!r} in the DuckDB database. Create it, or correct its name.")
+            raise MissingTableError(f"There is no table {name!r} in the DuckDB database.", "Create it, or correct its name.")
         place, table, kind = found
         if kind == "view" and not views:
             raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")

@@ -263,7 +263,7 @@ def _find(connection: Connection, name: str) -> tuple[str | None, sqlalchemy.Row
             return None if schema_name is None else found.TABLE_SCHEMA, found
     database = connection.execute(text("SELECT DATABASE()")).scalar()
     where = f"in database {database!r}" if database else "and the connection names no database"
-    raise MissingTableError(f"There is no table {name!r} {where}. Check its name and the privileges of the user.")
+    raise MissingTableError(f"There is no table {name!r} {where}.", "Check its name and the privileges of the user.")
 
 
 def _partitions(connection: Connection, key: dict[str, str]) -> tuple[str, ...]:

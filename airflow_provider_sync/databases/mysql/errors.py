@@ -67,6 +67,9 @@ _READ_ONLY = frozenset({1036, 1792, 1836})
 _PREVENTED_BY_OPTION = 1290
 """An option of the server forbids the statement; which one, only the message says."""
 
+_OFFLINE = 3032
+_SCHEMA_READ_ONLY = 3989
+
 _TOO_LONG = frozenset({1969, 3024})
 """A statement took longer than it may."""
 
@@ -144,6 +147,11 @@ def translate(error: BaseException) -> SyncError:
     if number is None or number in _LOST:
         # Without a number, the driver itself speaks: of a connection that is closed, mostly.
         return TransportError(f"No answer from the database: {message}")
+    if number == _OFFLINE:
+        return TransportError(f"The database lets nobody in: {message}. Try again when SET GLOBAL offline_mode = OFF was run.")
+    if number == _SCHEMA_READ_ONLY:
+        advice = "Connect to the primary, or let it be written to: ALTER SCHEMA … READ ONLY = 0."
+        return ReadOnlyError(f"The database refused: {message}.", advice)
     if number == _BAD_LOGIN:
         advice = "Check user and password, and from where the user may connect."
         return TableError(f"The database refused: {message}. {advice}")

@@ -44,6 +44,18 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 
 _USABLE_SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE has_schema_privilege(oid, 'USAGE')"
 
+_MAX_NAME_BYTES = 63
+"""Longer names are cut by the server, without an error."""
+
+_ELSEWHERE = """
+SELECT current_schema(), current_setting('search_path'), (
+    SELECT json_agg(json_build_array(n.nspname, has_schema_privilege(n.oid, 'USAGE')) ORDER BY n.nspname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname::text = ANY(%s) AND n.nspname <> ALL(current_schemas(FALSE))
+        AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
+)
+"""
+
 _SCHEMAS = """
 SELECT asked.quoted, n.nspname::text, c.relname::text
 FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
@@ -195,6 +207,16 @@ def readings(name: str) -> Iterator[tuple[str | None, str]]:
         yield schema, table
 
 
+def _where_it_is(connection: Connection, name: str) -> str:
+    """Say why a table is not seen, as the end of a sentence: the schemas that have one, or a search path that leads nowhere."""
+    current, path, schemas = connection.exec_driver_sql(_ELSEWHERE, ([table for _, table in readings(name)],)).one()
+    found = "".join(
+        f"; schema {schema!r} has one, {'which is not in its search_path' if usable else 'on which the role lacks USAGE'}"
+        for schema, usable in schemas or ()
+    )
+    return found if current else f", since its search_path ({path}) leads to no schema that it may use{found}"
+
+
 class PostgreSQLCatalog(Catalog):
     """What the catalogs say."""
 
@@ -225,9 +247,16 @@ class PostgreSQLCatalog(Catalog):
             return found
         if found is not None:
             raise found
+        for part in next(iter(reversed(list(readings(name)))), ()):
+            if part and (size := len(part.encode())) > _MAX_NAME_BYTES:
+                raise TableError(
+                    f"The name {part!r} has {size} bytes, and PostgreSQL takes {_MAX_NAME_BYTES}. Give the table a shorter one"
+                    " with 'table'."
+                )
         raise MissingTableError(
-            f"There is no table {name!r} that this role sees. Name it as it is written in the database, as schema.table"
-            " where its schema is not in the search path, and check the role's privileges."
+            f"There is no table {name!r} that this role sees{_where_it_is(connection, name)}.",
+            "Name it as it is written in the database, as schema.table where its schema is not in the search path, and check the"
+            " role's privileges.",
         )
 
     def table_comment(self, connection: Connection, table: Table) -> str | None:

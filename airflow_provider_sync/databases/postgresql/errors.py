@@ -44,8 +44,19 @@ _LOST = frozenset({"25P03", "25P04"})
 
 ADVICE: Mapping[str | None, str] = {
     "22P05": "Make the target's database in UTF8, leave the column out, or change the values at the source.",
+    "3F000": "Create the schema, or correct the name of the table, or the search_path of the role.",
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
 }
+_PRIVILEGES = {
+    "table": "SELECT at the source, and SELECT, INSERT, UPDATE and DELETE at the target",
+    "view": "SELECT",
+    "schema": "USAGE, and at the target CREATE for staging tables and new ones",
+    "sequence": "USAGE and SELECT, and UPDATE where a sync sets it",
+    "function": "EXECUTE",
+    "type": "USAGE",
+}
+_DENIED = re.compile("permission denied for ([a-z]+)")
+
 _READ_ONLY = "25006"
 _PROTOCOL_VIOLATION = "08P01"
 """Among others, what pgbouncer answers where it does not let transactions through."""
@@ -137,7 +148,9 @@ def translate(error: Exception) -> SyncError:
             f"No answer from PostgreSQL: {message}. Is it running, and are host, port, user and password right?"
         )
     if state == _PROTOCOL_VIOLATION and "pooling mode" in message:
-        return TableError(f"The pooler before PostgreSQL: {message}. Connect to a pool in session or transaction mode.")
+        return TableError(
+            f"The pooler before PostgreSQL: {message}. Connect to a pool in session mode; a source may be in transaction mode."
+        )
     if state[:2] == "08" or state[:3] == "57P" or state in _LOST:
         return TransportError(f"PostgreSQL ended the connection: {message}")
     if state in _BUSY:
@@ -153,7 +166,10 @@ def translate(error: Exception) -> SyncError:
     if state == DEPENDENT_OBJECTS:
         return TableError(f"PostgreSQL: {message}{_dependents(error)}. Drop what needs it first.")
     if state == INSUFFICIENT_PRIVILEGE:
-        return TableError(f"PostgreSQL: {message}. Grant it to the role, or connect as another one.")
+        denied = _DENIED.search(message)
+        needed = _PRIVILEGES.get(denied[1], "") if denied else ""
+        advice = f"It takes {needed}: grant it to the role" if needed else "Grant it to the role"
+        return TableError(f"PostgreSQL: {message}. {advice}, or connect as another one.")
     return TableError(f"PostgreSQL: {message}")
 
 

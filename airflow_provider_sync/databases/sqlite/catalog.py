@@ -38,7 +38,7 @@ def describe_table(connection: Connection, name: str, *, views: bool = False) ->
         # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
         empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
         advice = "It has no tables at all: is its path right?" if empty else "Create it, or correct its name."
-        raise MissingTableError(f"There is no table {name!r} in the SQLite database. {advice}")
+        raise MissingTableError(f"There is no table {name!r} in the SQLite database.", advice)
     table, kind, without_rowid = found
     if kind == "view":
         if views:

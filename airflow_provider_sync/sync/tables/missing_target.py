@@ -43,7 +43,7 @@ def find_target(
         return _resolve(database, options, connection, described)
     except MissingTableError as error:
         if not (options.create_table and client.protocol_for() == 2):
-            raise _explained(client, database, options) from error
+            raise _explained(client, database, options, error) from error
     if check:
         with client.within(options.max_seconds):
             NewTarget(client, database, options).describe()
@@ -59,7 +59,7 @@ def present_target(client: SyncClient, database: Database, options: TargetTable,
     try:
         return _resolve(database, options, connection)
     except MissingTableError as error:
-        raise _explained(client, database, options) from error
+        raise _explained(client, database, options, error) from error
 
 
 def _resolve(database: Database, options: TargetTable, connection: Connection | None, described: Table | None = None) -> Target:
@@ -67,9 +67,9 @@ def _resolve(database: Database, options: TargetTable, connection: Connection | 
         return resolve_target(database, opened, options, described)
 
 
-def _explained(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+def _explained(client: SyncClient, database: Database, options: TargetTable, missing: MissingTableError) -> MissingTableError:
     with client.within(options.max_seconds):
-        return source_of(client, database).missing_target(options)
+        return source_of(client, database).missing_target(options, missing)
 
 
 @contextmanager

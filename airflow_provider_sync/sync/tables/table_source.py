@@ -69,8 +69,11 @@ class TableSource(ABC):
         self.database = database
 
     @abstractmethod
-    def missing_target(self, options: TargetTable) -> MissingTableError:
-        """Return the error for a missing target, with the CREATE TABLE to run."""
+    def missing_target(self, options: TargetTable, missing: MissingTableError) -> MissingTableError:
+        """Return the error for a missing target, with the CREATE TABLE to run.
+
+        :param missing: what the target's database says
+        """
 
     @abstractmethod
     def check(self, target: Target) -> None:

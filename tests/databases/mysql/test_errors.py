@@ -6,7 +6,7 @@ import pymysql
 import pytest
 
 from airflow_provider_sync.databases.mysql.errors import translate
-from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableError, TransportError
+from airflow_provider_sync.exceptions import ConnectionLimitError, ReadOnlyError, SyncError, TableError, TransportError
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, Ta
         (2013, TransportError, "(error 2013)"),
         (1045, TableError, "Check user and password, and from where the user may connect."),
         (1049, TableError, "Create it, or correct its name in the connection."),
+        (3032, TransportError, "Try again when SET GLOBAL offline_mode = OFF was run."),
+        (3989, ReadOnlyError, "or let it be written to: ALTER SCHEMA … READ ONLY = 0."),
         (1142, TableError, "Grant it to the user, or connect as another one."),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_missing_target_prints_its_create_table(into: Link) -> None:
     """The error for a missing target has a CREATE TABLE that can be run, and then the sync works."""
     into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), ratio DOUBLE)")
     into.source.execute("INSERT INTO t VALUES (1, 'x', 0.5), (2, NULL, NULL)")
-    with pytest.raises(SyncFailed, match="There is no table 't' in the target database") as failure:
+    with pytest.raises(SyncFailed, match="There is no table 't'") as failure:
         into.sync_one("t")
     assert into.target.names() == []
     statement = str(failure.value)[str(failure.value).index("CREATE TABLE") :]

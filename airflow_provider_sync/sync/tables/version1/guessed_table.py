@@ -12,7 +12,9 @@ from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTable
 from airflow_provider_sync.sync.tables.mode_columns import described_columns, target_key
 
 
-def describe_missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+def describe_missing(
+    client: SyncClient, database: Database, options: TargetTable, missing: MissingTableError
+) -> MissingTableError:
     """Return the error for a missing target, with a CREATE TABLE guessed from the first rows of the source.
 
     Version 1 sends names and values but no types, so the types are guesses that a person has to look at.
@@ -20,7 +22,7 @@ def describe_missing(client: SyncClient, database: Database, options: TargetTabl
     :raises SyncError: when the source cannot be asked for the table at all, because of the token, the name or the URL: until that
         is right, nobody knows what the target should look like
     """
-    message = f"There is no table {options.table_name!r} in the target database. Create it first."
+    message = f"{missing.args[0]} Create it first."
     try:
         columns, rows = _first_rows(client, options.name)
     except (TableError, IncompleteStreamError):

@@ -27,9 +27,9 @@ class Version1Source(TableSource):
     protocol = 1
     proof: Verified = "hash"
 
-    def missing_target(self, options: TargetTable) -> MissingTableError:
+    def missing_target(self, options: TargetTable, missing: MissingTableError) -> MissingTableError:
         """Return the error for a missing target, with the CREATE TABLE that the source's first rows suggest."""
-        return describe_missing(self.client, self.database, options)
+        return describe_missing(self.client, self.database, options, missing)
 
     def check(self, target: Target) -> None:
         """Check that the source offers the table, and that the target has its columns.

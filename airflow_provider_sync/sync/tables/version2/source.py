@@ -49,13 +49,10 @@ class Version2Source(TableSource):
     protocol = 2
     proof: Verified = "digest"
 
-    def missing_target(self, options: TargetTable) -> MissingTableError:
+    def missing_target(self, options: TargetTable, missing: MissingTableError) -> MissingTableError:
         """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
         statement = NewTarget(self.client, self.database, options).statement()
-        return MissingTableError(
-            f"There is no table {options.table_name!r} in the target database."
-            f" Set create_table to have it made, or run:\n{statement}"
-        )
+        return MissingTableError(missing.args[0], f"Set create_table to have it made, or run:\n{statement}")
 
     def check(self, target: Target) -> None:
         """See that the source offers the table, and that the target can hold its columns.
