@@ -16,6 +16,8 @@ from airflow_provider_sync.printable import printable
 DEFAULT_MAX_BYTES = 10 * 1024 * 1024
 DEFAULT_BACKUPS = 5
 
+_LOCK = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 class LogFile(RotatingFileHandler):
     """Appends lines to a file; several processes may share it, and other programs may move it away.
@@ -93,12 +95,18 @@ class LogFile(RotatingFileHandler):
         if not self._is_full(line):
             return None
         try:
-            with Path(f"{self.baseFilename}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = os.open(f"{self.baseFilename}.lock", _LOCK, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._follow()
-                # Unless another process has done it by the time that the lock is free.
+                # Unless another process has done it by now.
                 if self._is_full(line):
                     self.doRollover()
+            finally:
+                os.close(lock)
+        except BlockingIOError:
+            # Another process is about to do it. If it takes for ever, no line may wait for that.
+            return None
         except OSError as error:
             return error
         return None

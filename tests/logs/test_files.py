@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,6 +52,35 @@ def test_several_processes(tmp_path: Path) -> None:
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     lines = [line for file in tmp_path.glob("sync.log*") for line in file.read_text().splitlines()]
     assert sorted(lines) == [f"{name} {number:03d}" for name in ("a", "b", "c") for number in range(200)]
+
+
+def test_a_lock_that_somebody_else_holds(tmp_path: Path) -> None:
+    """No line waits for the lock of a rotation, and only the user who writes the log may hold it."""
+    path = tmp_path / "sync.log"
+    lock = tmp_path / "sync.log.lock"
+    with logging_to(path, max_bytes=20) as log:
+        log.error("before the lock")
+        log.error("makes the lock")
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+        with lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            log.error("while it is held")
+        log.error("after the lock")
+    assert path.read_text() == "after the lock\n"
+    assert (tmp_path / "sync.log.1").read_text() == "makes the lock\nwhile it is held\n"
+
+
+def test_a_link_in_place_of_the_lock(tmp_path: Path) -> None:
+    """A link that somebody put in the place of the lock changes no other file; the log grows."""
+    other = tmp_path / "other"
+    other.write_text("precious")
+    path = tmp_path / "logs" / "sync.log"
+    path.parent.mkdir()
+    (tmp_path / "logs" / "sync.log.lock").symlink_to(other)
+    with logging_to(path, max_bytes=10) as log:
+        log.error("first line")
+        log.error("second line")
+    assert (other.read_text(), path.read_text()) == ("precious", "first line\nsecond line\n")
 
 
 def test_a_file_that_is_moved_away(tmp_path: Path) -> None:
