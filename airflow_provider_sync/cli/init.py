@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.config_trials import try_server, views_of
@@ -137,9 +138,11 @@ def _connection_name(url: str) -> str:
 
 def _write(path: Path, text: str, *, force: bool) -> None:
     """Write a file as a whole, or not at all; one that is there is replaced only with ``force``."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished = path.with_name(f".{path.name}.{token_hex(8)}.tmp")
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        # Through no link that somebody else has put in its place.
+        with unfinished.open("x", encoding="utf-8") as file:
+            file.write(text)
         try:
             if force:
                 unfinished.replace(path)
