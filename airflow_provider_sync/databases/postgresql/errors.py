@@ -58,6 +58,9 @@ _PRIVILEGES = {
 _DENIED = re.compile("permission denied for ([a-z]+)")
 
 _READ_ONLY = "25006"
+_IN_RECOVERY = re.compile("during recovery|recovery is in progress")
+"""What a standby says of some statements, which have states of their own."""
+
 _PROTOCOL_VIOLATION = "08P01"
 """Among others, what pgbouncer answers where it does not let transactions through."""
 
@@ -158,7 +161,7 @@ def translate(error: Exception) -> SyncError:
     if state == QUERY_CANCELED:
         advice = "If it is a limit of the role or the database, give the role more: ALTER ROLE … SET statement_timeout."
         return TableError(f"PostgreSQL ended a statement: {message}. {advice}")
-    if state == _READ_ONLY:
+    if state == _READ_ONLY or _IN_RECOVERY.search(message):
         advice = "It is a standby, or read-only by default: connect to the primary, as a role that may write."
         return ReadOnlyError(f"PostgreSQL: {message}.", advice)
     if state in ADVICE:
