@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sync.airflow_support.task_history import open_airflow_history
+from airflow_provider_sync.history import Record
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
 
@@ -18,8 +19,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar subject: ``DAG/TASK``, or the DAG if it is about a whole run
     :ivar error: what ended the task, or that a deadline was missed; empty otherwise
-    :ivar reports: as :meth:`.Report.to_dict` writes them
-    :ivar table: the same as a table of text; empty without reports
+    :ivar reports: as :meth:`.Report.to_dict` writes them, each with its ``task_id``
+    :ivar table: the same as a table of text, with the task before each name if there are several; empty without reports
     """
 
     subject: str
@@ -55,7 +56,7 @@ def happening_of(context: Mapping[str, Any]) -> Happening:
     # The context of a DAG's callback has a reason, and names one of the run's tasks, too.
     if task is not None and "reason" not in context:
         # Airflow 3.1 runs a copy of the task that the context names; its instance has the copy.
-        reports: Sequence[Report] = getattr(task, "reports", ())
+        reports = [(task.task_id, report) for report in getattr(task, "reports", ())]
         subject = f"{task.dag_id}/{task.task_id}"
     else:
         reports = _of_run(context)
@@ -63,9 +64,16 @@ def happening_of(context: Mapping[str, Any]) -> Happening:
     return Happening(
         subject=subject,
         error=_error_of(context, subject),
-        reports=tuple(report.to_dict() for report in reports),
-        table=format_reports(reports) if reports else "",
+        reports=tuple({**report.to_dict(), "task_id": task_id} for task_id, report in reports),
+        table=format_reports(_told_apart(reports)) if reports else "",
     )
+
+
+def _told_apart(reports: Sequence[tuple[str, Report]]) -> list[Report]:
+    """Put the task before each name where a run has several: two of them may sync tables of one name."""
+    if len({task_id for task_id, _ in reports}) == 1:
+        return [report for _, report in reports]
+    return [msgspec.structs.replace(report, name=f"{task_id}: {report.name}") for task_id, report in reports]
 
 
 def _error_of(context: Mapping[str, Any], subject: str) -> str:
@@ -79,13 +87,27 @@ def _error_of(context: Mapping[str, Any], subject: str) -> str:
     return str(error)
 
 
-def _of_run(context: Mapping[str, Any]) -> list[Report]:
+def _of_run(context: Mapping[str, Any]) -> list[tuple[str, Report]]:
+    """Return what the run has recorded, each report with its task, or with the group whose tasks are the steps of one sync.
+
+    Of the tries of a task, the last one counts.
+    """
     dag_id, run_id = _dag_id(context), _run_id(context)
     if not dag_id or not run_id:
         return []
     started = _field(context, "start_date")
     since = datetime.fromisoformat(started) if isinstance(started, str) else started
-    return [record.report for record in open_airflow_history().of_run(dag_id, run_id, since=since)]
+    found = open_airflow_history().of_run(dag_id, run_id, since=since)
+    tries = {_task_of(record): record.origin.try_number for record in found}
+    return [
+        (record.key.job.removeprefix(f"{dag_id}/"), record.report)
+        for record in found
+        if record.origin.try_number == tries[_task_of(record)]
+    ]
+
+
+def _task_of(record: Record) -> tuple[str | None, int | None]:
+    return record.origin.task_id, record.origin.map_index
 
 
 def _dag_id(context: Mapping[str, Any]) -> str | None:

@@ -83,6 +83,23 @@ def test_a_run(webhook: Webhook, history_url: str) -> None:
     assert "old" not in text
 
 
+def test_a_run_of_several_tasks(webhook: Webhook, history_url: str) -> None:
+    """Where several tasks have synced, each name has its task before it; of the tries of a task, only the last one counts."""
+    history = open_history(history_url)
+    done: Any = [("eu", 1, "failed"), ("eu", 2, "changed"), ("us", 1, "failed")]
+    for task_id, number, status in done:
+        origin = Origin(source="task", dag_id="shop", run_id="manual__1", task_id=task_id, map_index=-1, try_number=number)
+        history.record([TableReport(name="orders", status=status, error=f"{task_id} {number}")], origin, finished=STARTED)
+    context: Any = {"dag": DAG("shop", schedule=None), "run_id": "manual__1", "reason": "success"}
+    tasks = "{% for report in sync.reports %} {{ report.task_id }}/{{ report.name }}{% endfor %}"
+    SyncReportNotifier(conn_id="chat", text="{{ sync.summary }}" + tasks + "\n{{ sync.table }}")(context)
+    (text,) = webhook.texts
+    assert text.startswith("shop: 1 failed, 1 changed eu/orders us/orders\n")
+    assert [line.partition(": orders")[0] for line in text.splitlines() if ": orders " in line] == ["eu", "us"]
+    assert "us: orders: failed: us 1" in text
+    assert "eu 1" not in text
+
+
 def test_a_run_of_which_no_task_is_told(webhook: Webhook, history_url: str) -> None:
     """Where Airflow gives the DAG and the id of its run alone, what the run synced is found by these."""
     origin = Origin(source="task", dag_id="shop", run_id="manual__1", task_id="tables")
