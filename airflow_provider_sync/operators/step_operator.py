@@ -30,9 +30,9 @@ class StepOperator(SyncOperator):
             self.log.warning("%s", warning)
         self.record(context, compared.unchanged)
         if changed := [report for report in compared.unchanged if report.changed]:
-            self.log.info("\n%s", format_reports(changed))  # columns were added, and no row differs
+            self.log.info("\n%s", format_reports(changed))  # a table was made, or columns were added, and no row differs
         if not compared.pieces:
-            raise AirflowSkipException("Everything is up to date.")
+            raise AirflowSkipException("Nothing is left to do." if changed else "Everything is up to date.")
         return self.passed_on(compared.pieces)
 
     def passed_on(self, pieces: Sequence[StepValue]) -> list[dict[str, Any]]:
