@@ -58,16 +58,13 @@ class HistoryMerge(TableMerge):
         moment = self._moment()
         names = [column.name for column in self.written]
         constants = self._beginning(moment)
-        staging = self.staged.staging
         if self.is_empty:
-            self._execute(self.statements.insert_all(self.target, staging, names, constants))
+            self._execute(self.statements.insert_all(self.target, self.staged.staging, names, constants))
             return
         if self.counts.updated:
             self._end(Op.VERSION, moment)
         for op in (Op.VERSION, Op.INSERT):
-            self._execute(
-                self.statements.insert_listed(self.target, staging, self.work, self.key, names, op=op, constants=constants)
-            )
+            self._execute(self.statements.insert_listed(self._changes, names, op=op, constants=constants))
 
     def _check_target_key(self) -> None:
         """Check that no row has two current versions; those of single rows are checked where they are compared.
@@ -96,7 +93,7 @@ class HistoryMerge(TableMerge):
             is_current.name: self.statements.truth(is_current, False),
         }
         where = self.database.current(self.target, "t")
-        self._execute(self.statements.set_listed(self.target, self.work, self.key, values, op, where=where))
+        self._execute(self.statements.set_listed(self._changes, values, op, where=where))
 
     def _beginning(self, moment: datetime) -> Mapping[str, str]:
         valid_from, is_current = self.column("valid_from"), self.column("is_current")

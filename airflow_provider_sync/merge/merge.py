@@ -145,7 +145,7 @@ class TableMerge(TableWrite):
                 self._delete_rows()
 
     def _delete_rows(self) -> None:
-        self._execute(self.statements.delete_listed(self.target, self.work, self.key))
+        self._execute(self.statements.delete_listed(self._changes))
 
     def release(self) -> None:
         """Set the postponed columns of rows to delete to NULL, since their parents may be deleted first."""
@@ -173,13 +173,13 @@ class TableMerge(TableWrite):
                     f" SELECT '{Op.INSERT}', {names} FROM {self.database.qualified(staging)}"
                 )
             for op in (Op.UPDATE, Op.INSERT):
-                self._execute(self.statements.update_listed(self.target, staging, self.work, self.key, columns, op))
+                self._execute(self.statements.update_listed(self._changes, columns, op))
 
     def delete_last(self) -> None:
         """Delete the rows to which other rows referred before they were written."""
         if self.counts.deleted and self.target.foreign_keys:
             with self._naming_table():
-                self._execute(self.statements.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
+                self._execute(self.statements.delete_listed(self._changes, Op.DELETE_LAST))
 
     def prepare(self) -> None:
         """Forget columns that are gone, and prepare updates of identity columns that only an INSERT may set, if any differ.
@@ -276,7 +276,7 @@ class TableMerge(TableWrite):
 
     def _rename(self) -> None:
         """Rewrite keys that are equal to the staged ones but have different bytes; list these rows as updates afterwards."""
-        self._execute(self.statements.rename_listed(self.target, self.staged.staging, self.work, self.key))
+        self._execute(self.statements.rename_listed(self._changes))
         self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
 
     def _update(self) -> None:
@@ -345,7 +345,7 @@ class TableMerge(TableWrite):
         if self.is_empty:
             self._execute(self.statements.insert_all(self.target, self.staged.staging, names))
         else:
-            self._execute(self.statements.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
+            self._execute(self.statements.insert_listed(self._changes, names))
 
     def _check_target_key(self) -> None:
         check_key(self.database, self.connection, self.target, self.key)

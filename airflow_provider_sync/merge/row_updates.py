@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+import msgspec
 from sqlalchemy import Connection, bindparam, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import NullType
@@ -115,19 +116,18 @@ class RowUpdates:
             reason = "the values of columns that are not synced would be lost"
         if reason:
             raise _NotReplacedError(f"{label}: to delete and insert the rows again is not safe, since {reason}.") from cause
-        key = self.changes.key
-        target, staging, work = self.changes.target, self.changes.staging, self.changes.work
         if self.kept:
+            target_rows = self.statements.by_index(self.changes.target, "t", self.staged.key)
             names = [column.name for column in self.kept.columns]
             self._execute(
                 f"INSERT INTO {self.database.qualified(self.kept)} ({self.database.columns(names)})"
                 f" SELECT {self.database.columns(names, 't')} FROM {self._work} AS w"
-                f" JOIN {self.statements.by_index(target, 't', self.staged.key)} ON {self.statements.match(key, 't', 'w')}"
+                f" JOIN {target_rows} ON {self.statements.match(self.changes.key, 't', 'w')}"
                 f" WHERE w.{OP} = '{Op.REPLACE}'"
             )
-        self._execute(self.statements.delete_listed(target, work, key, Op.REPLACE))
+        self._execute(self.statements.delete_listed(self.changes, Op.REPLACE))
         written = self.changes.written
-        self._execute(self.statements.insert_listed(target, staging, work, key, written, op=Op.REPLACE, kept=self.kept))
+        self._execute(self.statements.insert_listed(self.changes, written, op=Op.REPLACE, kept=self.kept))
 
     def _park(self) -> None:
         if not self.unique_keys:
@@ -144,14 +144,12 @@ class RowUpdates:
             ) from error
 
     def _update_all(self) -> None:
-        changes = self.changes
         if self.values:
             self._make_unequal()
-            self._execute(self.statements.update_listed(changes.target, changes.staging, changes.work, changes.key, self.values))
+            self._execute(self.statements.update_listed(self.changes, self.values))
 
     def _make_unequal(self) -> None:
-        changes = self.changes
-        statement = self.statements.make_unequal(changes.target, changes.staging, changes.work, changes.key, self.values)
+        statement = self.statements.make_unequal(self.changes, self.values)
         if statement:
             self._execute(statement)
 
@@ -176,12 +174,11 @@ class RowUpdates:
 
     def _updated(self, key: Row) -> bool:
         """Try to update one row; return whether its new values were free."""
-        changes = self.changes
+        only_parked = msgspec.structs.replace(self.changes, work=self.parked)
         with suppress(_TakenError):
             with self.database.savepoint(self.connection):
                 self._list(key)
-                statement = self.statements.update_listed(changes.target, changes.staging, self.parked, changes.key, self.values)
-                self._try(statement)
+                self._try(self.statements.update_listed(only_parked, self.values))
                 self._execute(f"DELETE FROM {self.database.qualified(self.parked)}")
             return True
         return False

@@ -26,7 +26,7 @@ class SoftDeleteMerge(TableMerge):
         if column := self.staged.mode.deleted_at:
             values = {column.name: self.statements.moment(column, now())}
             where = self.database.current(self.target, "t")
-            self._execute(self.statements.set_listed(self.target, self.work, self.key, values, Op.END, where=where))
+            self._execute(self.statements.set_listed(self._changes, values, Op.END, where=where))
 
     def delete_last(self) -> None:
         """Delete nothing."""
@@ -44,8 +44,4 @@ class SoftDeleteMerge(TableMerge):
         for op in (Op.UPDATE, Op.RENAME) if self.renames else (Op.UPDATE,):
             # The key of a row that is to be renamed is not written yet.
             loosely = op is Op.RENAME
-            self._execute(
-                self.statements.set_listed(
-                    self.target, self.work, self.key, {column.name: "NULL"}, op, where=where, loosely=loosely
-                )
-            )
+            self._execute(self.statements.set_listed(self._changes, {column.name: "NULL"}, op, where=where, loosely=loosely))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.listed_changes import ListedRows
 from airflow_provider_sync.databases.schema import STAGING_PREFIX
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.merge.staging import naming_temporary_tables
@@ -27,6 +28,7 @@ def delete_rows(database: Database, connection: Connection, table_slice: TableSl
         work = database.ddl.create_work_table(connection, table_slice.table, table_slice.key_names, name=name)
     listed = [CanonicalColumn(column=work.columns[0], type=_TEXT), *table_slice.key]
     database.loader.load_text(connection, work, listed, [encode_keys([("D", *key) for key in keys])])
+    rows = ListedRows(target=table_slice.table, work=work, key=table_slice.key_columns)
     with database.translate_errors():
-        connection.exec_driver_sql(database.statements.delete_listed(table_slice.table, work, table_slice.key_columns))
+        connection.exec_driver_sql(database.statements.delete_listed(rows))
     database.ddl.drop(connection, work)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.listed_changes import ListedChanges, ListedRows
 from airflow_provider_sync.databases.schema import OP, TEXTUAL, Column, Kind, Op, Table, Value
 
 _NONE: Mapping[str, str] = {}
@@ -75,60 +76,48 @@ class MergeStatements(DatabaseComponent):
         """Convert a value of :meth:`.Reader.read` to the type that the driver needs to compare it with the column."""
         return value
 
-    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
-        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``op``."""
+    def delete_listed(self, rows: ListedRows, op: Op = Op.DELETE) -> str:
+        """Return the statement that deletes the rows that are listed under ``op``."""
         return (
-            f"DELETE FROM {self.qualified(target)} AS t USING {self.qualified(work)} AS w"
-            f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
+            f"DELETE FROM {self.qualified(rows.target)} AS t USING {self.qualified(rows.work)} AS w"
+            f" WHERE w.{OP} = '{op}' AND {self.match(rows.key, 't', 'w')}"
         )
 
-    def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
+    def rename_listed(self, changes: ListedChanges) -> str:
         """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of their staged keys."""
-        assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in key)
+        assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in changes.key)
         return (
-            f"UPDATE{self.on_conflict(target)} {self.qualified(target)} AS t SET {assignments}"
-            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(key, 't', 'w')}"
+            f"UPDATE{self.on_conflict(changes.target)} {self.qualified(changes.target)} AS t SET {assignments}"
+            f" FROM {self._listed_staged(changes)}"
+            f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(changes.key, 't', 'w')}"
         )
 
-    def update_listed(
-        self,
-        target: Table,
-        staging: Table,
-        work: Table,
-        key: Sequence[Column],
-        columns: Sequence[str],
-        op: Op = Op.UPDATE,
-    ) -> str:
-        """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
+    def update_listed(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str:
+        """Return the statement that sets ``columns`` to the staged values in the rows that are listed under ``op``."""
         assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
-            f"UPDATE{self.on_conflict(target)} {self.qualified(target)} AS t SET {assignments}"
-            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
+            f"UPDATE{self.on_conflict(changes.target)} {self.qualified(changes.target)} AS t SET {assignments}"
+            f" FROM {self._listed_staged(changes)}"
+            f" WHERE w.{OP} = '{op}' AND {self.match(changes.key, 't', 'w')}"
         )
 
-    def set_listed(
-        self,
-        target: Table,
-        work: Table,
-        key: Sequence[Column],
-        values: Mapping[str, str],
-        op: Op,
-        *,
-        where: str,
-        loosely: bool = False,
-    ) -> str:
-        """Return the statement that sets columns of the rows that ``work`` lists under ``op`` to the same values in all of them.
+    def _listed_staged(self, changes: ListedChanges) -> str:
+        """Return the join of the work table (alias ``w``) with the staged rows (alias ``s``)."""
+        staged = f"{self.qualified(changes.staging)} AS s ON {self.match(changes.key, 's', 'w')}"
+        return f"{self.qualified(changes.work)} AS w JOIN {staged}"
+
+    def set_listed(self, rows: ListedRows, values: Mapping[str, str], op: Op, *, where: str, loosely: bool = False) -> str:
+        """Return the statement that sets columns to the same values in all rows that are listed under ``op``.
 
         :param values: SQL expressions by column
         :param where: further condition on the row, with the alias ``t``
         :param loosely: find rows whose key a unique index calls equal, whatever its bytes
         """
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
-        found = self.equal(key, "t", "w") if loosely else self.match(key, "t", "w")
+        found = self.equal(rows.key, "t", "w") if loosely else self.match(rows.key, "t", "w")
         return (
-            f"UPDATE{self.on_conflict(target)} {self.qualified(target)} AS t SET {assignments} FROM {self.qualified(work)} AS w"
+            f"UPDATE{self.on_conflict(rows.target)} {self.qualified(rows.target)} AS t SET {assignments}"
+            f" FROM {self.qualified(rows.work)} AS w"
             f" WHERE w.{OP} = '{op}' AND {found} AND {where}"
         )
 
@@ -154,9 +143,7 @@ class MergeStatements(DatabaseComponent):
         """Return a truth value as a literal for a column of booleans or of integers."""
         return str(value).upper() if column.kind is Kind.BOOLEAN else str(int(value))
 
-    def make_unequal(
-        self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE
-    ) -> str | None:
+    def make_unequal(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str | None:
         """Return a statement to run before :meth:`update_listed`, if the database skips updates of values that it calls equal.
 
         It replaces such values by others, so that the update writes them; ``None`` if every update is written.
@@ -172,30 +159,27 @@ class MergeStatements(DatabaseComponent):
 
     def insert_listed(
         self,
-        target: Table,
-        staging: Table,
-        work: Table,
-        key: Sequence[Column],
+        changes: ListedChanges,
         columns: Sequence[str],
         *,
         op: Op = Op.INSERT,
         kept: Table | None = None,
         constants: Mapping[str, str] = _NONE,
     ) -> str:
-        """Return the statement that inserts the staged rows that ``work`` lists under ``op``.
+        """Return the statement that inserts the staged rows that are listed under ``op``.
 
         :param kept: table with the values of further columns, under the same key
         :param constants: SQL expressions of columns that have one value in all rows, by column
         """
-        names = [column.name for column in key]
+        target, names = changes.target, changes.key_names
         others = [column.name for column in kept.columns if column.name not in names] if kept else []
         listed = ", ".join(filter(None, [self.columns(columns, "s"), self.columns(others, "k"), *constants.values()]))
         return (
             f"INSERT{self.on_conflict(target)} INTO {self.qualified(target)} ({self.columns([*columns, *others, *constants])})"
             f" {self.overriding}SELECT {listed}"
-            f" FROM {self.qualified(work)} AS w {self.straight_join} {self.by_index(staging, 's', names)}"
-            f" ON {self.match(key, 's', 'w')}"
-            + (f" JOIN {self.by_index(kept, 'k', names)} ON {self.match(key, 'k', 'w')}" if kept else "")
+            f" FROM {self.qualified(changes.work)} AS w {self.straight_join} {self.by_index(changes.staging, 's', names)}"
+            f" ON {self.match(changes.key, 's', 'w')}"
+            + (f" JOIN {self.by_index(kept, 'k', names)} ON {self.match(changes.key, 'k', 'w')}" if kept else "")
             + f" WHERE w.{OP} = '{op}'"
         )
 

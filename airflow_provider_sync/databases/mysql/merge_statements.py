@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.listed_changes import ListedChanges, ListedRows
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 
 
@@ -46,48 +47,29 @@ class MySQLMergeStatements(MergeStatements):
         target_rows = self.by_index(target, "t", [column.name for column in key])
         return f"{self.qualified(removed)} AS r STRAIGHT_JOIN {target_rows} ON {self.match(key, 't', 'r')}"
 
-    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
-        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``op``."""
+    def delete_listed(self, rows: ListedRows, op: Op = Op.DELETE) -> str:
+        """Return the statement that deletes the rows that are listed under ``op``."""
         # The join order is given, so that only listed rows are looked up, and locked, in the target.
-        target_rows = self.by_index(target, "t", [column.name for column in key])
         return (
-            f"DELETE t FROM {self.qualified(work)} AS w STRAIGHT_JOIN {target_rows}"
-            f" ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}'"
+            f"DELETE t FROM {self.qualified(rows.work)} AS w STRAIGHT_JOIN {self.by_index(rows.target, 't', rows.key_names)}"
+            f" ON {self.match(rows.key, 't', 'w')} WHERE w.{OP} = '{op}'"
         )
 
-    def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
+    def rename_listed(self, changes: ListedChanges) -> str:
         """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
-        return self._assigned(target, staging, work, key, [column.name for column in key], Op.RENAME)
+        return self._assigned(changes, changes.key_names, Op.RENAME)
 
-    def update_listed(
-        self,
-        target: Table,
-        staging: Table,
-        work: Table,
-        key: Sequence[Column],
-        columns: Sequence[str],
-        op: Op = Op.UPDATE,
-    ) -> str:
-        """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
-        return self._assigned(target, staging, work, key, columns, op)
+    def update_listed(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str:
+        """Return the statement that sets ``columns`` to the staged values in the rows that are listed under ``op``."""
+        return self._assigned(changes, columns, op)
 
-    def set_listed(
-        self,
-        target: Table,
-        work: Table,
-        key: Sequence[Column],
-        values: Mapping[str, str],
-        op: Op,
-        *,
-        where: str,
-        loosely: bool = False,
-    ) -> str:
+    def set_listed(self, rows: ListedRows, values: Mapping[str, str], op: Op, *, where: str, loosely: bool = False) -> str:
         """Return the statement in the order in which only the listed rows are looked up."""
-        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(key), **values}.items())
-        found = self.equal(key, "t", "w") if loosely else self.match(key, "t", "w")
+        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(rows.key), **values}.items())
+        found = self.equal(rows.key, "t", "w") if loosely else self.match(rows.key, "t", "w")
         return (
-            f"UPDATE {self.qualified(work)} AS w"
-            f" STRAIGHT_JOIN {self.by_index(target, 't', [column.name for column in key])} ON {found} SET {assignments}"
+            f"UPDATE {self.qualified(rows.work)} AS w"
+            f" STRAIGHT_JOIN {self.by_index(rows.target, 't', rows.key_names)} ON {found} SET {assignments}"
             f" WHERE w.{OP} = '{op}' AND {where}"
         )
 
@@ -96,43 +78,47 @@ class MySQLMergeStatements(MergeStatements):
         times = (column for column in target.columns if column.kind in (Kind.TIMESTAMP, Kind.DATETIME))
         return {column.name: self.quote(column.name) for column in times if not (column.generated or column.system)}
 
-    def make_unequal(
-        self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE
-    ) -> str | None:
+    def make_unequal(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str | None:
         """Replace values of MySQL's JSON type that equal the staged ones by meaning: it does not write 1 over 1.0."""
-        changes = {
+        unequal = {
             name: (f"t.{self.quote(name)} = s.{self.quote(name)} AND NOT ({self.same(column, 't', 's')})", _other_json(column))
-            for column in map(target.column, columns)
+            for column in map(changes.target.column, columns)
             for name in [column.name]
             if column.sql_type.lower() == "json"
         }
-        if not changes:
+        if not unequal:
             return None
         assignments = ", ".join(
             f"t.{self.quote(name)} = IF({equal}, {other.format(f't.{self.quote(name)}')}, t.{self.quote(name)})"
-            for name, (equal, other) in changes.items()
+            for name, (equal, other) in unequal.items()
         )
-        names = [column.name for column in key]
         return (
-            f"UPDATE {self.qualified(work)} AS w"
-            f" STRAIGHT_JOIN {self.by_index(staging, 's', names)} ON {self.match(key, 's', 'w')}"
-            f" STRAIGHT_JOIN {self.by_index(target, 't', names)} ON {self.match(key, 't', 'w')} SET {assignments}"
-            f" WHERE w.{OP} = '{op}' AND ({' OR '.join(equal for equal, _ in changes.values())})"
+            f"UPDATE {self._joined(changes, self.match(changes.key, 't', 'w'))} SET {assignments}"
+            f" WHERE w.{OP} = '{op}' AND ({' OR '.join(equal for equal, _ in unequal.values())})"
         )
 
     def _kept(self, key: Sequence[Column]) -> dict[str, str]:
         """Return assignments that keep a key: a TIMESTAMP that a statement does not name may become the present time."""
         return {column.name: f"t.{self.quote(column.name)}" for column in key if column.kind is Kind.TIMESTAMP}
 
-    def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:
+    def _assigned(self, changes: ListedChanges, columns: Sequence[str], op: Op) -> str:
         assigned = {name: f"s.{self.quote(name)}" for name in columns}
-        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(key), **assigned}.items())
-        names = [column.name for column in key]
-        found = self.equal(key, "t", "w") if op is Op.RENAME else self.match(key, "t", "w")
+        assignments = ", ".join(
+            f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(changes.key), **assigned}.items()
+        )
+        found = self.equal(changes.key, "t", "w") if op is Op.RENAME else self.match(changes.key, "t", "w")
+        return f"UPDATE {self._joined(changes, found)} SET {assignments} WHERE w.{OP} = '{op}'"
+
+    def _joined(self, changes: ListedChanges, found: str) -> str:
+        """Return the join of the work table (``w``), the staged rows (``s``) and the target's (``t``), in this order.
+
+        :param found: the condition that ``t`` has the key of ``w``
+        """
+        names = changes.key_names
         return (
-            f"UPDATE {self.qualified(work)} AS w"
-            f" STRAIGHT_JOIN {self.by_index(staging, 's', names)} ON {self.match(key, 's', 'w')}"
-            f" STRAIGHT_JOIN {self.by_index(target, 't', names)} ON {found} SET {assignments} WHERE w.{OP} = '{op}'"
+            f"{self.qualified(changes.work)} AS w"
+            f" STRAIGHT_JOIN {self.by_index(changes.staging, 's', names)} ON {self.match(changes.key, 's', 'w')}"
+            f" STRAIGHT_JOIN {self.by_index(changes.target, 't', names)} ON {found}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.listed_changes import ListedRows
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind
@@ -49,13 +50,14 @@ class SQLiteMergeStatements(MergeStatements):
         name = self.quote(column.name)
         return f"typeof({left}.{name}) = typeof({right}.{name})"
 
-    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
+    def delete_listed(self, rows: ListedRows, op: Op = Op.DELETE) -> str:
         """Find the rows by their key and delete them by what identifies them in SQLite, which has no DELETE with a join."""
+        target = rows.target
         identity = (target.row_id,) if target.row_id else target.primary_key
         return (
             f"DELETE FROM {self.qualified(target)} WHERE ({self.columns(identity)}) IN"
-            f" (SELECT {self.columns(identity, 't')} FROM {self.qualified(work)} AS w"
-            f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}')"
+            f" (SELECT {self.columns(identity, 't')} FROM {self.qualified(rows.work)} AS w"
+            f" JOIN {self.qualified(target)} AS t ON {self.match(rows.key, 't', 'w')} WHERE w.{OP} = '{op}')"
         )
 
 

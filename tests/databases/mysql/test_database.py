@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.listed_changes import ListedChanges, ListedRows
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.databases.schema import OP
 from airflow_provider_sync.exceptions import (
@@ -227,13 +228,25 @@ def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
             connection.exec_driver_sql(f"INSERT INTO _sync_w SELECT '{op}', {here[1]}.k {found}")
         listed = connection.exec_driver_sql(f"SELECT {OP}, k FROM _sync_w ORDER BY {OP}, k").fetchall()
         assert [tuple(row) for row in listed] == [("D", "a"), ("I", "A"), ("U", "c"), ("U", "d")]
+        changes = ListedChanges(
+            target=table,
+            staging=staging,
+            work=work,
+            key=tuple(key),
+            staged=(),
+            written=(),
+            inserted=1,
+            deleted=1,
+            updated=2,
+            renamed=0,
+        )
         with database.transaction(connection):
             counts = [
                 connection.exec_driver_sql(statement).rowcount
                 for statement in (
-                    database.statements.delete_listed(table, work, key),
-                    database.statements.update_listed(table, staging, work, key, ["v", "j"]),
-                    database.statements.insert_listed(table, staging, work, key, ["k", "v", "j"]),
+                    database.statements.delete_listed(changes),
+                    database.statements.update_listed(changes, ["v", "j"]),
+                    database.statements.insert_listed(changes, ["k", "v", "j"]),
                 )
             ]
         assert counts == [1, 2, 1]
@@ -252,8 +265,7 @@ def test_lookups_by_text_use_the_index(database: MySQLDatabase) -> None:
         database.loader.load(connection, table, [batch])
         work = database.ddl.create_work_table(connection, table, ["k"], name="_sync_w")
         database.loader.load(connection, work, [[("D", key) for key, _ in islice(batch, 10)]])
-        plan = connection.exec_driver_sql(
-            f"EXPLAIN FORMAT=TRADITIONAL {database.statements.delete_listed(table, work, [table.column('k')])}"
-        ).mappings()
+        listed = ListedRows(target=table, work=work, key=(table.column("k"),))
+        plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {database.statements.delete_listed(listed)}").mappings()
         access = {row["table"]: row["key"] for row in plan}
     assert access["t"] == "PRIMARY"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
 from airflow_provider_sync.databases.schema import OP
 from airflow_provider_sync.exceptions import (
@@ -197,11 +198,23 @@ def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) ->
             ("I", "A", 1),
             ("U", "b", 2),
         ]
+        changes = ListedChanges(
+            target=target,
+            staging=staging,
+            work=work,
+            key=tuple(key),
+            staged=(),
+            written=(),
+            inserted=1,
+            deleted=1,
+            updated=1,
+            renamed=0,
+        )
         with database.transaction(connection):
             for statement in (
-                database.statements.delete_listed(target, work, key),
-                database.statements.update_listed(target, staging, work, key, ["doc", "n"]),
-                database.statements.insert_listed(target, staging, work, key, names),
+                database.statements.delete_listed(changes),
+                database.statements.update_listed(changes, ["doc", "n"]),
+                database.statements.insert_listed(changes, names),
             ):
                 assert connection.exec_driver_sql(statement).rowcount == 1
         database.ddl.drop(connection, work)
