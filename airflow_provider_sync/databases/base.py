@@ -292,6 +292,10 @@ class Database(ABC):
         """Take back the doubling of percent signs by :meth:`quote`."""
         return statement.replace(self.quote("%")[1:-1], "%")
 
+    def is_null(self, value: str) -> str:
+        """Return the condition that an expression is NULL."""
+        return f"{value} IS NULL"
+
     def current(self, table: Table, alias: str = "") -> str:
         """Return the condition that a row counts; empty where all rows of the table do. See :attr:`.Table.ended_at`.
 

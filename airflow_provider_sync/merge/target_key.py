@@ -24,7 +24,7 @@ def check_key(database: Database, connection: Connection, target: Table, key: Se
     """
     rows = f"{database.qualified(target)} t"
     for column in key:
-        missing = f"SELECT COUNT(*) FROM {rows} WHERE t.{database.quote(column.name)} IS NULL"
+        missing = f"SELECT COUNT(*) FROM {rows} WHERE {database.is_null(f't.{database.quote(column.name)}')}"
         if column.nullable and connection.exec_driver_sql(missing).scalar_one():
             raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
     names = [column.name for column in key]

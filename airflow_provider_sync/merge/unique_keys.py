@@ -168,9 +168,10 @@ class _Conflict:
 
     def _equal(self, name: str, left: str, right: str) -> str:
         """Return the condition that the unique key calls the values of two rows equal, by the column's collation."""
-        column = self.database.quote(name)
-        equal = f"{left}.{column} = {right}.{column}"
-        return equal if self.unique.nulls_distinct else f"({equal} OR ({left}.{column} IS NULL AND {right}.{column} IS NULL))"
+        values = [f"{alias}.{self.database.quote(name)}" for alias in (left, right)]
+        equal = " = ".join(values)
+        both_null = " AND ".join(map(self.database.is_null, values))
+        return equal if self.unique.nulls_distinct else f"({equal} OR ({both_null}))"
 
     def _table(self, table: Table) -> str:
         return self.database.qualified(table)

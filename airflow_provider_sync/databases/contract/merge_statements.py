@@ -61,7 +61,7 @@ class MergeStatements(DatabaseComponent):
 
     def absent(self, key: Sequence[Column], alias: str) -> str:
         """Return the condition that an outer join found no row for this alias; the key is never NULL."""
-        return f"{alias}.{self.quote(key[0].name)} IS NULL"
+        return self.database.is_null(f"{alias}.{self.quote(key[0].name)}")
 
     def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
         """Return the aliased table for a join that must use the index on these columns, whatever the statistics say."""
@@ -125,7 +125,7 @@ class MergeStatements(DatabaseComponent):
         """Return the statement that sets columns to NULL in all rows that have a value in one of them."""
         values = {**self.kept_times(target), **dict.fromkeys(columns, "NULL")}
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
-        has_value = " OR ".join(f"{self.quote(name)} IS NOT NULL" for name in columns)
+        has_value = " OR ".join(f"NOT ({self.database.is_null(self.quote(name))})" for name in columns)
         return f"UPDATE{self.on_conflict(target)} {self.qualified(target)} SET {assignments} WHERE {has_value}"
 
     def kept_times(self, target: Table) -> Mapping[str, str]:

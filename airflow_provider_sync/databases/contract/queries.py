@@ -60,7 +60,7 @@ class Queries(DatabaseComponent):
 
     def redacted(self, column: Column) -> str:
         """Return the expression of a fixed text in place of every value; NULL for NULL."""
-        return f"CASE WHEN {self.name(column)} IS NULL THEN NULL ELSE '***' END"
+        return f"CASE WHEN {self.database.is_null(self.name(column))} THEN NULL ELSE '***' END"
 
     def nothing(self, column: Column) -> str:
         """Return the expression of NULL in the type of the column."""

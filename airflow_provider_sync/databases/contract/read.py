@@ -49,7 +49,8 @@ class Reader(DatabaseComponent):
     def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first of the columns that holds NULL, or ``None``; NOT NULL columns are skipped."""
         for column in columns:
-            statement = f"SELECT 1 FROM {self.relation(table)} AS t WHERE t.{self.quote(column.name)} IS NULL LIMIT 1"
+            missing = self.database.is_null(f"t.{self.quote(column.name)}")
+            statement = f"SELECT 1 FROM {self.relation(table)} AS t WHERE {missing} LIMIT 1"
             if column.nullable and connection.exec_driver_sql(statement).first() is not None:
                 return column
         return None

@@ -37,6 +37,7 @@ from airflow_provider_sync.databases.postgresql.session import (
     set_for_pooler,
     set_session,
 )
+from airflow_provider_sync.databases.postgresql.text import is_null
 from airflow_provider_sync.databases.postgresql.version1 import PostgreSQLVersion1
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, TableError
 
@@ -257,6 +258,12 @@ class PostgreSQLDatabase(Database):
     def is_orphan(self, error: BaseException) -> bool:
         """Whether a driver's error reports a foreign key that would refer to no row."""
         return sqlstate(error) == FOREIGN_KEY_VIOLATION
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def is_null(self, value: str) -> str:
+        """Return a condition that is false of a composite value, also if all of its fields are NULL."""
+        return is_null(value)
 
 
 class _ExportedSnapshot(HeldSnapshot):

@@ -21,6 +21,7 @@ from airflow_provider_sync.databases.postgresql.errors import (
     translated,
 )
 from airflow_provider_sync.databases.postgresql.session import undoubled
+from airflow_provider_sync.databases.postgresql.text import is_null
 from airflow_provider_sync.databases.schema import Op, Table
 from airflow_provider_sync.exceptions import (
     ReferencedRowsError,
@@ -123,7 +124,7 @@ def orphans(connection: Connection, quoted: str) -> dict[str, int]:
     for constraint, name, child, parent, columns, referred, operators in connection.exec_driver_sql(
         _CONSTRAINTS, (quoted, quoted, quoted)
     ).all():
-        present = " AND ".join(f"c.{column} IS NOT NULL" for column in columns)
+        present = " AND ".join(f"NOT ({is_null(f'c.{column}')})" for column in columns)
         # The collation is the parent's, as it is for the constraint itself.
         pairs = zip(referred, operators, columns, strict=True)
         points = " AND ".join(f"p.{there}{operator}c.{here}" for there, operator, here in pairs)

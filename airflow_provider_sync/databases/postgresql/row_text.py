@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.postgresql.session import stores_utf8, undoubled
-from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, literal, parsed
+from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, is_null, literal, parsed
 from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
@@ -154,7 +154,7 @@ class SliceSQL:
 
     def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
         bits = [
-            f"CASE WHEN {self._name(column)} IS NULL THEN {1 << place}::bigint ELSE 0 END"
+            f"CASE WHEN {is_null(self._name(column))} THEN {1 << place}::bigint ELSE 0 END"
             for place, column in enumerate(columns)
             if column.column.nullable
         ]

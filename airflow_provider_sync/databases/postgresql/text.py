@@ -29,6 +29,11 @@ COMPARED_AS_TEXT = frozenset({Kind.JSON, Kind.OTHER})
 """Kinds without an ``=``, or whose ``=`` calls different texts the same."""
 
 
+def is_null(value: str) -> str:
+    """Return the condition that an expression is NULL; ``IS NULL`` also finds composite values whose fields are all NULL."""
+    return f"{value} IS NOT DISTINCT FROM NULL"
+
+
 def logical_type(column: Column) -> LogicalType:
     """Return the logical type of a column; a type that version 2 lacks is sent as text that PostgreSQL can read back."""
     match column.kind:
