@@ -20,7 +20,7 @@ from airflow_provider_sync.databases.mysql.errors import (
     MIXED_COLLATIONS,
     error_number,
 )
-from airflow_provider_sync.databases.mysql.read import not_utf8, read_rows, selected
+from airflow_provider_sync.databases.mysql.read import not_utf8, read_rows
 from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.mysql.text import UTF8, has_gaps, utf8_text
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
@@ -243,5 +243,6 @@ class MySQLVersion1(Version1):
     def _unsendable(self, column: Column, *, mariadb: bool) -> str | None:
         name = self.quote(column.name)
         if column.kind in (Kind.BINARY, Kind.GEOMETRY):
-            return not_utf8(selected(column, name), mariadb=mariadb)
+            # VECTOR and geometries can be converted to no character set otherwise.
+            return not_utf8(f"CAST({name} AS BINARY)", mariadb=mariadb)
         return has_gaps(column, name)

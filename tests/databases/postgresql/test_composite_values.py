@@ -69,8 +69,6 @@ def test_they_are_masked(alike: Link) -> None:
 def test_they_are_forgotten(alike: Link) -> None:
     """``gone_columns: set_null`` sets them to NULL, and those of which one field is NULL."""
     alike.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
-    alike.target.execute(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, v pair)", f"INSERT INTO t VALUES (1, '{EMPTY}'), (2, '{HALF}')"
-    )
+    alike.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v pair)", f"INSERT INTO t VALUES (1, '{EMPTY}'), (2, '{HALF}')")
     alike.sync_one("t", {"gone_columns": "set_null"})
     assert alike.target.rows("t") == [(1, None), (2, None)]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.database_servers import MARIADB, DatabaseServers
+from airflow_provider_sync.exceptions import SyncFailed
+from tests.database_servers import MARIADB, MYSQL, DatabaseServers
 from tests.sync.link import Link, linked
 from tests.sync.tables.test_steps import Steps
 
@@ -160,3 +161,16 @@ def test_bookings_that_swap_their_periods(mariadb: Link) -> None:
     mariadb.source.execute("UPDATE t SET q = '2024-01-03' WHERE id = 2", "UPDATE t SET p = '2024-01-03' WHERE id = 1")
     assert mariadb.sync_one("t").rows_updated == 2
     mariadb.assert_equal("t")
+
+
+def test_vectors_by_version_1(mysql_url: str, database_servers: DatabaseServers, tmp_path: Path) -> None:
+    """Their bytes are refused like those of a BLOB, and sent where they happen to be UTF-8."""
+    with database_servers.database(MYSQL, tmp_path) as target, linked(mysql_url, target) as link:
+        link.create("CREATE TABLE t (id INT PRIMARY KEY, v VECTOR(2))")
+        link.source.execute("INSERT INTO t VALUES (1, NULL), (2, STRING_TO_VECTOR('[0, 0]'))")
+        assert link.sync_one("t").rows_inserted == 2
+        link.assert_equal("t")
+        link.source.execute("UPDATE t SET v = STRING_TO_VECTOR('[1.5, -0.25]')")
+        with pytest.raises(SyncFailed, match="column 'v' that version 1 of the protocol cannot carry"):
+            link.sync_one("t")
+        assert link.target.rows("t", "id", "v") == [(1, None), (2, bytes(8))]
