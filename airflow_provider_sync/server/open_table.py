@@ -172,9 +172,10 @@ def find_table(
     Errors of the block say nothing that ``mask`` hides.
 
     :param described: the table as its database describes it, where that is known
-    :raises TableError: when there is no such table, or row security hides rows
+    :raises TableError: when there is no such table, row security hides rows, or the snapshot does not show them
     """
     database = sources.database(source)
     with errors_of(database, source):
         table = describe_source(database, connection, source, sources.mask_key, described)
+        database.reader.check_snapshot(connection, table)
         yield OpenTable(source, database, connection, table)

@@ -42,6 +42,14 @@ class Reader(DatabaseComponent):
         :param order_by: columns to sort by, as the database sorts them
         """
 
+    def check_snapshot(self, connection: Connection, table: Table) -> None:
+        """Check that the open snapshot shows the rows of a table, a view or a query, and will until it ends.
+
+        By default every snapshot does.
+
+        :raises TableBusyError: if rows that were committed before the snapshot are gone from it, as TRUNCATE takes them away
+        """
+
     @abstractmethod
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""

@@ -21,7 +21,7 @@ from airflow_provider_sync.databases.postgresql.session import undoubled
 from airflow_provider_sync.databases.postgresql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.postgresql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Table, UniqueKey
-from airflow_provider_sync.exceptions import MissingTableError, TableError
+from airflow_provider_sync.exceptions import MissingTableError, TableBusyError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _REFUSED = {
@@ -60,6 +60,12 @@ _SCHEMAS = """
 SELECT asked.quoted, n.nspname::text, c.relname::text
 FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
 JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
+# The server finds names as they are now, and shows `pg_class` as the snapshot has it.
+_MADE_LATER = """
+SELECT 1 FROM unnest(%s::text[]) AS asked(quoted) LEFT JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
+WHERE to_regclass(asked.quoted) IS NOT NULL AND c.oid IS NULL
 """
 
 _ESTIMATES = """
@@ -253,6 +259,9 @@ class PostgreSQLCatalog(Catalog):
                     f"The name {part!r} has {size} bytes, and PostgreSQL takes {_MAX_NAME_BYTES}. Give the table a shorter one"
                     " with 'table'."
                 )
+        quoted = [_quoted(*reading, self.quote) for reading in readings(name)]
+        if connection.exec_driver_sql(_MADE_LATER, (quoted,)).first():
+            raise TableBusyError(f"Table {name!r} was made or replaced while it was to be read. Try again.")
         raise MissingTableError(
             f"There is no table {name!r} that this role sees{_where_it_is(connection, name)}.",
             "Name it as it is written in the database, as schema.table where its schema is not in the search path, and check the"

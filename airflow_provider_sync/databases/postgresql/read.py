@@ -20,7 +20,18 @@ from airflow_provider_sync.databases.postgresql.session import driver_of, undoub
 from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
+from airflow_provider_sync.exceptions import TableBusyError
 from airflow_provider_sync.protocol.v2.tsv import encode_rows, from_copy
+
+# What the transaction has locked, below views and partitioned tables, too: the subquery locks it before this is executed. Files
+# are asked for as they are now, and `pg_class` as the snapshot shows it, where a table that was made later has no row.
+_REWRITTEN = """
+SELECT 1 FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+WHERE l.pid = pg_backend_pid() AND l.relation >= 16384 AND pg_get_indexdef(l.relation) IS NULL
+  AND (c.oid IS NULL OR c.relfilenode <> pg_relation_filenode(l.relation))
+  AND NOT EXISTS (SELECT FROM {} AS t LIMIT 0)
+LIMIT 1
+"""
 
 IDLE, FAILED = 0, 3
 """Transaction states of libpq: outside of any, and inside one that can only be rolled back."""
@@ -218,6 +229,19 @@ class PostgreSQLReader(Reader):
         """Count the rows."""
         with translated():
             return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.database.current_rows(table)}").scalar_one())
+
+    def check_snapshot(self, connection: Connection, table: Table) -> None:
+        """Find tables that were truncated, rewritten or made since: PostgreSQL shows them empty to a snapshot from before.
+
+        The lock that this takes, and waits for, keeps others from doing so until the transaction ends.
+        """
+        with translated():
+            rewritten = connection.exec_driver_sql(_REWRITTEN.format(self.relation(table))).first()
+        if rewritten:
+            raise TableBusyError(
+                f"Table {table.label!r}, or one below it, was truncated, rewritten or replaced while it was read, so that some of"
+                " its rows cannot be seen. Try again."
+            )
 
     def fingerprint(self, connection: Connection, table: Table) -> object:
         """Return how many rows of the table this transaction has changed, if the server counts them."""
