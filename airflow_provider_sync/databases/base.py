@@ -10,7 +10,7 @@ Connections are in autocommit mode throughout, and transactions are spelled out 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from itertools import count
@@ -181,10 +181,14 @@ class Database(ABC):
         """Open a connection inside a read-only transaction that sees one state of the database throughout."""
 
     @contextmanager
-    def held_snapshot(self) -> Iterator[HeldSnapshot]:
+    def held_snapshot(self, names: Collection[str] = (), queries: Collection[str] = ()) -> Iterator[HeldSnapshot]:
         """Hold one state of the database inside the block, for any thread to read.
 
         An engine that can show it to several connections does; otherwise there is one, which they share.
+
+        :param names: tables and views that will be read, as :meth:`.Catalog.describe` takes them: an engine that would show
+            another table under such a name later on keeps it where it is
+        :param queries: queries that will be read
         """
         with self.snapshot() as connection:
             shared = SharedConnection(connection, self.canceller(connection))

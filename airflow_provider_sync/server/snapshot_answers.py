@@ -42,7 +42,7 @@ class SnapshotAnswers:
         compression = choose_compression(accept)
         left = Event()
         with ExitStack() as stack:
-            name = stack.enter_context(self._leases.take(sources[0], grant))
+            name = stack.enter_context(self._leases.take(sources, grant))
             stack.enter_context(active.cancels(left.set))
             lease = stack.pop_all()
             return StreamResponse(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -76,15 +76,19 @@ class SnapshotLeases:
         self._held = held
 
     @contextmanager
-    def take(self, source: SourceTable, grant: Grant) -> Iterator[str]:
-        """Hold a snapshot of a table's database inside the block.
+    def take(self, sources: Sequence[SourceTable], grant: Grant) -> Iterator[str]:
+        """Hold a snapshot of tables inside the block.
 
+        :param sources: in one database
         :return: the name by which requests of the same caller read it, which nobody can guess
         :raises TooManySnapshots: when the limit is reached
         """
         name = f"{self._held.process}.{secrets.token_urlsafe(24)}"
-        with self._held.place(self._limits.snapshots), self._sources.database(source).held_snapshot() as held:
-            self._held.by_name[name] = _Lease(self._sources.url(source), grant.caller, held)
+        names = [source.table_name for source in sources if not source.query]
+        queries = [source.query for source in sources if source.query]
+        database, url = self._sources.database(sources[0]), self._sources.url(sources[0])
+        with self._held.place(self._limits.snapshots), database.held_snapshot(names, queries) as held:
+            self._held.by_name[name] = _Lease(url, grant.caller, held)
             try:
                 yield name
             finally:

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig, table_from_options
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed, TableBusyError
 from airflow_provider_sync.protocol.v2.messages import Capabilities, GetRows, HoldSnapshot, SnapshotHeld
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, run, sync_tables
@@ -103,6 +103,32 @@ def test_every_copy_adds_up(accounts: Link, single_transaction: bool) -> None:
         assert copied(accounts) == TOTAL
         assert client.snapshot is None
     accounts.assert_clean()
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql"])
+def test_tables_stay_where_they_are(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
+    """No table takes the place of one that is yet to be read: a table filled since would be shown empty."""
+    url: str = request.getfixturevalue(f"{engine}_url")
+    with linked(url, f"sqlite:///{tmp_path / 'target.db'}") as link:
+        fill(link)
+        link.source.execute(
+            "CREATE TABLE prepared LIKE credits",
+            "CREATE VIEW seen AS SELECT * FROM credits",
+            "ALTER TABLE others PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (1000))",
+        )
+        reloads = {
+            "debits": "RENAME TABLE debits TO old, prepared TO debits",
+            "seen": "RENAME TABLE credits TO old, prepared TO credits",
+            "others": "ALTER TABLE others EXCHANGE PARTITION p WITH TABLE prepared",
+        }
+        link.offered = {"debits": {}, "others": {"query": "SELECT * FROM others", "primary": "id"}, "seen": {"primary": "id"}}
+        with link.client("debits") as client, SyncClient(client.url, retries=0, protocol="2") as other:
+            with other.holding_snapshot(list(reloads)):
+                link.source.execute("INSERT INTO prepared SELECT * FROM debits")
+                for reload in reloads.values():
+                    with pytest.raises(TableBusyError):
+                        link.source.execute("SET lock_wait_timeout = 1", reload)
+            link.source.execute(reloads["debits"])
 
 
 def test_without_a_snapshot_it_does_not_add_up(same_accounts: Link) -> None:

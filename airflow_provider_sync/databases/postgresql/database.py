@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import cast
 
@@ -169,8 +169,11 @@ class PostgreSQLDatabase(Database):
             yield connection
 
     @contextmanager
-    def held_snapshot(self) -> Iterator[HeldSnapshot]:
-        """Export a snapshot, which any number of transactions can see while this one is open."""
+    def held_snapshot(self, names: Collection[str] = (), queries: Collection[str] = ()) -> Iterator[HeldSnapshot]:
+        """Export a snapshot, which any number of transactions can see while this one is open, and lock nothing.
+
+        A table that is replaced meanwhile is found when it is read: see :meth:`.PostgreSQLReader.check_snapshot`.
+        """
         with self.snapshot() as connection:
             yield _ExportedSnapshot(str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()))
 
