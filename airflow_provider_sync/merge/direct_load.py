@@ -74,7 +74,8 @@ class DirectLoad(TableWrite):
         :raises SourceChangedError: if their number is not the announced one
         """
         # Closed here: the traceback of an error would otherwise keep the source's response open.
-        with naming_table(self.target.name), explaining_duplicates(self.database), closing(self.staged.blocks()) as blocks:
+        explaining = explaining_duplicates(self.database, triggers=self.triggers)
+        with naming_table(self.target.name), explaining, closing(self.staged.blocks()) as blocks:
             with self._indexes_last():
                 loaded = self.database.loader.load_text(
                     self.connection, self.target, self.staged.columns, blocks, is_digested=self.staged.is_digested

@@ -364,11 +364,11 @@ class TableMerge(TableWrite):
     def _writing(self) -> Iterator[None]:
         """Name the table in every error, and say why a value of a unique key may be there twice."""
         mode = self.staged.mode.name
-        explaining = explaining_duplicates(self.database)
+        explaining = explaining_duplicates(self.database, triggers=self.triggers)
         if mode != "mirror":
             kept = f"With mode {mode}, rows that the source lacks keep their values of unique keys."
             advice = "Remove the row that has the value, or drop the unique key."
-            explaining = explaining_duplicates(self.database, kept, advice)
+            explaining = explaining_duplicates(self.database, kept, advice, triggers=self.triggers)
         with self._naming_table(), explaining:
             yield
 

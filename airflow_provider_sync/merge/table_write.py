@@ -20,8 +20,16 @@ _APART = "Compare the key's columns and collations of both, or drop it at the ta
 
 
 @contextmanager
-def explaining_duplicates(database: Database, reason: str = _DOUBLED, advice: str = _APART) -> Iterator[None]:
-    """Add to an error about a value of a unique key why it may be there twice, and what to do."""
+def explaining_duplicates(
+    database: Database, reason: str = _DOUBLED, advice: str = _APART, *, triggers: Sequence[str] = ()
+) -> Iterator[None]:
+    """Add to an error about a value of a unique key why it may be there twice, and what to do.
+
+    :param triggers: names of those that may have written such a row
+    """
+    if triggers:
+        reason = f"{reason} Or a trigger ({', '.join(triggers)}) has written such a row."
+        advice = f"{advice} If it was a trigger, change that, or leave one of the tables out."
     try:
         with database.translate_errors():
             yield

@@ -138,6 +138,21 @@ def test_written_rows_that_a_trigger_of_another_table_changes(into: Link, protoc
     assert into.target.rows("a") == [(1, 1)]
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")], ids=" ".join)
+@pytest.mark.parametrize("mode", ["mirror", "upsert"])
+def test_a_row_that_a_trigger_inserts_as_well(two_into: Link, names: tuple[str, ...], mode: str) -> None:
+    """The key is not all that is blamed if a trigger inserts a row that the merge inserts, before it or after it."""
+    prepare(two_into, "INTEGER", "INSERT INTO b VALUES (999, 1)")
+    two_into.source.execute("INSERT INTO b VALUES (999, 1)")
+    before = two_into.target.rows("b")
+
+    with pytest.raises(SyncFailed, match=r"a trigger \(act\) has written such a row.*change that, or leave one") as raised:
+        two_into.sync(*names, options={"b": {"mode": mode}})
+
+    assert not raised.value.retryable
+    assert two_into.target.rows("b") == before
+
+
 @on_engines("mariadb", "mysql", "postgresql")
 @pytest.mark.parametrize("table", ["b", "c"], ids=["merged", "found equal"])
 def test_somebody_else_is_told_from_a_trigger(two_into: Link, table: str) -> None:
