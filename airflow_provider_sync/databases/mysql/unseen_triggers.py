@@ -24,16 +24,29 @@ _GRANTS = "sync_grants"
 
 
 def sees_triggers(connection: Connection, table: Table) -> bool:
-    """Whether the user's grants have the privilege TRIGGER for a table; those with wildcards do not count."""
+    """Whether the user's grants have the privilege TRIGGER for a table.
+
+    Of several grants on schemas that match, the server uses one, which only it knows: all of them need the privilege.
+    """
     grants = _grants(connection)
     if any(grant.startswith("REVOKE") for grant in grants):
         return False
     schema = table.schema or connection.exec_driver_sql("SELECT DATABASE()").scalar()
-    places = {"*.*", f"`{schema}`.*", f"`{schema}`.`{table.name}`"}
-    found = filter(None, map(_GRANT.match, grants))
-    # Grants on a schema may escape its underscores.
-    privileges = [grant["privileges"] for grant in found if grant["place"].replace("\\", "") in places]
-    return any({"ALL PRIVILEGES", "TRIGGER"} & set(names.split(", ")) for names in privileges)
+    found = list(filter(None, map(_GRANT.match, grants)))
+    certain = [grant for grant in found if grant["place"] in ("*.*", f"`{schema}`.`{table.name}`")]
+    on_schema = [grant for grant in found if _matches(grant["place"], f"`{schema}`.*")]
+    return any(map(_has_trigger, certain)) or (bool(on_schema) and all(map(_has_trigger, on_schema)))
+
+
+def _has_trigger(grant: re.Match[str]) -> bool:
+    return bool({"ALL PRIVILEGES", "TRIGGER"} & set(grant["privileges"].split(", ")))
+
+
+def _matches(place: str, name: str) -> bool:
+    """Whether a grant's place is a pattern of a name: ``%`` and ``_``, each literal after a backslash."""
+    wildcards = {"%": ".*", "_": "."}
+    pattern = re.sub(r"\\\\([%_])|([%_])", lambda found: found[1] or wildcards[found[2]], re.escape(place))
+    return re.fullmatch(pattern, name) is not None
 
 
 def _grants(connection: Connection) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 
 from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
@@ -214,6 +214,23 @@ def test_triggers_that_the_user_may_not_see(mysql_url: str, tmp_path: Path, sing
 
         assert owner.target.rows("c") == before
         assert owner.target.rows("a") == [(1, 1)]
+
+
+def test_a_grant_that_another_one_hides(mysql_url: str, tmp_path: Path) -> None:
+    """A grant whose underscores are wildcards does not count beside one on the database itself, which is all that MySQL uses."""
+    source_url, database = f"sqlite:///{tmp_path / 'source.db'}", make_url(mysql_url).database or ""
+    with user_with(mysql_url, "TRIGGER") as url, linked(source_url, mysql_url) as owner, linked(source_url, url) as link:
+        link.protocol = "2"
+        for host in ("localhost", "%"):
+            literal = database.replace("_", r"\_")
+            owner.target.execute(f"GRANT {LIMITED} ON `{literal}`.* TO '{make_url(url).username}'@'{host}'")
+        prepare(owner, "VARCHAR(9)", "UPDATE c SET v = 3 WHERE id = 1")
+        owner.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
+
+        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*one of 'a' that this user may not"):
+            link.sync("c", "a")
+
+        assert owner.target.rows("c") == [(1, 1), (2, 1)]
 
 
 @pytest.mark.parametrize("server", ["mysql", pytest.param("mariadb", marks=pytest.mark.slow)])
