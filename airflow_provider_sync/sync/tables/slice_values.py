@@ -83,6 +83,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     :ivar received: rows that came over the wire in the attempt that succeeded
     :ivar rows: rows of the target in this slice, after the merge
     :ivar digest: sum of the digests of these rows, modulo 2**64
+    :ivar source_digest: the same sum of the source's rows, when they were compared
     :ivar by_key: the digest is not known: only the staged rows can be verified
     :ivar proven: whether each staged row has the announced digest; false if rows changed each time they were fetched
     :ivar algorithm: the name of the digest, which both databases have
@@ -98,6 +99,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     received: int = 0
     rows: int = 0
     digest: int = 0
+    source_digest: int = 0
     algorithm: str = SHA256
     by_key: bool = False
     proven: bool = True

@@ -238,6 +238,28 @@ def test_staging_of_others_is_not_seen(two_same: Link) -> None:
     assert len([name for name in two_same.target.names() if name.startswith("_sync")]) == 2
 
 
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("mode", ["upsert", "append"])
+def test_a_conflict_with_a_row_that_is_kept(two_into: Link, mode: str, moved: bool) -> None:
+    """Only a source that did change is said to have changed, also where the target has rows that the source lacks."""
+    two_into.create("CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40), UNIQUE (v))")
+    rows = ", ".join(f"({number}, '{number}')" for number in range(1, 301))
+    two_into.create(f"INSERT INTO t VALUES {rows}")
+    two_into.target.execute("INSERT INTO t VALUES (900, 'kept')")
+    two_into.source.execute("INSERT INTO t VALUES (901, 'kept')")
+    steps = Steps(two_into, {"mode": mode})
+    staged = [steps.download(table_slice) for table_slice in steps.compare()]
+    if moved:
+        two_into.source.execute("UPDATE t SET v = 'other' WHERE id = 901")
+
+    with pytest.raises(SyncFailed, match="source changed" if moved else "rows that the source lacks keep their values") as raised:
+        steps.merge(staged)
+
+    assert raised.value.retryable == moved
+    assert ("source changed" in str(raised.value)) == moved
+    assert (900, "kept") in two_into.target.rows("t")
+
+
 def test_lost_rows_are_noticed(two_into: Link) -> None:
     """A staging table that lost rows between download and merge is an error, and nothing is written."""
     two_into.create(TABLE)

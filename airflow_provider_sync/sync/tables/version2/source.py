@@ -137,7 +137,8 @@ class Version2Source(TableSource):
         with naming_wider_types(self.database, area.target, findings.comparison.described):
             fetched = self._stager(area, findings).stage()
         expected = fetched.expected(area.connection)
-        segments = (fetched.compared.source_segments if expected is None else expected).values()
+        source_segments = fetched.compared.source_segments
+        segments = (source_segments if expected is None else expected).values()
         return StagedSlice(
             table=planned.table,
             run=planned.run,
@@ -153,6 +154,7 @@ class Version2Source(TableSource):
             rows=sum(segment.rows for segment in segments),
             algorithm=fetched.compared.table_slice.digest,
             digest=sum(segment.sum for segment in segments) % 2**64,
+            source_digest=sum(segment.sum for segment in source_segments.values()) % 2**64,
             by_key=expected is None,
             proven=fetched.proven,
             warnings=fetched.warnings,

@@ -56,17 +56,15 @@ class StagedSlices(StagedRows):
         self.slices = slices
 
     def source_changed(self) -> bool:
-        """Whether the source's key ranges changed since they were staged; it digests them again."""
+        """Whether the source's key ranges changed since they were compared; it digests them again."""
         requested_slice = requested_slice_for(self.target)
         for entry in self.slices:
             request = DescribeTable(
                 table_slice=msgspec.structs.replace(requested_slice, key_range=entry.key_range), partitioning=ONE_SEGMENT
             )
             with self.client.describe_table(request) as answer:
-                rows = total = 0
-                for segments in answer:
-                    rows, total = rows + sum(segments.counts), total + sum(segments.sums)
-                if answer.described.digest == entry.algorithm and (rows, total % 2**64) != (entry.rows, entry.digest):
+                total = sum(sum(segments.sums) for segments in answer) % 2**64
+                if answer.described.digest == entry.algorithm and total != entry.source_digest:
                     return True
         return False
 
