@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from airflow_provider_sync.history.record_tables import records
 from airflow_provider_sync.history.records import storable
@@ -26,7 +26,7 @@ class SyncChoice(msgspec.Struct, frozen=True, kw_only=True):
     :ivar dags: only series of these DAGs, and of commands; ``None`` for all
     :ivar jobs: only series of these jobs
     :ivar text: only series whose name or job contains this, whatever its case
-    :ivar status: only series whose latest run ended so
+    :ivar status: only series whose latest run ended so; ``failed`` without those that are :func:`left_out`
     :ivar stale_since: only series without a success since then
     """
 
@@ -53,6 +53,25 @@ def newest_of_each() -> Select[tuple[int]]:
     return select(func.max(records.c.id).label("id")).group_by(*SERIES)
 
 
+def left_out() -> ColumnElement[bool]:
+    """Return the condition for the newest record of a series whose task has succeeded since then, without this name.
+
+    Names that a task was given by mistake are like that, and names that were taken from it. What a command leaves out says
+    nothing: it may be given a part of the names.
+    """
+    later = records.alias()
+    same_task = and_(*(later.c[name] == records.c[name] for name in ("run_id", "task_id", "map_index")))
+    return exists().where(
+        later.c.job == records.c.job,
+        later.c.status.in_(SUCCEEDED),
+        later.c.id > records.c.id,
+        later.c.source == "task",
+        # Each mapped task has names of its own.
+        later.c.map_index < 0,
+        or_(later.c.run_id != records.c.run_id, and_(same_task, later.c.try_number > records.c.try_number)),
+    )
+
+
 def visible(dags: Collection[str] | None) -> list[ColumnElement[bool]]:
     """Return the conditions for records of these DAGs, and of commands."""
     if dags is None:
@@ -74,6 +93,8 @@ def chosen_keys(choice: SyncChoice, order: SyncOrder) -> Select[Any]:
     keys = select(*SERIES).join(latest, records.c.id == latest.c.id).where(*visible(choice.dags))
     if choice.status is not None:
         keys = keys.where(records.c.status == choice.status)
+    if choice.status == "failed":
+        keys = keys.where(~left_out())
     columns: list[Any] = {"job": [records.c.job], "status": [records.c.status], "run": [records.c.id]}.get(order.sort, [])
     if choice.stale_since is not None or order.sort == "success":
         # Only then, since it looks through the index of all records once more.

@@ -39,6 +39,7 @@ records = Table(
     # They serve as indexes. Constraints are created with the table in one statement, so none can be missing after a crash.
     UniqueConstraint("name", "kind", "job", "id", name="sync_history_series"),
     UniqueConstraint("name", "kind", "job", "status", "id", name="sync_history_failures"),
+    UniqueConstraint("job", "status", "id", name="sync_history_jobs"),
     UniqueConstraint("finished", "id", name="sync_history_finished"),
     # An id must never be used twice: pages of the status page begin after an id.
     sqlite_autoincrement=True,

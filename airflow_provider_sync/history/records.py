@@ -71,12 +71,14 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     :ivar runs: the latest, newest first; never empty
     :ivar last_failure: the newest record that failed, however old
     :ivar last_success: the newest record that did not fail, however old; on a later page of runs, one of that page
+    :ivar left_out: whether the latest run failed, and the job has succeeded since then without this name
     """
 
     key: SyncKey
     runs: tuple[Record, ...]
     last_failure: Record | None
     last_success: Record | None = None
+    left_out: bool = False
 
     @property
     def latest(self) -> Record:

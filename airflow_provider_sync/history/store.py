@@ -11,7 +11,16 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.databases.registry import entry_of
-from airflow_provider_sync.history.overview import SERIES, SUCCEEDED, SyncChoice, SyncOrder, chosen_keys, newest_of_each, visible
+from airflow_provider_sync.history.overview import (
+    SERIES,
+    SUCCEEDED,
+    SyncChoice,
+    SyncOrder,
+    chosen_keys,
+    left_out,
+    newest_of_each,
+    visible,
+)
 from airflow_provider_sync.history.record_tables import prepare, records
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, storable, to_row
 from airflow_provider_sync.history.running import RunningNote, RunningSync, running_syncs
@@ -92,12 +101,12 @@ class History:
             return [_sync(connection, key, _runs(connection, key, *visible(choice.dags), limit=runs)) for key in found]
 
     def count(self, *, dags: Collection[str] | None = None) -> tuple[int, int]:
-        """Return the number of series, and the number of those whose latest run failed; see :meth:`syncs`."""
+        """Return the number of series, and the number of those whose latest run failed and that are not left out since."""
         latest = newest_of_each().subquery()
-        statuses = select(records.c.status, func.count()).join(latest, records.c.id == latest.c.id).where(*visible(dags))
+        known = select(func.count()).select_from(records).join(latest, records.c.id == latest.c.id).where(*visible(dags))
         with self._engine.connect() as connection:
-            by_status = {row[0]: int(row[1]) for row in connection.execute(statuses.group_by(records.c.status))}
-        return sum(by_status.values()), by_status.get("failed", 0)
+            failing = known.where(records.c.status == "failed", ~left_out())
+            return int(connection.scalar(known) or 0), int(connection.scalar(failing) or 0)
 
     def sync(
         self, key: SyncKey, *, dags: Collection[str] | None = None, before: int | None = None, limit: int = 100
@@ -172,7 +181,14 @@ def _sync(connection: Connection, key: SyncKey, runs: list[Record]) -> Sync:
     failures = _runs(connection, key, records.c.status == "failed", limit=1)
     succeeded = (run for run in runs if run.report.status in SUCCEEDED)
     success = next(succeeded, None) or next(iter(_runs(connection, key, records.c.status.in_(SUCCEEDED), limit=1)), None)
-    return Sync(key=key, runs=tuple(runs), last_failure=next(iter(failures), None), last_success=success)
+    is_left_out = connection.scalar(select(left_out()).where(records.c.id == runs[0].id, records.c.status == "failed"))
+    return Sync(
+        key=key,
+        runs=tuple(runs),
+        last_failure=next(iter(failures), None),
+        last_success=success,
+        left_out=bool(is_left_out),
+    )
 
 
 def _of(key: SyncKey) -> list[ColumnElement[bool]]:

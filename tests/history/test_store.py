@@ -110,6 +110,32 @@ def test_failed_only(history: History) -> None:
     assert history.count() == (2, 1)
 
 
+def test_what_a_task_syncs_no_longer(history: History) -> None:
+    """A failed name counts until its job succeeds without it, in another run or at the next try; that of a command stays."""
+
+    def record(name: str, status: str, run: str = "1", number: int = 1, *, place: int = -1, job: str = "tables") -> None:
+        task = Origin(source="task", dag_id="shop", run_id=run, task_id=job, map_index=place, try_number=number)
+        history.record([table(name, status=status)], task)
+
+    record("odrers", "failed")
+    record("prices", "changed")  # by the same try
+    record("other", "changed", "2", job="beside")
+    record("prices", "changed", "2", place=2)  # by a mapped task
+    assert (names(history, status="failed"), history.count()) == (["odrers"], (3, 1))
+    record("orders", "changed", number=2)
+    assert (names(history, status="failed"), history.count()) == ([], (4, 0))
+    record("customers", "failed", "2")
+    assert names(history, status="failed") == ["customers"]
+    record("orders", "unchanged", "3")
+    assert (names(history, status="failed"), history.count()) == ([], (5, 0))
+    assert [sync.key.name for sync in history.syncs() if sync.left_out] == ["customers", "odrers"]
+    record("odrers", "failed", "4")
+    assert (names(history, status="failed"), history.count()) == (["odrers"], (5, 1))
+    history.record([table("prices", status="failed")], COMMAND)
+    history.record([table("orders")], COMMAND)
+    assert history.count() == (7, 2)
+
+
 def test_text(history: History) -> None:
     """A part of a name or a job finds a series, in whatever case, and means nothing but itself."""
     history.record([table("Orders"), table("100%")], TASK)

@@ -91,6 +91,19 @@ def test_what_it_shows(api_server: ApiServer, history: History) -> None:
     assert re.search(r"3 hours ago</time>, succeeded since:</span> The source is gone\.", page)
 
 
+@pytest.mark.usefixtures("one_dag")
+def test_what_a_task_syncs_no_longer(api_server: ApiServer, history: History) -> None:
+    """What failed and was then left out is not among what failed; its line and its page say why."""
+    for run_id, report in (("1", changed("odrers", status="failed", error="No such table.")), ("2", changed("orders"))):
+        history.record([report], Origin(source="task", dag_id="shop", run_id=run_id, task_id="t", map_index=-1, try_number=1))
+    page = api_server.get("/sync-status/", "vera").text
+    assert "Failed 0</a>" in page
+    assert '<span class="badge left-out">left out</span>' in page
+    assert "the job succeeded since without it:</span> No such table." in page
+    assert "odrers" not in api_server.get("/sync-status/?state=failed", "vera").text
+    assert "does not count as failed" in api_server.get("/sync-status/runs?name=odrers&kind=table&job=shop/t", "vera").text
+
+
 def test_what_failed_has_no_counts(api_server: ApiServer, history: History) -> None:
     """A sync that failed shows that it did, and why, where others show counts; in the overview and among its runs."""
     history.record([changed(status="failed", error="The source is gone."), changed("odd", status="failed")], COMMAND)
