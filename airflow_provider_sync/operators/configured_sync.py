@@ -34,6 +34,8 @@ class ConfiguredSyncOperator(SyncOperator):
     :param directories: names of its directories
     :param skip_unchanged: skip the task, and so what follows it, when nothing changed
     :param dry_run: report what would change, and write nothing
+    :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
+        whether it may go on
     """
 
     template_fields: Sequence[str] = ("config", "tables", "directories", "skip_unchanged", "is_dry_run", "on_guard")

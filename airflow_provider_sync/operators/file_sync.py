@@ -26,9 +26,9 @@ class FileSyncOperator(FileOperator):
     :param dry_run: report what would change, and write nothing
     :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
         whether it may go on
-    :param prefix: a folder of the source: only its files are synchronised, and ``path`` stands for it
+    :param prefix: a folder of the source: only its files are synced, and ``path`` stands for it
     :param hasher: ``md5``, ``none``, or the import path of a class
-    :param include: glob patterns of paths to synchronise; all without
+    :param include: glob patterns of paths to sync; without it, all
     :param exclude: glob patterns of paths to leave alone, on both sides
     :param max_deletes: files that one sync may delete: a number, or a share such as ``50%``
     :param allow_empty_source: whether an empty source may empty the target

@@ -42,7 +42,8 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     :param sync_conn_id: connection of the server
     :param skip_unchanged: skip the task, and so what follows it, when nothing changed
     :param dry_run: report what would change, and write nothing
-    :param on_guard: when a guard stops the sync, ``fail`` the task or ``ask`` a person whether it may go on
+    :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
+        whether it may go on
     """
 
     template_fields: Sequence[str] = ("sync_conn_id", "skip_unchanged", "is_dry_run", "on_guard")

@@ -35,7 +35,7 @@ class TableSyncOperator(TableOperator):
         more are dropped at the end of a run in which nothing failed; the operators of the single steps refuse it
     :param max_drops: most tables that one run drops for each pattern
     :param primary: column or columns that identify a row, where that is not the target's primary key
-    :param columns: columns to synchronise, as the source calls them; without it, all
+    :param columns: columns to sync, as the source calls them; without it, all
     :param renames: column of the source to column of the target
     :param max_deletes: rows that one sync may delete: a number, or a share such as ``50%``
     :param allow_empty_source: whether an empty source may empty the target

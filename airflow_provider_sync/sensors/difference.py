@@ -54,8 +54,8 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
     :param sync_conn_id: connection of the server
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
     :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
-        source's next change
-    :param max_seconds: seconds that one comparison may take; without it what the connection says, and half an hour in the
+        source's next change. Airflow's ``[operators] default_deferrable`` decides where it is not given
+    :param max_seconds: seconds that one comparison may take; without it, what the connection says, and half an hour in the
         triggerer
     """
 

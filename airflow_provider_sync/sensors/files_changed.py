@@ -30,11 +30,13 @@ class FilesChangedSensor(DifferenceSensor):
         ``ObjectStoragePath``
     :param sync_conn_id: connection of the server
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
-    :param deferrable: wait in the triggerer, where only the source is watched; Airflow's ``[operators] default_deferrable``
-        decides where it is not given
+    :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
+        source's next change. Airflow's ``[operators] default_deferrable`` decides where it is not given
+    :param max_seconds: seconds that one comparison may take; without it, what the connection says, and half an hour in the
+        triggerer
     :param prefix: a folder of the source: only its files are compared, and ``path`` stands for it
     :param hasher: ``md5``, ``none``, or the import path of a class
-    :param include: glob patterns of paths to compare; all without
+    :param include: glob patterns of paths to compare; without it, all
     :param exclude: glob patterns of paths to leave alone, on both sides
     """
 

@@ -27,13 +27,15 @@ class TableChangedSensor(DifferenceSensor):
     :param target_conn_id: connection of the target database
     :param sync_conn_id: connection of the server
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
-    :param deferrable: wait in the triggerer, where only the source is watched; Airflow's ``[operators] default_deferrable``
-        decides where it is not given
+    :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
+        source's next change. Airflow's ``[operators] default_deferrable`` decides where it is not given
+    :param max_seconds: seconds that one comparison may take; without it, what the connection says, and half an hour in the
+        triggerer
     :param primary: column or columns that identify a row, where that is not the target's primary key
-    :param columns: columns to compare, as the source calls them; all without
+    :param columns: columns to compare, as the source calls them; without it, all
     :param renames: column of the source to column of the target
     :param hasher: import path of a class that hashes the target table
-    :param time_zone: of the source's database, in which an existing server (version 1) hashes TIMESTAMP; the connection's without
+    :param time_zone: of the source's database, in which an existing server (version 1) hashes TIMESTAMP; else the connection's
     """
 
     table_options: ClassVar[tuple[str, ...]] = ("primary", "columns", "renames", "hasher")

@@ -147,6 +147,6 @@ def _refuse_unsendable(opened: OpenTable, columns: Sequence[Column]) -> None:
     if column is not None:
         message = (
             f"Table {opened.source.name!r} has values in column {column.name!r} that version 1 of the protocol cannot carry."
-            f" Synchronise it with version 2, or leave the column out with `columns` in the server's configuration."
+            f" Sync it with version 2, or leave the column out with `columns` in the server's configuration."
         )
         raise InvalidRequest({"config_name": [message]})

@@ -185,7 +185,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: Sequence[str] = ()) -> RunPlan:
-    """Choose what to synchronise: what is named, or everything when nothing is named.
+    """Choose what to sync: what is named, or everything when nothing is named.
 
     :param tables: names of the configuration, or names that its patterns match
     :raises ConfigurationError: for a name that the configuration does not have
@@ -237,7 +237,7 @@ def run(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> list[Report]:
-    """Synchronise everything in ``plan``, the rest even when one fails.
+    """Sync everything in ``plan``, the rest even when one fails.
 
     :param resume: after a transient failure, keep what was staged, for the next attempt; see :func:`.sync_tables`
     :return: one report for each table and directory

@@ -101,7 +101,7 @@ class DuckDBCatalog(Catalog):
             raise MissingTableError(f"There is no table {name!r} in the DuckDB database.", "Create it, or correct its name.")
         place, table, kind = found
         if kind == "view" and not views:
-            raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")
+            raise TableError(f"{name!r} is a view. Only tables can be synced: name the table that it reads from.")
         described = _describe(connection, place if schema else None, place, table)
         return msgspec.structs.replace(described, is_view=kind == "view")
 

@@ -179,7 +179,7 @@ class _Details:
         """
         is_view = found.TABLE_TYPE == "VIEW"
         if found.TABLE_TYPE not in _TABLE_TYPES and not (views and is_view):
-            raise TableError(f"{name!r} is not a table but a {found.TABLE_TYPE.lower()}. Only tables can be synchronised.")
+            raise TableError(f"{name!r} is not a table but a {found.TABLE_TYPE.lower()}. Only tables can be synced.")
         key = found.TABLE_NAME
         checked = find_json_columns(row.CHECK_CLAUSE for row in self._checks.get(key, ()))
         found_columns = tuple(column_from(row, checked) for row in self._columns.get(key, ()))

@@ -152,7 +152,7 @@ def _switch_off(
         if needed:
             return _Reason(
                 f"Foreign keys stay on while table {str(table)!r} has the {needed}, which would be off with them."
-                " Synchronise the referenced tables first, or together with this one, or declare the constraint DEFERRABLE.",
+                " Sync the referenced tables first, or together with this one, or declare the constraint DEFERRABLE.",
                 f"let foreign keys be switched off: the {needed} of {str(table)!r} would be off with them, and keeps them on.",
             )
     try:
@@ -166,7 +166,7 @@ def _switch_off(
             " (PostgreSQL 15 and newer; before, only a superuser may)."
         )
         return _Reason(
-            "Synchronise the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or " + grant,
+            "Sync the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or " + grant,
             grant,
         )
     return None

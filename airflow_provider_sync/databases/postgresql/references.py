@@ -330,7 +330,7 @@ class _References:
         advice = (
             "The source has such rows without what they refer to, or its tables changed between two answers"
             if inside
-            else f"Synchronise {constraint.child} in the same run and transaction, or change those rows"
+            else f"Sync {constraint.child} in the same run and transaction, or change those rows"
         )
         return ReferencedRowsError(
             f"Foreign keys stay on, and {constraint.label} is in the way: {reason}. Nothing was changed. {advice};"

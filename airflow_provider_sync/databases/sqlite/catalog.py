@@ -44,7 +44,7 @@ def describe_table(connection: Connection, name: str, *, views: bool = False) ->
         if views:
             quoted = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
             return Table(name=table, schema=schema, columns=describe_columns(connection, quoted), is_view=True)
-        raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")
+        raise TableError(f"{name!r} is a view. Only tables can be synced: name the table that it reads from.")
     return _describe(connection, schema, table, without_rowid=bool(without_rowid))
 
 

@@ -172,7 +172,7 @@ def _notes(database: Database, target: Target, described: Described) -> tuple[st
 
 
 def _narrowed(target: Target, described: Described, names: Sequence[str]) -> Target:
-    """Return the target as if only these columns of the source, and those of its key, were synchronised."""
+    """Return the target as if only these columns of the source, and those of its key, were synced."""
     chosen = {*names, *described.key}
     renames = {name: renamed for name, renamed in target.options.renames.items() if name in chosen}
     chosen_options = {

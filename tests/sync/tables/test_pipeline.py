@@ -119,7 +119,7 @@ def test_renames_columns_and_another_table(into: Link) -> None:
     report = into.sync_one("t", options)
     assert into.target.rows("copies") == [(1, "a", "kept"), (2, "b", "mine")]
     assert report.verified == "rows"
-    assert any("not synchronised" in warning for warning in report.warnings)
+    assert any("not synced" in warning for warning in report.warnings)
 
 
 def test_the_key_comes_with_the_columns(into: Link) -> None:
@@ -160,7 +160,7 @@ def test_every_kind_of_staging(into: Link, staging: str) -> None:
 
 
 def test_a_configured_key_serves_a_table_without_one(into: Link) -> None:
-    """A table without a primary key is synchronised by the columns that 'primary' names, on both sides."""
+    """A table without a primary key is synced by the columns that 'primary' names, on both sides."""
     into.create("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)")
     into.source.execute("INSERT INTO t VALUES ('a', 1), ('b', 2)")
     into.offered["t"] = {"primary": "code"}

@@ -110,7 +110,7 @@ class WholeTable(StagedRows):
         if self.removed is not None:
             return None  # a warning says why some missing rows were not deleted
         if self.hashed is None:
-            return "Verified by rows only: the hash of the source covers columns that are not synchronised."
+            return "Verified by rows only: the hash of the source covers columns that are not synced."
         if self.source_hash is None:
             return "Verified by rows only: the source cannot hash this table."
         if self.target.mode.keeps_rows:

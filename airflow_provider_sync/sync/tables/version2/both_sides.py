@@ -238,7 +238,7 @@ def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, 
         if rows > batch_sizes.MAX_DIGESTS or size > batch_sizes.MAX_KEY_BYTES:
             raise ProtocolError(
                 f"Table {compared.target.name!r}: the source sent {rows} digests at once, with {size} bytes of keys, and"
-                f" {batch_sizes.MAX_DIGESTS} with {batch_sizes.MAX_KEY_BYTES} are allowed. Synchronise it in steps, or by a"
+                f" {batch_sizes.MAX_DIGESTS} with {batch_sizes.MAX_KEY_BYTES} are allowed. Sync it in steps, or by a"
                 " window."
             )
         yield message

@@ -85,7 +85,7 @@ class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a table and its source. It starts with what the target tells, and grows with each step.
 
-    :ivar has_window: whether only rows inside a window are synchronised, so that the others stay
+    :ivar has_window: whether only rows inside a window are synced, so that the others stay
     :ivar keeps_rows: whether rows that the source lacks stay, so that segments with such rows always differ
     :ivar is_direct_allowed: whether the target is empty and rows may go into it without a staging table
     :ivar is_resumable: whether a retry is to go on where a failed attempt ended
