@@ -30,7 +30,7 @@ from airflow_provider_sync.server.many_tables import ManyTableAnswers
 from airflow_provider_sync.server.observability.access_log import write_access_line
 from airflow_provider_sync.server.observability.accounting import Accounting, Observer
 from airflow_provider_sync.server.observability.audit_log import AuditLog
-from airflow_provider_sync.server.observability.endpoints import OperatorEndpoints
+from airflow_provider_sync.server.observability.monitoring_endpoints import MonitoringEndpoints
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.request_heads import RequestHeads
@@ -82,7 +82,7 @@ def create_app(
     offered = OfferedTables(config, sources)
     prefix = normal_prefix(prefix)
 
-    operating = OperatorEndpoints(config, access, sources, state.metrics)
+    monitoring = MonitoringEndpoints(config, access, sources, state.metrics)
     observers: list[Observer] = [state.metrics.observe, *([write_access_line] if config.log.access else [])]
     audit_log = None if config.audit_log is None else AuditLog(config.audit_log)
     if audit_log is not None:
@@ -97,7 +97,7 @@ def create_app(
 
     routes = [
         Route(f"{prefix}/capabilities", _capabilities(config, offered, access, state), methods=["GET"]),
-        *operating.routes(prefix),
+        *monitoring.routes(prefix),
         *(
             Route(f"{prefix}/{endpoint.name}", endpoint, methods=["POST"])
             for endpoint in (

@@ -28,10 +28,10 @@ from airflow_provider_sync.server.process.listening import (
     url_of,
 )
 from airflow_provider_sync.server.process.process_state import ProcessState
+from airflow_provider_sync.server.process.supervisor import serve_with_workers
 from airflow_provider_sync.server.process.systemd import Systemd
 from airflow_provider_sync.server.process.tls import tls_context
 from airflow_provider_sync.server.process.uvicorn_server import SHUTDOWN_SECONDS, UvicornServer
-from airflow_provider_sync.server.process.workers import serve_with_workers
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Several processes that answer on one socket: started, watched and replaced by the one that holds it.
+"""Supervise several processes that answer on one socket: they are started, watched and replaced by the one that holds it.
 
 The parent reads the configuration, and hands each worker the next one. It answers no request itself::
 
@@ -65,7 +65,7 @@ def serve_with_workers(
             share_metrics(Path(folder) / "metrics")
             work(source.config, listener, channel, make_app, places)
 
-        Workers(source, run, listener, on_started=on_started, systemd=systemd).run()
+        Supervisor(source, run, listener, on_started=on_started, systemd=systemd).run()
 
 
 @dataclass(eq=False, slots=True)
@@ -86,8 +86,8 @@ class _Worker:
     answers: bool = False
 
 
-class Workers:
-    """The parent's side.
+class Supervisor:
+    """Starts, watches and replaces the workers: the parent's side.
 
     :param run: what a worker does, given its end of the pair of sockets
     """

@@ -29,7 +29,7 @@ _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class OperatorEndpoints:
+class MonitoringEndpoints:
     """``/health``, ``/ready`` and ``/metrics``, each also below the prefix of the server."""
 
     def __init__(self, config: ServerConfig, access: Access, sources: Sources, metrics: Metrics) -> None:
