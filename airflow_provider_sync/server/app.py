@@ -38,9 +38,9 @@ from airflow_provider_sync.server.served_directory import ServedDirectories
 from airflow_provider_sync.server.snapshot_answers import SnapshotAnswers
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
-from airflow_provider_sync.server.table_digests import TableDigestAnswers
-from airflow_provider_sync.server.version1_directories import DirectoryAnswers
-from airflow_provider_sync.server.version1_tables import TableAnswers
+from airflow_provider_sync.server.table_answers import TableAnswers
+from airflow_provider_sync.server.version1_directories import Version1Directories
+from airflow_provider_sync.server.version1_tables import Version1Tables
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest body of a version 1 request, in bytes: paths of tens of thousands of files."""
@@ -125,8 +125,8 @@ def _version1_endpoints(
     config: ServerConfig, sources: Sources, offered: OfferedTables, access: Access, state: ProcessState, *, host_compresses: bool
 ) -> Iterator[Endpoint]:
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
-    tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
-    directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
+    tables = Version1Tables(config, sources, offered, stream_headers=stream_headers)
+    directories = Version1Directories(config, sources, stream_headers=stream_headers)
     answers: dict[str, FieldsAnswer] = {
         "getTableHash": tables.hash,
         "getTable": tables.rows,
@@ -141,15 +141,15 @@ def _version2_endpoints(
     config: ServerConfig, sources: Sources, offered: OfferedTables, access: Access, state: ProcessState
 ) -> Iterator[Endpoint]:
     leases = SnapshotLeases(config.limits, sources, state.leases)
-    digests = TableDigestAnswers(sources, offered, leases)
+    tables = TableAnswers(sources, offered, leases)
     served = ServedDirectories(config, sources)
     listings, contents = FileAnswers(served), ContentAnswers(served)
     answers: dict[str, tuple[MessageAnswer, str]] = {
-        "describeTable": (digests.describe, "keys"),
+        "describeTable": (tables.describe, "keys"),
         "describeTables": (ManyTableAnswers(sources, offered, leases).describe, "tables"),
         "holdSnapshot": (SnapshotAnswers(config.limits, sources, offered, leases).hold, "tables"),
-        "digestRows": (digests.digests, "keys"),
-        "getRows": (digests.rows, "keys"),
+        "digestRows": (tables.digests, "keys"),
+        "getRows": (tables.rows, "keys"),
         "listFiles": (listings.list, "files"),
         "digestFiles": (listings.digest, "files"),
         "readFiles": (contents.read, "files"),

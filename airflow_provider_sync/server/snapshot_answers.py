@@ -20,7 +20,7 @@ from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import IDLE_SECONDS, StreamResponse
-from airflow_provider_sync.server.table_digests import NO_SEGMENTS, STREAM_HEADERS
+from airflow_provider_sync.server.table_answers import NO_SEGMENTS, STREAM_HEADERS
 from airflow_provider_sync.server.version2_requests import decode_json, invalid_field
 
 

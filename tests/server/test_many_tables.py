@@ -21,7 +21,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.served_tables import execute, served
-from tests.server.test_table_digests import many_rows
+from tests.server.test_table_answers import many_rows
 from tests.server.version2_answers import T, describe, messages, refusal
 from tests.server.wire import ask, config
 

@@ -66,7 +66,7 @@ Answer = Described | Segments | RowDigests | Rows
 Digests = Iterable[list[tuple[tuple[str, ...], int]]]
 
 
-class TableDigestAnswers:
+class TableAnswers:
     """Answers ``/describeTable``, ``/digestRows`` and ``/getRows``.
 
     A request contains all that its answer depends on, unless it names a snapshot that is held for it.
