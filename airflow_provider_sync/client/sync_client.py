@@ -1,4 +1,7 @@
-"""The client of a sync server: one method for each endpoint of the protocol."""
+"""The client of a sync server: by which version of the protocol it asks, and in which snapshot.
+
+The endpoints are methods of its bases, in :mod:`.table_requests`, :mod:`.file_requests` and :mod:`.version1_requests`.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,23 @@ import msgspec
 import requests
 
 from airflow_provider_sync.cancellation import current_cancellation
-from airflow_provider_sync.client.body import Body, Traffic
+from airflow_provider_sync.client.body import Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.credentials import checked_certificate, credentials
 from airflow_provider_sync.client.file_requests import FileRequests
-from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
 from airflow_provider_sync.client.refusals import Subject
 from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
-from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
+from airflow_provider_sync.client.table_requests import TableRequests
 from airflow_provider_sync.client.transport import Call, Transport, message_call
 from airflow_provider_sync.client.version1_answers import read_short_json
 from airflow_provider_sync.client.version1_requests import Version1Requests
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
-from airflow_provider_sync.protocol.v2.messages import (
-    MAX_TABLES,
-    Capabilities,
-    DescribeTable,
-    DescribeTables,
-    DigestRows,
-    GetRows,
-    HoldSnapshot,
-    RequestedSlice,
-)
+from airflow_provider_sync.protocol.v2.messages import MAX_TABLES, Capabilities, HoldSnapshot
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
 
 
-class SyncClient(FileRequests, Version1Requests):
+class SyncClient(TableRequests, FileRequests, Version1Requests):
     """Asks one sync server for its tables and directories.
 
     :param url: base URL, as ``https://host/api/sync``
@@ -246,69 +239,8 @@ class SyncClient(FileRequests, Version1Requests):
             finally:
                 self.snapshot = None
 
-    def _in_snapshot(self, requested_slice: RequestedSlice) -> RequestedSlice:
-        return msgspec.structs.replace(requested_slice, snapshot=self.snapshot)
-
     @property
     def tables_per_request(self) -> int:
         """Most tables that :meth:`describe_tables` may ask for; 0 for a server that answers only about one at a time."""
         capabilities = self.capabilities()
         return 0 if capabilities is None else min(MAX_TABLES, capabilities.tables_per_request)
-
-    def describe_table(self, request: DescribeTable) -> DescribedAnswer:
-        """Ask for the description of a table, and the digests of its segments (version 2).
-
-        Once the description has arrived, the request is not repeated.
-
-        :return: the description at once, and the digests to be read within a ``with`` block
-        :raises ServerError: for a table, column or window that the server does not offer
-        """
-        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
-
-        def read(body: Body) -> DescribedAnswer:
-            return DescribedAnswer(body, request, limits=self.limits)
-
-        return self._transport.send(message_call("/describeTable", request), read, subject=self._table(request.table_slice.name))
-
-    def describe_tables(self, request: DescribeTables) -> ManyTablesAnswer:
-        """Ask for the descriptions of tables, with the digests of the small ones (version 2, if :attr:`tables_per_request`).
-
-        Once the answer has begun, the request is not repeated.
-
-        :return: to be read within a ``with`` block
-        :raises ServerError: when the server refuses all of them, or fails
-        """
-        request = msgspec.structs.replace(request, table_slices=tuple(map(self._in_snapshot, request.table_slices)))
-        subject = Subject(f"{len(request.table_slices)} tables")
-
-        def read(body: Body) -> ManyTablesAnswer:
-            return ManyTablesAnswer(body, request, limits=self.limits)
-
-        return self._transport.send(message_call("/describeTables", request), read, subject=subject)
-
-    def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
-        """Ask for the keys and digests of rows (version 2).
-
-        :return: to be read within a ``with`` block
-        :raises ServerError: for what the server does not offer
-        """
-        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
-
-        def read(body: Body) -> RowDigestsAnswer:
-            return RowDigestsAnswer(body, request, limits=self.limits)
-
-        return self._transport.send(message_call("/digestRows", request), read, subject=self._table(request.table_slice.name))
-
-    def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
-        """Ask for rows (version 2).
-
-        :param columns: that each row must have, where it is known
-        :return: to be read within a ``with`` block
-        :raises ServerError: for what the server does not offer
-        """
-        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
-
-        def read(body: Body) -> RowsAnswer:
-            return RowsAnswer(body, request, columns=columns, limits=self.limits)
-
-        return self._transport.send(message_call("/getRows", request), read, subject=self._table(request.table_slice.name))
