@@ -12,10 +12,7 @@ from airflow_provider_sync.protocol.v2.framing import FramedContent
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_file_messages
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.error_answers import failure_of
-from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-
-STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-"""Keep proxies from compressing a stream again, and nginx from buffering it."""
+from airflow_provider_sync.server.streaming import STREAM_HEADERS, StreamResponse, work_ahead
 
 Groups = Generator[Sequence[FileMessage | FramedContent], None, None]
 """Messages that are sent together."""

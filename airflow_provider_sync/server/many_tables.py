@@ -31,8 +31,8 @@ from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, find_table, open_table
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-from airflow_provider_sync.server.table_answers import NO_SEGMENTS, STREAM_HEADERS, describe_opened
+from airflow_provider_sync.server.streaming import STREAM_HEADERS, StreamResponse, work_ahead
+from airflow_provider_sync.server.table_answers import NO_SEGMENTS, describe_opened
 from airflow_provider_sync.server.version2_requests import decode_tables_request, with_offered_name
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import IDLE_SECONDS, StreamResponse
-from airflow_provider_sync.server.table_answers import NO_SEGMENTS, STREAM_HEADERS
+from airflow_provider_sync.server.streaming import IDLE_SECONDS, STREAM_HEADERS, StreamResponse
+from airflow_provider_sync.server.table_answers import NO_SEGMENTS
 from airflow_provider_sync.server.version2_requests import decode_json, invalid_field
 
 

@@ -37,6 +37,9 @@ IDLE_SECONDS = 15.0
 
 Item = TypeVar("Item")
 
+STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
+"""Keep proxies from compressing a stream again, and nginx from buffering it."""
+
 
 class StreamBroken(Exception):
     """A body could not be completed after its beginning was sent.

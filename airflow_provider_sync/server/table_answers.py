@@ -41,7 +41,7 @@ from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
+from airflow_provider_sync.server.streaming import STREAM_HEADERS, StreamResponse, work_ahead
 from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, needs_scans, resolve_slice
 from airflow_provider_sync.server.version2_requests import (
     check_requested_segments,
@@ -55,9 +55,6 @@ MESSAGE_ROWS = 20_000
 
 MESSAGE_BYTES = 256 * 1024
 """Bytes of rows after which a message is sent."""
-
-STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-"""Keep proxies from compressing a stream again, and nginx from buffering it."""
 
 NO_SEGMENTS = Segments(numbers=(), counts=(), sums=())
 """The keep-alive of an answer with digests of segments."""
