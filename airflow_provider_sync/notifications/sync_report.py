@@ -9,7 +9,7 @@ import requests
 from airflow.providers.common.compat.sdk import BaseHook, BaseNotifier, Context
 from asgiref.sync import sync_to_async
 
-from airflow_provider_sync.airflow_support.run_reports import happening_of
+from airflow_provider_sync.airflow_support.callback_reports import reports_of
 from airflow_provider_sync.airflow_support.server_connection import base_url
 from airflow_provider_sync.exceptions import TransportError
 
@@ -60,10 +60,10 @@ class SyncReportNotifier(BaseNotifier):
 
         :raises TransportError: when the webhook does not take it; the message names no part of its URL
         """
-        happening = happening_of(context)
-        if self.skip_unchanged and not happening.changed:
+        found = reports_of(context)
+        if self.skip_unchanged and not found.changed:
             return
-        values: Any = {**context, "sync": happening}
+        values: Any = {**context, "sync": found}
         text = self.render_template(self.text, values)
         if self.conn_id is not None:
             _post(self.conn_id, text)

@@ -14,7 +14,7 @@ from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
+class CallbackReports(msgspec.Struct, frozen=True, kw_only=True):
     """What a message is about, as templates use it.
 
     :ivar subject: ``DAG/TASK``, or the DAG if it is about a whole run
@@ -47,7 +47,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 _STATUSES = ("failed", "changed", "planned", "unchanged")
 
 
-def happening_of(context: Mapping[str, Any]) -> Happening:
+def reports_of(context: Mapping[str, Any]) -> CallbackReports:
     """Read what happened from the context of a callback.
 
     A task that has just synced has its reports. For a whole run, and for the missed deadline of one, the history has them.
@@ -61,7 +61,7 @@ def happening_of(context: Mapping[str, Any]) -> Happening:
     else:
         reports = _of_run(context)
         subject = _dag_id(context) or "airflow"
-    return Happening(
+    return CallbackReports(
         subject=subject,
         error=_error_of(context, subject),
         reports=tuple({**report.to_dict(), "task_id": task_id} for task_id, report in reports),
