@@ -47,7 +47,7 @@ def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failur
     def explain(error: Exception) -> Failure:
         active.account.failed(error)
         if not active.ended_early:
-            log.error("%s broke off: %s", what, printable(error), exc_info=error)
+            log.error("%s broke off: %s", what, printable(error), exc_info=traceback_of(error))
         status, message = status_and_message(error)
         return Failure(status=status, message=message)
 
@@ -129,9 +129,15 @@ def _log(request: Request, error: Exception) -> None:
     # where the file lies in its notes.
     shown = error if isinstance(error, (FileError, RequestEnded, TransportError)) else error.__cause__ or error
     message = printable(" ".join([str(shown), *getattr(shown, "__notes__", ())]))
-    # A database that is down is no bug: a traceback of a hundred lines for each request would hide everything else.
-    expected = isinstance(error, (TableError, FileError, HttpError, TransportError))
-    log.warning("%s: %s", printable(request.scope["path"]), message, exc_info=None if expected else error)
+    log.warning("%s: %s", printable(request.scope["path"]), message, exc_info=traceback_of(error))
+
+
+def traceback_of(error: Exception) -> Exception | None:
+    """Return what to log with its traceback: ``None`` for an error that is no bug of ours.
+
+    A hundred lines for each request while a database is down, or a file is written to, would hide everything else.
+    """
+    return None if isinstance(error, (TableError, FileError, HttpError, TransportError)) else error
 
 
 def _json(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:

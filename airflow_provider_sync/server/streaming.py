@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.stream import Block
 from airflow_provider_sync.server.active_requests import ActiveRequest, ClientGone
+from airflow_provider_sync.server.error_answers import traceback_of
 from airflow_provider_sync.server.http_errors import RequestEnded
 from airflow_provider_sync.server.stall_limit import StallLimit
 
@@ -115,7 +116,7 @@ class StreamResponse(Response):
         if isinstance(error, RequestEnded):
             log.warning("%s ended early: %s", self._what, error)
         else:
-            log.error("%s broke off: %s", self._what, printable(error), exc_info=error)
+            log.error("%s broke off: %s", self._what, printable(error), exc_info=traceback_of(error))
         return StreamBroken(f"{self._what} broke off: {error}")
 
     async def _send(self, send: Send) -> None:

@@ -90,6 +90,7 @@ def test_error_in_the_middle(
     assert told.value.status == status
     assert "internal" not in str(told.value)
     assert f"Table 't' broke off: {error}" in caplog.text
+    assert ("Traceback" in caplog.text) is (status == 500)
 
 
 def test_sources_that_are_down() -> None:
