@@ -1,4 +1,4 @@
-"""Modes of tables beside the mirror: the same few changes, taken by one target of each mode, in turn."""
+"""Modes of tables beside the mirror, and a mirror with a trigger: the same few changes, taken by one target of each, in turn."""
 
 from __future__ import annotations
 
@@ -11,9 +11,26 @@ from tests.benchmarks.halves import ClientRun
 from tests.benchmarks.made_rows import MADE_ROWS
 from tests.benchmarks.pair import Pair, Work, filled_pair
 from tests.benchmarks.result import Line, Section, compared
+from tests.benchmarks.rows import execute, kind
 from tests.database_servers import MARIADB, POSTGRESQL, DatabaseServers
 
-MODES = ("mirror", "history", "soft_delete", "upsert")
+AUDITED = "audited"
+"""A mirror with a trigger that writes to another table."""
+
+MODES = ("mirror", "history", "soft_delete", "upsert", AUDITED)
+_AUDIT = {
+    "mysql": (
+        "CREATE TABLE changes (id INT)",
+        f"CREATE TRIGGER audit AFTER UPDATE ON as_{AUDITED} FOR EACH ROW INSERT INTO changes VALUES (NEW.id)",
+    ),
+    "postgresql": (
+        "CREATE TABLE changes (id INT)",
+        "CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO changes VALUES (NEW.id); RETURN NEW; END'",
+        f"CREATE TRIGGER audit AFTER UPDATE ON as_{AUDITED} FOR EACH ROW EXECUTE FUNCTION audit()",
+    ),
+}
+
 TARGETS = {("history", Work.FEW): 1.2}
 """What the design asks for, as shares of the time of the mirror."""
 
@@ -33,6 +50,7 @@ def _lines(servers: DatabaseServers, folder: Path, engine: str, count: int, roun
     with filled_pair(servers, folder, engine, MADE_ROWS, count) as pair:
         for mode in MODES:
             _sync(pair, mode, Work.FIRST)
+        execute(pair.target, *_AUDIT[kind(pair.target)])
         for _ in range(rounds):
             for work in (Work.UNCHANGED, Work.FEW):
                 pair.prepare(work)
@@ -54,4 +72,5 @@ def _lines(servers: DatabaseServers, folder: Path, engine: str, count: int, roun
 
 
 def _sync(pair: Pair, mode: str, work: Work) -> ClientRun:
-    return pair.sync(work, {"tables": {pair.rows.table: {"table": f"as_{mode}", "mode": mode, "create_table": True}}})
+    options = {"table": f"as_{mode}", "mode": "mirror" if mode == AUDITED else mode, "create_table": True}
+    return pair.sync(work, {"tables": {pair.rows.table: options}})
