@@ -39,6 +39,14 @@ class HistoryMerge(TableMerge):
         now_ended = f" OR {ends} = {self.statements.moment(valid_to, self._moment())}" if self.counts.changes else ""
         return f"{super()._is_written()} AND ({ends} IS NULL{now_ended})"
 
+    @property
+    def _ended(self) -> str | None:
+        """The condition that a version is none that this merge begins."""
+        if not self.counts.changes:
+            return None
+        valid_from = self.column("valid_from")
+        return f"t.{self.database.quote(valid_from.name)} <> {self.statements.moment(valid_from, self._moment())}"
+
     def prepare(self) -> None:
         """Prepare nothing: no row is updated in columns that the source has."""
 

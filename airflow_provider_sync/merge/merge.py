@@ -108,6 +108,22 @@ class TableMerge(TableWrite):
         )
         return msgspec.structs.replace(self.target, columns=columns, ended_at=None, query=self.database.undoubled(query))
 
+    def ending_rows(self) -> Table | None:
+        """Return the rows of the target that the list ends, with the columns that a sync reads and that stay as they are."""
+        if not self.staged.verify or self.is_empty or self._ended is None:
+            return None
+        names = self.database.columns([column.name for column in self.columns], "t")
+        query = (
+            f"SELECT {names} FROM {self._from('target', 't')} WHERE {self._ended} AND EXISTS (SELECT 1 FROM"
+            f" {self.database.qualified(self.work)} AS w WHERE w.{OP} IN ('{Op.END}', '{Op.VERSION}') AND {self._is_written()})"
+        )
+        return msgspec.structs.replace(self.target, columns=self.columns, ended_at=None, query=self.database.undoubled(query))
+
+    @property
+    def _ended(self) -> str | None:
+        """The condition that a row ``t`` that is listed to end was there before; ``None`` if no row ends."""
+        return None
+
     def _is_written(self) -> str:
         """Return the condition that the merge writes a row ``t``, by the entry ``w`` of the list."""
         found = self.statements.equal if self.renames else self.statements.match

@@ -18,6 +18,11 @@ class SoftDeleteMerge(TableMerge):
         # No row is deleted, so that no foreign key acts.
         return msgspec.structs.replace(super()._changes, deleted=0)
 
+    @property
+    def _ended(self) -> str | None:
+        """The condition that holds for every row: the list ends none that it also inserts."""
+        return "1 = 1" if self.staged.mode.deleted_at else None
+
     def release(self) -> None:
         """Leave foreign keys alone: no row goes."""
 

@@ -70,6 +70,10 @@ class TableWrite(ABC):
     def writes(self) -> bool:
         """Whether there is anything to write."""
 
+    def ending_rows(self) -> Table | None:
+        """Return the rows that end in this merge, without the columns that say so, as :meth:`unwritten_rows` returns others."""
+        return None
+
     def unwritten_rows(self) -> Table | None:
         """Return the rows that no step writes, as a table to be read before the first of them and after the last.
 

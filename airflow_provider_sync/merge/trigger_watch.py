@@ -117,7 +117,9 @@ class TriggerWatch:
         for merge in self.merges:
             # Actions of foreign keys are foreseen, but for those to generated columns, whose new values only the server knows.
             acts = computes and merge.target.foreign_keys and self.database.foreign_keys.may_act(self.connection)
-            if (self.triggers or merge.counts.forgotten or acts) and (rows := merge.unwritten_rows()):
+            if not (self.triggers or merge.counts.forgotten or acts):
+                continue
+            for rows in filter(None, (merge.unwritten_rows(), merge.ending_rows())):
                 # What cannot be rolled back stays changed, whoever changed it.
                 shows_others = self.database.sees_commits and not rows.cannot_roll_back
                 yield self._noted(rows, partial(self._digest, rows), shows_others, merge.counts.forgotten)

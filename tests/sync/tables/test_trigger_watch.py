@@ -62,6 +62,21 @@ def test_rows_that_ended(into: Link, mode: str, protocol: str, action: str) -> N
 
 
 @pytest.mark.parametrize("mode", ["soft_delete", "history"])
+@pytest.mark.parametrize("action", ["DELETE FROM {mode} WHERE id = 1", "UPDATE {mode} SET v = 'z' WHERE id = 1"])
+def test_rows_that_end_in_this_merge(two_into: Link, mode: str, action: str) -> None:
+    """So is one that deletes or changes rows that the same merge ends."""
+    ended_rows(two_into, mode)
+    two_into.source.execute("DELETE FROM t WHERE id = 1")
+    add_trigger(two_into.target, action.format(mode=mode))
+    before = two_into.target.rows(mode)
+
+    with pytest.raises(SyncFailed, match=r"trigger \(act\)"):
+        sync(two_into, mode)
+
+    assert two_into.target.rows(mode) == before
+
+
+@pytest.mark.parametrize("mode", ["soft_delete", "history"])
 @pytest.mark.parametrize("action", ["DELETE FROM {mode}", "UPDATE {mode} SET {column} = NULL"], ids=["gone", "revived"])
 def test_rows_that_ended_in_a_table_found_equal(two_into: Link, mode: str, action: str) -> None:
     """So is one of another table, where nothing else was to be done; also if only the columns of its mode change."""
