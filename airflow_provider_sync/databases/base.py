@@ -186,11 +186,11 @@ class Database(ABC):
 
         An engine that can show it to several connections does; otherwise there is one, which they share.
 
-        :param names: tables and views that will be read, as :meth:`.Catalog.describe` takes them: an engine that would show
-            another table under such a name later on keeps it where it is
+        :param names: tables and views that will be read; see :meth:`.Reader.renew_snapshot`
         :param queries: queries that will be read
         """
         with self.snapshot() as connection:
+            self.reader.renew_snapshot(connection, names, queries)
             shared = SharedConnection(connection, self.canceller(connection))
             try:
                 yield shared

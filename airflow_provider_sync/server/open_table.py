@@ -135,6 +135,12 @@ class OpenTable:
                 )
 
 
+def names_and_queries(sources: Sequence[SourceTable]) -> tuple[list[str], list[str]]:
+    """Return what :meth:`.Reader.renew_snapshot` takes: the names of tables and views, and the queries that are offered."""
+    names = [source.table_name for source in sources if not source.query]
+    return names, [source.query for source in sources if source.query]
+
+
 @contextmanager
 def open_table(
     sources: Sources,
@@ -158,24 +164,27 @@ def open_table(
         active.reads(sources.url(source)),
         opening as connection,
         active.cancels(database.canceller(connection)),
-        find_table(sources, source, connection, described(source, connection)) as opened,
+        find_table(sources, source, connection, described(source, connection), is_held=held is not None) as opened,
     ):
         yield opened
 
 
 @contextmanager
 def find_table(
-    sources: Sources, source: SourceTable, connection: Connection, described: Table | None = None
+    sources: Sources, source: SourceTable, connection: Connection, described: Table | None = None, *, is_held: bool = False
 ) -> Iterator[OpenTable]:
-    """Describe what is offered of a table of the configuration in an open snapshot.
+    """Describe what is offered of a table of the configuration in an open snapshot, which may be renewed for it.
 
     Errors of the block say nothing that ``mask`` hides.
 
     :param described: the table as its database describes it, where that is known
+    :param is_held: whether others read the snapshot, too
     :raises TableError: when there is no such table, row security hides rows, or the snapshot does not show them
     """
     database = sources.database(source)
     with errors_of(database, source):
+        if not is_held:
+            database.reader.renew_snapshot(connection, *names_and_queries([source]))
         table = describe_source(database, connection, source, sources.mask_key, described)
         database.reader.check_snapshot(connection, table)
         yield OpenTable(source, database, connection, table)

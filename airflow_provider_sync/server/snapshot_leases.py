@@ -18,6 +18,7 @@ from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.http_errors import SnapshotEnded, TooManySnapshots
+from airflow_provider_sync.server.open_table import names_and_queries
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.version2_requests import invalid_field
 
@@ -84,10 +85,8 @@ class SnapshotLeases:
         :raises TooManySnapshots: when the limit is reached
         """
         name = f"{self._held.process}.{secrets.token_urlsafe(24)}"
-        names = [source.table_name for source in sources if not source.query]
-        queries = [source.query for source in sources if source.query]
         database, url = self._sources.database(sources[0]), self._sources.url(sources[0])
-        with self._held.place(self._limits.snapshots), database.held_snapshot(names, queries) as held:
+        with self._held.place(self._limits.snapshots), database.held_snapshot(*names_and_queries(sources)) as held:
             self._held.by_name[name] = _Lease(url, grant.caller, held)
             try:
                 yield name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 
 from sqlalchemy import Connection
@@ -40,6 +40,17 @@ class Reader(DatabaseComponent):
 
         :param connection: usually one of :meth:`~.base.Database.snapshot`
         :param order_by: columns to sort by, as the database sorts them
+        """
+
+    def renew_snapshot(self, connection: Connection, names: Collection[str] = (), queries: Collection[str] = ()) -> None:
+        """Have an open snapshot see the state of now, and keep what will be read where it is until the snapshot ends.
+
+        By default it does nothing: no other table can take the place of one that a snapshot sees, or :meth:`check_snapshot` finds
+        that.
+
+        :param names: tables and views that will be read, as :meth:`.Catalog.describe` takes them
+        :param queries: queries that will be read
+        :raises TableBusyError: if one of them is locked for too long
         """
 
     def check_snapshot(self, connection: Connection, table: Table) -> None:

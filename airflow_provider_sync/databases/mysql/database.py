@@ -5,14 +5,13 @@ What differs between the two servers, and between their versions, is asked of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.mysql import binlog, local_infile
 from airflow_provider_sync.databases.mysql.catalog import MySQLCatalog
@@ -36,7 +35,7 @@ from airflow_provider_sync.databases.mysql.read import MySQLReader
 from airflow_provider_sync.databases.mysql.server_facts import Server
 from airflow_provider_sync.databases.mysql.session import quote_by_backticks, set_session
 from airflow_provider_sync.databases.mysql.version1 import MySQLVersion1
-from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.exceptions import ConfigurationError
 
 _DRIVERS = ("mysqldb", "pymysql")
 
@@ -137,29 +136,6 @@ class MySQLDatabase(Database):
             finally:
                 with suppress(SQLAlchemyError):
                     connection.exec_driver_sql("ROLLBACK")
-
-    @contextmanager
-    def held_snapshot(self, names: Collection[str] = (), queries: Collection[str] = ()) -> Iterator[HeldSnapshot]:
-        """Hold one state, and keep its tables where they are.
-
-        A table that RENAME or EXCHANGE PARTITION put in the place of another would be shown as it was when the snapshot was
-        taken, perhaps empty.
-        """
-        with super().held_snapshot() as held:
-            with held.reading(self) as connection:
-                for name in names:
-                    # What cannot be read is the error of the request that does.
-                    with suppress(TableError):
-                        self._keep(connection, self.qualified(self.catalog.describe(connection, name, views=True)))
-                for query in queries:
-                    with suppress(TableError):
-                        self._keep(connection, f"({self.doubled(query)}\n)")
-            yield held
-
-    def _keep(self, connection: Connection, relation: str) -> None:
-        """Take the metadata lock of a table, or of all that a view or a query reads, until the transaction ends."""
-        with self.translate_errors():
-            connection.exec_driver_sql(f"SELECT 1 FROM {relation} AS t LIMIT 0")
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:

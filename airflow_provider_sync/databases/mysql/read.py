@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -174,6 +174,36 @@ class MySQLReader(Reader):
     def __init__(self, database: Database, server: Server) -> None:
         super().__init__(database)
         self.server = server
+
+    def renew_snapshot(self, connection: Connection, names: Collection[str] = (), queries: Collection[str] = ()) -> None:
+        """Take the metadata locks of all tables, and only then the state, which is that of the first read.
+
+        A table that RENAME or EXCHANGE PARTITION put in the place of another in between would be shown as it was before, perhaps
+        empty. On MySQL, ``information_schema`` is such a read; what has LIMIT 0 is none.
+        """
+        with self.database.translate_errors():
+            for statement in ("ROLLBACK", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION READ ONLY"):
+                connection.exec_driver_sql(statement)
+        for name in names:
+            schema, _, rest = name.partition(".")
+            if not self._lock(connection, self.quote(name)) and rest:
+                self._lock(connection, f"{self.quote(schema)}.{self.quote(rest)}")
+        for query in queries:
+            self._lock(connection, f"({self.database.doubled(query)}\n)")
+
+    def _lock(self, connection: Connection, relation: str) -> bool:
+        """Take the metadata lock of a table, or of all that a view or a query reads, until the transaction ends.
+
+        :return: whether it could be read; what cannot is the error of whoever does
+        """
+        try:
+            with self.database.translate_errors():
+                connection.exec_driver_sql(f"SELECT 1 FROM {relation} AS t LIMIT 0")
+        except TableError as error:
+            if error.retryable:
+                raise
+            return False
+        return True
 
     def read(
         self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
