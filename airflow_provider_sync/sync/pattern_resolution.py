@@ -4,13 +4,15 @@
 
     patterns ──┐
                ├─ expand ── options of each table ──┬─ check_apart: no two are one table of the target
-    offered ───┘                                    └─ find_gone: what the target has, and the source offers no longer
+    offered ───┘                                    ├─ check_connections_apart: nor two of connections to one server
+                                                    └─ find_gone: what the target has, and the source offers no longer
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import combinations
+from contextlib import suppress
+from itertools import combinations, product
 
 import msgspec
 
@@ -19,8 +21,9 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, matches, selects, translated
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import is_own_table
-from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, TableBusyError
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.other_connections import OtherTables, tables_here
 
 MAX_NAMED = 20
 """Most tables that a warning names; it counts the others."""
@@ -80,15 +83,19 @@ def matched_names(client: SyncClient, entries: Iterable[TargetTable]) -> list[st
     return [*named, *(table.name for _, table in expand(patterns, offered_tables(client, patterns), named))]
 
 
-def inspect_target(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> dict[str, str]:
+def inspect_target(
+    database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable], others: OtherTables = ()
+) -> dict[str, str]:
     """Check that resolved tables can be kept apart in the target, and find those that the source no longer offers.
 
     :param patterns: those whose tables are kept in this database; without any, nothing is looked for
     :param tables: everything that the run syncs into this database
+    :param others: what it syncs over other connections, which may lead to the same server
     :return: warnings, by the name of the table whose report should carry them
     :raises ConfigurationError: when two tables are one table of the target
     """
     check_apart(database, tables, by_patterns=bool(patterns))
+    check_connections_apart(database, tables, others)
     if not patterns or not tables:
         return {}
     gone = [table for table in find_gone(database, patterns, tables) if not table.is_to_drop]
@@ -114,21 +121,62 @@ def check_apart(database: Database, tables: Sequence[TargetTable], *, by_pattern
     :param by_patterns: whether patterns chose them; otherwise two may go into one on purpose, if neither deletes the other's rows
     :raises ConfigurationError: naming both
     """
+    for group in _alike(tables).values():
+        for first, second in combinations(group, 2):
+            if not by_patterns:
+                _check_undone(database, first, second, ", and set single_transaction to false")
+            elif _are_one(database, first.table_name, second.table_name):
+                raise ConfigurationError(
+                    f"{_one_table(first, second)}. Give one of them another name with 'table', or leave it out with 'exclude'."
+                )
+
+
+def check_connections_apart(database: Database, tables: Sequence[TargetTable], others: OtherTables) -> None:
+    """Check that no table goes into one of another connection if the sync of one deletes the other's rows.
+
+    Connections are opened only for tables of like names; one that does not answer fails by itself.
+
+    :raises ConfigurationError: naming both
+    """
+    alike = _alike(tables)
+    for opened, there in others:
+        pairs = [
+            (first, second)
+            for bare_name, group in _alike(there).items()
+            for first, second in product(alike.get(bare_name, ()), group)
+            if _deletes_others(first) or _deletes_others(second)
+        ]
+        if not pairs:
+            continue
+        with database.connect() as connection:
+            places = database.catalog.places_of(connection, [first.table_name for first, _ in pairs])
+        here: list[TargetTable] = []
+        with suppress(SyncError):
+            here = tables_here(database, opened, [second for _, second in pairs])
+        for (first, _), place, second in zip(pairs, places, here, strict=False):
+            if ".".join(place).casefold() == second.table_name.casefold():
+                _check_undone(database, first, second)
+
+
+def _alike(tables: Iterable[TargetTable]) -> dict[str, list[TargetTable]]:
+    """Group tables that may be one table of the target, by their names without schema and case."""
     alike: dict[str, list[TargetTable]] = {}
     for table in tables:
         alike.setdefault(table.table_name.rpartition(".")[2].casefold(), []).append(table)
-    pairs = [pair for group in alike.values() for pair in combinations(group, 2)]
-    for first, second in pairs:
-        deleting = [table.name for table in (first, second) if _deletes_others(table)]
-        if not (by_patterns or deleting) or not _are_one(database, first.table_name, second.table_name):
-            continue
-        names = f"{first.name!r} and {second.name!r} of the source would be one table of the target, {first.table_name!r}"
-        if by_patterns:
-            raise ConfigurationError(f"{names}. Give one of them another name with 'table', or leave it out with 'exclude'.")
+    return alike
+
+
+def _check_undone(database: Database, first: TargetTable, second: TargetTable, way_out: str = "") -> None:
+    deleting = [table.name for table in (first, second) if _deletes_others(table)]
+    if deleting and _are_one(database, first.table_name, second.table_name):
         raise ConfigurationError(
-            f"{names}, and the sync of {deleting[0]!r} would delete the other's rows. Leave one of them out; or give each a"
-            " window, or a mode that deletes nothing, and set single_transaction to false."
+            f"{_one_table(first, second)}, and the sync of {deleting[0]!r} would delete the other's rows. Leave one of them out;"
+            f" or give each a window, or a mode that deletes nothing{way_out}."
         )
+
+
+def _one_table(first: TargetTable, second: TargetTable) -> str:
+    return f"{first.name!r} and {second.name!r} of the source would be one table of the target, {first.table_name!r}"
 
 
 def _deletes_others(table: TargetTable) -> bool:

@@ -253,7 +253,7 @@ def run(
         with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):
             for url, tables in by_url.items():
                 with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
-                    warnings = inspect_target(database, plan.patterns_of(url), tables)
+                    warnings = inspect_target(database, plan.patterns_of(url), tables, other_tables(opener, by_url, url))
                     reports = sync_tables(
                         client,
                         tables,

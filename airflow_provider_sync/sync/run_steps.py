@@ -70,7 +70,8 @@ def compare_tables(
         each = max(1, slices // sum(map(len, plan.tables.values())))
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
-                warnings += inspect_target(database, plan.patterns_of(url), tables).values()
+                others = other_tables(opener, plan.tables, url)
+                warnings += inspect_target(database, plan.patterns_of(url), tables, others).values()
                 ahead = ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}

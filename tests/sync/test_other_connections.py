@@ -1,4 +1,4 @@
-"""Connections of one run that lead to one server: a trigger of one's table reaches the other's tables as well."""
+"""Connections of one run that lead to one server: one reaches the other's tables, by its triggers or as a target of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Engine, make_url
 
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
-from airflow_provider_sync.sync import plan_run, run
+from airflow_provider_sync.sync import diff_run, plan_run, run
 from airflow_provider_sync.sync.run import Opener
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
@@ -99,6 +100,13 @@ def two(
         yield TwoConnections(source, server.url, first_one, second_one, schema)
 
 
+def same_target(two: TwoConnections) -> None:
+    """Have both sources go into the table a, each over its own connection."""
+    with two.first.database.connect() as asking:
+        ((schema, table),) = two.first.database.catalog.places_of(asking, ["a"])
+    two.options["c"]["table"] = f"{schema}.{table}"
+
+
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("changes", [False, True], ids=["found equal", "merged"])
 def test_a_table_that_was_compared_over_another_connection(two: TwoConnections, steps: bool, changes: bool) -> None:
@@ -151,14 +159,53 @@ def test_one_table_from_two_sources(two: TwoConnections, connection: str, steps:
     """A table that is merged is not taken for one that its own trigger changed, whatever else is synced into it."""
     add_trigger(two.first, "INSERT INTO note VALUES (1)")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c; INSERT INTO c VALUES (2, 3)")
-    with two.first.database.connect() as asking:
-        ((schema, table),) = two.first.database.catalog.places_of(asking, ["a"])
-    two.options |= {
-        "a": {"connection": "first", "window": ["id", "1", "2"]},
-        "c": {"connection": connection, "table": f"{schema}.{table}", "window": ["id", "2", "9"]},
-    }
+    same_target(two)
+    two.options["a"] |= {"window": ["id", "1", "2"]}
+    two.options["c"] |= {"connection": connection, "window": ["id", "2", "9"]}
     two.settings["single_transaction"] = False
 
     two.run_in_steps("c", "a") if steps else two.run("c", "a")
 
     assert two.first.rows("a") == [(1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+@pytest.mark.parametrize("names", [("a", "c"), ("c", "a")], ids=["first", "second"])
+def test_sources_that_undo_each_other(two: TwoConnections, names: tuple[str, str], steps: bool) -> None:
+    """Two sources of one table are refused over two connections, too, unless neither deletes the other's rows."""
+    run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c; INSERT INTO c VALUES (3, 3)")
+    same_target(two)
+    for options in ({}, {"mode": "upsert"}):
+        two.options[names[0]] |= options
+        with pytest.raises(SyncFailed, match=r"'[ac]' and '[ac]' of the source would be one table of the target") as raised:
+            two.run_in_steps(*names) if steps else two.run(*names)
+        assert not raised.value.retryable
+        assert [report.status for report in raised.value.reports] == ["failed", "failed"]
+        assert two.first.rows("a") == [(1, 1), (2, 1)]
+    two.options[names[1]]["mode"] = "upsert"
+    two.run(*names)
+    assert two.first.rows("a") == [(1, 2), (2, 1), (3, 3)]
+
+
+def test_a_diff_of_sources_that_undo_each_other(two: TwoConnections) -> None:
+    """It is refused like the sync."""
+    same_target(two)
+    config = two.config("a", "c")
+
+    found = diff_run(config, plan_run(config))
+
+    assert ["would be one table of the target" in str(failure) for failure in found.failures] == [True, True]
+
+
+def test_connections_without_a_table_in_common(two: TwoConnections) -> None:
+    """Each is opened once: nobody looks for one's tables over the other."""
+    opened_urls: list[str] = []
+
+    def engine(url: str) -> Engine:
+        opened_urls.append(url)
+        return open_engine(url)
+
+    config = two.config("a", "c")
+    run(config, plan_run(config), opener=Opener(engine=engine))
+
+    assert opened_urls == list(config.connections.values())

@@ -181,7 +181,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
             for url, group in by_url.items():
                 # A database that cannot be opened is no reason to leave the tables of others alone.
                 with tables.going_on(partial(_failed, group)), opener.database_to_look_at(url) as database:
-                    warnings = inspect_target(database, plan.patterns_of(url), group)
+                    warnings = inspect_target(database, plan.patterns_of(url), group, other_tables(opener, by_url, url))
                     run = {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
                     for table in group:
