@@ -12,6 +12,7 @@ from airflow_provider_sync.exceptions import (
     DuplicateKeyError,
     GuardError,
     ServerError,
+    SessionTimeoutError,
     StaleCopyError,
     SyncFailed,
     TransportError,
@@ -56,7 +57,7 @@ def next_step(error: Exception, call: Call) -> str | None:
         case WrongOptions(mistakes=mistakes) if any(mistake.line is None for mistake in mistakes):
             # It says in which line each mistake is. A folder may hold the other kind of configuration as well.
             return f"{call.program} check --config {shlex.quote(call.config)}"
-        case ConnectionLimitError():
+        case ConnectionLimitError() | SessionTimeoutError():
             return None
         case TransportError():
             return call.other("check", "--connect")

@@ -20,6 +20,7 @@ from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
     FileError,
     MissingFileError,
+    SessionTimeoutError,
     SyncError,
     TableError,
     TransportError,
@@ -97,7 +98,7 @@ async def _sync(request: Request, error: Exception) -> Response:
 
 def status_and_message(error: Exception) -> tuple[int, str]:
     """Return the HTTP status of an error, and the message for the client, which has no secret."""
-    if isinstance(error, TransportError) and not isinstance(error, ConnectionLimitError):
+    if isinstance(error, TransportError) and not isinstance(error, (ConnectionLimitError, SessionTimeoutError)):
         # The driver's words name hosts and users.
         return 503, "The server cannot reach its database or storage. Try again; its log has the reason."
     message = _without_secrets(str(error))

@@ -14,9 +14,10 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError, TableError
+from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError, SessionTimeoutError, TableError, TransportError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice
 from airflow_provider_sync.server import sources
+from airflow_provider_sync.server.error_answers import status_and_message
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.databases.plain_role import plain_role
@@ -117,6 +118,36 @@ def _assert_limit_is_told(url: str, name: str) -> None:
         assert answer.status == 503
         assert b"no connection left" in answer.body
         assert name.encode() not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("driver", "limit", "kind", "advice"),
+    [
+        ("psycopg", "idle_in_transaction_session_timeout", SessionTimeoutError, "SET idle_in_transaction_session_timeout"),
+        ("psycopg", "transaction_timeout", SessionTimeoutError, "SET transaction_timeout"),
+        ("psycopg2", "idle_in_transaction_session_timeout", TransportError, "Its log has the reason"),
+    ],
+)
+def test_a_session_that_takes_longer_than_the_role_may(
+    postgresql_url: str, driver: str, limit: str, kind: type[TransportError], advice: str
+) -> None:
+    """A limit of the role that ends a session is told the client by name, where the driver tells it, and may be tried again."""
+    url = make_url(postgresql_url).set(drivername=f"postgresql+{driver}").render_as_string(False)
+    with opened(postgresql_url) as watcher, opened(url) as scenario, scenario.database.connect() as connection:
+        if not watcher.scalar(f"SELECT count(*) FROM pg_settings WHERE name = '{limit}'"):
+            pytest.skip(f"this server has no {limit}")
+        process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        connection.rollback()
+        connection.exec_driver_sql(f"BEGIN; SET LOCAL {limit} = 1")
+        while watcher.scalar(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {process}"):
+            pass
+        with pytest.raises(TransportError, match=advice) as raised, scenario.database.translate_errors():
+            connection.exec_driver_sql("SELECT 1")
+    assert type(raised.value) is kind
+    assert raised.value.retryable
+    status, message = status_and_message(raised.value)
+    assert status == 503
+    assert (message == str(raised.value)) is (kind is SessionTimeoutError)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])

@@ -11,6 +11,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
     ReadOnlyError,
+    SessionTimeoutError,
     SyncError,
     TableBusyError,
     TableError,
@@ -40,7 +41,7 @@ MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
 """Row changed since, lock wait timeout, deadlock, table changed since the snapshot, deadlock of user locks, NOWAIT."""
 
-_LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055, 4031})
+_LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055})
 """No connection, none free, lost or timed out on the way, the server shutting down, the query or the connection killed."""
 
 _FILE_ASKED = frozenset({2000, 2068})
@@ -52,6 +53,10 @@ _NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
 
 _HOURLY_LIMIT = re.compile(r"max_(?:queries|updates|connections)_per_hour")
 """Limits of a user that say nothing of the connections in use, under the same number."""
+
+_IDLE = 4031
+_CUT = frozenset({2006, 2013, 2055})
+"""A connection that was closed: only the server's log has the reason."""
 
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _NO_TLS = 2026
@@ -143,6 +148,11 @@ def translate(error: BaseException) -> SyncError:
     if number in _NOT_REACHED:
         place = "is unix_socket" if "No such file" in message else "are host and port"
         advice = f"Is it running, and {place} right? A password in a URL is percent-encoded."
+        return TransportError(f"No answer from the database: {message}. {advice}")
+    if number == _IDLE:
+        return SessionTimeoutError(f"The database ended the session: {message}. Raise wait_timeout of the user or the server.")
+    if number in _CUT:
+        advice = "If the session was idle, see wait_timeout, and idle_transaction_timeout on MariaDB; if not, its log."
         return TransportError(f"No answer from the database: {message}. {advice}")
     if number is None or number in _LOST:
         # Without a number, the driver itself speaks: of a connection that is closed, mostly.

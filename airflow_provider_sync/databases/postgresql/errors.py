@@ -13,6 +13,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
     ReadOnlyError,
+    SessionTimeoutError,
     SyncError,
     TableBusyError,
     TableError,
@@ -39,8 +40,16 @@ _POOLER_LIMITS = {
 """What pgbouncer says to whom it does not let in, and the setting that would."""
 
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
-_LOST = frozenset({"25P03", "25P04"})
-"""Idle too long within a transaction; a transaction too long."""
+
+_CUT = "server closed the connection unexpectedly"
+"""What libpq says of a session that ended; psycopg2 loses the server's last words."""
+
+_SESSION_LIMITS = {
+    "terminating connection due to idle-in-transaction timeout": "idle_in_transaction_session_timeout",
+    "terminating connection due to transaction timeout": "transaction_timeout",
+    "terminating connection due to idle-session timeout": "idle_session_timeout",
+}
+"""The last words of a server that ends a session, and the setting that would let it live."""
 
 ADVICE: Mapping[str | None, str] = {
     "22P05": "Make the target's database in UTF8, leave the column out, or change the values at the source.",
@@ -132,6 +141,11 @@ def translate(error: Exception) -> SyncError:
     limit = next((limit for said, limit in _POOLER_LIMITS.items() if said in message), None)
     if state == _NONE_FREE or (state is None and _NONE_LEFT.search(message)):
         limit = "the limit of its role or database" if " for " in message and "reserved" not in message else "max_connections"
+    session_limit = next((limit for said, limit in _SESSION_LIMITS.items() if said in message), None)
+    if session_limit is not None:
+        return SessionTimeoutError(
+            f"PostgreSQL ended the session: {message}. Give the role more time: ALTER ROLE … SET {session_limit}."
+        )
     if limit is not None:
         return ConnectionLimitError(f"PostgreSQL has no connection left. Try again when others have ended, or raise {limit}.")
     if state is None:
@@ -147,14 +161,17 @@ def translate(error: Exception) -> SyncError:
         # A connection that is refused has no state with either driver, only the server's words.
         if _REFUSED.search(str(driver_error(error))):
             return TableError(f"PostgreSQL refused the connection: {message}. Check user, password and name of the database.")
-        return TransportError(
-            f"No answer from PostgreSQL: {message}. Is it running, and are host, port, user and password right?"
+        advice = (
+            "Its log has the reason: it was restarted, or the session was idle in a transaction for longer than the role may."
+            if _CUT in message
+            else "Is it running, and are host, port, user and password right?"
         )
+        return TransportError(f"No answer from PostgreSQL: {message}. {advice}")
     if state == _PROTOCOL_VIOLATION and "pooling mode" in message:
         return TableError(
             f"The pooler before PostgreSQL: {message}. Connect to a pool in session mode; a source may be in transaction mode."
         )
-    if state[:2] == "08" or state[:3] == "57P" or state in _LOST:
+    if state[:2] == "08" or state[:3] == "57P":
         return TransportError(f"PostgreSQL ended the connection: {message}")
     if state in _BUSY:
         return TableBusyError(f"PostgreSQL: {message}. Try again when the other transaction is done.")

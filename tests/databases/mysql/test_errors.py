@@ -6,7 +6,14 @@ import pymysql
 import pytest
 
 from airflow_provider_sync.databases.mysql.errors import translate
-from airflow_provider_sync.exceptions import ConnectionLimitError, ReadOnlyError, SyncError, TableError, TransportError
+from airflow_provider_sync.exceptions import (
+    ConnectionLimitError,
+    ReadOnlyError,
+    SessionTimeoutError,
+    SyncError,
+    TableError,
+    TransportError,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,7 +21,8 @@ from airflow_provider_sync.exceptions import ConnectionLimitError, ReadOnlyError
     [
         (2003, TransportError, "are host and port right? A password in a URL is percent-encoded."),
         (2005, TransportError, "are host and port right? A password in a URL is percent-encoded."),
-        (2013, TransportError, "(error 2013)"),
+        (2013, TransportError, "see wait_timeout, and idle_transaction_timeout on MariaDB; if not, its log."),
+        (4031, SessionTimeoutError, "Raise wait_timeout of the user or the server."),
         (1045, TableError, "Check user and password, and from where the user may connect."),
         (1049, TableError, "Create it, or correct its name in the connection."),
         (3032, TransportError, "Try again when SET GLOBAL offline_mode = OFF was run."),
