@@ -89,6 +89,7 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
         self.limits = limits or SizeLimits()
         self._max_seconds = max_seconds
         self.snapshot: str | None = None
+        self.names_keys = False
         self._cancellation = ExitStack()
         self._transport = Transport(
             url,
@@ -195,6 +196,7 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
             call, subject = Call("/capabilities"), Subject("its list of tables and directories")
             self._capabilities = self._transport.send(call, read_capabilities, subject=subject, expect=(200, 404, 405))
             self._knows_capabilities = True
+            self.names_keys = self._capabilities is not None and self._capabilities.named_keys
         return self._capabilities
 
     @property

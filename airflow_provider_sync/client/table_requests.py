@@ -17,9 +17,11 @@ class TableRequests(EndpointCalls):
     """The part of a client that asks for tables by version 2.
 
     :ivar snapshot: name of the snapshot that tables are read from; ``None`` outside of :meth:`.SyncClient.holding_snapshot`
+    :ivar names_keys: whether the server, as far as it is known, understands :attr:`.RequestedSlice.key`
     """
 
     snapshot: str | None
+    names_keys: bool
 
     def describe_table(self, request: DescribeTable) -> DescribedAnswer:
         """Ask for the description of a table, and the digests of its segments (version 2).
@@ -29,7 +31,7 @@ class TableRequests(EndpointCalls):
         :return: the description at once, and the digests to be read within a ``with`` block
         :raises ServerError: for a table, column or window that the server does not offer
         """
-        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
+        request = msgspec.structs.replace(request, table_slice=self._asked(request.table_slice))
 
         def read(body: Body) -> DescribedAnswer:
             return DescribedAnswer(body, request, limits=self.limits)
@@ -44,7 +46,7 @@ class TableRequests(EndpointCalls):
         :return: to be read within a ``with`` block
         :raises ServerError: when the server refuses all of them, or fails
         """
-        request = msgspec.structs.replace(request, table_slices=tuple(map(self._in_snapshot, request.table_slices)))
+        request = msgspec.structs.replace(request, table_slices=tuple(map(self._asked, request.table_slices)))
         subject = Subject(f"{len(request.table_slices)} tables")
 
         def read(body: Body) -> ManyTablesAnswer:
@@ -58,7 +60,7 @@ class TableRequests(EndpointCalls):
         :return: to be read within a ``with`` block
         :raises ServerError: for what the server does not offer
         """
-        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
+        request = msgspec.structs.replace(request, table_slice=self._asked(request.table_slice))
 
         def read(body: Body) -> RowDigestsAnswer:
             return RowDigestsAnswer(body, request, limits=self.limits)
@@ -72,12 +74,13 @@ class TableRequests(EndpointCalls):
         :return: to be read within a ``with`` block
         :raises ServerError: for what the server does not offer
         """
-        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
+        request = msgspec.structs.replace(request, table_slice=self._asked(request.table_slice))
 
         def read(body: Body) -> RowsAnswer:
             return RowsAnswer(body, request, columns=columns, limits=self.limits)
 
         return self._transport.send(message_call("/getRows", request), read, subject=self._table(request.table_slice.name))
 
-    def _in_snapshot(self, requested_slice: RequestedSlice) -> RequestedSlice:
-        return msgspec.structs.replace(requested_slice, snapshot=self.snapshot)
+    def _asked(self, requested_slice: RequestedSlice) -> RequestedSlice:
+        key = requested_slice.key if self.names_keys else ()
+        return msgspec.structs.replace(requested_slice, key=key, snapshot=self.snapshot)

@@ -31,5 +31,6 @@ def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> b
             details=True,
             snapshots=True,
             described_rows=True,
+            named_keys=True,
         )
     )

@@ -36,7 +36,7 @@ def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSl
     table_slice = TableSlice(
         table=opened.table,
         columns=tuple(by_name.values()),
-        key=tuple(by_name[name] for name in opened.key(columns)),
+        key=tuple(by_name[name] for name in _checked_key(opened, columns, requested_slice)),
         window=_window(opened, requested_slice.window),
         key_range=requested_slice.key_range,
     )
@@ -86,6 +86,16 @@ def needs_scans(table_slice: TableSlice, partitioning: Partitioning) -> bool:
     """Whether a view or a query has to be scanned to find the rows of a segment."""
     table = table_slice.table
     return table.is_derived and not table.unique_keys and partitioning.scheme != "key_range"
+
+
+def _checked_key(opened: OpenTable, columns: Sequence[Column], requested_slice: RequestedSlice) -> Sequence[str]:
+    """Return the key; rows that were identified by another one cannot be found by it."""
+    key = opened.key(columns)
+    if requested_slice.key not in ((), tuple(key)):
+        before, now = ", ".join(requested_slice.key), ", ".join(key)
+        message = f"Table {opened.source.name!r} was described with the key {before}, and now has the key {now}. Sync it again."
+        raise invalid_field("table_slice.key", message)
+    return key
 
 
 def _check_key_range(table_slice: TableSlice, name: str, key_range: KeyRange) -> None:

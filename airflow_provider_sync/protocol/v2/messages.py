@@ -64,6 +64,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar details: whether :attr:`DescribeTable.details` may be asked for
     :ivar snapshots: whether the server holds snapshots for its clients (``holdSnapshot``)
     :ivar described_rows: whether :attr:`GetRows.describe` may be asked for
+    :ivar named_keys: whether :attr:`RequestedSlice.key` may be sent
     """
 
     protocol: int = 2
@@ -76,6 +77,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     details: bool = False
     snapshots: bool = False
     described_rows: bool = False
+    named_keys: bool = False
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +100,8 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The slice of the source's table that a request selects: its rows, columns and key range.
 
     :ivar columns: names at the source; ``None`` for all; the primary key is always included
+    :ivar key: names of the columns that identify a row, as they were described: if others do now, the request is refused; only to
+        servers whose capabilities say so
     :ivar key_range: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
         scale, or ``*`` for all
@@ -106,6 +110,7 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     name: str
     columns: tuple[str, ...] | None = None
+    key: tuple[str, ...] = ()
     window: Window | None = None
     key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()

@@ -142,6 +142,7 @@ def test_capabilities(url: str) -> None:
             "details": True,
             "snapshots": True,
             "described_rows": True,
+            "named_keys": True,
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, TableError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.changed_target import altered
 from airflow_provider_sync.sync.tables.schema_changes import SchemaDiffers
@@ -147,3 +147,23 @@ def test_a_column_that_goes_between_the_steps_is_noticed(moving: Link, is_downlo
     again = Steps(moving, ADD, run="run 2")
     again.merge([again.download(table_slice) for table_slice in again.compare()])
     assert moving.target.rows("t") == [(1, "new", "kept"), ROWS[1]]
+
+
+@pytest.mark.parametrize("before", [DigestRows, GetRows])
+def test_a_key_that_changes_meanwhile_is_noticed(moving: Link, before: type) -> None:
+    """No row counts as gone because nothing is found under its key by another key; the next run goes by the new one."""
+    table = "CREATE TABLE k (id INTEGER NOT NULL, n INTEGER NOT NULL, v INTEGER, PRIMARY KEY ({}))"
+    rows = ", ".join(f"({number}, {number + 1000}, 1)" for number in range(300))
+    moving.create(table.format("id"), f"INSERT INTO k VALUES {rows}")
+    moving.source.execute("UPDATE k SET v = 2 WHERE id < 10")
+    expected, old = moving.source.rows("k"), moving.target.rows("k")
+    replaced = ["DROP TABLE k", table.format("n"), f"INSERT INTO k VALUES {rows}", "UPDATE k SET v = 2 WHERE id < 10"]
+    with moving.client("k") as client, Interrupted(client.url, protocol="2", retries=0) as other:
+        other.interrupt(before, 1, lambda _: moving.source.execute(*replaced))
+        options = [table_from_options("k", {"max_deletes": "100%"})]
+        with pytest.raises(SyncFailed, match="described with the key id, and now has the key n"):
+            sync_tables(other, options, moving.target.database)
+        assert moving.target.rows("k") == old
+        assert sync_tables(client, options, moving.target.database)[0].rows_updated == 10
+    assert moving.target.rows("k") == expected
+    moving.assert_clean()

@@ -121,7 +121,8 @@ def digest_source_again(client: SyncClient, database: Database, compared: Compar
 
     :raises SourceChangedError: when the source's columns changed
     """
-    before, requested_slice, partitioning = compared.described, compared.requested_slice, compared.partitioning
+    before, partitioning = compared.described, compared.partitioning
+    requested_slice = msgspec.structs.replace(compared.requested_slice, key=())  # compared below, where another attempt helps
     if partitioning.scheme == "key_range":
         requested_slice = msgspec.structs.replace(requested_slice, key_range=(partitioning.low, partitioning.high))
     request = DescribeTable(

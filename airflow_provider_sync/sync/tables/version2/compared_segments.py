@@ -66,9 +66,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requested_slice(self) -> RequestedSlice:
-        """The slice for later requests. It names all described columns, so that dropping one meanwhile is an error."""
+        """The slice for later requests. It names all columns and the key, so that another key, or a column less, is an error."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
+        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns, key=self.described.key)
 
     @property
     def without_window(self) -> RequestedSlice:
