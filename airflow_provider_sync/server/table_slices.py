@@ -26,7 +26,7 @@ def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSl
     :raises InvalidRequest: for columns and windows that do not exist or are not allowed
     :raises TableError: when the configuration does not fit the table
     """
-    columns = _selected_columns(opened, requested_slice.columns)
+    columns = _selected_columns(opened, requested_slice.columns, in_order=bool(requested_slice.key))
     by_name = {column.name: _canonical(opened, column, "table_slice.columns") for column in columns}
     zeros = (
         by_name.keys() if requested_slice.trailing_zeros == ALL_COLUMNS else by_name.keys() & set(requested_slice.trailing_zeros)
@@ -107,18 +107,20 @@ def _check_key_range(table_slice: TableSlice, name: str, key_range: KeyRange) ->
         raise invalid_field("table_slice.key_range", str(error)) from error
 
 
-def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequence[Column]:
+def _selected_columns(opened: OpenTable, names: Sequence[str] | None, *, in_order: bool) -> Sequence[Column]:
+    """Return the columns with these names and those of the key, in the order of the table, or ``in_order`` of the names."""
     columns = opened.offered_columns()
     key = opened.key(columns)
     if names is None:
         return columns
-    chosen = set(names)
-    if unknown := sorted(chosen - {column.name for column in columns}):
-        known = ", ".join(column.name for column in columns)
+    chosen = dict.fromkeys(names)
+    by_name = {column.name: column for column in columns}
+    if unknown := sorted(chosen.keys() - by_name.keys()):
+        known = ", ".join(by_name)
         message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns: {known}."
         raise invalid_field("table_slice.columns", message)
-    chosen.update(key)
-    return [column for column in columns if column.name in chosen]
+    chosen |= dict.fromkeys(key)
+    return [by_name[name] for name in (chosen if in_order else by_name) if name in chosen]
 
 
 def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn:

@@ -100,8 +100,8 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The slice of the source's table that a request selects: its rows, columns and key range.
 
     :ivar columns: names at the source; ``None`` for all; the primary key is always included
-    :ivar key: names of the columns that identify a row, as they were described: if others do now, the request is refused; only to
-        servers whose capabilities say so
+    :ivar key: names of the columns that identify a row, as they were described: if others do now, the request is refused, and
+        the columns come in the order in which they are named; only to servers whose capabilities say so
     :ivar key_range: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
         scale, or ``*`` for all

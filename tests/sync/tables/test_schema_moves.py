@@ -167,3 +167,25 @@ def test_a_key_that_changes_meanwhile_is_noticed(moving: Link, before: type) -> 
         assert sync_tables(client, options, moving.target.database)[0].rows_updated == 10
     assert moving.target.rows("k") == expected
     moving.assert_clean()
+
+
+@pytest.mark.parametrize("before", [DigestRows, GetRows])
+def test_an_order_that_changes_meanwhile(moving: Link, before: type) -> None:
+    """Values never arrive in the column that had their place before."""
+    table = "CREATE TABLE k (id INTEGER NOT NULL PRIMARY KEY, {} INTEGER, {} INTEGER)"
+    rows = ", ".join(f"({number}, 1, 2)" for number in range(300))
+    moving.create(table.format("a", "b"), f"INSERT INTO k (id, a, b) VALUES {rows}")
+    moving.source.execute("UPDATE k SET a = 5 WHERE id < 10")
+    expected = moving.source.rows("k")
+    replaced = [
+        "DROP TABLE k",
+        table.format("b", "a"),
+        f"INSERT INTO k (id, a, b) VALUES {rows}",
+        "UPDATE k SET a = 5 WHERE id < 10",
+    ]
+    with moving.client("k") as client, Interrupted(client.url, protocol="2", retries=0) as other:
+        other.interrupt(before, 1, lambda _: moving.source.execute(*replaced))
+        sync_tables(other, [table_from_options("k", {})], moving.target.database)
+        assert not other.left
+    moving.assert_clean()
+    assert moving.target.rows("k") == expected
