@@ -13,6 +13,7 @@ are outside its window. Where nothing fires, nothing is noted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import msgspec
@@ -130,7 +131,17 @@ class TriggerWatch:
             # Rows that ended count, too.
             rows = msgspec.structs.replace(table, ended_at=None)
             shows_others = reader.fingerprints_commits(connection) and not rows.cannot_roll_back
-            yield self._noted(rows, partial(reader.fingerprint, connection, rows), shows_others)
+            try:
+                with self.database.translate_errors(), self._undone_if_refused():
+                    noted = self._noted(rows, partial(reader.fingerprint, connection, rows), shows_others)
+            except TableError as error:  # the user of another connection may read it
+                warning = f"Table {str(table)!r} cannot be watched for what triggers change in it. {error}"
+                self.merges[0].warnings.append(warning)
+            else:
+                yield noted
+
+    def _undone_if_refused(self) -> AbstractContextManager[None]:
+        return self.database.savepoint(self.connection) if self.database.sees_commits else nullcontext()
 
     def _noted(self, rows: Table, read: Callable[[], object], shows_others: bool, forgotten: Sequence[str] = ()) -> _Noted:
         return _Noted(name=str(rows), before=read(), read=read, shows_others=shows_others, forgotten=forgotten)

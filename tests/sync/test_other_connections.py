@@ -46,8 +46,9 @@ class TwoConnections:
             name: scenario.database.engine.url.render_as_string(hide_password=False)
             for name, scenario in (("first", self.first), ("second", self.second))
         }
+        settings = {**self.settings, "connections": {**urls, **self.settings.get("connections", {})}}
         tables = {name: self.options[name] for name in names}
-        return ClientConfig.from_dict({"url": self.server, "retries": 0, "connections": urls, "tables": tables, **self.settings})
+        return ClientConfig.from_dict({"url": self.server, "retries": 0, "tables": tables, **settings})
 
     def run(self, *names: str) -> list[Report]:
         """Sync in one go."""
@@ -133,6 +134,32 @@ def test_a_trigger_that_writes_elsewhere(two: TwoConnections, steps: bool) -> No
     assert two.second.rows("c") == [(1, 1), (2, 2)]
     assert two.first.rows("a") == [(1, 2), (2, 1)]
     assert two.first.rows("note") == [(1,)]
+
+
+@on_engines("mariadb", "mysql")
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_a_table_that_the_user_may_not_read(two: TwoConnections, steps: bool) -> None:
+    """One that is seen cannot be watched, which the report says; the sync of the other tables is none the worse."""
+    add_trigger(two.first, "INSERT INTO note VALUES (1)")
+    run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; UPDATE c SET v = 2 WHERE id = 2")
+    url = two.first.database.engine.url
+    user = f"{url.database}"[:32]
+    two.first.execute(
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY 'p'",
+        f"GRANT ALL ON `{url.database}`.* TO '{user}'@'%'",
+        f"GRANT INSERT ON {two.schema}c TO '{user}'@'%'",
+    )
+    two.settings["connections"] = {"first": url.set(username=user, password="p").render_as_string(hide_password=False)}
+    try:
+        reports = two.run_in_steps("c", "a") if steps else two.run("c", "a")
+    finally:
+        two.first.execute(f"DROP USER '{user}'@'%'")
+
+    unwatched = [warning for report in reports for warning in report.warnings if "c' cannot be watched" in warning]
+    assert len(unwatched) == 1
+    assert "SELECT command denied" in unwatched[0]
+    assert two.second.rows("c") == [(1, 1), (2, 2)]
+    assert two.first.rows("a") == [(1, 2), (2, 1)]
 
 
 @on_engines("sqlite", "mariadb", "postgresql")
