@@ -42,9 +42,13 @@ class DeleteLimit(msgspec.Struct, frozen=True):
 
     def allows(self, deletes: int, *, of: int) -> bool:
         """Whether ``deletes`` of the target's ``of`` rows or files may go."""
+        return deletes <= self.most(of=of)
+
+    def most(self, *, of: int) -> int:
+        """Return how many of the target's ``of`` rows or files may go."""
         if self.count is not None:
-            return deletes <= self.count
-        return deletes <= self.FREE or deletes <= of * (self.share if self.share is not None else 1.0)
+            return self.count
+        return max(self.FREE, int(of * (self.share if self.share is not None else 1.0)))
 
 
 def _checked_limit(value: Any) -> Any:

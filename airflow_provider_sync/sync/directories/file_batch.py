@@ -17,6 +17,7 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     :ivar last: last path, included
     :ivar files: of them that differed when they were compared; 0 where files only have to be deleted
     :ivar bytes: of the files to be downloaded, as far as it is known
+    :ivar max_deletes: files of the target that may give way to others; ``None`` for any number
     :ivar added: files that came
     :ivar updated: files that were replaced
     :ivar touched: files of which only the time of modification or the permissions were changed
@@ -35,6 +36,7 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     last: str = ""
     files: int = 0
     bytes: int = 0
+    max_deletes: int | None = None
     added: int = 0
     updated: int = 0
     touched: int = 0

@@ -155,6 +155,56 @@ def test_guards_hold_for_what_is_in_the_way(mirror: Mirror) -> None:
     assert mirror.contents() == before
 
 
+def test_guards_hold_for_all_batches_together(folders: Mirror) -> None:
+    """All batches of such a source together delete no more than the options allow."""
+    for number in range(3):
+        for name in "ac":
+            folders.put(f"{number}{name}")
+        for name in "xyz":
+            folders.put(f"{number}b/{name}")
+            folders.put_target(f"{number}b/{name}")
+    steps = Steps(folders, {"max_deletes": 6, "mtime": False})
+    batches = steps.compare()
+    assert [(batch.first, batch.last, batch.max_deletes) for batch in batches] == [
+        (f"{number}a", f"{number}c", 2) for number in range(3)
+    ]
+    before = folders.contents()
+    for number, batch in enumerate(batches):
+        # A source may tell each step another lie.
+        for name in "xyz":
+            folders.source.delete(f"{number}b/{name}")
+        folders.put(f"{number}b", "now a file")
+        with pytest.raises(GuardError, match=r"3 files .* would give way .* max_deletes leaves it 2"):
+            steps.download(batch)
+        folders.source.delete(f"{number}b")
+        for name in "xyz":
+            folders.put(f"{number}b/{name}")
+    assert folders.contents() == before
+    folders.source.delete("0b/x")
+    done = [msgspec.structs.replace(batch, deleted=2) for batch in batches]
+    with pytest.raises(GuardError, match="would delete 7 of 15 files; max_deletes is 6"):
+        steps.delete(done)
+    assert folders.contents() == before
+
+
+def test_what_was_foreseen_may_give_way(mirror: Mirror) -> None:
+    """A batch deletes what the comparison has found in its way; a file that gives way to many others does so in one batch."""
+    for number in range(6):
+        mirror.put(f"a/{number}")
+    mirror.put_target("a", "in the way")
+    for number in range(2):
+        mirror.put(f"{number}", "now a file")
+        mirror.put_target(f"{number}/x")
+    mirror.put("b")
+    mirror.put("c")
+    steps = Steps(mirror, {"max_deletes": 3})
+    batches = steps.compare(9)
+    assert len(batches) > 1
+    done = [steps.download(batch) for batch in reversed(batches)]
+    assert steps.delete(done).files_deleted == 3
+    mirror.assert_equal()
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [

@@ -187,15 +187,20 @@ class DirectorySync:
         stuck = self.downloads.restless and not self.downloads.written
         return not stuck and (self.directory.skip_unreadable or not self.problems())
 
-    def check(self, source: Mapping[str, str], changes: Changes) -> None:
+    def present(self, changes: Changes) -> int:
+        """Count the target's files."""
+        return len(changes.removed) + len(changes.changed) + changes.unchanged
+
+    def check(self, source: Mapping[str, str], changes: Changes, *, earlier: int = 0) -> None:
         """Refuse to delete more than the options allow.
 
+        :param earlier: files that earlier steps have deleted
         :raises GuardError: naming the option that allows it
         """
         if not self.may_delete():
             return  # the reason is reported at the end
-        present = len(changes.removed) + len(changes.changed) + changes.unchanged
-        check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
+        deletes = len(changes.removed) and len(changes.removed) + earlier
+        check_deletes(self.directory, deletes=deletes, present=self.present(changes) + earlier, offered=len(source), unit="files")
 
     def check_names(self, source: Mapping[str, str]) -> None:
         """Refuse names of which the target would keep only one; see :func:`~.directories.names.check_names`."""

@@ -6,12 +6,14 @@ has done.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import msgspec
 
 from airflow_provider_sync.files import NoneHasher, PathFilter, build_manifest, compare
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
@@ -53,9 +55,16 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
     wanted = sorted([*changes.added, *changes.changed])
     size = max(TASK_FILES, -(-len(wanted) // batches))
     pieces = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-    found = [FileBatch(directory=pair.directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in pieces] or [
-        FileBatch(directory=pair.directory.name)
-    ]
+    deletes = sync.may_delete()
+    found = guarded_batches(
+        pair.directory,
+        pair.storage,
+        [FileBatch(directory=pair.directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in pieces],
+        changes.obstacles if deletes else (),
+        lambda batch: wanted[bisect_left(wanted, batch.first) : bisect_right(wanted, batch.last)],
+        deletes=len(changes.removed) if deletes else 0,
+        present=sync.present(changes),
+    ) or [FileBatch(directory=pair.directory.name)]
     # The first batch carries what the comparison cost on to the next step.
     return ComparedDirectory(report=report, batches=(msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]))
 
@@ -81,9 +90,10 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     if not dry_run:
         # A file in the way may be anywhere.
         present = build_manifest(pair.storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
-        obstacles = compare(source, present).obstacles if pair.directory.delete else frozenset()
+        obstacles = compare(source, present).obstacles if pair.directory.delete and sync.may_delete() else frozenset()
         # The source may offer other files than those that were compared.
         check_deletes(pair.directory, deletes=len(obstacles), present=len(present), offered=len(source), unit="files")
+        check_batch(pair.storage, batch, obstacles, changes.added)
         sync.download(source, [*changes.added, *changes.changed], obstacles)
         deleted = removed_obstacles(pair.storage, obstacles, sync.downloads.written)
         pair.storage.flush()
@@ -113,7 +123,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     sync = DirectorySync(pair)
     source = sync.source_manifest()
     changes = sync.compare_names(source)
-    sync.check(source, changes)
+    sync.check(source, changes, earlier=sum(batch.deleted for batch in batches))
     sync.refuse_failed()
     if not dry_run:
         with pair.storage.exclusive(lock_timeout):

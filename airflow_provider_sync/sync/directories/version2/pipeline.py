@@ -132,10 +132,10 @@ class DirectorySync:
         check_work(self.directory, self.source.client.limits, compared.source, compared.work)
         self.check_deletes(compared)
 
-    def check_deletes(self, compared: Compared, *, missing: int = 0) -> None:
+    def check_deletes(self, compared: Compared, *, missing: int = 0, earlier: int = 0) -> None:
         """Refuse to delete more than the options allow; see :func:`.preflight.check_deletes_of`."""
         if self.outcome.may_delete:
-            check_deletes_of(self.directory, compared.source, compared.target, compared.work, missing=missing)
+            check_deletes_of(self.directory, compared.source, compared.target, compared.work, missing=missing, earlier=earlier)
 
     def write(self, compared: Compared, *, files: bool = True, deletes: bool = True, ends: bool = False) -> None:
         """Do the work.

@@ -38,12 +38,14 @@ def check_bytes(name: str, limits: SizeLimits, work: Work) -> None:
 
 
 def check_deletes_of(
-    directory: TargetDirectory, source: SourceListing, target: TargetListing, work: Work, *, missing: int = 0
+    directory: TargetDirectory, source: SourceListing, target: TargetListing, work: Work, *, missing: int = 0, earlier: int = 0
 ) -> None:
     """Refuse to delete more than the options allow.
 
     :param missing: files of the source that could not be fetched
+    :param earlier: files that earlier steps have deleted
     :raises GuardError: naming the option that allows it
     """
     offered = max(0, source.files - missing)
-    check_deletes(directory, deletes=len(work.removed), present=target.files, offered=offered, unit="files")
+    deletes = len(work.removed) and len(work.removed) + earlier
+    check_deletes(directory, deletes=deletes, present=target.files + earlier, offered=offered, unit="files")

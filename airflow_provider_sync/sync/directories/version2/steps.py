@@ -15,6 +15,7 @@ import msgspec
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.refused_names import check_names
@@ -55,10 +56,28 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
             return ComparedDirectory(report=sync.report(compared, measure, dry_run=True))
         check_names(pair.storage, compared.source.clashes)
         report = sync.report(compared, measure, dry_run=True)
-        found = list(_cut(compared.work, pair.directory.name, batches)) or [FileBatch(directory=pair.directory.name)]
+        work, deletes = compared.work, sync.outcome.may_delete
+        found = guarded_batches(
+            pair.directory,
+            pair.storage,
+            list(_cut(work, pair.directory.name, batches)),
+            work.obstacles if deletes else (),
+            lambda batch: (step.path for step in _writes(work) if _in_range(step, batch)),
+            deletes=len(work.removed) if deletes else 0,
+            present=compared.target.files,
+        ) or [FileBatch(directory=pair.directory.name)]
     # The first batch carries what the comparison cost on to the next step.
     first = msgspec.structs.replace(found[0], files_read=report.files_read, **measure.so_far())
     return ComparedDirectory(report=report, batches=(first, *found[1:]))
+
+
+def _writes(work: Work) -> Iterator[Step]:
+    """Yield what has to be written, in the order of paths."""
+    return merge(work.directories, work.files, work.links, work.touched, key=lambda step: path_order(step.path))
+
+
+def _in_range(step: Step, batch: FileBatch) -> bool:
+    return path_order(batch.first) <= path_order(step.path) <= path_order(batch.last)
 
 
 def _cut(work: Work, name: str, most: int) -> Iterator[FileBatch]:
@@ -70,7 +89,7 @@ def _cut(work: Work, name: str, most: int) -> Iterator[FileBatch]:
     enough = max(TASK_BYTES, -(-(work.bytes + FILE_BYTES * sum(map(len, lists))) // most))
     first = last = ""
     files = size = cost = 0
-    for step in merge(*lists, key=lambda step: path_order(step.path)):
+    for step in _writes(work):
         first, last = first or step.path, step.path
         content = step.source.size if step.action in ("added", "changed") and step.source is not None else 0
         files, size, cost = files + 1, size + content, cost + content + FILE_BYTES
@@ -103,6 +122,8 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
         if not dry_run:
             # The source may offer other files than those that were compared.
             sync.check(compared)
+            if sync.outcome.may_delete:
+                check_batch(pair.storage, batch, compared.work.obstacles, (step.path for step in _writes(compared.work)))
             sync.write(compared, deletes=False)
         sync.outcome.refuse_failed()
         report = sync.report(compared, measure, dry_run)
@@ -138,7 +159,8 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(pair)
     with locked(pair.storage, lock_timeout, dry_run=dry_run), sync.compared(settles=False) as compared:
-        sync.check_deletes(compared, missing=sum(batch.missing for batch in batches))
+        earlier = sum(batch.deleted for batch in batches)
+        sync.check_deletes(compared, missing=sum(batch.missing for batch in batches), earlier=earlier)
         sync.outcome.refuse()
         if not dry_run:
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
@@ -153,7 +175,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
         "files_updated": sum(batch.updated for batch in batches),
         "files_touched": sum(batch.touched for batch in batches),
         "files_moved": sum(batch.moved for batch in batches),
-        "files_deleted": deleted + sum(batch.deleted for batch in batches),
+        "files_deleted": deleted + earlier,
     }
     changed = any(counts.values()) or any(batch.made for batch in batches) or sync.outcome.changed
     proven = all(batch.proven for batch in batches) and report.verified is not None

@@ -1,0 +1,63 @@
+"""Guard what gives way in the download steps of a directory, each of which sees only its own batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from airflow_provider_sync.config import DeleteLimit, TargetDirectory
+from airflow_provider_sync.exceptions import GuardError
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.paths import parents
+from airflow_provider_sync.sync.directories.file_batch import FileBatch
+from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
+
+
+def guarded_batches(
+    directory: TargetDirectory,
+    storage: Storage,
+    batches: Sequence[FileBatch],
+    obstacles: Collection[str],
+    paths_of: Callable[[FileBatch], Iterable[str]],
+    *,
+    deletes: int,
+    present: int,
+) -> list[FileBatch]:
+    """Say of each batch how many files may give way: those that are in its way now, and its part of what ``max_deletes`` leaves.
+
+    A directory that takes the place of a file is in one batch, so that the file counts once.
+
+    :param obstacles: files of the target that may give way
+    :param paths_of: gives the paths that are to be written in a batch
+    :param deletes: files that the whole sync would delete, obstacles included
+    :param present: files that the target has
+    """
+    joined = list(batches[:1])
+    for before, batch in pairwise(batches):
+        if any(place in obstacles and f"{before.last}/".startswith(f"{place}/") for place in parents(batch.first)):
+            size = {"last": batch.last, "files": joined[-1].files + batch.files, "bytes": joined[-1].bytes + batch.bytes}
+            joined[-1] = msgspec.structs.replace(joined[-1], **size)
+        else:
+            joined.append(batch)
+    spare = max(0, DeleteLimit.parse(directory.max_deletes).most(of=present) - deletes) // max(1, len(joined))
+    return [
+        msgspec.structs.replace(batch, max_deletes=spare + len(removed_obstacles(storage, obstacles, paths_of(batch))))
+        for batch in joined
+    ]
+
+
+def check_batch(storage: Storage, batch: FileBatch, obstacles: Collection[str], paths: Iterable[str]) -> None:
+    """Refuse that more files give way in a batch than it may delete.
+
+    :param obstacles: files of the target that may give way
+    :param paths: to be written
+    :raises GuardError: naming the option
+    """
+    deletes = len(removed_obstacles(storage, obstacles, paths))
+    if batch.max_deletes is not None and deletes > batch.max_deletes:
+        raise GuardError(
+            f"{deletes} files of directory {batch.directory!r} would give way to others in this step, and max_deletes leaves it"
+            f" {batch.max_deletes}: the source has changed since it was compared. If that is right, compare it again."
+        )
