@@ -180,7 +180,7 @@ def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyP
         ({"tables": "orders", "sync_conn_id": "target"}, "The URL of the server is 'https:///.*Give one such as"),
         ({"tables": "missing"}, "'missing'"),
         ({"tables": "orders", "on_schema_change": "guess"}, "on_schema_change .*'fail', 'add', 'ignore' or 'widen'"),
-        ({"tables": "orders", "table": "missing"}, "no table 'missing' in the target database. Set create_table"),
+        ({"tables": "orders", "table": "missing"}, "no table 'missing' in the SQLite database. Set create_table"),
     ],
 )
 def test_what_a_retry_cannot_help(source: Source, target: Target, arguments: dict[str, Any], message: str) -> None:

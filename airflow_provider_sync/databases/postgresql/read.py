@@ -24,11 +24,12 @@ from airflow_provider_sync.exceptions import TableBusyError
 from airflow_provider_sync.protocol.v2.tsv import encode_rows, from_copy
 
 # What the transaction has locked, below views and partitioned tables, too: the subquery locks it before this is executed. Files
-# are asked for as they are now, and `pg_class` as the snapshot shows it, where a table that was made later has no row.
+# are asked for as they are now, and `pg_class` as the snapshot shows it, where a table that was made later has no row. Locks of
+# others are left out first, since the functions would wait for them.
 _REWRITTEN = """
-SELECT 1 FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
-WHERE l.pid = pg_backend_pid() AND l.relation >= 16384 AND pg_get_indexdef(l.relation) IS NULL
-  AND (c.oid IS NULL OR c.relfilenode <> pg_relation_filenode(l.relation))
+WITH locked AS MATERIALIZED (SELECT relation FROM pg_locks WHERE pid = pg_backend_pid() AND relation >= 16384)
+SELECT 1 FROM locked l LEFT JOIN pg_class c ON c.oid = l.relation
+WHERE pg_get_indexdef(l.relation) IS NULL AND (c.oid IS NULL OR c.relfilenode <> pg_relation_filenode(l.relation))
   AND NOT EXISTS (SELECT FROM {} AS t LIMIT 0)
 LIMIT 1
 """

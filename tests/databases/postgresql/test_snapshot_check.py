@@ -77,6 +77,15 @@ def test_what_was_checked_stays(database: PostgreSQLDatabase) -> None:
             commit(database, ["SET LOCAL lock_timeout = '50ms'", "TRUNCATE low"])
 
 
+def test_nobody_waits_for_the_locks_of_other_tables(database: PostgreSQLDatabase) -> None:
+    """A table that another session makes or rewrites, with its indexes, keeps no reader of others waiting."""
+    run(database, "CREATE TABLE s (id INTEGER PRIMARY KEY)", "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    with database.connect() as other, database.transaction(other), database.snapshot() as connection:
+        other.exec_driver_sql("TRUNCATE t")
+        connection.exec_driver_sql("SET lock_timeout = '1s'")
+        database.reader.check_snapshot(connection, database.catalog.describe(connection, "s"))
+
+
 def test_a_table_that_takes_the_place_of_another(database: PostgreSQLDatabase) -> None:
     """It is an error that a retry helps, and none that says that there is no table."""
     run(database, *TABLE)
