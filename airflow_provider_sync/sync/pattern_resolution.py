@@ -154,8 +154,9 @@ def check_connections_apart(database: Database, tables: Sequence[TargetTable], o
         with suppress(SyncError):
             here = tables_here(database, opened, [second for _, second in pairs])
         for (first, _), place, second in zip(pairs, places, here, strict=False):
-            if ".".join(place).casefold() == second.table_name.casefold():
-                _check_undone(database, first, second)
+            name = ".".join(place)
+            if name.casefold() == second.table_name.casefold():
+                _check_undone(database, first.model_copy(update={"table": name}), second)
 
 
 def _alike(tables: Iterable[TargetTable]) -> dict[str, list[TargetTable]]:

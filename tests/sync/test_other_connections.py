@@ -20,6 +20,7 @@ from airflow_provider_sync.sync.run import Opener
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, DatabaseServers
+from tests.databases.limited_user import user_with
 from tests.engines import on_engines
 from tests.scenario import Scenario, opened
 from tests.server.wire import config as server_config
@@ -142,18 +143,12 @@ def test_a_table_that_the_user_may_not_read(two: TwoConnections, steps: bool) ->
     """One that is seen cannot be watched, which the report says; the sync of the other tables is none the worse."""
     add_trigger(two.first, "INSERT INTO note VALUES (1)")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; UPDATE c SET v = 2 WHERE id = 2")
-    url = two.first.database.engine.url
-    user = f"{url.database}"[:32]
-    two.first.execute(
-        f"CREATE USER '{user}'@'%' IDENTIFIED BY 'p'",
-        f"GRANT ALL ON `{url.database}`.* TO '{user}'@'%'",
-        f"GRANT INSERT ON {two.schema}c TO '{user}'@'%'",
-    )
-    two.settings["connections"] = {"first": url.set(username=user, password="p").render_as_string(hide_password=False)}
-    try:
+    with user_with(two.first.database.engine.url.render_as_string(hide_password=False), "ALL") as url:
+        user = make_url(url).username
+        two.first.execute(*(f"GRANT INSERT ON {two.schema}c TO '{user}'@'{host}'" for host in ("localhost", "%")))
+        two.settings["connections"] = {"first": url}
+
         reports = two.run_in_steps("c", "a") if steps else two.run("c", "a")
-    finally:
-        two.first.execute(f"DROP USER '{user}'@'%'")
 
     unwatched = [warning for report in reports for warning in report.warnings if "c' cannot be watched" in warning]
     assert len(unwatched) == 1

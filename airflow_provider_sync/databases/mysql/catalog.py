@@ -188,6 +188,11 @@ class _Details:
                 f"The view {name!r} has no columns that this user sees. Does it refer to something that is gone, or call a"
                 " function that writes?"
             )
+        if not found_columns:
+            raise TableError(
+                f"This user sees no column of table {name!r}. Grant it SELECT; the target of a sync also needs INSERT, UPDATE and"
+                " DELETE."
+            )
         # MariaDB adds the end of a row's version to each unique key, so that a key has any number of former versions.
         system = {column.name for column in found_columns if column.system}
         primary_key: tuple[str, ...] = ()

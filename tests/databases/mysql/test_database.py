@@ -17,6 +17,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
     TransportError,
 )
+from tests.databases.limited_user import user_with
 from tests.databases.mysql.databases import rows, run
 from tests.scenario import Scenario, layout_of
 
@@ -156,6 +157,15 @@ def test_missing_privilege_names_what_to_do(database: MySQLDatabase) -> None:
         assert not raised.value.retryable
     finally:
         run(database, f"DROP USER '{name}'@'%'", f"DROP USER '{name}'@'localhost'")
+
+
+def test_no_column_that_the_user_sees(database: MySQLDatabase) -> None:
+    """A table that is listed for a privilege on its triggers alone is an error that names the missing one."""
+    run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
+    with user_with(database.engine.url.render_as_string(hide_password=False), "TRIGGER") as url:
+        limited = MySQLDatabase(open_engine(url))
+        with limited.connect() as connection, pytest.raises(TableError, match=r"no column of table 't'\. Grant it SELECT"):
+            limited.catalog.describe(connection, "t")
 
 
 def test_two_syncs_of_a_table_exclude_each_other(database: MySQLDatabase) -> None:
