@@ -13,28 +13,36 @@ ROUNDS = 3
 MAX_NAMED = 5
 """Most files that a message names."""
 
+MAX_KEPT = 1_000
+"""Most names of a source that no file can have and that are kept with their reasons; others are counted."""
+
 
 def is_below(path: str, unreadable: Iterable[str]) -> bool:
     """Whether a path is below one of the directories among others that cannot be read."""
     return any(path.startswith(directory) for directory in unreadable if directory.endswith("/"))
 
 
-def some_of(paths: Collection[str]) -> str:
-    """Name some of the files, and say how many there are."""
-    names = ", ".join(printable(repr(path)) for path in list(paths)[:MAX_NAMED])
-    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
-    return f"{names}{more}"
+def some_of(paths: Collection[str], *, more: int = 0) -> str:
+    """Name some of the files, and say how many there are.
+
+    :param more: number of files besides, whose names are not known
+    """
+    named = list(paths)[:MAX_NAMED]
+    names = ", ".join(printable(repr(path)) for path in named)
+    unnamed = len(paths) - len(named) + more
+    return f"{names} and {unnamed} more" if unnamed else names
 
 
-def not_synced(problems: Mapping[str, str], directory: str, *, deleted: int = 0) -> FileError:
+def not_synced(problems: Mapping[str, str], directory: str, *, more: int = 0, deleted: int = 0) -> FileError:
     """Return the error of files that could not be synced.
 
     :param problems: paths, and why
+    :param more: number of files besides, whose names are not known
     :param deleted: number of files that were deleted all the same, until one of them could not be
     """
     deletes = "nothing was deleted" if not deleted else f"{deleted} {'file was' if deleted == 1 else 'files were'} deleted"
     return FileError(
-        f"{some_of(problems)} of directory {directory!r} could not be synced; all others were, and {deletes}."
+        f"{some_of(problems, more=more)} of directory {directory!r} could not be synced; all others were, and {deletes}."
         f" {reasons(problems)} To go on without such files, set skip_unreadable."
     )
 
@@ -92,9 +100,13 @@ def nothing_selected() -> str:
     )
 
 
-def skipped(problems: Mapping[str, str]) -> str:
-    """Warn of files that were left out."""
-    return f"{some_of(problems)} could not be synced and {'was' if len(problems) == 1 else 'were'} skipped. {reasons(problems)}"
+def skipped(problems: Mapping[str, str], *, more: int = 0) -> str:
+    """Warn of files that were left out.
+
+    :param more: number of files besides, whose names are not known
+    """
+    were = "was" if len(problems) + more == 1 else "were"
+    return f"{some_of(problems, more=more)} could not be synced and {were} skipped. {reasons(problems)}"
 
 
 def reasons(problems: Mapping[str, str]) -> str:

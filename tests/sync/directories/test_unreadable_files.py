@@ -20,6 +20,7 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
+from airflow_provider_sync.sync.directories.version1 import source_files
 from tests.client.scripted_server import Request, ScriptedServer, reply, scripted_server, stream
 from tests.sync.directories.mirror import Mirror, everything, put, source, target_directory
 
@@ -235,3 +236,16 @@ def test_names_that_no_file_here_can_have(script: ScriptedServer, tmp_path: Path
     ):
         sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
     assert everything(tmp_path / "target") == ["a", "z"]
+
+
+def test_many_names_that_no_file_here_can_have(script: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many such names some are kept, and all are counted."""
+    monkeypatch.setattr(source_files, "MAX_KEPT", 2)
+    existing(script, ["a", *(f"{number}{'x' * 256}" for number in range(8))], [])
+    given = target_directory(SKIP), open_storage(str(tmp_path / "target"))
+    with SyncClient(script.url, retries=0, protocol="1") as client:
+        (warning,) = sync_directory(client, *given).warnings
+        assert "and 6 more could not be synced and were skipped" in warning
+        assert everything(tmp_path / "target") == ["a"]
+        with pytest.raises(SyncFailed, match="and 6 more of directory"):
+            sync_directory(client, target_directory(), given[1])

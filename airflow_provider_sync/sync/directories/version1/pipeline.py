@@ -238,9 +238,9 @@ class DirectorySync:
     def _failed(self) -> dict[str, str]:
         return {path: str(error) for path, error in self.downloads.failed.items()}
 
-    def _refuse(self, problems: Mapping[str, str]) -> None:
+    def _refuse(self, problems: Mapping[str, str], *, more: int = 0) -> None:
         if problems and not self.directory.skip_unreadable:
-            raise not_synced(problems, self.directory.name)
+            raise not_synced(problems, self.directory.name, more=more)
 
     def refuse_failed(self) -> None:
         """Raise the errors of files that this sync could not deal with.
@@ -248,7 +248,7 @@ class DirectorySync:
         :raises FileError: naming the files that could not be synced, unless they may be skipped
         :raises FileChangedError: when nothing came but files that never stand still
         """
-        self._refuse(self.problems())
+        self._refuse(self.problems(), more=self.source.more_unreadable)
         self.refuse_downloads()
 
     def refuse_downloads(self) -> None:
@@ -277,7 +277,7 @@ class DirectorySync:
         if clashes.first is not None:
             warnings.append(clashing(*clashes.first))
         if unreadable := {**self.source.unreadable, **self.unreadable}:
-            warnings.append(skipped(unreadable))
+            warnings.append(skipped(unreadable, more=self.source.more_unreadable))
         return (*warnings, *self.download_warnings())
 
     def download_warnings(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from airflow_provider_sync.files import PathFilter, select_files
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.frames import Frame
+from airflow_provider_sync.sync.directories.problems import MAX_KEPT
 
 
 class SourceFiles:
@@ -24,6 +25,7 @@ class SourceFiles:
     :ivar client: which asks
     :ivar unreadable: what the last manifest could not list or this side cannot hold, and why: paths, those of directories with
         ``/`` at their end
+    :ivar more_unreadable: number of files besides that this side cannot hold
     :ivar selects_nothing: whether the last manifest had files, and patterns select none of them
     :param name: of the directory
     :param prefix: the folder; ``None`` for the root
@@ -36,6 +38,7 @@ class SourceFiles:
         self._root = f"{prefix}/" if prefix else ""
         self._received = 0
         self.unreadable: dict[str, str] = {}
+        self.more_unreadable = 0
         self.selects_nothing = False
 
     def manifest(self) -> dict[str, str]:
@@ -54,8 +57,13 @@ class SourceFiles:
             if path.startswith(self._root) and self._is_about(path[start:])
         }
 
+        self.more_unreadable = 0
+
         def on_unreadable(path: str, error: FileError) -> None:
-            self.unreadable[path] = str(error)
+            if len(self.unreadable) < MAX_KEPT:
+                self.unreadable[path] = str(error)
+            else:
+                self.more_unreadable += 1
 
         self.selects_nothing = bool(below) and not any(map(self._selection.selects, below))
         return select_files(below, self._selection, on_unreadable=on_unreadable)

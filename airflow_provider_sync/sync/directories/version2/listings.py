@@ -16,7 +16,7 @@ from airflow_provider_sync.files.tree_state import TreeState
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links
 from airflow_provider_sync.sync.attempts import repeated
-from airflow_provider_sync.sync.directories.problems import is_below
+from airflow_provider_sync.sync.directories.problems import MAX_KEPT, is_below
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 LARGE_BYTES = 4 * 1024 * 1024
@@ -53,6 +53,7 @@ class SourceListing(_Listing):
     :ivar state: names what was listed; ``None`` where a later change might not show
     :ivar links_skipped: number of symbolic links that the source left out
     :ivar impossible: names that the target cannot hold, and why
+    :ivar more_impossible: number of such names besides
     :ivar files: number of files and links
     :ivar files_left_out: number of those that patterns do not select
     :ivar knows_directories: whether directories are listed, so that one that is missing is not there
@@ -64,6 +65,7 @@ class SourceListing(_Listing):
         self.entries = SpooledList(FileEntry)
         self.directories = SpooledList(FileEntry)
         self.impossible: dict[str, str] = {}
+        self.more_impossible = 0
         self.clashes = NameClashes()
         self.unchanged = False
         self.state: str | None = None
@@ -110,7 +112,10 @@ class SourceListing(_Listing):
         self.knows_directories = len(self.directories) > 0 or not is_nested
 
     def _note_impossible(self, path: str, error: FileError) -> None:
-        self.impossible[path] = str(error)
+        if len(self.impossible) < MAX_KEPT:
+            self.impossible[path] = str(error)
+        else:
+            self.more_impossible += 1
 
     def close(self) -> None:
         """Remove what is on disk."""

@@ -34,6 +34,7 @@ class Outcome:
     :param written: counts what was written
     :param without_permissions: the target, for messages, if it does not keep the permissions that are wanted
     :ivar unlisted: files that could not be compared, and why
+    :ivar more_unlisted: number of such files besides, whose names the target cannot hold
     :ivar failed: files that could not be fetched or written, and why
     :ivar restless: files that changed at the source each time that they were requested
     :ivar gone: files that the source removed during the sync
@@ -46,6 +47,7 @@ class Outcome:
 
     def __init__(self, directory: TargetDirectory, written: Written, *, without_permissions: str | None = None) -> None:
         self.unlisted: dict[str, str] = {}
+        self.more_unlisted = 0
         self.failed: dict[str, str] = {}
         self.restless: tuple[str, ...] = ()
         self.gone: set[str] = set()
@@ -85,6 +87,7 @@ class Outcome:
     def note_comparison(self, source: SourceListing, target: TargetListing, settling: Settling | None) -> None:
         """Note what could not be listed or digested."""
         self.unlisted |= {**source.unreadable, **target.unreadable, **source.impossible}
+        self.more_unlisted = source.more_impossible
         if settling is not None:
             self.unlisted |= settling.unreadable
             self.gone |= settling.gone
@@ -105,7 +108,7 @@ class Outcome:
         :raises FileError: naming the files that could not be synced, unless they may be skipped
         :raises FileChangedError: when nothing came but files that never stand still
         """
-        self._refuse(self.problems)
+        self._refuse(self.problems, more=self.more_unlisted)
         self.refuse_failed()
 
     def refuse_mixture(self) -> None:
@@ -120,9 +123,9 @@ class Outcome:
         if self.restless and not self._written.files:
             raise never_at_rest(self.restless[0], self._directory.name)
 
-    def _refuse(self, problems: Mapping[str, str]) -> None:
+    def _refuse(self, problems: Mapping[str, str], *, more: int = 0) -> None:
         if problems and not self._directory.skip_unreadable:
-            raise not_synced(problems, self._directory.name, deleted=self.deleted)
+            raise not_synced(problems, self._directory.name, more=more, deleted=self.deleted)
 
     def is_proven(self, checksum: Checksum) -> bool:
         """Whether all files of the target have the digests of the source's."""
@@ -155,7 +158,7 @@ class Outcome:
             links = "symbolic link of the source was" if source.links_skipped == 1 else "symbolic links of the source were"
             warnings.append(f"{source.links_skipped} {links} left out; to sync them, set links to keep or follow.")
         if self.unlisted:
-            warnings.append(skipped(self.unlisted))
+            warnings.append(skipped(self.unlisted, more=self.more_unlisted))
         return (*warnings, *self.warnings_of_writes())
 
     def warnings_of_writes(self) -> tuple[str, ...]:

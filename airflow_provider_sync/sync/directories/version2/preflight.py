@@ -18,8 +18,9 @@ def check_work(directory: TargetDirectory, limits: SizeLimits, source: SourceLis
     :raises GuardError: naming the limit
     """
     if source.impossible and not directory.skip_unreadable:
+        names = some_of(source.impossible, more=source.more_impossible)
         raise FileError(
-            f"{some_of(source.impossible)} of directory {directory.name!r} cannot exist at the target, so nothing was written."
+            f"{names} of directory {directory.name!r} cannot exist at the target, so nothing was written."
             f" {reasons(source.impossible)} To go on without such files, set skip_unreadable."
         )
     check_bytes(directory.name, limits, work)

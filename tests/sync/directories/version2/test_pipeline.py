@@ -18,7 +18,7 @@ from airflow_provider_sync.protocol.v2.file_messages import ListFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory
-from airflow_provider_sync.sync.directories.version2 import fetch
+from airflow_provider_sync.sync.directories.version2 import fetch, listings
 from tests.files.local.writing import FailingCall
 from tests.sync.directories.mirror import Mirror, everything, source, target, target_directory
 from tests.sync.directories.version2.disturbed import Disturbed, sync_disturbed
@@ -266,7 +266,9 @@ def test_steps_cannot_be_atomic(folders: Mirror) -> None:
 
 def test_names_that_cannot_exist_here(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that the target cannot hold stops the sync before anything is written, or is left out if it may be."""
-    folders.put("a")
+    monkeypatch.setattr(listings, "MAX_KEPT", 2)
+    for number in range(8):
+        folders.put(f"a{number}")
     folders.put_target("old")
     long = "x" * 300
 
@@ -285,9 +287,14 @@ def test_names_that_cannot_exist_here(folders: Mirror, monkeypatch: pytest.Monke
 
     original = SyncClient.list_files
     monkeypatch.setattr(SyncClient, "list_files", list_files)
-    with pytest.raises(SyncFailed, match="cannot exist at the target, so nothing was written"):
+    with pytest.raises(SyncFailed, match="and 6 more of directory 'd' cannot exist at the target, so nothing was written"):
         folders.sync()
     assert folders.contents() == {"old": "content"}
+    for name in "bcd":
+        folders.put(name)
+    report = folders.sync({"skip_unreadable": True})
+    assert any("and 6 more could not be synced and were skipped" in warning for warning in report.warnings)
+    assert folders.contents() == dict.fromkeys("bcd", "content")
 
 
 @pytest.mark.parametrize(
