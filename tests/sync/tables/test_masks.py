@@ -211,5 +211,5 @@ def test_masked_key(shop: Link) -> None:
         shop.source.execute("UPDATE people SET country = 'IT' WHERE id = 2", "DELETE FROM people WHERE id = 1")
         (report,) = sync(shop, proxy, "2", "people", max_deletes="100%")
         assert (report.rows_updated, report.rows_deleted) == (1, 1)
-        assert any("no index finds" in text for text in report.warnings)
+        assert report.warnings == ()
         assert shop.target.rows("people") == [(hashed("2"), hashed("o'hara%d@example.com"), "IT")]
