@@ -13,7 +13,15 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSl
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_key_range
-from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, RequestedSlice, Scheme, Window
+from airflow_provider_sync.protocol.v2.messages import (
+    ALL_COLUMNS,
+    ColumnDescription,
+    KeyRange,
+    Partitioning,
+    RequestedSlice,
+    Scheme,
+    Window,
+)
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.server.source_relation import HASH_LENGTH
@@ -36,10 +44,12 @@ def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSl
     table_slice = TableSlice(
         table=opened.table,
         columns=tuple(by_name.values()),
-        key=tuple(by_name[name] for name in _checked_key(opened, columns, requested_slice)),
+        key=tuple(by_name[name] for name in opened.key(columns)),
         window=_window(opened, requested_slice.window),
         key_range=requested_slice.key_range,
     )
+    if requested_slice.key:
+        _check_key(table_slice, requested_slice.name, requested_slice.key)
     if requested_slice.key_range is not None:
         _check_key_range(table_slice, requested_slice.name, requested_slice.key_range)
     return table_slice
@@ -88,14 +98,14 @@ def needs_scans(table_slice: TableSlice, partitioning: Partitioning) -> bool:
     return table.is_derived and not table.unique_keys and partitioning.scheme != "key_range"
 
 
-def _checked_key(opened: OpenTable, columns: Sequence[Column], requested_slice: RequestedSlice) -> Sequence[str]:
-    """Return the key; rows that were identified by another one cannot be found by it."""
-    key = opened.key(columns)
-    if requested_slice.key not in ((), tuple(key)):
-        before, now = ", ".join(requested_slice.key), ", ".join(key)
-        message = f"Table {opened.source.name!r} was described with the key {before}, and now has the key {now}. Sync it again."
+def _check_key(table_slice: TableSlice, name: str, described: Sequence[ColumnDescription]) -> None:
+    """Refuse another key than was described: rows are not found by the one if they were listed by the other."""
+    before = [(column.name, column.type.kind, column.type.scale) for column in described]
+    now = [(key.column.name, key.type.kind, key.type.scale) for key in table_slice.key]
+    if before != now:
+        was, has = (", ".join(f"{column} ({kind})" for column, kind, _ in key) for key in (before, now))
+        message = f"Table {name!r} was described with the key {was}, and now has the key {has}. Sync it again."
         raise invalid_field("table_slice.key", message)
-    return key
 
 
 def _check_key_range(table_slice: TableSlice, name: str, key_range: KeyRange) -> None:

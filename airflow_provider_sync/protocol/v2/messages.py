@@ -96,12 +96,20 @@ ALL_COLUMNS = ("*",)
 """Stands for all columns in :attr:`RequestedSlice.trailing_zeros`."""
 
 
+class ColumnDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the source."""
+
+    name: str
+    type: LogicalType
+    nullable: bool = True
+
+
 class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The slice of the source's table that a request selects: its rows, columns and key range.
 
     :ivar columns: names at the source; ``None`` for all; the primary key is always included
-    :ivar key: names of the columns that identify a row, as they were described: if others do now, the request is refused, and
-        the columns come in the order in which they are named; only to servers whose capabilities say so
+    :ivar key: the columns that identify a row, as they were described: if others do now, or of another type, the request is
+        refused, and the columns come in the order in which they are named; only to servers whose capabilities say so
     :ivar key_range: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
         scale, or ``*`` for all
@@ -110,7 +118,7 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     name: str
     columns: tuple[str, ...] | None = None
-    key: tuple[str, ...] = ()
+    key: Annotated[tuple[ColumnDescription, ...], msgspec.Meta(max_length=MAX_COLUMNS)] = ()
     window: Window | None = None
     key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()
@@ -233,14 +241,6 @@ class HoldSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tables: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_SNAPSHOT_TABLES)]
 
 
-class ColumnDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of the source."""
-
-    name: str
-    type: LogicalType
-    nullable: bool = True
-
-
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit_defaults=True):
     """First message of ``describeTable``, and of ``getRows`` where it is asked for.
 
@@ -261,6 +261,12 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     sample: int = 0
     scanned: bool = False
     details: TableDetails | None = None
+
+    @property
+    def key_columns(self) -> tuple[ColumnDescription, ...]:
+        """The columns of the key."""
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in self.key)
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):

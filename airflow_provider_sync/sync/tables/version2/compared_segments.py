@@ -68,7 +68,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def requested_slice(self) -> RequestedSlice:
         """The slice for later requests. It names all columns and the key, so that another key, or a column less, is an error."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns, key=self.described.key)
+        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns, key=self.described.key_columns)
 
     @property
     def without_window(self) -> RequestedSlice:

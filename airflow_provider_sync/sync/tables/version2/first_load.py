@@ -275,7 +275,7 @@ class AnnouncedRows(FirstRows):
             # A snapshot that is held may be one connection, which both would have to wait for.
             asked = None if self.client.snapshot else pool.submit(self._ask, abandoned)
             try:
-                request = GetRows(table_slice=msgspec.structs.replace(self._requested_slice(), key=self.described.key))
+                request = GetRows(table_slice=msgspec.structs.replace(self._requested_slice(), key=self.described.key_columns))
                 with self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
                     for rows in answer:
                         self.rows_received += rows.count
