@@ -105,6 +105,17 @@ def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: b
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
+def test_a_single_file_that_the_server_can_read(plain: Mirror, make: Any, steps: bool) -> None:
+    """Beside as many that it cannot, a source with one file is not called empty."""
+    make(plain)
+    plain.put("a")
+    plain.put_target("old", "goes")
+    assert (in_steps if steps else Mirror.sync)(plain, SKIP).files_deleted == 1
+    assert set(plain.contents()) == {"a"}
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+@pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
 def test_nothing_that_the_server_can_read(plain: Mirror, make: Any, steps: bool) -> None:
     """A source of which nothing can be read is not called empty: what cannot be read is named, and nothing deleted."""
     name = make(plain)

@@ -154,7 +154,7 @@ class DirectorySync:
             if self.directory.atomic:
                 self.outcome.refuse_mixture()
             # A source of which nothing can be read is not to be taken for an empty one.
-            self.check_deletes(compared, missing=len(self.outcome.problems) + len(self.outcome.gone))
+            self.check_deletes(compared, missing=len(self.outcome.failed) + len(self.outcome.gone))
 
         writing.run(compared.work, compared.source, compared.target, files=files, deletes=deletes, before_deletes=before_deletes)
 
