@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from hashlib import md5
+from importlib import import_module
 from json import dumps
 from pathlib import Path
 from socket import socket
@@ -32,6 +33,7 @@ NOT_UTF8 = b"caf\xe9.txt"
 def plain(request: pytest.FixtureRequest) -> Iterator[Mirror]:
     """Give two folders of a user who may not read everything, by each version, and let this process be that user."""
     user = os.geteuid()
+    import_module("prometheus_client.exposition")  # by the server at its first start, which may be too late for this user
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
