@@ -96,9 +96,9 @@ def test_wrong_numbers_of_workers(tmp_path: Path, capsys: pytest.CaptureFixture[
 SERVE = """
 import sys
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.process import workers
+from airflow_provider_sync.server.process import supervisor
 from airflow_provider_sync.server.process.serving import serve
-workers.HANGING_SECONDS = 3
+supervisor.HANGING_SECONDS = 3
 serve(ServerConfig.from_dict({"workers": 2, "directories": {"d": {"path": sys.argv[1]}}}), port=0)
 """
 
