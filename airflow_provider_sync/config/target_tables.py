@@ -117,6 +117,16 @@ class TargetTable(TableConfig, frozen=True):
         """Names of the columns that the mode needs, by the option that names them."""
         return {option: getattr(self, option) for option in MODE_COLUMNS.get(self.mode, ())}
 
+    @property
+    def has_rows_beside_source(self) -> bool:
+        """Whether the target has rows beside the source's, so that its sync does not see all that a trigger did to it before."""
+        return self.mode != "mirror" or self.window is not None
+
+    @property
+    def deletes_rows_of_others(self) -> bool:
+        """Whether a sync deletes, or ends, all rows that are not of its own source."""
+        return self.mode not in ("upsert", "append") and self.window is None
+
     def named(self, name: str) -> Self:
         """Return the options of one table that this pattern matches."""
         return super().named(name).model_copy(update={"drop_missing": (), "max_drops": 1})

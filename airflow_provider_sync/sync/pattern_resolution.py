@@ -144,7 +144,7 @@ def check_connections_apart(database: Database, tables: Sequence[TargetTable], o
             (first, second)
             for bare_name, group in _alike(there).items()
             for first, second in product(alike.get(bare_name, ()), group)
-            if _deletes_others(first) or _deletes_others(second)
+            if first.deletes_rows_of_others or second.deletes_rows_of_others
         ]
         if not pairs:
             continue
@@ -168,7 +168,7 @@ def _alike(tables: Iterable[TargetTable]) -> dict[str, list[TargetTable]]:
 
 
 def _check_undone(database: Database, first: TargetTable, second: TargetTable, way_out: str = "") -> None:
-    deleting = [table.name for table in (first, second) if _deletes_others(table)]
+    deleting = [table.name for table in (first, second) if table.deletes_rows_of_others]
     if deleting and _are_one(database, first.table_name, second.table_name):
         raise ConfigurationError(
             f"{_one_table(first, second)}, and the sync of {deleting[0]!r} would delete the other's rows. Leave one of them out;"
@@ -178,11 +178,6 @@ def _check_undone(database: Database, first: TargetTable, second: TargetTable, w
 
 def _one_table(first: TargetTable, second: TargetTable) -> str:
     return f"{first.name!r} and {second.name!r} of the source would be one table of the target, {first.table_name!r}"
-
-
-def _deletes_others(table: TargetTable) -> bool:
-    """Whether the sync of a table deletes, or ends, all rows that are not of its own source."""
-    return table.mode not in ("upsert", "append") and table.window is None
 
 
 def _are_one(database: Database, name: str, other: str) -> bool:

@@ -30,7 +30,7 @@ from airflow_provider_sync.sync.other_connections import OtherTables
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.tables.pipeline import keeps_rows, sync_tables
+from airflow_provider_sync.sync.tables.pipeline import sync_tables
 
 
 class Opener(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,7 +288,9 @@ def _watched(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: s
     """Return what is synced over other URLs before this one, and what keeps rows of its own, whenever that is synced."""
     urls = list(by_url)
     later = urls[urls.index(url) :]
-    watched = {of: [table for table in tables if of not in later or keeps_rows(table)] for of, tables in by_url.items()}
+    watched = {
+        of: [table for table in tables if of not in later or table.has_rows_beside_source] for of, tables in by_url.items()
+    }
     return other_tables(opener, watched, url)
 
 

@@ -62,7 +62,9 @@ def sync_tables(
     compared = set() if ahead is None else set(ahead.unchanged)
     for group in groups:
         names = {table.name for table in group}
-        others = [table for table in tables if table.name not in names and (table.name in compared or keeps_rows(table))]
+        others = [
+            table for table in tables if table.name not in names and (table.name in compared or table.has_rows_beside_source)
+        ]
         with outcomes.going_on(partial(_failed, client, group, Measure(client), adapted)):
             sync = TransactionSync(
                 client,
@@ -84,11 +86,6 @@ def sync_tables(
     reports = list(with_details(reports, details, dry_run=dry_run))
     outcomes.check(reports)
     return reports
-
-
-def keeps_rows(table: TargetTable) -> bool:
-    """Whether a target has rows beside the source's, so that its own sync does not see all that a trigger did to it before."""
-    return table.mode != "mirror" or table.window is not None
 
 
 def _failed(
