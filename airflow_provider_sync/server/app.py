@@ -17,9 +17,10 @@ from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.protocol.v1.fields import parse_fields
-from airflow_provider_sync.server.access.grants import Admits, Grant, Tokens
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.access.request_rates import RequestRates
 from airflow_provider_sync.server.access.token_check import Access
+from airflow_provider_sync.server.access.tokens import Admits, Tokens
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.content_answers import ContentAnswers

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +13,8 @@ from starlette.routing import Route
 
 from airflow_provider_sync.config import ServerConfig, cache_path
 from airflow_provider_sync.server.access.addresses import exact_address
-from airflow_provider_sync.server.access.grants import bearer_token
 from airflow_provider_sync.server.access.token_check import Access
+from airflow_provider_sync.server.access.tokens import bearer_token, digests_of, is_among
 from airflow_provider_sync.server.http_errors import OnlyFromHere, Unauthenticated
 from airflow_provider_sync.server.observability.metrics import Metrics
 from airflow_provider_sync.server.observability.readiness import Readiness, sources_of
@@ -36,7 +34,7 @@ class MonitoringEndpoints:
         self._access = access
         self._metrics = metrics
         self._readiness = Readiness(sources_of(config, sources))
-        self._digest = config.metrics.digest
+        self._digest = None if config.metrics.digest is None else bytes.fromhex(config.metrics.digest)
         cache = cache_path(config.cache)
         self._cache = None if cache is None else Path(cache).expanduser()
 
@@ -82,9 +80,9 @@ class MonitoringEndpoints:
                 raise OnlyFromHere
             return
         token = bearer_token(request.headers.get("authorization"))
-        if not hmac.compare_digest(sha256(token.encode("latin-1", "replace")).hexdigest(), self._digest):
+        if not is_among(self._digest, digests_of(token)):
             refused = Unauthenticated("a wrong token for metrics" if token else "no token for metrics")
-            await self._access.hold_back(request, refused)
+            await self._access.delays.hold_back(request, refused)
             raise refused
 
 

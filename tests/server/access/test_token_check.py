@@ -4,49 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import anyio
 import pytest
 from starlette.requests import Request
 
-from airflow_provider_sync.server.access import token_check
-from airflow_provider_sync.server.access.token_check import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
+from airflow_provider_sync.server.access import refusal_delays
+from airflow_provider_sync.server.access.refusal_delays import FREE_TRIES
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import config, own_lines, post, send
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-
-def test_delays() -> None:
-    """The first refusals cost nothing, the others ever more up to a limit, and are forgotten after a while."""
-    clock = Clock()
-    refusals = Refusals(clock=clock)
-    assert [refusals.count("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
-    delays = [refusals.count("a") for _ in range(10_000)]
-    assert delays[0] > 0
-    assert delays == sorted(delays)
-    assert delays[-1] == MAX_DELAY_SECONDS
-    assert refusals.count("b") == 0
-    clock.now += FORGET_SECONDS + 1
-    assert refusals.count("a") == 0
-
-
-def test_bounded_memory() -> None:
-    """Addresses are forgotten, the oldest first, when there are too many."""
-    refusals = Refusals()
-    for _ in range(FREE_TRIES + 1):
-        last = refusals.count("first")
-    assert last > 0
-    for number in range(10_000):
-        refusals.count(f"address {number}")
-    assert refusals.count("first") == 0
 
 
 @pytest.fixture
@@ -63,7 +27,7 @@ def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest
     async def wait(request: Request, seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(token_check, "wait_for_refused", wait)
+    monkeypatch.setattr(refusal_delays, "wait_for_refused", wait)
     for _ in range(FREE_TRIES + 3):
         answer = post(url, "/getTable", token="wrong-token")
         assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
@@ -73,21 +37,6 @@ def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest
     [line] = own_lines(caplog)
     assert line == "/getTable: refused a request from 127.0.0.1, which has a wrong token"
     assert "wrong-token" not in caplog.text
-
-
-def test_waiting() -> None:
-    """A client that was refused waits its time, whatever it sends meanwhile; nothing waits for one that has gone."""
-    messages = ["http.request", "http.request", "http.disconnect"]
-
-    async def receive() -> dict[str, str]:
-        if not messages:
-            await anyio.sleep_forever()
-        return {"type": messages.pop(0)}
-
-    request = Request({"type": "http"}, receive)
-    anyio.run(token_check.wait_for_refused, request, 3600.0)
-    assert messages == []
-    anyio.run(token_check.wait_for_refused, request, 0.01)
 
 
 def test_no_token(url: str, caplog: pytest.LogCaptureFixture) -> None:

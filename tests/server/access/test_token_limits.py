@@ -11,7 +11,8 @@ import pytest
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.config.tokens import token_digest
 from airflow_provider_sync.server.access.expiry_warnings import ExpiryWarnings
-from airflow_provider_sync.server.access.grants import Grant, Tokens
+from airflow_provider_sync.server.access.grants import Grant
+from airflow_provider_sync.server.access.tokens import Tokens
 from airflow_provider_sync.server.http_errors import Unauthenticated
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import Answer, own_lines, send

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, Token
 from airflow_provider_sync.exceptions import ServerError
-from airflow_provider_sync.server.access.grants import Tokens
+from airflow_provider_sync.server.access.tokens import Tokens
 from airflow_provider_sync.server.http_errors import Unauthenticated
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import ask, config, post, run_sqlite, send
