@@ -81,12 +81,9 @@ def place_of(connection: Connection, name: str) -> tuple[str, str]:
 
 
 def is_strict(connection: Connection, table: Table) -> bool:
-    """Whether a table checks the types of its values instead of converting them."""
-    return bool(
-        _rows(
-            connection, "SELECT strict FROM pragma_table_list WHERE schema = ? AND name = ?", table.schema or "main", table.name
-        )[0][0]
-    )
+    """Whether a table checks the types of its values instead of converting them; one that is gone does not."""
+    statement = "SELECT strict FROM pragma_table_list WHERE schema = ? AND name = ?"
+    return any(strict for (strict,) in _rows(connection, statement, table.schema or "main", table.name))
 
 
 def list_children(connection: Connection, schema: str, parent: str) -> list[str]:

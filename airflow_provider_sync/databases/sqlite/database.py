@@ -147,7 +147,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into those of this package; only a lock is transient."""
+        """Turn SQLite's errors into those of this package; only locks and replaced files are transient."""
         try:
             yield
         except DBAPIError as error:

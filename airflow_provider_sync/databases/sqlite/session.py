@@ -60,10 +60,14 @@ _ADVICE = {
 
 
 def translate(error: BaseException) -> TableError:
-    """Return this package's error for one of SQLite's; only a lock may pass by itself."""
+    """Return this package's error for one of SQLite's; only a lock, and a file that was replaced, may pass by themselves."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & _PRIMARY_CODE in _BUSY:
         return TableBusyError(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")
+    if code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return TableBusyError(
+            "SQLite: the file was replaced, moved or deleted while it was open. Nothing was written; try again."
+        )
     if code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN:
         advice = "Does its folder exist, and may this user write there? sqlite:///x.db is relative, sqlite:////srv/x.db is not."
         return TableError(f"SQLite: {error}. {advice}")

@@ -34,6 +34,7 @@ from airflow_provider_sync.sync.attempts import Attempts, source_changed
 from airflow_provider_sync.sync.other_connections import OtherTables, with_tables_here
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
+from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
 from airflow_provider_sync.sync.tables.changed_target import altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
@@ -201,7 +202,8 @@ def stage_slice(
             on_rows=row_progress(notify, target.name),
         )
         source = source_of(client, database, planned.protocol)
-        staged = Attempts(client).run(lambda: source.stage_slice(area, planned), is_moved=source_changed)
+        with noticing_alterations(database, lambda: [target]):
+            staged = Attempts(client).run(lambda: source.stage_slice(area, planned), is_moved=source_changed)
     return msgspec.structs.replace(
         staged,
         source_columns=planned.source_columns,
@@ -301,7 +303,8 @@ def _merge(
 
         if failure := try_each([(merge.options.name, partial(find, merge)) for merge in merges]):
             raise failure
-        reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
+        with noticing_alterations(database, lambda: [table.target for table in staged]):
+            reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
         clean_up = CleanUp(database)
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run).both:

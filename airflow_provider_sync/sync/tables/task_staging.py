@@ -33,9 +33,15 @@ class TaskStaging:
     def adopt(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> StagedTable:
         """Find what the tasks have staged.
 
-        :raises TableError: when it is not all there
+        :raises TableError: when it is not all there, or when the target has lost a column of it
         """
         staging = self.rows.adopt(connection, target.table)
+        known = {column.name for column in target.table.columns}
+        if lost := [column.name for column in staging.columns if column.name not in known]:
+            raise TableError(
+                f"Table {target.name!r}: the target's columns changed since they were compared ({lost[0]!r} is gone)."
+                " Begin again with the comparison."
+            )
         is_whole = all(table_slice.whole for table_slice in slices)
         removed = None if is_whole else self.removed.adopt(connection, target.table)
         expected = sum(table_slice.staged for table_slice in slices), sum(table_slice.removed for table_slice in slices)

@@ -39,6 +39,7 @@ from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.progress import Progress, row_progress
+from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
 from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
@@ -174,7 +175,8 @@ class TransactionSync:
             source_of(self.client, self.database).check(target)
 
     def _stage_and_merge(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
-        return self.attempts.run(partial(self._attempt, targets, lock), is_moved=partial(_is_moved, targets))
+        with noticing_alterations(self.database, lambda: [self.adapted.get(target.name, target) for target in targets]):
+            return self.attempts.run(partial(self._attempt, targets, lock), is_moved=partial(_is_moved, targets))
 
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
         clean_up = CleanUp(self.database)

@@ -81,8 +81,8 @@ class StagedSlices(StagedRows):
             refuse_other_values(self.database, connection, self._slice_of(entry), self.staging, name=self.target.name)
             if not entry.by_key:
                 raise TargetChangedError(
-                    f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
-                    " since it was compared.",
+                    f"Table {self.target.name!r}: after the merge the target is not what the source announced; one of them"
+                    " changed since they were compared.",
                     NOTHING_CHANGED,
                     "Run the steps again from the first.",
                 )
