@@ -36,6 +36,14 @@ def key_range_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> 
     )
 
 
+def key_range_conditions(number: str, key_range: KeyRange) -> list[str]:
+    """Return the conditions of SQL that hold for the keys of a range; their literals may exceed 64 bits.
+
+    :param number: expression of the key as a number
+    """
+    return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), key_range, strict=True) if end is not None]
+
+
 def intersect_key_ranges(keys: KeyRange, key_range: KeyRange | None) -> KeyRange:
     """Return the intersection of two key ranges."""
     if key_range is None:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.schema import Column, Row, Table
-from airflow_provider_sync.databases.table_hash import hash_table, in_zone, load_hasher
+from airflow_provider_sync.databases.version1_hash import hash_table, in_zone, load_hasher
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress

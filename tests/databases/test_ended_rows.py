@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from airflow_provider_sync.databases.table_hash import hash_table
 from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.version1_hash import hash_table
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from tests.databases.canonical_rows import slice_of
 from tests.scenario import Scenario

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.duckdb.errors import translated
 from airflow_provider_sync.databases.duckdb.line_digest import DuckDBLineDigest
-from airflow_provider_sync.databases.duckdb.row_text import SliceSQL
 from airflow_provider_sync.databases.duckdb.session import driver_of, stream
+from airflow_provider_sync.databases.duckdb.slice_sql import SliceSQL
 from airflow_provider_sync.databases.line_digest import SUM_MODULUS
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError

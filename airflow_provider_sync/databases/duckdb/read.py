@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.read import Reader
 from airflow_provider_sync.databases.duckdb.errors import translated
-from airflow_provider_sync.databases.duckdb.row_text import SliceSQL
 from airflow_provider_sync.databases.duckdb.session import stream
+from airflow_provider_sync.databases.duckdb.slice_sql import SliceSQL
 from airflow_provider_sync.databases.duckdb.text import canonical_text, logical_type
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from airflow_provider_sync.databases.mysql.row_text import key_number
 from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.slices import key_range_conditions, key_range_of
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
@@ -55,7 +56,10 @@ def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
 
     :raises TableError: if a bound is no value of the window's column
     """
-    conditions = _key_range_conditions(table_slice, quote)
+    conditions: list[str] = []
+    if table_slice.key_range is not None:
+        key = table_slice.key[0].column
+        conditions += key_range_conditions(key_number(key, quote(key.name)), table_slice.key_range)
     if ended_at := table_slice.table.ended_at:
         conditions.append(f"{quote(ended_at.name)} IS NULL")
     if table_slice.window is None:
@@ -71,14 +75,6 @@ def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
     return " AND ".join([*conditions, f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"])
 
 
-def _key_range_conditions(table_slice: TableSlice, quote: Callable[[str], str]) -> list[str]:
-    if table_slice.key_range is None:
-        return []
-    key = table_slice.key[0].column
-    number = key_number(key, quote(key.name))
-    return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), table_slice.key_range, strict=True) if end is not None]
-
-
 def in_segment_ranges(
     key: Column, name: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]
 ) -> Iterator[str]:
@@ -88,12 +84,10 @@ def in_segment_ranges(
     """
     number = key_number(key, name)
     conditions = []
-    for first, last in segment_ranges:
-        low = min(partitioning.low + first * partitioning.width, partitioning.high + 1)
-        high = min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)
-        bounds = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < partitioning.segment_count)
-        if low <= high or len(bounds) < 2:
-            conditions.append(f"({' AND '.join(bounds) or 'TRUE'})")
+    for segment_range in segment_ranges:
+        low, high = key_range_of(partitioning, segment_range)
+        if low is None or high is None or low <= high:
+            conditions.append(f"({' AND '.join(key_range_conditions(number, (low, high))) or 'TRUE'})")
     for start in range(0, len(conditions), _MAX_RANGES):
         yield f"({' OR '.join(conditions[start : start + _MAX_RANGES])})"
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, MAX_KEYS, copied
-from airflow_provider_sync.databases.postgresql.row_text import hash_of_texts, slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, run, stores_utf8
+from airflow_provider_sync.databases.postgresql.slice_sql import hash_of_texts, slice_sql
 from airflow_provider_sync.databases.postgresql.text import literal
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError

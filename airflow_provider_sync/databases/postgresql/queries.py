@@ -11,8 +11,8 @@ from airflow_provider_sync.databases.contract.queries import Queries, hmac_block
 from airflow_provider_sync.databases.postgresql.columns import column_from
 from airflow_provider_sync.databases.postgresql.digests import settings
 from airflow_provider_sync.databases.postgresql.errors import translated
-from airflow_provider_sync.databases.postgresql.row_text import slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, run
+from airflow_provider_sync.databases.postgresql.slice_sql import slice_sql
 from airflow_provider_sync.databases.postgresql.text import canonical_text, logical_type
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.sql_text import Syntax

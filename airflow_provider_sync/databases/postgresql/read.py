@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.postgresql.constraints import counts_changes, touched
 from airflow_provider_sync.databases.postgresql.errors import translated
-from airflow_provider_sync.databases.postgresql.row_text import slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
+from airflow_provider_sync.databases.postgresql.slice_sql import slice_sql
 from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
@@ -50,7 +50,7 @@ MAX_KEYS = 100_000
 """Keys looked up by one statement."""
 
 Convert = Callable[[Sequence[Any]], Sequence[Value]]
-"""Turns the values of one column, as the driver gives them, into those of ``Database.read``."""
+"""Turns the values of one column, as the driver gives them, into those of :meth:`.Reader.read`."""
 
 _PLAIN = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DOUBLE, Kind.BINARY})
 """Kinds that both drivers read as they should; the others are asked for as text."""

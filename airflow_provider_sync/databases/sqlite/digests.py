@@ -15,9 +15,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.schema import Value
+from airflow_provider_sync.databases.slices import key_range_conditions, key_range_of
 from airflow_provider_sync.databases.sqlite.line_digest import SQLiteLineDigest, digest_as_lines
-from airflow_provider_sync.databases.sqlite.lookup import NUMERIC, SliceSQL, affinity, read_keys, stream, where
 from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.sqlite.slice_sql import NUMERIC, SliceSQL, affinity, read_keys, stream, where
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
@@ -117,8 +118,8 @@ class SQLiteDigests(Digests):
             yield from self._digests(connection, table_slice, statement, values, partitioning, segment_ranges)
             return
         for segment_range in segment_ranges:
-            bounds = " AND ".join(filter(None, [condition, *_bounds(ordered, partitioning, segment_range)]))
-            statement = f"{sql.select(bounds)} ORDER BY {ordered}"
+            keys = key_range_conditions(ordered, key_range_of(partitioning, segment_range))
+            statement = f"{sql.select(' AND '.join(filter(None, [condition, *keys])))} ORDER BY {ordered}"
             yield from self._digests(connection, table_slice, statement, values, partitioning, [segment_range])
 
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
@@ -176,15 +177,6 @@ def _number(partitioning: Partitioning, key: int | bytes | None) -> int:
     if number < partitioning.low:
         return -1
     return partitioning.segment_count if number > partitioning.high else (number - partitioning.low) // partitioning.width
-
-
-def _bounds(name: str, partitioning: Partitioning, segment_range: tuple[int, int]) -> Iterator[str]:
-    """Return the conditions that hold for the keys of a run; numbers are spelled out, since they may exceed 64 bits."""
-    first, last = segment_range
-    if first >= 0:
-        yield f"{name} >= {min(partitioning.high + 1, partitioning.low + first * partitioning.width)}"
-    if last < partitioning.segment_count:
-        yield f"{name} <= {min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)}"
 
 
 def _places(table_slice: TableSlice) -> list[int]:

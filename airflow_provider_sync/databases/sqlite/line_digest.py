@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
-from airflow_provider_sync.databases.sqlite.lookup import Text
+from airflow_provider_sync.databases.sqlite.slice_sql import Text
 from airflow_provider_sync.databases.table_slice import SegmentDigest
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 

@@ -8,8 +8,8 @@ from airflow_provider_sync.databases.contract.queries import Queries
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.sql_text import Syntax
 from airflow_provider_sync.databases.sqlite.catalog import describe_columns
-from airflow_provider_sync.databases.sqlite.lookup import SliceSQL, affinity, where
 from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.sqlite.slice_sql import SliceSQL, affinity, where
 from airflow_provider_sync.databases.sqlite.text import expression, logical_type
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType

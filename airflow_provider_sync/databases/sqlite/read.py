@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.schema import Column, Row, Table
-from airflow_provider_sync.databases.sqlite.lookup import SliceSQL, Text, stream, where
 from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.sqlite.slice_sql import SliceSQL, Text, stream, where
 from airflow_provider_sync.databases.sqlite.text import stored_expression
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 from airflow_provider_sync.protocol.v2.tsv import encode_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.databases.duckdb.row_text import SliceSQL
+from airflow_provider_sync.databases.duckdb.slice_sql import SliceSQL
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
 from tests.databases.canonical_rows import create_keyed, slice_of
 from tests.scenario import opened

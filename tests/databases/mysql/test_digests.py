@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.mysql import load_data as mysql_load
-from airflow_provider_sync.databases.table_hash import hash_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
+from airflow_provider_sync.databases.version1_hash import hash_table
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window

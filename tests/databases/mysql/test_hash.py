@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.databases.mysql.version1 import MySQLVersion1
-from airflow_provider_sync.databases.table_hash import hash_table
+from airflow_provider_sync.databases.version1_hash import hash_table
 from airflow_provider_sync.exceptions import (
     TableError,
 )

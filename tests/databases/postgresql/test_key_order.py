@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
-from airflow_provider_sync.databases.table_hash import hash_table
+from airflow_provider_sync.databases.version1_hash import hash_table
 from tests.databases.postgresql.databases import run
 
 ORDERED = {

@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Kind, Row, Value
 from airflow_provider_sync.databases.sqlite.affinities import NUMBER, Affinity, affinity_of, kind_of
-from airflow_provider_sync.databases.table_hash import hash_table
+from airflow_provider_sync.databases.version1_hash import hash_table
 from airflow_provider_sync.exceptions import MissingTableError, TableBusyError, TableError
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from tests.scenario import Scenario

@@ -12,7 +12,7 @@ from airflow_provider_sync.client import SyncClient, TableAnswer
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
-from airflow_provider_sync.databases.table_hash import zoned_places
+from airflow_provider_sync.databases.version1_hash import zoned_places
 from airflow_provider_sync.exceptions import (
     NOTHING_CHANGED,
     ConfigurationError,

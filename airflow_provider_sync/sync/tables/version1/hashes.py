@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
-from airflow_provider_sync.databases.table_hash import hash_table, load_hasher
+from airflow_provider_sync.databases.version1_hash import hash_table, load_hasher
 from airflow_provider_sync.exceptions import ServerError, TableError
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, find_zone

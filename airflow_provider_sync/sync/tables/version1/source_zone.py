@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind, Table
-from airflow_provider_sync.databases.table_hash import zoned_places
+from airflow_provider_sync.databases.version1_hash import zoned_places
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 

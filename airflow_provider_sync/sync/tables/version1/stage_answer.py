@@ -12,7 +12,7 @@ from airflow_provider_sync.client import TableAnswer
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.schema import Column, Row
-from airflow_provider_sync.databases.table_hash import zoned_places
+from airflow_provider_sync.databases.version1_hash import zoned_places
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash

@@ -14,7 +14,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.databases.table_hash import hash_table
+from airflow_provider_sync.databases.version1_hash import hash_table
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer

@@ -8,6 +8,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.duckdb.text import canonical_text, parsed
 from airflow_provider_sync.databases.duckdb.windows import window_bound
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind
+from airflow_provider_sync.databases.slices import key_range_conditions
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
@@ -149,9 +150,7 @@ class SliceSQL:
         if self._current:
             yield self._current
         if self._table_slice.key_range is not None:
-            for sign, end in zip((">=", "<="), self._table_slice.key_range, strict=True):
-                if end is not None:
-                    yield f"{self._number()} {sign} {end}"
+            yield from key_range_conditions(self._number(), self._table_slice.key_range)
         window = self._table_slice.window
         if window is not None:
             column = self._table_slice.table.column(window.column)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from airflow_provider_sync.config import TableConfig, TargetTable
-from airflow_provider_sync.databases.table_hash import hash_table, load_hasher
+from airflow_provider_sync.databases.version1_hash import hash_table, load_hasher
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.protocol.v1 import EMPTY
 from tests.scenario import Scenario

@@ -13,6 +13,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.postgresql.session import stores_utf8, undoubled
 from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, is_null, literal, parsed
 from airflow_provider_sync.databases.schema import Kind
+from airflow_provider_sync.databases.slices import key_range_of
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
@@ -214,13 +215,8 @@ class SliceSQL:
     def _key_ranges(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
         """Return a table of the key ranges of these segments, in the key's type, so that its index can be used."""
         lows, highs = [], []
-        for first, last in segment_ranges:
-            low = None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width)
-            high = (
-                None
-                if last >= partitioning.segment_count
-                else min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)
-            )
+        for segment_range in segment_ranges:
+            low, high = key_range_of(partitioning, segment_range)
             if self._is_integer():
                 if (low is not None and low > _HIGHEST) or (high is not None and high < _LOWEST):
                     continue

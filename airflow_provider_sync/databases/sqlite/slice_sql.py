@@ -1,4 +1,4 @@
-"""Find the rows of a table slice on SQLite by window, key range and keys, and stream their canonical texts."""
+"""Statements that read a table slice on SQLite by window, key range and keys, and the streams of their texts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Value
+from airflow_provider_sync.databases.slices import key_range_conditions
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.text import SECONDS, expression, logical_type
@@ -62,7 +63,11 @@ class SliceSQL:
 
     def condition(self) -> tuple[str, tuple[Value, ...]]:
         """Return the condition of the slice: window, key range, rows that count; empty if all do. And the values to bind."""
-        conditions = [*self._key_range_conditions(), *filter(None, [self.current])]
+        conditions = [*filter(None, [self.current])]
+        if self.table_slice.key_range is not None:
+            key = self.table_slice.key[0]
+            number = self._name(key) if affinity(key.column) in NUMERIC else f"sync_order({self._name(key)})"
+            conditions += key_range_conditions(number, self.table_slice.key_range)
         if self.table_slice.window is None:
             return " AND ".join(conditions), ()
         window = self.table_slice.window
@@ -79,16 +84,6 @@ class SliceSQL:
         else:
             name = self.canonical(column)
         return " AND ".join([*conditions, f"{name} >= ? AND {name} < ?"]), values
-
-    def _key_range_conditions(self) -> Iterator[str]:
-        """Yield the conditions of the slice's key range; bounds are literals, since they may exceed 64 bits."""
-        if self.table_slice.key_range is None:
-            return
-        key = self.table_slice.key[0]
-        name = self._name(key) if affinity(key.column) in NUMERIC else f"sync_order({self._name(key)})"
-        for sign, end in zip((">=", "<="), self.table_slice.key_range, strict=True):
-            if end is not None:
-                yield f"{name} {sign} {end}"
 
     def look_up(
         self, connection: Connection, keys: Keys, expressions: Sequence[str]
