@@ -27,9 +27,10 @@ SIZE = 6_000_000
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a megabyte be large, and its chunks come in many messages."""
+    """Let a megabyte be large, and its chunks come in many messages, also where the server knows them from an earlier request."""
     monkeypatch.setattr(large_files, "LARGE_BYTES", 1_000_000)
     monkeypatch.setattr(content_answers, "_MESSAGE_CHUNKS", 5)
+    monkeypatch.setattr(content_answers, "MAX_CHUNKS", 5)
     monkeypatch.setattr(chunks, "_BLOCK_BYTES", 512 * 1024)
     monkeypatch.setattr(attempts.random, "uniform", lambda low, high: 0)
 
