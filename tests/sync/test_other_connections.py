@@ -191,6 +191,48 @@ def test_one_table_from_two_sources(two: TwoConnections, connection: str, steps:
     assert two.first.rows("a") == [(1, 2), (2, 3)]
 
 
+@on_engines("sqlite", "duckdb", "mariadb", "postgresql")
+@pytest.mark.parametrize("mode", ["upsert", "append"])
+@pytest.mark.parametrize("groups", [["ac"], ["a", "c"]], ids=["one group", "two groups"])
+def test_two_sources_in_steps(two: TwoConnections, groups: list[str], mode: str) -> None:
+    """Rows of two sources arrive in one table, also if one is merged between the comparison and the merge of the other."""
+    run_sqlite(two.source, "INSERT INTO a VALUES (3, 1), (7, 1); DELETE FROM c; INSERT INTO c VALUES (5, 3), (9, 3)")
+    same_target(two)
+    two.settings["single_transaction"] = False
+    two.options["a"] |= {"mode": mode}
+    two.options["c"] |= {"mode": mode, "connection": "first"}
+    config = two.config("a", "c")
+    staged = []
+    for group in groups:
+        plan = plan_run(config, tables=list(group))
+        compared = compare_tables(config, plan, opener=Opener(), run=group)
+        staged.append((plan, download_tables(config, plan, compared.pieces, opener=Opener())))
+
+    reports = [report for plan, slices in staged for report in merge_tables(config, plan, slices, opener=Opener())]
+
+    assert [(report.name, report.to_dict()["rows_inserted"], report.verified) for report in reports] == [
+        ("a", 2, "digest"),
+        ("c", 2, "digest"),
+    ]
+    assert two.first.rows("a") == [(1, 1), (2, 1), (3, 1), (5, 3), (7, 1), (9, 3)]
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
+def test_two_names_of_a_file_that_is_not_there_yet(scheme: str, tmp_path: Path) -> None:
+    """Two sources of one table of a file that the run makes are refused, too, before there is any table in it."""
+    run_sqlite(tmp_path / "source.db", TABLES.format("a") + TABLES.format("c"))
+    (tmp_path / "link").symlink_to(tmp_path)
+    urls = {"first": f"{scheme}:///{tmp_path}/target.db", "second": f"{scheme}:///{tmp_path}/link/target.db"}
+    options = {"create_table": True, "table": "a"}
+    tables = {"a": {"connection": "first", **options}, "c": {"connection": "second", **options}}
+    with RunningServer(server_config(f"sqlite:///{tmp_path}/source.db", tables={"a": {}, "c": {}})) as server:
+        config = ClientConfig.from_dict({"url": server.url, "retries": 0, "connections": urls, "tables": tables})
+        with pytest.raises(SyncFailed, match="would be one table of the target"):
+            run(config, plan_run(config))
+    with opened(urls["first"]) as target, target.database.connect() as connection:
+        assert target.database.catalog.list_tables(connection) == []
+
+
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("names", [("a", "c"), ("c", "a")], ids=["first", "second"])
 def test_sources_that_undo_each_other(two: TwoConnections, names: tuple[str, str], steps: bool) -> None:

@@ -140,7 +140,7 @@ def _compare(
     equal_rows: int | None = None,
 ) -> ComparedTable:
     with database.connect() as connection:
-        for staging in TaskStaging(database, run).both:
+        for staging in TaskStaging(database, run, target.name).both:
             staging.clear(connection, target.table)
     source = source_of(client, database)
     if equal_rows is not None:
@@ -190,7 +190,7 @@ def stage_slice(
     target = msgspec.structs.replace(target, key_range=planned.key_range)
     target.check_rollback()
     notify = progress or silent
-    staging = TaskStaging(database, planned.run)
+    staging = TaskStaging(database, planned.run, target.name)
     low = planned.key_range[0] if planned.key_range else None
     lock = f"{staging.rows.name_for(target.table)}_{low}"
     with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
@@ -307,7 +307,7 @@ def _merge(
             reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
         clean_up = CleanUp(database)
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
-            for staging in TaskStaging(database, merge.run).both:
+            for staging in TaskStaging(database, merge.run, merge.options.name).both:
                 with clean_up.of(merge.options.name):
                     clean_up_fully(partial(staging.clear, connection, table.target.table))
     return clean_up.with_warnings(reports)
@@ -324,5 +324,5 @@ def _find_staged(
     source = source_of(client, database, slices[0].protocol)
     if not any(table_slice.changes for table_slice in slices):
         return source.equal_rows(target, rows=slices[0].source_rows, warnings=slices[0].warnings)
-    staged = TaskStaging(database, merge.run).adopt(connection, target, slices)
+    staged = TaskStaging(database, merge.run, target.name).adopt(connection, target, slices)
     return source.staged_rows(target, staged, slices)

@@ -122,7 +122,7 @@ class Version2Source(TableSource):
         return self.compared(target, planned, rows=compared.source_rows)
 
     def _make_staging(self, compared: Comparison, run: str) -> None:
-        staging, layout = TaskStaging(self.database, run), compared.staging_layout
+        staging, layout = TaskStaging(self.database, run, compared.target.name), compared.staging_layout
         with self.database.connect() as connection:
             staging.rows.create(connection, layout)
             staging.removed.create(connection, layout.keys)
