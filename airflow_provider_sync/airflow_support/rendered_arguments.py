@@ -92,6 +92,9 @@ def read_directories(argument: str, directories: Any, path: Any, defaults: Mappi
     options = _options(defaults)
     if path is not None:
         options["path"] = decode_argument("path", str(path))
+    if isinstance(options.get("prefix"), int):
+        # DAGs that render templates as native objects make a number of {{ ds_nodash }}.
+        options["prefix"] = str(options["prefix"])
     found = []
     for name, own in entries.items():
         if "path" not in own and "path" not in options:
@@ -182,13 +185,17 @@ def read_step_results(argument: str, value: Any) -> list[Mapping[str, Any]]:
 
     :raises ConfigurationError: for anything else
     """
+    if value is None or (isinstance(value, Sequence) and not len(value)):
+        raise ConfigurationError(
+            f"{argument!r} is empty: the step before has returned nothing. With the trigger rule 'all_success', this step would"
+            " have been skipped."
+        )
     value = decode_argument(argument, value)
     if isinstance(value, Mapping):
         return [value]
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, (list, tuple)):
         raise ConfigurationError(f"{argument!r} is {value!r}. Give it the output of the step before.")
-    # A slice, since Airflow logs an error when the end of its lazy sequences is iterated to.
-    return [entry for item in value[:] for entry in read_step_results(argument, item)]
+    return [entry for item in value for entry in read_step_results(argument, item)]
 
 
 def decode_argument(argument: str, value: Any) -> Any:
@@ -198,6 +205,9 @@ def decode_argument(argument: str, value: Any) -> Any:
     """
     check_present(argument, value)
     if not isinstance(value, str):
+        if isinstance(value, Sequence) and not isinstance(value, (list, tuple)):
+            # The results of mapped tasks. A slice, since Airflow logs an error when the end of its lazy sequences is iterated to.
+            value = list(value[:])
         if isinstance(value, (list, tuple, dict)) and not value:
             raise ConfigurationError(f"{argument!r} is empty.")
         return value

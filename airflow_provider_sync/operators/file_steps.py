@@ -101,7 +101,7 @@ class FileDeleteOperator(FileStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Delete, log the reports as a table, and return them."""
         with self.failing_tasks(context):
-            batches = [FileBatch.from_dict(value) for value in read_step_results("batches", self.batches)]
+            batches = FileBatch.read_all(read_step_results("batches", self.batches))
             config, plan = self.server(), self.plan()
             reports = delete_in_directories(config, plan, batches, opener=OPENER, dry_run=self.dry())
         return self.finish(context, config, plan, reports)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_sync.operators.sync_operator import SyncOperator
@@ -33,7 +34,8 @@ class StepOperator(SyncOperator):
             self.log.info("\n%s", format_reports(changed))  # a table was made, or columns were added, and no row differs
         if not compared.pieces:
             raise AirflowSkipException("Nothing is left to do." if changed else "Everything is up to date.")
-        return self.passed_on(compared.pieces)
+        numbers = {"attempt": getattr(context.get("ti"), "try_number", 0), "pieces": len(compared.pieces)}
+        return self.passed_on([msgspec.structs.replace(piece, **numbers) for piece in compared.pieces])
 
     def passed_on(self, pieces: Sequence[StepValue]) -> list[dict[str, Any]]:
         """Log pieces of work, and return them as the next step takes them."""

@@ -101,7 +101,7 @@ class TableMergeOperator(TableStepOperator):
 
     def _slices(self, done: Sequence[Report]) -> list[StagedSlice]:
         """Return what is still staged."""
-        slices = [StagedSlice.from_dict(value) for value in read_step_results("slices", self.slices)]
+        slices = StagedSlice.read_all(read_step_results("slices", self.slices))
         names = {report.name for report in done}
         return [table_slice for table_slice in slices if table_slice.table not in names]
 

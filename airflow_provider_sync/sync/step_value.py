@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -11,8 +11,14 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 class StepValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a step, and what it cost. It refers to rows and files and never contains them."""
+    """The result of a step, and what it cost. It refers to rows and files and never contains them.
 
+    :ivar attempt: which attempt of the first step this is a piece of
+    :ivar pieces: how many pieces that attempt has cut; 0 where that is not known
+    """
+
+    attempt: int = 0
+    pieces: int = 0
     requests: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
@@ -40,6 +46,26 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(
                 f"This is not what the step before returns: {error}. Pass its output on as it is."
             ) from error
+
+    @classmethod
+    def read_all(cls, results: Sequence[Mapping[str, Any]]) -> list[Self]:
+        """Read what all tasks of the step before returned, for a step that needs all of it.
+
+        Airflow keeps the results of tasks that an earlier attempt of the first step was cut into, and that a later one was not.
+        They are left out.
+
+        :raises ConfigurationError: when some are missing: of a task that failed, or that somebody marked as successful
+        """
+        found = [cls.from_dict(plain) for plain in results]
+        latest = max((piece.attempt for piece in found), default=0)
+        current = [piece for piece in found if piece.attempt == latest]
+        expected = max((piece.pieces for piece in current), default=1)
+        if expected and len(current) != expected:
+            raise ConfigurationError(
+                f"Only {len(current)} of {expected} downloads have returned something, so that nothing was written or deleted here."
+                " Run those that did not succeed again, and then this step, which needs the trigger rule 'all_success'."
+            )
+        return current
 
     def traffic(self) -> dict[str, Any]:
         """Return what the step cost, as fields of a report."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import TaskGroup
+from airflow.providers.common.compat.sdk import TaskGroup, TriggerRule
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.step_operator import StepOperator
@@ -92,12 +92,16 @@ def arguments_by_step(
 ) -> list[dict[str, Any]]:
     """Return the arguments of each step: its own win over those of all steps.
 
+    A ``trigger_rule`` of all steps says when the first one runs. Each further one needs everything that the step before it does.
+
     :raises ConfigurationError: when ``step_arguments`` names a step that does not exist
     """
     own = step_arguments or {}
     if unknown := sorted(own.keys() - set(steps)):
         raise ConfigurationError(f"step_arguments names {', '.join(unknown)}. The steps: {', '.join(steps)}.")
-    return [{**arguments, **own.get(step, {})} for step in steps]
+    # Also against a rule among the default arguments of the DAG.
+    further = {**arguments, "trigger_rule": TriggerRule.ALL_SUCCESS}
+    return [{**(further if number else arguments), **own.get(step, {})} for number, step in enumerate(steps)]
 
 
 def default_id(names: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserList
 from typing import Any
 
 import jinja2
@@ -30,6 +31,17 @@ from airflow_provider_sync.sensors.difference import WhenUnchanged
 def test_lists_of_tables(tables: Any) -> None:
     """A list is read from a value, from JSON, and from the text that a template makes of a Python list."""
     assert [table.name for table in read_tables("tables", tables, {})] == ["orders", "items"]
+
+
+def test_results_of_mapped_tasks() -> None:
+    """What Airflow gives for the results of mapped tasks, a sequence that is no list, is read like a list."""
+    assert [table.name for table in read_tables("tables", UserList(["orders", "items"]), {})] == ["orders", "items"]
+
+
+def test_a_prefix_that_is_a_number() -> None:
+    """A prefix that native rendering makes a number of, as of ``{{ ds_nodash }}``, is the text that it was."""
+    (directory,) = read_directories("directories", "exports", "/srv", {"prefix": 20260131})
+    assert directory.prefix == "20260131"
 
 
 def test_one_name() -> None:

@@ -50,6 +50,20 @@ def test_several_directories_without_mapping(source: Source, tmp_path: Path) -> 
     assert [report["files_added"] for report in result_of(run, "files.delete")] == [2, 2]
 
 
+def test_a_download_is_missing(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is deleted, and nothing called equal, if the result of a download is missing."""
+    monkeypatch.setattr(steps, "FILE_BYTES", 1_000)
+    monkeypatch.setattr(steps, "TASK_BYTES", 1_000)
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target/gone.txt").write_text("x")
+    arguments: dict[str, Any] = {"directories": "images", "path": str(tmp_path / "target")}
+    batches = FileCompareOperator(task_id="compare", batches=2, **arguments).execute({})
+    downloaded = FileDownloadOperator(task_id="download", batch=batches[0], **arguments).execute({})
+    with pytest.raises(AirflowFailException, match="Only 1 of 2 downloads"):
+        FileDeleteOperator(task_id="delete", batches=downloaded, **arguments).execute({})
+    assert (tmp_path / "target/gone.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("operator", "arguments", "message"),
     [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, Asset
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, Asset, task
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.table_sync import TableCompareOperator, TableDownloadOperator, TableMergeOperator
@@ -107,6 +108,57 @@ def test_steps_alone(source: Source, target: Target) -> None:
     assert target.rows("orders") == ROWS["orders"]
     with pytest.raises(AirflowSkipException, match="up to date"):
         TableCompareOperator(task_id="compare", **arguments).execute({})
+
+
+def test_a_download_is_missing(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge that lacks the result of a download fails, names what to do, and writes nothing; with all of them it succeeds."""
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
+    fill(source)
+    arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
+    first, *others = TableCompareOperator(task_id="compare", slices=3, **arguments).execute({})
+    staged = [TableDownloadOperator(task_id="download", table_slice=first, **arguments).execute({})]
+    with pytest.raises(AirflowFailException, match="Only 1 of 3 downloads"):
+        TableMergeOperator(task_id="merge", slices=staged, **arguments).execute({})
+    assert target.rows("orders") == []
+    staged += [TableDownloadOperator(task_id="download", table_slice=entry, **arguments).execute({}) for entry in others]
+    TableMergeOperator(task_id="merge", slices=staged, **arguments).execute({})
+    assert target.rows("orders") == MANY
+
+
+def test_results_of_an_earlier_attempt(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results that Airflow keeps of an earlier comparison, which had cut more slices, do not stop the merge."""
+    monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
+    fill(source)
+    arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
+
+    def staged_by(attempt: int, slices: int) -> list[Any]:
+        instance = SimpleNamespace(dag_id="d", run_id="r", task_id="g.compare", map_index=-1, try_number=attempt)
+        found = TableCompareOperator(task_id="compare", slices=slices, **arguments).execute({"ti": instance})
+        return [TableDownloadOperator(task_id="download", table_slice=entry, **arguments).execute({}) for entry in found]
+
+    earlier = staged_by(1, 3)
+    staged = [*staged_by(2, 2), *earlier[2:]]
+    (report,) = TableMergeOperator(task_id="merge", slices=staged, **arguments).execute({})
+    assert report["rows_inserted"] == 400
+    assert target.rows("orders") == MANY
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_trigger_rule(source: Source, target: Target, slices: int) -> None:
+    """A group with a trigger rule runs though the task before it was skipped; if nothing differs, all its steps are skipped."""
+    with DAG(f"ruled_{slices}", schedule=None, default_args={"trigger_rule": "all_done"}) as dag:
+
+        @task
+        def before() -> None:
+            raise AirflowSkipException
+
+        group = TableSyncGroup(tables="orders", target_conn_id="target", slices=slices, trigger_rule="none_failed")
+        before() >> group
+    assert [step.trigger_rule for step in (group.compare, group.download, group.merge)] == ["none_failed", *["all_success"] * 2]
+    steps = {f"sync_orders.{step}" for step in ("compare", "download", "merge")}
+    assert states_of(run_dag(dag)) == {"before": ["skipped"], **dict.fromkeys(steps, ["success"])}
+    assert states_of(run_dag(dag)) == {"before": ["skipped"], **dict.fromkeys(steps, ["skipped"])}
+    assert target.rows("orders") == ROWS["orders"]
 
 
 def test_guard(source: Source, target: Target) -> None:

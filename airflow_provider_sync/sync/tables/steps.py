@@ -206,6 +206,8 @@ def stage_slice(
             staged = Attempts(client).run(lambda: source.stage_slice(area, planned), is_moved=source_changed)
     return msgspec.structs.replace(
         staged,
+        attempt=planned.attempt,
+        pieces=planned.pieces,
         source_columns=planned.source_columns,
         left_out=planned.left_out,
         widening=planned.widening,
