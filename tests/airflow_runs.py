@@ -21,6 +21,12 @@ def run_dag(dag: Any, **options: Any) -> Any:
 
     :param options: of ``DAG.test``, such as ``run_conf``
     """
+    register(dag)
+    return dag.test(**options)
+
+
+def register(dag: Any) -> None:
+    """Let Airflow know a DAG, and its assets, as the DAG processor does."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
@@ -41,7 +47,6 @@ def run_dag(dag: Any, **options: Any) -> Any:
     with create_session() as session:
         SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized], session=session)
         SerializedDagModel.write_dag(serialized, bundle_name="dags-folder", session=session)
-    return dag.test(**options)
 
 
 @cache

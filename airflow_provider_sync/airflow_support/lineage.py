@@ -18,6 +18,7 @@ from airflow_provider_sync.airflow_support.database_connections import engine_fr
 from airflow_provider_sync.assets import asset_uri, offered_name
 from airflow_provider_sync.config import ClientConfig, TargetDirectory
 from airflow_provider_sync.databases.registry import entry_of
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.run import RunPlan
 
@@ -91,18 +92,27 @@ def emit_events(operator: Any, context: Context, reports: Sequence[Report]) -> N
     :param operator: the running copy of the task, as in ``execute``; other runs keep all their outlets
     """
     kept = []
+    changed = [report for report in reports if report.status == "changed"]
     for outlet in operator.outlets:
-        changed: list[Any] = [report.to_dict() for report in reports if report.status == "changed" and _concerns(report, outlet)]
-        if changed and not isinstance(outlet, AssetAlias):
-            accessor = context["outlet_events"][outlet]
-            accessor.extra = {**accessor.extra, "reports": changed}
-        if changed or isinstance(outlet, AssetAlias):
+        if isinstance(outlet, AssetAlias):
             kept.append(outlet)
+        elif changed:
+            try:
+                # Airflow looks up what is a mere reference to an asset.
+                accessor = context["outlet_events"][outlet]
+            except Exception as error:  # noqa: BLE001  # it asks the API server, and the data has arrived
+                operator.log.warning("The event of the outlet %r has no reports: %s", outlet, reason(error))
+                kept.append(outlet)
+                continue
+            if concerned := [report.to_dict() for report in changed if _concerns(report, accessor.key.uri)]:
+                accessor.extra = {**accessor.extra, "reports": concerned}
+                kept.append(outlet)
     operator.outlets = kept
 
 
-def _concerns(report: Report, outlet: Any) -> bool:
-    named = offered_name(outlet.uri) if isinstance(outlet, Asset) else None
+def _concerns(report: Report, uri: str) -> bool:
+    """Whether an asset has an event for a report: one of the scheme ``sync`` for that of its own table or directory."""
+    named = offered_name(uri)
     return named is None or named == ("tables" if report.kind == "table" else "directories", report.name)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import Report
+
+log = logging.getLogger(__name__)
 
 _ATTRIBUTES = (
     "name",
@@ -30,10 +34,16 @@ _ATTRIBUTES = (
 def emit_report_spans(reports: Sequence[Report]) -> None:
     """Write spans that are as long as each sync took and end now, below the task's own; nothing where tracing is off.
 
-    Airflow has a span of the task from 3.2 on; before, nothing collects these.
+    Airflow has a span of the task from 3.2 on; before, nothing collects these. An error is only a warning in the task's log.
     """
-    if not conf.getboolean("traces", "otel_on", fallback=False):
-        return
+    try:
+        if conf.getboolean("traces", "otel_on", fallback=False):
+            _emit_spans(reports)
+    except Exception as error:  # noqa: BLE001  # a span processor may raise anything, and the sync itself is done
+        log.warning("The spans of this sync could not be emitted: %s. The sync itself is not affected.", reason(error))
+
+
+def _emit_spans(reports: Sequence[Report]) -> None:
     from opentelemetry import trace
 
     tracer = trace.get_tracer("airflow_provider_sync")

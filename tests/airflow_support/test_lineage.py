@@ -16,7 +16,7 @@ from airflow_provider_sync.assets import create_asset
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
-from tests.airflow_runs import asset_events, run_dag, task_states
+from tests.airflow_runs import asset_events, register, run_dag, task_states
 from tests.source_server import ROWS, Source, Target
 
 
@@ -40,6 +40,22 @@ def test_events(source: Source, target: Target) -> None:
     source.execute("DELETE FROM orders WHERE id = 1")
     assert events(dag) == {uri: ["orders"] for uri in (orders.uri, warehouse.uri, by_name.uri)}
     assert events(dag) == {}
+
+
+def test_events_of_references(source: Source, target: Target) -> None:
+    """An outlet that refers to an asset by URI or name has the events of that asset; one that is nowhere fails no sync."""
+    orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
+    shop = Asset("referred_to", uri=customers.uri)
+    with DAG("referred", schedule=[orders, shop], start_date=datetime(2026, 1, 1, tzinfo=UTC)) as known:
+        pass
+    with DAG("references", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        outlets = [Asset.ref(uri=orders.uri), Asset.ref(name="referred_to"), Asset.ref(name="nowhere")]
+        TableSyncOperator(task_id="sync", tables=["orders", "customers"], target_conn_id="target", outlets=outlets)
+    register(known)
+    assert events(dag) == {orders.uri: ["orders"], customers.uri: ["customers"]}
+    source.execute("DELETE FROM orders WHERE id = 1")
+    assert events(dag) == {orders.uri: ["orders"]}
+    assert len(target.rows("orders")) == 2
 
 
 def test_the_report_is_the_extra(source: Source, target: Target) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -25,6 +26,21 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     return exporter
+
+
+def test_a_broken_back_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A processor of spans that fails is a warning; the sync is done."""
+
+    class Broken(SpanProcessor):
+        def on_start(self, span: trace.Span, parent_context: Context | None = None) -> None:
+            raise RuntimeError("no collector")
+
+    provider = TracerProvider()
+    provider.add_span_processor(Broken())
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    monkeypatch.setenv("AIRFLOW__TRACES__OTEL_ON", "True")
+    emit_report_spans(REPORTS)
+    assert "The spans of this sync could not be emitted" in caplog.text
 
 
 def test_spans(exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
