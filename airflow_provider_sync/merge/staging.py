@@ -227,9 +227,14 @@ class SharedStaging(PermanentStaging):
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the shared table, in which other tasks or an earlier attempt may have loaded rows.
 
-        :raises TableError: if it does not exist, or if the source has lost a column since it was created
+        :raises TableError: if it does not exist, or if the key has changed, or the source has lost a column, since it was created
         """
         staging = self.adopt(connection, layout.target)
+        if staging.primary_key != layout.primary_key:
+            raise TableError(
+                f"Table {str(layout.target)!r}: its key changed since it was compared (it was {', '.join(staging.primary_key)}, and is"
+                f" {', '.join(layout.primary_key)}). Begin again with the comparison."
+            )
         refuse_lost_columns(layout.target, staging, {column.name for column in layout.columns})
         return True
 

@@ -170,6 +170,20 @@ def test_a_key_that_changes_meanwhile_is_noticed(moving: Link, before: type, bec
     moving.assert_clean()
 
 
+def test_a_key_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
+    """Another key than the comparison saw ends the later steps with an error that names both."""
+    table = "CREATE TABLE t (id INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY ({}))"
+    for scenario in (moving.source, moving.target):
+        scenario.execute("DROP TABLE t", table.format("id"), "INSERT INTO t VALUES (1, 10), (2, 20)")
+    moving.source.execute("UPDATE t SET n = 11 WHERE id = 1")
+    steps = Steps(moving)
+    (planned,) = steps.compare()
+    moving.source.execute("DROP TABLE t", table.format("id, n"), "INSERT INTO t VALUES (1, 11), (3, 30)")
+    with pytest.raises(TableError, match=r"key changed since it was compared \(it was id, and is id, n\)"):
+        steps.download(planned)
+    assert moving.target.rows("t") == [(1, 10), (2, 20)]
+
+
 @pytest.mark.parametrize("before", [DigestRows, GetRows])
 def test_an_order_that_changes_meanwhile(moving: Link, before: type) -> None:
     """Values never arrive in the column that had their place before."""
