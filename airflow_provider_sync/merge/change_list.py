@@ -127,11 +127,11 @@ class ChangeList:
             return
         if self.mode.valid_to:
             rows += f" AND {self.current}"
-        same = [self.statements.same(column, "t", "s") for column in self.compared]
+        same = [self.statements.all_same(self.compared, "t", "s")] if self.compared else []
         same += [self.current] if self.mode.deleted_at else []
         renamed = ""
         if self.forms:
-            same_key = " AND ".join(self.statements.same(column, "t", "s") for column in self.forms)
+            same_key = self.statements.all_same(self.forms, "t", "s")
             op = Op.RENAME.join("''")
             # Equal decimals are one key at the source as well, whatever their trailing zeros.
             texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
@@ -139,7 +139,7 @@ class ChangeList:
                 # A target row that is not listed as removed still exists at the source, so the staged row is a different one.
                 gone = self.statements.by_index(self.staged.removed, "r", names)
                 rows += f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
-                same_texts = " AND ".join(self.statements.same(column, "t", "s") for column in texts)
+                same_texts = self.statements.all_same(texts, "t", "s")
                 kept = f"{self.statements.absent(self.key, 'r')} AND NOT ({same_texts})"
                 kept += f" AND {self.current}" if self.current else ""
                 op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"

@@ -346,7 +346,7 @@ class TableMerge(TableWrite):
         self.replaced = True
 
     def _differing(self, columns: Sequence[Column]) -> str:
-        return f"NOT ({' AND '.join(self.statements.same(column, 't', 's') for column in columns)})"
+        return f"NOT ({self.statements.all_same(columns, 't', 's')})"
 
     def _pair(self, condition: str) -> str:
         return (

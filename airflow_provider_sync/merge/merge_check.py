@@ -142,7 +142,7 @@ class MergeCheck:
         )
 
     def _differs(self, columns: Sequence[Column]) -> str:
-        same = " AND ".join(self.statements.same(column, "t", "s") for column in columns)
+        same = self.statements.all_same(columns, "t", "s")
         return f" OR NOT ({same})" if same else ""
 
     def _count(self, statement: str) -> int:

@@ -16,6 +16,9 @@ from airflow_provider_sync.databases.schema import OP, TEXTUAL, Column, Kind, Op
 
 _NONE: Mapping[str, str] = {}
 
+_GROUPED = 100
+"""Conditions between two parentheses."""
+
 
 class MergeStatements(DatabaseComponent):
     """Writes the conditions and statements of a merge."""
@@ -42,6 +45,13 @@ class MergeStatements(DatabaseComponent):
     def same(self, column: Column, left: str, right: str) -> str:
         """Return the condition that both rows have the same value; NULL equals NULL, text is compared by bytes."""
         return f"{self.comparable(column, left)} IS NOT DISTINCT FROM {self.comparable(column, right)}"
+
+    def all_same(self, columns: Sequence[Column], left: str, right: str) -> str:
+        """Return the condition that both rows have the same values in all columns; without columns it is empty."""
+        conditions = [self.same(column, left, right) for column in columns]
+        # Each AND is one level deeper, and expressions of SQLite and DuckDB may have 1,000.
+        groups = [conditions[start : start + _GROUPED] for start in range(0, len(conditions), _GROUPED)]
+        return " AND ".join(f"({' AND '.join(group)})" for group in groups)
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
         """Return the condition that both rows have the same key, compared by bytes, in a form that can use the key's index."""

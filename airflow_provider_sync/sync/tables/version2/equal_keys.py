@@ -85,7 +85,7 @@ class EqualKeys:
 
     def _list(self, texts: Sequence[Column]) -> None:
         database, statements, names = self._database, self._database.statements, self._key_names
-        same = " AND ".join(statements.same(column, "t", "s") for column in texts)
+        same = statements.all_same(texts, "t", "s")
         self._connection.exec_driver_sql(
             f"INSERT INTO {database.qualified(self._removed.table_slice.table)} ({database.columns(names)})"
             f" SELECT {database.columns(names, 't')} FROM {database.qualified(self._staged.table_slice.table)} AS s"
