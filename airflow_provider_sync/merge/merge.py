@@ -26,7 +26,7 @@ from airflow_provider_sync.merge.row_updates import RowUpdates
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 from airflow_provider_sync.merge.target_key import check_key
-from airflow_provider_sync.merge.unique_keys import other_unique_keys
+from airflow_provider_sync.merge.unique_keys import other_unique_keys, values_kept_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,9 +382,7 @@ class TableMerge(TableWrite):
         mode = self.staged.mode.name
         explaining = explaining_duplicates(self.database, triggers=self.triggers)
         if mode != "mirror":
-            kept = f"With mode {mode}, rows that the source lacks keep their values of unique keys."
-            advice = "Remove the row that has the value, or drop the unique key."
-            explaining = explaining_duplicates(self.database, kept, advice, triggers=self.triggers)
+            explaining = explaining_duplicates(self.database, *values_kept_by(mode), triggers=self.triggers)
         with self._naming_table(), explaining:
             yield
 

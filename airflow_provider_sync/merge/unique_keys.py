@@ -71,6 +71,14 @@ def park_conflicts(
         connection.exec_driver_sql(f"DELETE FROM {database.qualified(parked)}")
 
 
+def values_kept_by(mode: str) -> tuple[str, str]:
+    """Return why rows keep values of unique keys that others are to get, in a mode that keeps rows, and what to do."""
+    return (
+        f"With mode {mode}, rows that the source lacks keep their values of unique keys.",
+        "Remove the row that has the value, or drop the unique key.",
+    )
+
+
 class NotParkedError(TableError):
     """There is no free value to park a row on; the caller may still update the rows in another way."""
 
@@ -86,6 +94,7 @@ class _Conflict:
         self.label = f"{unique.name!r} ({', '.join(unique.columns)})"
         self.target = staged.target
         self.staging = staged.staging
+        self.mode = staged.mode.name
         self.key_names = staged.key
         self.key = tuple(staged.target.column(name) for name in staged.key)
         self.sent = tuple(name for name in unique.columns if name in staged.columns)
@@ -122,11 +131,13 @@ class _Conflict:
             f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.statements.match(self.key, 'l', 'p')})"
         ).scalar_one()
         if rows:
-            raise TableError(
-                f"{rows} rows keep values of the unique key {self.label} that other rows are to get. Either the source has values"
-                " twice that this key calls equal, or rows outside the window have them: change the key or the values, or sync"
-                " all that changed."
+            why, advice = (
+                "Either the source has values twice that this key calls equal, or rows outside the window have them.",
+                "Change the key or the values, or sync all that changed.",
             )
+            if self.mode != "mirror":
+                why, advice = values_kept_by(self.mode)
+            raise TableError(f"{rows} rows keep values of the unique key {self.label} that other rows are to get. {why} {advice}")
 
     def park(self, parked: Table) -> None:
         """Give the listed rows NULL or free values."""

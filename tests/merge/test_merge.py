@@ -33,7 +33,9 @@ def test_equal_rows_change_nothing(fruit: Scenario) -> None:
 def test_more_columns_than_levels_of_an_expression(sqlite_on: Scenario) -> None:
     """A table may have more columns than an expression may have levels, of which SQLite allows 1,000."""
     names = [f"c{number} INTEGER" for number in range(1, 1100)]
-    sqlite_on.execute(f"CREATE TABLE wide (id INTEGER NOT NULL PRIMARY KEY, {', '.join(names)})", "INSERT INTO wide (id) VALUES (1)")
+    sqlite_on.execute(
+        f"CREATE TABLE wide (id INTEGER NOT NULL PRIMARY KEY, {', '.join(names)})", "INSERT INTO wide (id) VALUES (1)"
+    )
     row = (1, *range(1, 1100))
 
     assert sqlite_on.sync("wide", [row]).counts == MergeCounts(target_rows=1, inserted=0, updated=1, deleted=0)

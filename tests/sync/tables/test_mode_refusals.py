@@ -110,7 +110,8 @@ def test_an_empty_source_takes_nothing(two_same: Link, mode: str) -> None:
         assert len(targets.rows(mode)) == 200
 
 
-def test_values_that_ended_rows_hold(two_into: Link) -> None:
+@pytest.mark.parametrize("taken", ["INSERT INTO t VALUES (3, 'a')", "UPDATE t SET v = 'a'"], ids=["inserted", "updated"])
+def test_values_that_ended_rows_hold(two_into: Link, taken: str) -> None:
     """A unique value that a marked row still holds is not taken from it: the sync fails, and nothing is written."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     two_into.target.execute("CREATE TABLE copy (id INTEGER PRIMARY KEY, v VARCHAR(20) UNIQUE, deleted_at {DATETIME} NULL)")
@@ -118,7 +119,7 @@ def test_values_that_ended_rows_hold(two_into: Link) -> None:
     two_into.sync_one("t", options)
     two_into.source.execute("DELETE FROM t WHERE id = 1")
     two_into.sync_one("t", options)
-    two_into.source.execute("INSERT INTO t VALUES (3, 'a')")
+    two_into.source.execute(taken)
     refused(two_into, options, "mode soft_delete, rows that the source lacks keep their values of unique keys.*Remove the row")
 
 
