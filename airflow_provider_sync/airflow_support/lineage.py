@@ -99,7 +99,7 @@ def emit_events(operator: Any, context: Context, reports: Sequence[Report]) -> N
         elif changed:
             try:
                 # Airflow looks up what is a mere reference to an asset.
-                accessor = context["outlet_events"][outlet]
+                accessor: Any = context["outlet_events"][outlet]
             except Exception as error:  # noqa: BLE001  # it asks the API server, and the data has arrived
                 operator.log.warning("The event of the outlet %r has no reports: %s", outlet, reason(error))
                 kept.append(outlet)

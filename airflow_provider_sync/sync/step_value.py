@@ -62,7 +62,7 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
         expected = max((piece.pieces for piece in current), default=1)
         if expected and len(current) != expected:
             raise ConfigurationError(
-                f"Only {len(current)} of {expected} downloads have returned something, so that nothing was written or deleted here."
+                f"Only {len(current)} of {expected} downloads have returned something, so that nothing was written or deleted."
                 " Run those that did not succeed again, and then this step, which needs the trigger rule 'all_success'."
             )
         return current
