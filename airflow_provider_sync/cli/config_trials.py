@@ -121,6 +121,8 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
     try:
         with wrap_unexpected_errors(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
+            if client.protocol_for() == 1:
+                client.ping()  # a web page, an address with nothing there, and `protocol: 1` look like version 1, too
             wanted = [name for name in offered.tables if entry_for(name, config.tables)] if offered else []
             described = describe_tables(client, wanted)
     except SyncError as error:

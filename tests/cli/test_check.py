@@ -12,6 +12,7 @@ from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config.json_schema import json_schema
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
+from tests.client.scripted_server import reply, scripted_server
 from tests.scenario import Scenario
 from tests.server.process.certificates import Authority
 
@@ -156,6 +157,20 @@ def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.Capt
     found = results(capsys.readouterr().out)
     assert [what for (what, _), (mark, _) in found.items() if mark == "FAILED"] == ["server"]
     assert ("table", "orders") in found
+
+
+@pytest.mark.parametrize("protocol", ["auto", 1, 2])
+@pytest.mark.parametrize("answer", [reply(404), reply(200, b"<html>", kind="text/html"), reply(401)], ids=["404", "page", "401"])
+def test_what_is_no_server_of_version_1(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], protocol: str | int, answer: bytes
+) -> None:
+    """What answers like anything but a sync server, or refuses the token, fails, whatever version is asked for."""
+    with scripted_server() as server:
+        server.answer(answer)
+        site.configure(server.url, protocol=protocol, directories={})
+        assert command("check", "--connect") == 3
+    found = results(capsys.readouterr().out)
+    assert [what for (what, _), (mark, _) in found.items() if mark == "FAILED"] == ["server"]
 
 
 def test_secrets_are_not_printed(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,7 @@ def test_a_cut_answer_is_asked_for_again(server: ScriptedServer, pauses: list[fl
         reply(200, b'{"status": "ok"}'),
         reply(200, b'{"protocol": "2"}'),
         reply(200, b'{"protocol": 2, "tables": []}'),
+        reply(200, b'{"protocol": 2, "tables_per_request": -1}'),
         reply(200, b'{"protocol": 2'),
         reply(200, b"[]"),
         reply(200, b""),

@@ -73,7 +73,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     compressions: tuple[str, ...] = ("zstd", "gzip")
     digests: tuple[str, ...] = (SHA256,)
     file_digests: tuple[str, ...] = ()
-    tables_per_request: int = 0
+    tables_per_request: Annotated[int, msgspec.Meta(ge=0)] = 0
     details: bool = False
     snapshots: bool = False
     described_rows: bool = False
