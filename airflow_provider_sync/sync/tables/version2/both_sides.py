@@ -140,20 +140,7 @@ def digest_source_again(client: SyncClient, database: Database, compared: Compar
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
     """Compare the rows of all segments that differ, whatever their number."""
-    return combine(compare_slices(client, database, compared))
-
-
-def compare_slices(
-    client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
-) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, slice by slice, in bounded memory.
-
-    When partitioned by row hash, a changed row may appear as deleted in one slice and as inserted in another.
-
-    :param connection: the only one that can see the target's table; ``None`` to open a snapshot for each slice
-    """
-    for numbers in compared.slices():
-        yield compare_slice(client, database, compared, numbers, connection)
+    return combine(compare_slice(client, database, compared, numbers) for numbers in compared.slices())
 
 
 def compare_slice(
@@ -165,8 +152,10 @@ def compare_slice(
 ) -> Differences:
     """Digest the rows of some segments on both sides, and compare them by key.
 
+    When partitioned by row hash, a changed row may appear as deleted in one slice and as inserted in another.
+
     :param numbers: of the segments, ascending
-    :param connection: see :func:`compare_slices`
+    :param connection: the only one that can see the target's table; ``None`` to open a snapshot
     """
     table_slice, partitioning = compared.table_slice, compared.partitioning
     segment_ranges = segment_ranges_of(numbers)

@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import Key
-from airflow_provider_sync.sync.tables.version2.both_sides import compare_slices
+from airflow_provider_sync.sync.tables.version2.both_sides import compare_slice
 from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
 from airflow_provider_sync.sync.tables.version2.row_changes import Differences, with_deleted, with_updated
 from airflow_provider_sync.sync.tables.version2.row_lookups import digests_by_key, keys_at_target
+from airflow_provider_sync.sync.tables.version2.segment_digests import segment_of_wire
 
 
 def confirmed_slices(
@@ -31,18 +32,20 @@ def confirmed_slices(
     :param connection: the only one that can see the target's table; ``None`` to open a snapshot for each slice
     """
     is_split = _is_split(compared)
-    for found in compare_slices(client, database, compared, connection):
-        yield _reclassified(client, database, compared, found, connection, is_split=is_split)
+    for numbers in compared.slices():
+        found = compare_slice(client, database, compared, numbers, connection)
+        yield _reclassified(client, database, compared, found, connection, numbers=numbers, is_split=is_split)
 
 
 def reclassified_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
     """Compare the rows of the segments that differ, slice by slice; each key comes once if neither side changes."""
     is_split = _is_split(compared)
-    for found in compare_slices(client, database, compared):
+    for numbers in compared.slices():
+        found = compare_slice(client, database, compared, numbers)
         if not compared.may_mislead:
             yield found
             continue
-        reclassified = _reclassified(client, database, compared, found, None, is_split=is_split)
+        reclassified = _reclassified(client, database, compared, found, None, numbers=numbers, is_split=is_split)
         if is_split:
             # A changed row is reported by the slice of its new hash.
             still_there = [key for key in found.changes.deleted if key in reclassified.announced]
@@ -62,7 +65,12 @@ def reclassify(client: SyncClient, database: Database, compared: Comparison, fou
 
     :param found: the differences of all slices
     """
-    return _reclassified(client, database, compared, found, None, is_split=False) if compared.may_mislead else found
+    return confirm_listed(client, database, compared, found) if compared.may_mislead else found
+
+
+def confirm_listed(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
+    """Look up the rows to delete at the source by key, in the differences of all slices; see :func:`reclassify`."""
+    return _reclassified(client, database, compared, found, None, numbers=compared.differing, is_split=False)
 
 
 def refresh_announced(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
@@ -85,7 +93,7 @@ def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
     )
 
 
-def confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
+def _confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
     """Look up the rows to delete at the source by key; those that it still has become updated."""
     still_there = digests_by_key(client, compared, compared.without_window, found.changes.deleted)
     return msgspec.structs.replace(
@@ -102,17 +110,38 @@ def _reclassified(
     found: Differences,
     connection: Connection | None,
     *,
+    numbers: Sequence[int],
     is_split: bool,
 ) -> Differences:
     """Look up deleted rows at the source, and inserted rows at the target, and reclassify those that are found.
 
+    :param numbers: of the segments whose rows were compared
     :param is_split: whether the other half of a changed row may be in another slice, with the rows that are new
     """
-    found = confirm_deleted(client, compared, found)
+    before, found = found, _confirm_deleted(client, compared, found)
+    if _came_back(compared, before, found, numbers):
+        # Others may have come with them that the target lacks, and nobody knows their keys.
+        again = compare_slice(client, database, compared, numbers, connection)
+        found = _confirm_deleted(client, compared, again)
     if not is_split and compared.requested_slice.window is None:
         return found
     present = keys_at_target(database, compared, found.changes.inserted, connection)
     return msgspec.structs.replace(found, changes=with_updated(found.changes, at_target=present))
+
+
+def _came_back(compared: Comparison, before: Differences, found: Differences, numbers: Sequence[int]) -> bool:
+    """Whether the source has rows that it lacked when the rows of some segments were compared, as after a job that refills it.
+
+    A row that left a window is not told from one that came back into it, and is taken for the former.
+
+    :param before: the differences
+    :param found: the same, after deleted rows were looked up
+    """
+    digests = [found.announced[key] for key in before.changes.deleted if key in found.announced]
+    if compared.partitioning.scheme != "row_hash":
+        return bool(digests) and compared.requested_slice.window is None
+    # A row that changed is in another segment.
+    return not {segment_of_wire(digest, compared.partitioning) for digest in digests}.isdisjoint(numbers)
 
 
 def _is_split(compared: Comparison) -> bool:

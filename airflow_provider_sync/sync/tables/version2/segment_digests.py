@@ -92,6 +92,14 @@ def wire_digest(digest: int) -> int:
     return digest >> (DIGEST_BITS - 8 * DIGEST_BYTES)
 
 
+def segment_of_wire(digest: int, partitioning: Partitioning) -> int:
+    """Return the number of the segment that a row is in, when partitioned by row hash.
+
+    :param digest: of the row, as it goes over the wire
+    """
+    return digest << (DIGEST_BITS - 8 * DIGEST_BYTES) >> partitioning.shift
+
+
 def _combine(one: SegmentDigests, other: SegmentDigests, sign: int) -> dict[int, SegmentDigest]:
     segments = dict(one)
     for number, digest in other.items():

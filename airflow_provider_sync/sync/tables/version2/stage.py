@@ -31,7 +31,7 @@ from airflow_provider_sync.sync.tables.version2.compared_segments import Compari
 from airflow_provider_sync.sync.tables.version2.equal_keys import EqualKeys
 from airflow_provider_sync.sync.tables.version2.plan import Action
 from airflow_provider_sync.sync.tables.version2.reclassify import (
-    confirm_deleted,
+    confirm_listed,
     confirmed_slices,
     reclassify,
     refresh_announced,
@@ -137,8 +137,10 @@ class Stager:
         if differences.changes.deleted and not self._matches_announcement(staged, found.replaced):
             # The source's answers disagree, so rows may be missing from one of them.
             # Rows that the source has again are announced from here on, and still have to be fetched.
-            before = found.announced
-            found = self._stage_rows(staged, confirm_deleted(self._client, self._compared, found), before, is_alone=True)
+            before, confirmed = found.announced, confirm_listed(self._client, self._database, self._compared, found)
+            staged.delete([key for key in before if key not in confirmed.announced])
+            before = {key: digest for key, digest in before.items() if key in confirmed.announced}
+            found = self._stage_rows(staged, confirmed, before, is_alone=True)
         announced, deleted = found.announced, found.changes.deleted
         removed = self._open_removed()
         self._list_removed(removed, deleted)

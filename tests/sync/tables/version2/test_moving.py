@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows
+from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from tests.scenario import Scenario
 from tests.sync.link import Link
 from tests.sync.tables.interrupted import interrupted
@@ -83,6 +84,45 @@ def test_a_row_that_comes_back_is_fetched(filled: Link) -> None:
     interrupted(filled, GetRows, 1, lambda _: filled.source.execute(*back))
     filled.assert_equal("t")
     filled.assert_clean()
+
+
+@pytest.mark.parametrize("fill", ["INSERT INTO t SELECT * FROM kept", "INSERT INTO t SELECT * FROM kept WHERE id <> 5"])
+def test_a_source_that_is_emptied_and_filled_again(filled: Link, fill: str) -> None:
+    """Rows that a source lacks at one moment, since a job empties and fills it, arrive in the same run, new ones included."""
+    empty_and_fill(filled, 0, fill)
+
+
+@pytest.mark.parametrize("kind", ["INTEGER", "VARCHAR(20)"])
+@pytest.mark.parametrize("request_number", [0, 2])
+def test_a_source_that_is_emptied_while_slices_are_compared(
+    same: Link, monkeypatch: pytest.MonkeyPatch, kind: str, request_number: int
+) -> None:
+    """The same holds whichever request meets the empty source, and however the table is cut and fetched."""
+    monkeypatch.setattr(plan, "MAX_LISTED", 300)
+    monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 500)
+    same.protocol = "2"
+    same.create(CREATE.replace("INTEGER PRIMARY KEY", f"{kind} PRIMARY KEY"))
+    same.source.execute(FILL)
+    same.sync_one("t")
+    same.source.execute("UPDATE t SET v = 'cold' WHERE n % 7 = 0")
+    empty_and_fill(same, request_number, "INSERT INTO t SELECT * FROM kept")
+
+
+def empty_and_fill(link: Link, request_number: int, fill: str) -> None:
+    """Empty the source before one request for digests of rows, and fill it before the next; check that all is equal."""
+    link.source.execute("INSERT INTO t VALUES (4000, 1, 'new')", "UPDATE t SET v = 'other' WHERE id IN (5, 2900)")
+    link.source.execute("DELETE FROM t WHERE id = 77", "CREATE TABLE kept AS SELECT * FROM t")
+    actions = {request_number: "DELETE FROM t", request_number + 1: fill}
+    count = request_number + 2
+
+    def act(left: int) -> None:
+        if (statement := actions.pop(count - 1 - left, None)) is not None:
+            link.source.execute(statement)
+
+    report, _ = interrupted(link, DigestRows, count, act, {"max_deletes": "100%"})
+    assert not actions
+    assert report.verified == "digest"
+    link.assert_equal("t")
 
 
 def test_a_row_that_never_stands_still_is_named(filled: Link) -> None:
