@@ -50,7 +50,8 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
         return ServerError(f"The server refused access to {subject} with status {status}. {_access_advice(response)}", status)
     if status in (404, 405):
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
-        return ServerError(f"{what} (status {status}). Check the URL: it is the part before {_endpoint(url)}.", status)
+        advice = "`airflow-sync serve` answers without a path, and behind a proxy or in Airflow with the path given there."
+        return ServerError(f"{what} (status {status}). Check the URL {url.removesuffix(_endpoint(url))}: {advice}", status)
     if status == 410:
         return ServerError(_message(body) or f"{subject} is gone at the server (status 410).", status)
     if status == 422:

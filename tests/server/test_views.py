@@ -11,6 +11,7 @@ import sqlalchemy
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, RequestedSlice
+from tests.databases.limited_user import user_with
 from tests.server.served_tables import execute, served
 from tests.server.version2_answers import T, describe, refusal
 from tests.server.wire import ask, post
@@ -98,6 +99,17 @@ WRITING = {
     "duckdb": ("CREATE TABLE other (a INTEGER)", ["WITH gone AS (DELETE FROM t RETURNING id) SELECT id FROM gone"]),
     "sqlite": ("CREATE TABLE other (a)", ["WITH gone AS (DELETE FROM t RETURNING id) SELECT id FROM gone"]),
 }
+
+
+@pytest.mark.parametrize("engine", ["mariadb_url", "mysql_url"])
+def test_view_read_with_select_alone(request: pytest.FixtureRequest, engine: str) -> None:
+    """A user who may read a view, and not see its plan, is served it, and scans are assumed."""
+    owner = request.getfixturevalue(engine)
+    execute(owner, "CREATE TABLE t (id INT PRIMARY KEY, a INT)", "CREATE VIEW v AS SELECT id, a FROM t")
+    with user_with(owner, "SELECT") as url, served(url, t={"table": "v", "primary": "id"}) as base:
+        described, _ = describe(base)
+    assert described.key == ("id",)
+    assert described.scanned
 
 
 def test_what_writes_is_named(with_view: str) -> None:
