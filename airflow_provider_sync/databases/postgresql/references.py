@@ -328,7 +328,8 @@ class _References:
     def _refused(self, constraint: Constraint, reason: str) -> ReferencedRowsError:
         inside = constraint.child_oid in self.by_oid
         advice = (
-            "The source has such rows without what they refer to, or its tables changed between two answers"
+            "The source has such rows without what they refer to, or its tables changed between two answers, or a mode, a window"
+            f" or 'columns' of {constraint.child} leaves them as they are: change those rows"
             if inside
             else f"Sync {constraint.child} in the same run and transaction, or change those rows"
         )

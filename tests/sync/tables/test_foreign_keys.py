@@ -129,6 +129,17 @@ FAMILY = (
 )
 
 
+def test_children_that_a_mode_keeps(plain: PlainLink) -> None:
+    """Where a synced table keeps rows whose parent goes, the error names what keeps them, and nothing changes."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute("DELETE FROM parent WHERE id = 2", "UPDATE child SET mine = 'new' WHERE id = 10")
+
+    with pytest.raises(SyncFailed, match=r"child_parent_id_fkey.* or a mode, a window or 'columns' of child leaves them"):
+        plain.link.sync("parent", "child", options={"child": {"mode": "upsert"}})
+
+    assert len(plain.target.rows("parent")) == len(plain.target.rows("child")) == 3
+
+
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 @pytest.mark.parametrize("names", [("parent", "other", "child"), ("child", "parent", "other")], ids=" ".join)
 def test_parents_and_children_change_together(plain: PlainLink, names: tuple[str, ...], single_transaction: bool) -> None:
