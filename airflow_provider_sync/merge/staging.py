@@ -232,8 +232,8 @@ class SharedStaging(PermanentStaging):
         staging = self.adopt(connection, layout.target)
         if staging.primary_key != layout.primary_key:
             raise TableError(
-                f"Table {str(layout.target)!r}: its key changed since it was compared (it was {', '.join(staging.primary_key)}, and is"
-                f" {', '.join(layout.primary_key)}). Begin again with the comparison."
+                f"Table {str(layout.target)!r}: its key changed since it was compared (it was {', '.join(staging.primary_key)},"
+                f" and is {', '.join(layout.primary_key)}). Begin again with the comparison."
             )
         refuse_lost_columns(layout.target, staging, {column.name for column in layout.columns})
         return True
