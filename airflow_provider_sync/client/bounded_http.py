@@ -71,7 +71,7 @@ class _Session(Session):
 class _Wire(io.RawIOBase):
     """Reads a socket within the time limits.
 
-    :param file: holds the socket open, as :meth:`socket.makefile` made it
+    :param file: holds the socket open, as ``socket.makefile`` made it
     """
 
     def __init__(self, file: io.RawIOBase, sock: socket) -> None:

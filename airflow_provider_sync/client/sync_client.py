@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 import msgspec
-import requests
 
 from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client.body import Traffic
@@ -44,7 +43,6 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
     :param certificate: path of the client's certificate, for servers that want one
     :param key: path of its private key; ``None`` if it is in the file of the certificate
     :param retries: attempts after a transient failure, with growing pauses
-    :param session: to send requests with; it stays open when the client is closed
     :param protocol: ``auto`` uses version 2 if the server supports it; ``1`` or ``2`` uses that version
     :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` if it is unknown
     :param max_seconds: default of :meth:`within`
@@ -71,7 +69,6 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
         certificate: str | None = None,
         key: str | None = None,
         retries: int = 3,
-        session: requests.Session | None = None,
         protocol: str | int = "auto",
         time_zone: str | int | None = None,
         max_seconds: float | None = None,
@@ -100,7 +97,6 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
             verify=verify,
             certificate=checked_certificate(certificate, key),
             retries=retries,
-            session=session,
         )
 
     @classmethod
@@ -141,14 +137,14 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
         self._transport.close()
 
     def give_up(self) -> None:
-        """Make the running request of another thread fail with a :class:`TransportError`, within about a second.
+        """Make the running request of another thread fail with a :class:`.TransportError`, within about a second.
 
         The client cannot be used afterwards.
         """
         self._transport.give_up()
 
     def within(self, seconds: float | None) -> AbstractContextManager[None]:
-        """Limit the time of all requests in the block; above it they fail with a :class:`TransportError`.
+        """Limit the time of all requests in the block; above it they fail with a :class:`.TransportError`.
 
         :param seconds: the limit; ``None`` for the client's ``max_seconds``
         """
@@ -243,6 +239,6 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
 
     @property
     def tables_per_request(self) -> int:
-        """Most tables that :meth:`describe_tables` may ask for; 0 for a server that answers only about one at a time."""
+        """Most tables that :meth:`.describe_tables` may ask for; 0 for a server that answers only about one at a time."""
         capabilities = self.capabilities()
         return 0 if capabilities is None else min(MAX_TABLES, capabilities.tables_per_request)

@@ -39,7 +39,7 @@ class TableRequests(EndpointCalls):
         return self._transport.send(message_call("/describeTable", request), read, subject=self._table(request.table_slice.name))
 
     def describe_tables(self, request: DescribeTables) -> ManyTablesAnswer:
-        """Ask for the descriptions of tables, with the digests of the small ones (version 2, if :attr:`tables_per_request`).
+        """Ask for the descriptions of tables, with the digests of the small ones (version 2, if :attr:`.tables_per_request`).
 
         Once the answer has begun, the request is not repeated.
 

@@ -85,7 +85,6 @@ class Transport:
     :param verify: whether to check the server's certificate; or the path of a bundle of certificate authorities
     :param certificate: paths of the client's certificate and its private key
     :param retries: attempts after a transient failure
-    :param session: a session that the caller closes; unlike the default, it does not limit the time for a whole head
     :param max_silence: seconds without progress after which an answer fails
     :ivar time_limits: of all requests
     """
@@ -100,13 +99,12 @@ class Transport:
         verify: bool | str = True,
         certificate: tuple[str, str] | None = None,
         retries: int = 3,
-        session: requests.Session | None = None,
         max_silence: float = DEFAULT_MAX_SILENCE,
     ) -> None:
         self.url = base_url(url)
         self.traffic = Traffic()
-        # A session of the caller may have credentials of its own; `.netrc` is never read.
-        self._auth = auth or (BearerAuth(None) if session is None else None)
+        # Without any of these, `.netrc` would be read.
+        self._auth = auth or BearerAuth(None)
         self._headers = {"User-Agent": f"airflow-provider-sync/{__version__}", **_checked_headers(headers or {})}
         self._timeout = timeout
         self._verify = verify
@@ -114,13 +112,11 @@ class Transport:
         self._retries = max(0, retries)
         self._max_silence = max_silence
         self.time_limits = TimeLimits()
-        self._own_session = session is None
-        self._session = session or bounded_session()
+        self._session = bounded_session()
 
     def close(self) -> None:
-        """Close the connections, unless the session is the caller's."""
-        if self._own_session:
-            self._session.close()
+        """Close the connections."""
+        self._session.close()
 
     def give_up(self) -> None:
         """End the running request of another thread within about a second; it is not repeated."""

@@ -24,7 +24,7 @@ class ConfigFile(Options, frozen=True):
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a file, replacing ``${NAME}`` from the environment.
 
-        :raises ConfigurationError: as :meth:`from_dict`, and for a file that cannot be read, or is of the other kind
+        :raises ConfigurationError: as :meth:`.Options.from_dict`, and for a file that cannot be read, or is of the other kind
         """
         settings = read_yaml(path)
         try:

@@ -251,7 +251,7 @@ class Database(ABC):
 
     @abstractmethod
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Turn the driver's errors into :class:`TableError`, :class:`TableBusyError` or :class:`TransportError`.
+        """Turn the driver's errors into :class:`.TableError`, :class:`.TableBusyError` or :class:`.TransportError`.
 
         Lost connections, deadlocks and lock timeouts are retryable; violated constraints, missing privileges and wrong
         values are not. The message has the first line of the driver's text, never the statement's parameters.

@@ -172,7 +172,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.stands_for or str(self)
 
     def column(self, name: str) -> Column:
-        """Return the column called ``name``; :exc:`KeyError` when there is none."""
+        """Return the column called ``name``; ``KeyError`` when there is none."""
         for column in self.columns:
             if column.name == name:
                 return column

@@ -9,7 +9,7 @@ from airflow_provider_sync.databases.schema import Column
 
 
 class TableMode(msgspec.Struct, frozen=True, kw_only=True):
-    """What a merge does with rows that differ, and with rows that the source lacks; see :data:`.config.table_mode.Mode`.
+    """What a merge does with rows that differ, and with rows that the source lacks; see :data:`.config.mode.Mode`.
 
     :ivar deleted_at: for ``soft_delete``: since when the source lacks a row
     :ivar valid_from: for ``history``: since when a version is valid

@@ -1,7 +1,8 @@
 """Cut large files into chunks by their content.
 
 A cut depends only on the few bytes before it, so that both versions have the same chunks around what was inserted, removed or
-changed. The cuts are those of FastCDC 2020 with the parameters below, which both halves must share (:data:`CHUNKING` names them).
+changed. The cuts are those of FastCDC 2020 with the parameters below, which both halves must share
+(:data:`.CHUNKING` names them).
 If they did not, more would be fetched than necessary, and nothing else would go wrong: the whole file is checked by its digest.
 Which stretches of a new version an old one has is found out in :mod:`.chunk_matching`.
 """

@@ -172,7 +172,7 @@ class Storage(Protocol):
         on_unreadable: OnUnreadable | None = None,
         on_link: Callable[[str], None] | None = None,
     ) -> Iterator[TreeEntry]:
-        """Yield every file, directory and link that is selected, sorted by :func:`path_order`.
+        """Yield every file, directory and link that is selected, sorted by :func:`.path_order`.
 
         A directory comes before what it holds; object stores have none. Hidden files count; special files and temporary files
         of a sync do not. What disappears meanwhile is left out. Memory grows with the largest directory and with the depth.

@@ -65,7 +65,7 @@ def configured_logs(settings: LogSettings) -> Iterator[None]:
 
 
 def logging_dict(settings: LogSettings) -> dict[str, Any]:
-    """Return the settings as :func:`logging.config.dictConfig` takes them."""
+    """Return the settings as ``logging.config.dictConfig`` takes them."""
     formatter = "TextFormatter" if settings.format == "text" else "JsonFormatter"
     handler: dict[str, Any] = {"()": f"{OWN}.logs.configuration.StandardError"}
     if settings.file is not None:

@@ -7,8 +7,9 @@
                                                      first                             referred to
 
 Only rows that differ are written. They are listed in a work table by reads without locks, so that other sessions do not wait.
-There is no DDL between BEGIN and COMMIT, since MySQL commits before any DDL. Each engine has its statements; ``merge.md`` says
-where each rule comes from. Unique keys besides the merge key are handled in :mod:`.unique_keys`.
+There is no DDL between BEGIN and COMMIT, since MySQL commits before any DDL. Each engine has its statements;
+``docs/contributing/merge-rules.md`` says where each rule comes from. Unique keys besides the merge key are handled in
+:mod:`.unique_keys`.
 """
 
 from __future__ import annotations

@@ -12,12 +12,10 @@ from socket import socket
 
 import msgspec
 import pytest
-import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.transport import BearerAuth
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
 from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, Failure, GetRows, RequestedSlice
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
@@ -169,15 +167,6 @@ def test_a_token_may_have_any_letters(server: ScriptedServer, token: str) -> Non
     with SyncClient(server.url, token=token) as client:
         client.get_table_hash("v_basic")
     assert server.requests[0].headers["authorization"] == f"Bearer {token}"
-
-
-def test_a_token_without_a_session_of_ours(server: ScriptedServer) -> None:
-    """That holds for sessions of the caller's, too."""
-    server.answer(_OK)
-    with requests.Session() as session, SyncClient(server.url, token="ü", session=session) as client:
-        client.get_table_hash("v_basic")
-    assert server.requests[0].headers["authorization"] == "Bearer ü"
-    assert BearerAuth(None)(requests.Request("GET", server.url).prepare()).headers.get("Authorization") is None
 
 
 def test_a_connection_that_is_closed_in_the_head(server: ScriptedServer, client: SyncClient) -> None:

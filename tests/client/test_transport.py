@@ -9,7 +9,6 @@ from pathlib import Path
 from socket import socket
 
 import pytest
-import requests
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.transport import base_url
@@ -129,17 +128,6 @@ def test_nobody_there_is_an_error(server: ScriptedServer, pauses: list[float]) -
             client.get_table_hash("v_basic")
     assert str(caught.value).startswith(f"No answer from {url}/getTableHash: Connection refused.")
     assert client.traffic.requests == 3
-
-
-def test_a_session_stays_open(server: ScriptedServer) -> None:
-    """A session that is the caller's is used with its own credentials, and not closed."""
-    server.answer(_OK)
-    with requests.Session() as session:
-        session.auth = ("user", "word")
-        for _ in range(2):
-            with SyncClient(server.url, session=session) as client:
-                client.get_table_hash("v_basic")
-    assert [request.headers["authorization"] for request in server.requests] == ["Basic dXNlcjp3b3Jk"] * 2
 
 
 def test_netrc_is_not_looked_at(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,12 +64,63 @@ def missing_neighbours(text: str, folder: Path) -> list[str]:
     return [name for name in re.findall(r":mod:`(\.[\w.]+)`", text) if not _is_module(folder, name)]
 
 
+def missing_roles(text: str) -> list[str]:
+    """Return the classes, functions and values that the docstrings of a module name in roles, and that are not where they say.
+
+    As for Sphinx, a name with a dot before it is looked for in all modules; any other stands in its own, defined or imported.
+    """
+    return [name for name in _ROLE.findall(text) if not _is_defined(name, text)]
+
+
+def _is_defined(name: str, text: str) -> bool:
+    parts = name.lstrip(".").split(".")
+    if not name.startswith((".", f"{PACKAGE.name}.")):
+        if parts[0] in _names(text):
+            return set(parts) <= _names(text)
+        return parts[0] in _imported(text) and (len(parts) == 1 or any(set(parts) <= names for _, names in _modules()))
+    # The first names are those of a module, or of none.
+    return any(
+        set(parts[count:]) <= names
+        for count in range(len(parts))
+        for path, names in _modules()
+        if f".{path}".endswith("." + ".".join(parts[:count]) if count else "")
+    )
+
+
+@cache
+def _modules() -> list[tuple[str, frozenset[str]]]:
+    """Return the dotted names of all modules, each with the names that it defines, and a package with those that it imports."""
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text()
+        is_package = file.name == "__init__.py"
+        path = (file.parent if is_package else file.with_suffix("")).relative_to(PROJECT)
+        found.append((".".join(path.parts), _names(text) | _imported(text) if is_package else _names(text)))
+    return found
+
+
+@cache
+def _names(text: str) -> frozenset[str]:
+    """Return what a module defines: functions, classes, values and attributes."""
+    return frozenset(name for match in _NAMES.findall(text) for name in match if name)
+
+
+@cache
+def _imported(text: str) -> frozenset[str]:
+    imports = re.findall(r"^ *(?:from [\w.]+ )?import (\([^)]*\)|[^(\n]*)", text, re.MULTILINE)
+    return frozenset(name for names in imports for name in re.findall(r"\w+", names))
+
+
 def _is_module(folder: Path, name: str) -> bool:
     steps = name.lstrip(".")
     found = folder.joinpath(*[".."] * (len(name) - len(steps) - 1), *steps.split("."))
     return found.is_dir() or found.with_suffix(".py").is_file()
 
 
+_ROLE = re.compile(r":(?:class|func|meth|data|attr|exc):`~?([\w.]+)(?:\(\))?`")
+_NAMES = re.compile(
+    r"^ *(?:(?:(?:async )?def|class) (\w+)|(?:self\.)?(\w+)(?:: [^=\n]+)?(?: =|$)|(\w+): )|:(?:ivar|vartype) (\w+):", re.MULTILINE
+)
 _IMPORTED = {"AirflowFailException"}
 _DEFINED = re.compile(r"^[ ]*(?:(?:class|(?:async )?def) (\w+)|([A-Z]\w*)(?:: [^=\n]+)? =)", re.MULTILINE)
 

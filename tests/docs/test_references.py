@@ -13,6 +13,7 @@ from tests.docs.references import (
     missing_names,
     missing_neighbours,
     missing_paths,
+    missing_roles,
     missing_rooms,
 )
 
@@ -63,3 +64,11 @@ def test_modules_in_docstrings() -> None:
         ".files.gone",
         "..main",
     ]
+
+
+def test_roles_in_docstrings() -> None:
+    """A class, function or value that a docstring names is where it says, and one that is not is found."""
+    named = {file: missing_roles(file.read_text()) for file in PACKAGE.rglob("*.py")}
+    assert {file: missing for file, missing in named.items() if missing} == {}
+    gone = ":func:`gone`, :class:`~.report.Gone`, :meth:`.TableReport.gone`, :data:`~airflow_provider_sync.report.GONE`"
+    assert missing_roles(gone) == ["gone", ".report.Gone", ".TableReport.gone", "airflow_provider_sync.report.GONE"]

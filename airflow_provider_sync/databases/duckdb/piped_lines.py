@@ -66,7 +66,7 @@ class LinesStatement:
 class PipedLines:
     """The pipe of one statement, which is at work from the beginning of the ``with`` block; its end is that of the lines.
 
-    :param first: the first block; a later one that is not :meth:`taken` belongs to another statement
+    :param first: the first block; one for which :meth:`takes` is false belongs to another statement
     """
 
     def __init__(self, driver: duckdb.DuckDBPyConnection, statement: LinesStatement, first: bytes) -> None:

@@ -36,7 +36,7 @@ class _Driver(Protocol):
         """Whether :meth:`offer` works."""
 
     def offer(self, connection: Any, descriptor: int | None) -> None:
-        """Allow the next statement to send this open file, which it requests by :func:`file_name`; ``None`` allows none."""
+        """Allow the next statement to send this open file, which it requests by :func:`.file_name`; ``None`` allows none."""
 
 
 def confine(engine: Engine) -> None:
@@ -68,7 +68,7 @@ def can_send(connection: Any) -> bool:
 
 @contextmanager
 def offered(connection: Any, descriptor: int) -> Iterator[None]:
-    """Let the server read from a descriptor, by its :func:`file_name`, until the block ends."""
+    """Let the server read from a descriptor, by its :func:`.file_name`, until the block ends."""
     driver = _driver_of(connection)
     if driver is None:
         raise ValueError("this connection cannot send a file")

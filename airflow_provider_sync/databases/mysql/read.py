@@ -34,7 +34,7 @@ _KILLED = frozenset({1317, 1927})
 
 
 def selected(column: Column, name: str) -> str:
-    """Return the expression that gives a column's value as :meth:`~.base.Database.read` promises it.
+    """Return the expression that gives a column's value as :meth:`.Reader.read` promises it.
 
     :param name: the column, quoted
     """

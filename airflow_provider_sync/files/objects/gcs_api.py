@@ -74,7 +74,7 @@ class GcsApi:
             return unless_throttled(lambda: self._fs.call(method, path, *names, json_out=True, **arguments))
 
     def pages(self, prefix: str, after: str = "") -> Iterator[list[FoundObject]]:
-        """List; see :class:`~.objects.listing.Pages`."""
+        """List; see :class:`.Pages`."""
         arguments = {"prefix": prefix, "maxResults": 1000, "fields": "nextPageToken,items(name,size,updated,generation,metadata)"}
         if after:
             arguments["startOffset"] = after
@@ -138,7 +138,7 @@ class GcsApi:
         return self.describe(answer)
 
     def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
-        """Copy an object inside the store; see :class:`ObjectApi`."""
+        """Copy an object inside the store; see :class:`.ObjectApi`."""
         if version is None:
             about = self._call("GET", "b/{}/o/{}", self._bucket, self.prefix + from_path, fields="generation")
             version = str(about["generation"]).encode()
@@ -164,7 +164,7 @@ class GcsApi:
             arguments["rewriteToken"] = answer["rewriteToken"]
 
     def delete(self, paths: Sequence[str]) -> dict[str, str]:
-        """Delete objects; see :class:`ObjectApi`."""
+        """Delete objects; see :class:`.ObjectApi`."""
         for path in paths:
             with suppress(FileNotFoundError), _naming_refusals():
                 unless_throttled(partial(self._fs.call, "DELETE", "b/{}/o/{}", self._bucket, self.prefix + path))

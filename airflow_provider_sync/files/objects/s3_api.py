@@ -51,7 +51,7 @@ class S3Api:
         return unless_throttled(lambda: self._fs.call_s3(method, Bucket=self._bucket, **arguments))
 
     def pages(self, prefix: str, after: str = "") -> Iterator[list[FoundObject]]:
-        """List by ``ListObjectsV2``; see :class:`~.objects.listing.Pages`."""
+        """List by ``ListObjectsV2``; see :class:`.Pages`."""
         arguments: dict[str, str] = {"StartAfter": after} if after else {}
         tokens = PageTokens()
         while True:

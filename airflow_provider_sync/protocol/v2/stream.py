@@ -176,7 +176,7 @@ def read_file_messages(
 ) -> Iterator[FileMessage]:
     """Yield the messages of one stream about files; see :func:`read_messages`.
 
-    The ``data`` of :class:`~.file_messages.Content` is not checked here: see :class:`~.content_checks.ContentCheck`.
+    The ``data`` of :class:`~.file_messages.Content` is not checked here: see :class:`.ContentCheck`.
     """
     return _read(decompress(chunks, compression, limit=limit, option=option), FILE_MESSAGES, max_message_bytes)
 

@@ -203,7 +203,7 @@ class DirectorySync:
         check_deletes(self.directory, deletes=deletes, present=self.present(changes) + earlier, offered=len(source), unit="files")
 
     def check_names(self, source: Mapping[str, str]) -> None:
-        """Refuse names of which the target would keep only one; see :func:`~.directories.names.check_names`."""
+        """Refuse names of which the target would keep only one; see :func:`.refused_names.check_names`."""
         check_names(self.storage, self._clashes(source))
 
     def _clashes(self, source: Mapping[str, str]) -> NameClashes:

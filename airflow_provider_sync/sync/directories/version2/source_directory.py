@@ -36,14 +36,14 @@ class SourceDirectory:
     links: Links = "skip"
 
     def list_files(self, *, state: str | None = None) -> ListingAnswer:
-        """Ask for every file, directory and link; see :meth:`.SyncClient.list_files`.
+        """Ask for every file, directory and link; see :meth:`.FileRequests.list_files`.
 
         :param state: that the source had last; if it still has it, there are no entries
         """
         return self.client.list_files(ListFiles(directory=self.name, folder=self.folder, links=self.links, state=state))
 
     def digest_files(self, paths: Iterable[str], *, always: bool = False) -> FileDigestsAnswer:
-        """Ask for the digests of files; see :meth:`.SyncClient.digest_files`.
+        """Ask for the digests of files; see :meth:`.FileRequests.digest_files`.
 
         :param always: have every file read, whatever the server's cache knows
         """
@@ -51,10 +51,10 @@ class SourceDirectory:
         return self.client.digest_files(request)
 
     def read_files(self, files: Iterable[RequestedFile]) -> ContentAnswer:
-        """Ask for the content of files; see :meth:`.SyncClient.read_files`."""
+        """Ask for the content of files; see :meth:`.FileRequests.read_files`."""
         return self.client.read_files(ReadFiles(directory=self.name, folder=self.folder, links=self.links, files=tuple(files)))
 
     def chunk_file(self, entry: FileEntry) -> ChunksAnswer:
-        """Ask for the chunks of a large file; see :meth:`.SyncClient.chunk_file`."""
+        """Ask for the chunks of a large file; see :meth:`.FileRequests.chunk_file`."""
         request = ChunkFile(directory=self.name, folder=self.folder, links=self.links, path=entry.path)
         return self.client.chunk_file(request, size=entry.size)
