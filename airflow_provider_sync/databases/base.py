@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.contract.ddl import Ddl
 from airflow_provider_sync.databases.contract.detail_statements import DetailStatements
 from airflow_provider_sync.databases.contract.digests import Digests
@@ -79,61 +80,17 @@ class Database(ABC):
 
     # -- components --------------------------------------------------------------------------------------------------
 
-    @property
-    @abstractmethod
-    def catalog(self) -> Catalog:
-        """See :class:`.Catalog`."""
-
-    @property
-    @abstractmethod
-    def ddl(self) -> Ddl:
-        """See :class:`.Ddl`."""
-
-    @property
-    def details(self) -> DetailStatements:
-        """See :class:`.DetailStatements`."""
-        return DetailStatements(self)
-
-    @property
-    @abstractmethod
-    def reader(self) -> Reader:
-        """See :class:`.Reader`."""
-
-    @property
-    @abstractmethod
-    def queries(self) -> Queries:
-        """See :class:`.Queries`."""
-
-    @property
-    @abstractmethod
-    def loader(self) -> Loader:
-        """See :class:`.Loader`."""
-
-    @property
-    @abstractmethod
-    def digests(self) -> Digests:
-        """See :class:`.Digests`."""
-
-    @property
-    @abstractmethod
-    def statements(self) -> MergeStatements:
-        """See :class:`.MergeStatements`."""
-
-    @property
-    @abstractmethod
-    def foreign_keys(self) -> ForeignKeys:
-        """See :class:`.ForeignKeys`."""
-
-    @property
-    @abstractmethod
-    def identities(self) -> IdentityColumns:
-        """See :class:`.IdentityColumns`."""
-
-    @property
-    @abstractmethod
-    def version1(self) -> Version1:
-        """See :class:`.Version1`."""
-
+    catalog: component[Catalog]
+    ddl: component[Ddl]
+    details = component(DetailStatements)
+    reader: component[Reader]
+    queries: component[Queries]
+    loader: component[Loader]
+    digests: component[Digests]
+    statements: component[MergeStatements]
+    foreign_keys: component[ForeignKeys]
+    identities: component[IdentityColumns]
+    version1: component[Version1]
     # -- connections -------------------------------------------------------------------------------------------------
 
     @contextmanager

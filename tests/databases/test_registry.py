@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url
 
+from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import (
     ENGINES,
     EngineEntry,
@@ -42,12 +43,15 @@ def test_no_other_room_asks_which_engine_it_is() -> None:
 
 @pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.backend)
 def test_an_entry_loads_its_database(entry: EngineEntry) -> None:
-    """Each entry makes the database class of its own package."""
+    """Each entry makes the database class of its own package, which has all components."""
     if entry.backend == "duckdb":
         pytest.importorskip("duckdb")
     database = entry.load()
     assert database.__module__.startswith("airflow_provider_sync.databases.")
     assert database.__module__.endswith(".database")
+    components = [name for name, kind in Database.__annotations__.items() if kind.startswith("component[")]
+    assert len(components) == 10
+    assert [name for name in components if name not in vars(database)] == []
 
 
 def test_engines_are_imported_when_they_are_used() -> None:

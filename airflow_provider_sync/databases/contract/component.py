@@ -1,9 +1,9 @@
-"""The base class of a database's components."""
+"""The base class of a database's components, and how a database has them."""
 
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from airflow_provider_sync.databases.base import Database
@@ -23,3 +23,17 @@ class DatabaseComponent(ABC):  # noqa: B024  # each component has abstract metho
         self.qualified = database.qualified
         self.relation = database.relation
         self.columns = database.columns
+
+
+ComponentT = TypeVar("ComponentT", bound=DatabaseComponent, covariant=True)
+
+
+class component(Generic[ComponentT]):  # noqa: N801  # used as a property is
+    """An attribute of a class derived from :class:`.Database`: ``catalog = component(SQLiteCatalog)``."""
+
+    def __init__(self, kind: type[ComponentT]) -> None:
+        self._kind = kind
+
+    def __get__(self, database: Database, owner: type[Database]) -> ComponentT:
+        """Make the component."""
+        return self._kind(database)

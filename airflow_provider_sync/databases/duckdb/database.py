@@ -9,6 +9,7 @@ import duckdb
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.duckdb import errors
 from airflow_provider_sync.databases.duckdb.catalog import DuckDBCatalog, place_of
 from airflow_provider_sync.databases.duckdb.ddl import DuckDBDdl
@@ -35,62 +36,17 @@ class DuckDBDatabase(Database):
 
     sees_commits = False
 
-    # -- components --------------------------------------------------------------------------------------------------
-
-    @property
-    def catalog(self) -> DuckDBCatalog:
-        """See :class:`.DuckDBCatalog`."""
-        return DuckDBCatalog(self)
-
-    @property
-    def ddl(self) -> DuckDBDdl:
-        """See :class:`.DuckDBDdl`."""
-        return DuckDBDdl(self)
-
-    @property
-    def reader(self) -> DuckDBReader:
-        """See :class:`.DuckDBReader`."""
-        return DuckDBReader(self)
-
-    @property
-    def queries(self) -> DuckDBQueries:
-        """See :class:`.DuckDBQueries`."""
-        return DuckDBQueries(self)
-
-    @property
-    def details(self) -> DuckDBDetailStatements:
-        """See :class:`.DuckDBDetailStatements`."""
-        return DuckDBDetailStatements(self)
-
-    @property
-    def loader(self) -> DuckDBLoader:
-        """See :class:`.DuckDBLoader`."""
-        return DuckDBLoader(self)
-
-    @property
-    def digests(self) -> DuckDBDigests:
-        """See :class:`.DuckDBDigests`."""
-        return DuckDBDigests(self)
-
-    @property
-    def statements(self) -> DuckDBMergeStatements:
-        """See :class:`.DuckDBMergeStatements`."""
-        return DuckDBMergeStatements(self)
-
-    @property
-    def foreign_keys(self) -> DuckDBForeignKeys:
-        """See :class:`.DuckDBForeignKeys`."""
-        return DuckDBForeignKeys(self)
-
-    @property
-    def identities(self) -> DuckDBIdentityColumns:
-        """See :class:`.DuckDBIdentityColumns`."""
-        return DuckDBIdentityColumns(self)
-
-    @property
-    def version1(self) -> DuckDBVersion1:
-        """See :class:`.DuckDBVersion1`."""
-        return DuckDBVersion1(self)
+    catalog = component(DuckDBCatalog)
+    ddl = component(DuckDBDdl)
+    reader = component(DuckDBReader)
+    queries = component(DuckDBQueries)
+    details = component(DuckDBDetailStatements)
+    loader = component(DuckDBLoader)
+    digests = component(DuckDBDigests)
+    statements = component(DuckDBMergeStatements)
+    foreign_keys = component(DuckDBForeignKeys)
+    identities = component(DuckDBIdentityColumns)
+    version1 = component(DuckDBVersion1)
 
     # -- connections -------------------------------------------------------------------------------------------------
 

@@ -16,14 +16,13 @@ import sqlalchemy
 from sqlalchemy import BindParameter, Connection, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.mysql.columns import COLUMNS, column_from, find_json_columns
 from airflow_provider_sync.databases.mysql.dependents import find_dependents
 from airflow_provider_sync.databases.mysql.errors import NO_COLUMN_PRIVILEGE, error_number
-from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.mysql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.mysql.text import logical_type
 from airflow_provider_sync.databases.mysql.unseen_triggers import has_unseen_triggers, sees_triggers
@@ -281,12 +280,8 @@ def _rows(
     return connection.execute(statement, {"schema": schema, "names": list(names)}).all()
 
 
-class MySQLCatalog(Catalog):
+class MySQLCatalog(MySQLComponent, Catalog):
     """What information_schema says."""
-
-    def __init__(self, database: Database, server: Server) -> None:
-        super().__init__(database)
-        self.server = server
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
         """Return database and name of tables, or of those that would be made under these names."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.mysql import binlog, local_infile
 from airflow_provider_sync.databases.mysql.catalog import MySQLCatalog
@@ -43,6 +44,18 @@ _DRIVERS = ("mysqldb", "pymysql")
 class MySQLDatabase(Database):
     """A MySQL or MariaDB server, reached through mysqlclient or pymysql."""
 
+    catalog = component(MySQLCatalog)
+    ddl = component(MySQLDdl)
+    reader = component(MySQLReader)
+    queries = component(MySQLQueries)
+    loader = component(MySQLLoader)
+    details = component(MySQLDetailStatements)
+    digests = component(MySQLDigests)
+    statements = component(MySQLMergeStatements)
+    foreign_keys = component(MySQLForeignKeys)
+    identities = component(MySQLIdentityColumns)
+    version1 = component(MySQLVersion1)
+
     def __init__(self, engine: Engine) -> None:
         if engine.dialect.driver not in _DRIVERS:
             raise ConfigurationError(
@@ -52,63 +65,6 @@ class MySQLDatabase(Database):
         quote_by_backticks(engine)
         local_infile.confine(engine)
         self.server = Server()
-
-    # -- components --------------------------------------------------------------------------------------------------
-
-    @property
-    def catalog(self) -> MySQLCatalog:
-        """See :class:`.MySQLCatalog`."""
-        return MySQLCatalog(self, self.server)
-
-    @property
-    def ddl(self) -> MySQLDdl:
-        """See :class:`.MySQLDdl`."""
-        return MySQLDdl(self, self.server)
-
-    @property
-    def reader(self) -> MySQLReader:
-        """See :class:`.MySQLReader`."""
-        return MySQLReader(self, self.server)
-
-    @property
-    def queries(self) -> MySQLQueries:
-        """See :class:`.MySQLQueries`."""
-        return MySQLQueries(self)
-
-    @property
-    def loader(self) -> MySQLLoader:
-        """See :class:`.MySQLLoader`."""
-        return MySQLLoader(self)
-
-    @property
-    def details(self) -> MySQLDetailStatements:
-        """See :class:`.MySQLDetailStatements`."""
-        return MySQLDetailStatements(self)
-
-    @property
-    def digests(self) -> MySQLDigests:
-        """See :class:`.MySQLDigests`."""
-        return MySQLDigests(self, self.server)
-
-    @property
-    def statements(self) -> MySQLMergeStatements:
-        """See :class:`.MySQLMergeStatements`."""
-        return MySQLMergeStatements(self)
-
-    @property
-    def foreign_keys(self) -> MySQLForeignKeys:
-        """See :class:`.MySQLForeignKeys`."""
-        return MySQLForeignKeys(self)
-
-    @property
-    def identities(self) -> MySQLIdentityColumns:
-        """See :class:`.MySQLIdentityColumns`."""
-        return MySQLIdentityColumns(self, self.server)
-
-    @property
-    def version1(self) -> MySQLVersion1:
-        """See :class:`.MySQLVersion1`."""
-        return MySQLVersion1(self, self.server)
 
     # -- connections -------------------------------------------------------------------------------------------------
 

@@ -10,11 +10,10 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
-from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.databases.table_errors import naming_table
@@ -146,12 +145,8 @@ def _bytes_per_character(column: Column) -> int:
     return 1 if column.kind is Kind.BINARY else _BYTES_PER_CHARACTER.get(column.charset or "", 4)
 
 
-class MySQLDdl(Ddl):
+class MySQLDdl(MySQLComponent, Ddl):
     """Tables of InnoDB."""
-
-    def __init__(self, database: Database, server: Server) -> None:
-        super().__init__(database)
-        self.server = server
 
     rolls_back = False
 

@@ -12,12 +12,11 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy import text as sql_text
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
-from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
@@ -40,14 +39,10 @@ _STATISTICS = sql_text(
 )
 
 
-class MySQLDigests(Digests):
+class MySQLDigests(MySQLComponent, Digests):
     """Digests by SQL, in one scan for each question."""
 
     schemes = ("key_range", "row_hash", "key_hash")
-
-    def __init__(self, database: Database, server: Server) -> None:
-        super().__init__(database)
-        self.server = server
 
     def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
         """Ask the index from both ends."""

@@ -6,9 +6,8 @@ import re
 
 from sqlalchemy import Connection, text
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
-from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.schema import Table
 
 _DEFAULTS = text(
@@ -18,12 +17,8 @@ _DEFAULTS = text(
 _SEQUENCE = re.compile(r"nextval\(((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)\)")
 
 
-class MySQLIdentityColumns(IdentityColumns):
+class MySQLIdentityColumns(MySQLComponent, IdentityColumns):
     """MariaDB has no identity columns besides AUTO_INCREMENT, only defaults that ask a sequence; MySQL has no sequences."""
-
-    def __init__(self, database: Database, server: Server) -> None:
-        super().__init__(database)
-        self.server = server
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
         """Set each sequence to the furthest value of its column that it can reach; SETVAL never moves one back."""

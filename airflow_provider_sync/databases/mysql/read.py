@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
-from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.mysql.text import NO_TEXT, may_have_gaps
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
@@ -168,12 +168,8 @@ def read_rows(
     return stream(connection, table, columns, statement)
 
 
-class MySQLReader(Reader):
+class MySQLReader(MySQLComponent, Reader):
     """Streams rows through unbuffered cursors."""
-
-    def __init__(self, database: Database, server: Server) -> None:
-        super().__init__(database)
-        self.server = server
 
     def renew_snapshot(self, connection: Connection, names: Collection[str] = (), queries: Collection[str] = ()) -> None:
         """Take the metadata locks of all tables, and only then the state, which is that of the first read.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.mysql import binlog
 from airflow_provider_sync.databases.mysql.errors import NO_FUNCTION, error_number
 from airflow_provider_sync.databases.mysql.type_names import BY_BYTES
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 
 _NUMBER = re.compile(r"\d+")
 _HAS_0900_BIN = (8, 0, 17)
@@ -64,3 +70,11 @@ class Server:
         if self._packet_bytes is None:
             self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
         return self._packet_bytes // 2
+
+
+class MySQLComponent(DatabaseComponent):
+    """A component that asks what the server is, or can do."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.server = cast("MySQLDatabase", database).server

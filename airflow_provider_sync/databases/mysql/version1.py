@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.version1 import Version1
 from airflow_provider_sync.databases.mysql import time_zone
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
@@ -21,7 +20,7 @@ from airflow_provider_sync.databases.mysql.errors import (
     error_number,
 )
 from airflow_provider_sync.databases.mysql.read import not_utf8, read_rows
-from airflow_provider_sync.databases.mysql.server_facts import Server
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.mysql.text import UTF8, has_gaps, utf8_text
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.exceptions import TableError
@@ -153,12 +152,8 @@ def _encoder(column: Column) -> Callable[[Value], bytes]:
     return render
 
 
-class MySQLVersion1(Version1):
+class MySQLVersion1(MySQLComponent, Version1):
     """The hash by the statement that existing servers run."""
-
-    def __init__(self, database: Database, server: Server) -> None:
-        super().__init__(database)
-        self.server = server
 
     def default_time_zone(self, connection: Connection) -> str | None:
         """Return the server's ``time_zone``; if that is the machine's zone, what is known of it."""

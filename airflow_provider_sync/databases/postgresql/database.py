@@ -9,6 +9,7 @@ from typing import cast
 from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog
@@ -64,6 +65,18 @@ class PostgreSQLDatabase(Database):
     parents before children, satisfies most others. What then is broken is an error with the constraint and the grant.
     """
 
+    catalog = component(PostgreSQLCatalog)
+    ddl = component(PostgreSQLDdl)
+    reader = component(PostgreSQLReader)
+    queries = component(PostgreSQLQueries)
+    loader = component(PostgreSQLLoader)
+    details = component(PostgreSQLDetailStatements)
+    digests = component(PostgreSQLDigests)
+    statements = component(PostgreSQLMergeStatements)
+    foreign_keys = component(PostgreSQLForeignKeys)
+    identities = component(PostgreSQLIdentityColumns)
+    version1 = component(PostgreSQLVersion1)
+
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         if engine.dialect.driver not in _DRIVERS:
@@ -72,63 +85,6 @@ class PostgreSQLDatabase(Database):
             )
         read_as_utf8(engine)
         self._pooler = Pooler()
-
-    # -- components --------------------------------------------------------------------------------------------------
-
-    @property
-    def catalog(self) -> PostgreSQLCatalog:
-        """See :class:`.PostgreSQLCatalog`."""
-        return PostgreSQLCatalog(self)
-
-    @property
-    def ddl(self) -> PostgreSQLDdl:
-        """See :class:`.PostgreSQLDdl`."""
-        return PostgreSQLDdl(self)
-
-    @property
-    def reader(self) -> PostgreSQLReader:
-        """See :class:`.PostgreSQLReader`."""
-        return PostgreSQLReader(self)
-
-    @property
-    def queries(self) -> PostgreSQLQueries:
-        """See :class:`.PostgreSQLQueries`."""
-        return PostgreSQLQueries(self)
-
-    @property
-    def loader(self) -> PostgreSQLLoader:
-        """See :class:`.PostgreSQLLoader`."""
-        return PostgreSQLLoader(self)
-
-    @property
-    def details(self) -> PostgreSQLDetailStatements:
-        """See :class:`.PostgreSQLDetailStatements`."""
-        return PostgreSQLDetailStatements(self)
-
-    @property
-    def digests(self) -> PostgreSQLDigests:
-        """See :class:`.PostgreSQLDigests`."""
-        return PostgreSQLDigests(self)
-
-    @property
-    def statements(self) -> PostgreSQLMergeStatements:
-        """See :class:`.PostgreSQLMergeStatements`."""
-        return PostgreSQLMergeStatements(self)
-
-    @property
-    def foreign_keys(self) -> PostgreSQLForeignKeys:
-        """See :class:`.PostgreSQLForeignKeys`."""
-        return PostgreSQLForeignKeys(self)
-
-    @property
-    def identities(self) -> PostgreSQLIdentityColumns:
-        """See :class:`.PostgreSQLIdentityColumns`."""
-        return PostgreSQLIdentityColumns(self)
-
-    @property
-    def version1(self) -> PostgreSQLVersion1:
-        """See :class:`.PostgreSQLVersion1`."""
-        return PostgreSQLVersion1(self)
 
     # -- connections -------------------------------------------------------------------------------------------------
 

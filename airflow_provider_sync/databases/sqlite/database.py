@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.sqlite.catalog import SQLiteCatalog, place_of
@@ -38,62 +39,17 @@ class SQLiteDatabase(Database):
 
     sees_commits = False
 
-    # -- components --------------------------------------------------------------------------------------------------
-
-    @property
-    def catalog(self) -> SQLiteCatalog:
-        """See :class:`.SQLiteCatalog`."""
-        return SQLiteCatalog(self)
-
-    @property
-    def ddl(self) -> SQLiteDdl:
-        """See :class:`.SQLiteDdl`."""
-        return SQLiteDdl(self)
-
-    @property
-    def reader(self) -> SQLiteReader:
-        """See :class:`.SQLiteReader`."""
-        return SQLiteReader(self)
-
-    @property
-    def queries(self) -> SQLiteQueries:
-        """See :class:`.SQLiteQueries`."""
-        return SQLiteQueries(self)
-
-    @property
-    def loader(self) -> SQLiteLoader:
-        """See :class:`.SQLiteLoader`."""
-        return SQLiteLoader(self)
-
-    @property
-    def details(self) -> SQLiteDetailStatements:
-        """See :class:`.SQLiteDetailStatements`."""
-        return SQLiteDetailStatements(self)
-
-    @property
-    def digests(self) -> SQLiteDigests:
-        """See :class:`.SQLiteDigests`."""
-        return SQLiteDigests(self)
-
-    @property
-    def statements(self) -> SQLiteMergeStatements:
-        """See :class:`.SQLiteMergeStatements`."""
-        return SQLiteMergeStatements(self)
-
-    @property
-    def foreign_keys(self) -> SQLiteForeignKeys:
-        """See :class:`.SQLiteForeignKeys`."""
-        return SQLiteForeignKeys(self)
-
-    @property
-    def identities(self) -> IdentityColumns:
-        """See :class:`.IdentityColumns`."""
-        return IdentityColumns(self)
-
-    @property
-    def version1(self) -> SQLiteVersion1:
-        """See :class:`.SQLiteVersion1`."""
-        return SQLiteVersion1(self)
+    catalog = component(SQLiteCatalog)
+    ddl = component(SQLiteDdl)
+    reader = component(SQLiteReader)
+    queries = component(SQLiteQueries)
+    loader = component(SQLiteLoader)
+    details = component(SQLiteDetailStatements)
+    digests = component(SQLiteDigests)
+    statements = component(SQLiteMergeStatements)
+    foreign_keys = component(SQLiteForeignKeys)
+    identities = component(IdentityColumns)
+    version1 = component(SQLiteVersion1)
 
     # -- connections -------------------------------------------------------------------------------------------------
 
