@@ -34,6 +34,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     Unchanged,
     UnreadableFiles,
 )
+from airflow_provider_sync.protocol.v2.keep_alives import NO_ENTRIES
 from airflow_provider_sync.protocol.v2.stream import read_file_messages
 
 MAX_UNREADABLE = 4_096
@@ -53,8 +54,6 @@ _BYTES_PER_CHUNK = 64
 
 _PIECE_BYTES = 2 * 1024 * 1024
 """Most bytes of an answer that are taken at once: more than a server sends at once, so that messages arrive in one piece."""
-
-_KEEP_ALIVE = Entries(entries=())
 
 
 class _FileStream(MessageStream):
@@ -92,7 +91,7 @@ class ListingAnswer(_FileStream):
         self.unreadable: dict[str, str] = {}
         with self._with_subject():
             # While a server compares the state, it sends keep-alives first.
-            first = next((message for message in self._messages if message != _KEEP_ALIVE), None)
+            first = next((message for message in self._messages if message != NO_ENTRIES), None)
             self.unchanged = isinstance(first, Unchanged)
             if self.unchanged:
                 if request.state is None:

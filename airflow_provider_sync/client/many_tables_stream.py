@@ -8,10 +8,11 @@ import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.message_stream import unexpected
-from airflow_provider_sync.client.table_streams import KEEP_ALIVE, TableStream, check_answers
+from airflow_provider_sync.client.table_streams import TableStream, check_answers
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.checks import check_segments
+from airflow_provider_sync.protocol.v2.keep_alives import NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.messages import (
     Described,
     DescribeTable,
@@ -75,7 +76,7 @@ class ManyTablesAnswer(TableStream):
                     return AnsweredTable(
                         number=number, described=described, segments=tuple(segments) if message.digested else None
                     )
-            elif message == KEEP_ALIVE:
+            elif message == NO_SEGMENTS:
                 continue
             elif isinstance(message, Described) and described is None:
                 check_answers(message, self._alone(number))

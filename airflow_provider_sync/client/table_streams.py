@@ -11,6 +11,7 @@ from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
+from airflow_provider_sync.protocol.v2.keep_alives import NO_ROWS, NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.message_sets import TableMessage
 from airflow_provider_sync.protocol.v2.messages import (
     SHA256,
@@ -23,12 +24,6 @@ from airflow_provider_sync.protocol.v2.messages import (
     Segments,
 )
 from airflow_provider_sync.protocol.v2.stream import read_messages
-
-KEEP_ALIVE = Segments(numbers=(), counts=(), sums=())
-"""What comes while the source's database is at work on digests; it is no progress."""
-
-NO_ROWS = Rows(count=0, data=b"")
-"""What comes while it is at work on rows."""
 
 
 class TableStream(MessageStream):
@@ -68,7 +63,7 @@ class DescribedAnswer(TableStream):
     def __init__(self, body: Body, request: DescribeTable, *, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
         with self._with_subject():
-            message = self._read_description(request, keep_alive=KEEP_ALIVE)
+            message = self._read_description(request, keep_alive=NO_SEGMENTS)
             if request.partitioning not in (None, message.partitioning):
                 raise ProtocolError(
                     "The server partitioned the table in another way than requested. Does it run the same version?"

@@ -91,6 +91,7 @@ class Database(ABC):
     foreign_keys: component[ForeignKeys]
     identities: component[IdentityColumns]
     version1: component[Version1]
+
     # -- connections -------------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -16,10 +16,10 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     Chunked,
     ChunkFile,
     Chunks,
-    Content,
     ReadFiles,
 )
 from airflow_provider_sync.protocol.v2.framing import Buffers
+from airflow_provider_sync.protocol.v2.keep_alives import NO_CHUNKS, NO_CONTENT
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.file_contents import BUFFER_BYTES, FileContents
@@ -49,7 +49,7 @@ class ContentAnswers:
             active,
             directory=request.directory,
             what=f"Files of directory {request.directory!r}",
-            idle=Content(number=0),
+            idle=NO_CONTENT,
             compressions=CONTENT_COMPRESSIONS,
         )
 
@@ -62,7 +62,7 @@ class ContentAnswers:
             active,
             directory=request.directory,
             what=f"Chunks of a file of directory {request.directory!r}",
-            idle=Chunks(lengths=(), digests=b""),
+            idle=NO_CHUNKS,
         )
 
 

@@ -27,6 +27,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     Unchanged,
     UnreadableFiles,
 )
+from airflow_provider_sync.protocol.v2.keep_alives import NO_ENTRIES, NO_FILE_DIGESTS
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.file_requests import decode_file_request
@@ -68,7 +69,7 @@ class FileAnswers:
             active,
             directory=request.directory,
             what=f"Listing of directory {request.directory!r}",
-            idle=Entries(entries=()),
+            idle=NO_ENTRIES,
         )
 
     def digest(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
@@ -81,7 +82,7 @@ class FileAnswers:
             active,
             directory=request.directory,
             what=f"Digests of directory {request.directory!r}",
-            idle=FileDigests(digests=()),
+            idle=NO_FILE_DIGESTS,
         )
 
 

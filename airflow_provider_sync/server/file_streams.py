@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 from starlette.responses import Response
 
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import FileMessage
 from airflow_provider_sync.protocol.v2.framing import FramedContent
-from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_file_messages
+from airflow_provider_sync.protocol.v2.stream import write_file_messages
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.error_answers import failure_of
-from airflow_provider_sync.server.streaming import STREAM_HEADERS, StreamResponse, work_ahead
+from airflow_provider_sync.server.streaming import stream_messages, work_ahead
 
 Groups = Generator[Sequence[FileMessage | FramedContent], None, None]
 """Messages that are sent together."""
@@ -27,7 +26,6 @@ def stream_files(
     what: str,
     idle: FileMessage,
     compressions: Sequence[str] = COMPRESSIONS,
-    close: Callable[[], None] = lambda: None,
 ) -> Response:
     """Answer with messages; an error before the first of them becomes an answer of its own.
 
@@ -36,24 +34,7 @@ def stream_files(
     :param what: what is sent, for the log
     :param idle: the keep-alive, a message without items
     :param compressions: those that the answer may have
-    :param close: called at the end, whatever happens
     """
-    compression = choose_compression(accept, compressions)
     active.account.about_directory(directory)
     ahead = work_ahead(active.account.counting_files(groups), idle=(idle,))
-
-    def release() -> None:
-        try:
-            ahead.close()
-        finally:
-            close()
-
-    return StreamResponse(
-        write_file_messages(ahead, compression, explain=failure_of(what, active)),
-        what=what,
-        active=active,
-        close=release,
-        headers=STREAM_HEADERS,
-        media_type=media_type(compression),
-        at_once=True,
-    )
+    return stream_messages(write_file_messages, ahead, accept, active, what=what, compressions=compressions)

@@ -21,18 +21,19 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncError, TransportError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
+from airflow_provider_sync.protocol.v2.keep_alives import NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.message_sets import TableMessage
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, RequestedSlice, TableDone, TableFailed
-from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_message_groups
+from airflow_provider_sync.protocol.v2.stream import write_message_groups
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.error_answers import failure_of, status_and_message
+from airflow_provider_sync.server.error_answers import status_and_message
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, find_table, open_table
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import STREAM_HEADERS, StreamResponse, work_ahead
-from airflow_provider_sync.server.table_answers import NO_SEGMENTS, describe_opened
+from airflow_provider_sync.server.streaming import stream_messages, work_ahead
+from airflow_provider_sync.server.table_answers import describe_opened
 from airflow_provider_sync.server.version2_requests import decode_tables_request, with_offered_name
 
 log = logging.getLogger(__name__)
@@ -49,19 +50,9 @@ class ManyTableAnswers:
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the descriptions of tables, each with the digests of its segments if the table is small."""
         request = decode_tables_request(body)
-        compression = choose_compression(accept)
-        what = f"{len(request.table_slices)} tables"
         made = active.account.counting_tables(self._groups(request, grant, active))
         groups = work_ahead(made, idle=(NO_SEGMENTS,))
-        return StreamResponse(
-            write_message_groups(groups, compression, explain=failure_of(what, active)),
-            what=what,
-            active=active,
-            close=groups.close,
-            headers=STREAM_HEADERS,
-            media_type=media_type(compression),
-            at_once=True,
-        )
+        return stream_messages(write_message_groups, groups, accept, active, what=f"{len(request.table_slices)} tables")
 
     def _groups(
         self, request: DescribeTables, grant: Grant, active: ActiveRequest

@@ -11,16 +11,15 @@ from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerLimits, SourceTable
 from airflow_provider_sync.protocol.v1.requests import table_hash_request
+from airflow_provider_sync.protocol.v2.keep_alives import NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.messages import HoldSnapshot, Segments, SnapshotHeld
-from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
+from airflow_provider_sync.protocol.v2.stream import write_messages
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import IDLE_SECONDS, STREAM_HEADERS, StreamResponse
-from airflow_provider_sync.server.table_answers import NO_SEGMENTS
+from airflow_provider_sync.server.streaming import IDLE_SECONDS, stream_messages
 from airflow_provider_sync.server.version2_requests import decode_json, invalid_field
 
 
@@ -39,21 +38,13 @@ class SnapshotAnswers:
         visible = self._tables.visible_to(grant)
         sources = [visible[table_hash_request({"config_name": name}, visible)] for name in request.tables]
         self._check_one_database(sources)
-        compression = choose_compression(accept)
         left = Event()
         with ExitStack() as stack:
             name = stack.enter_context(self._leases.take(sources, grant))
             stack.enter_context(active.cancels(left.set))
             lease = stack.pop_all()
-            return StreamResponse(
-                write_messages(self._messages(name, left, lease), compression, explain=failure_of("A snapshot", active)),
-                what="A snapshot",
-                active=active,
-                close=lease.close,
-                headers=STREAM_HEADERS,
-                media_type=media_type(compression),
-                at_once=True,
-            )
+            messages = self._messages(name, left, lease)
+            return stream_messages(write_messages, messages, accept, active, what="A snapshot", close=lease.close)
 
     def _check_one_database(self, sources: Sequence[SourceTable]) -> None:
         """Refuse tables of several databases, which have no moment in common."""

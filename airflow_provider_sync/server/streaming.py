@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.stream import Block
+from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
+from airflow_provider_sync.protocol.v2.stream import Block, choose_compression, media_type
 from airflow_provider_sync.server.active_requests import ActiveRequest, ClientGone
-from airflow_provider_sync.server.error_answers import traceback_of
+from airflow_provider_sync.server.error_answers import failure_of, traceback_of
 from airflow_provider_sync.server.http_errors import RequestEnded
 from airflow_provider_sync.server.stall_limit import StallLimit
 
@@ -37,9 +38,6 @@ IDLE_SECONDS = 15.0
 """Longest silence of a stream, in seconds; clients give up after a minute by default."""
 
 Item = TypeVar("Item")
-
-STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-"""Keep proxies from compressing a stream again, and nginx from buffering it."""
 
 
 class StreamBroken(Exception):
@@ -167,6 +165,45 @@ class StreamResponse(Response):
                 close()
         finally:
             self._close()
+
+
+def stream_messages(
+    write: Callable[..., Iterator[Block]],
+    messages: Generator[object, None, None],
+    accept: str,
+    active: ActiveRequest,
+    *,
+    what: str,
+    compressions: Sequence[str] = COMPRESSIONS,
+    close: Callable[[], None] = lambda: None,
+) -> StreamResponse:
+    """Answer with messages of version 2; an error before the first of them becomes an answer of its own.
+
+    :param write: frames and compresses them, as :func:`.write_messages`
+    :param messages: closed at the end, in a worker thread
+    :param accept: header of the request
+    :param what: what is sent, for the log
+    :param compressions: those that the answer may have
+    :param close: called after ``messages`` were closed, whatever happens
+    """
+    compression = choose_compression(accept, compressions)
+
+    def release() -> None:
+        try:
+            messages.close()
+        finally:
+            close()
+
+    return StreamResponse(
+        write(messages, compression, explain=failure_of(what, active)),
+        what=what,
+        active=active,
+        close=release,
+        # Keep proxies from compressing a stream again, and nginx from buffering it.
+        headers={"Content-Encoding": "identity", "X-Accel-Buffering": "no"},
+        media_type=media_type(compression),
+        at_once=True,
+    )
 
 
 def _gathered(blocks: Iterator[Block]) -> Generator[Block, None, None]:

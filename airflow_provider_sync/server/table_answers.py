@@ -15,6 +15,7 @@ from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.protocol.v2.described_details import TableDetails
+from airflow_provider_sync.protocol.v2.keep_alives import NO_ROW_DIGESTS, NO_ROWS, NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
     DIGESTS,
@@ -31,17 +32,16 @@ from airflow_provider_sync.protocol.v2.messages import (
     Segments,
 )
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
-from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
+from airflow_provider_sync.protocol.v2.stream import write_messages
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.offered_details import offered_details
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import STREAM_HEADERS, StreamResponse, work_ahead
+from airflow_provider_sync.server.streaming import stream_messages, work_ahead
 from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, needs_scans, resolve_slice
 from airflow_provider_sync.server.version2_requests import (
     check_requested_segments,
@@ -55,9 +55,6 @@ MESSAGE_ROWS = 20_000
 
 MESSAGE_BYTES = 256 * 1024
 """Bytes of rows after which a message is sent."""
-
-NO_SEGMENTS = Segments(numbers=(), counts=(), sums=())
-"""The keep-alive of an answer with digests of segments."""
 
 Answer = Described | Segments | RowDigests | Rows
 Digests = Iterable[list[tuple[tuple[str, ...], int]]]
@@ -104,7 +101,7 @@ class TableAnswers:
 
         source = visible[request.table_slice.name]
         held = self._leases.find(request.table_slice, source, grant)
-        return self._stream(source, held, accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
+        return self._stream(source, held, accept, active, messages, idle=NO_ROW_DIGESTS)
 
     def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the rows with some keys, or all of them; first the description of the table, if it is asked for."""
@@ -120,7 +117,7 @@ class TableAnswers:
 
         source = visible[request.table_slice.name]
         held = self._leases.find(request.table_slice, source, grant)
-        return self._stream(source, held, accept, active, messages, idle=Rows(count=0, data=b""))
+        return self._stream(source, held, accept, active, messages, idle=NO_ROWS)
 
     def _stream(
         self,
@@ -137,23 +134,13 @@ class TableAnswers:
         :param held: a snapshot to read instead of a new one
         :param idle: the keep-alive, a message without rows, sent while the database computes
         """
-        compression = choose_compression(accept)
-        what = f"Table {source.name!r}"
         active.account.about_table(source.name)
         with ExitStack() as stack:
             opened = stack.enter_context(open_table(self._sources, source, active, held))
             made = active.account.counting_rows(opened.masking_errors(make_messages(opened)))
             messages = work_ahead(made, idle=idle)
-            stack.callback(messages.close)
-            return StreamResponse(
-                write_messages(messages, compression, explain=failure_of(what, active)),
-                what=what,
-                active=active,
-                close=stack.pop_all().close,
-                headers=STREAM_HEADERS,
-                media_type=media_type(compression),
-                at_once=True,
-            )
+            what = f"Table {source.name!r}"
+            return stream_messages(write_messages, messages, accept, active, what=what, close=stack.pop_all().close)
 
 
 def describe_opened(
