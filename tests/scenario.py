@@ -15,9 +15,11 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Row, Table
+from airflow_provider_sync.merge.merge_result import MergeResult
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import staging_for
 from airflow_provider_sync.merge.staging_names import find_staging
-from airflow_provider_sync.merge.transaction import MergeResult, StagedTable, merge_tables
+from airflow_provider_sync.merge.transaction import merge_tables
 
 Choice = TypeVar("Choice")
 

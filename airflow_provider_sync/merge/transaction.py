@@ -36,8 +36,6 @@ from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.trigger_watch import TriggerWatch
 from airflow_provider_sync.merge.without_rollback import Remains
 
-__all__ = ["DirectRows", "MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
-
 
 def merge_tables(
     database: Database,

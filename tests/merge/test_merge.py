@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.merge.transaction import MergeCounts
+from airflow_provider_sync.merge.merge_result import MergeCounts
 from tests.scenario import Scenario
 
 FRUIT = "CREATE TABLE fruit (id INTEGER NOT NULL PRIMARY KEY, name {CASELESS})"

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import GuardError, TableBusyError, TableError
-from airflow_provider_sync.merge.transaction import MergeCounts
+from airflow_provider_sync.merge.merge_result import MergeCounts
 from tests.scenario import Scenario
 
 

@@ -15,7 +15,8 @@ from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import ConfigurationError, SourceChangedError, SyncError, TableError, TriggerError
 from airflow_provider_sync.merge.gone_columns import phrases
-from airflow_provider_sync.merge.transaction import MergeCounts, MergeResult, merge_tables
+from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
+from airflow_provider_sync.merge.transaction import merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.guards import check_deletes

@@ -8,7 +8,8 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
-from airflow_provider_sync.merge.transaction import DirectRows, StagedTable
+from airflow_provider_sync.merge.direct_load import DirectRows
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.target import Target
 

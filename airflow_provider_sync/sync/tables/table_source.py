@@ -24,8 +24,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import MissingTableError
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import Staging
-from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.progress import RowProgress

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import SharedStaging
-from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.target import Target
 

@@ -9,7 +9,7 @@ import msgspec
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import MissingTableError, ServerError
-from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
-from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows

@@ -21,8 +21,8 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.slices import cut_key_ranges
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import refuse_lost_columns
-from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.attempts import repeated

@@ -20,8 +20,8 @@ from airflow_provider_sync.databases.slices import key_range_of, missing_segment
 from airflow_provider_sync.databases.table_mode import MIRROR
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
-from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan

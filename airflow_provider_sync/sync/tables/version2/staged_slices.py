@@ -11,7 +11,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TargetChangedError
-from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import Key, TableSlice
-from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows, not_as_staged
 from airflow_provider_sync.sync.tables.version2.both_sides import digest_source_again
