@@ -25,14 +25,9 @@ The work table is filled by plain reads, which lock no row of the target.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import Connection
-
-from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
+from airflow_provider_sync.databases.schema import OP, Kind, Op
 from airflow_provider_sync.merge.merge_result import MergeCounts
-from airflow_provider_sync.merge.staged_table import StagedTable
+from airflow_provider_sync.merge.merge_tables import MergeTables
 from airflow_provider_sync.merge.target_key import key_is_unique
 
 
@@ -40,32 +35,19 @@ class ChangeList:
     """The rows of one merge that differ.
 
     :ivar renames: number of rows whose key is equal but has different bytes
-
-    :param work: an empty work table
-    :param key: columns that identify a row
-    :param written: columns that the merge writes
     """
 
-    def __init__(
-        self,
-        database: Database,
-        connection: Connection,
-        staged: StagedTable,
-        work: Table,
-        *,
-        key: Sequence[Column],
-        written: Sequence[Column],
-    ) -> None:
+    def __init__(self, tables: MergeTables) -> None:
         self.renames = 0
-        self.database = database
+        self.database = database = tables.database
         self.statements = database.statements
-        self.connection = connection
-        self.staged = staged
-        self.work = work
-        self.key = key
+        self.connection = tables.connection
+        self.staged = staged = tables.staged
+        self.work = tables.work
+        self.key = key = tables.key
         self.mode = staged.mode
         self.current = database.current(staged.target, "t")
-        self.compared = [column for column in written if column.name not in staged.key]
+        self.compared = [column for column in tables.written if column.name not in staged.key]
         # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
         # With `append` it stays as it is. If only some rows are staged, those of such keys are not among them unless the target's
         # row is another one that the source still has, beside which they do not fit.
@@ -131,26 +113,29 @@ class ChangeList:
         same += [self.current] if self.mode.deleted_at else []
         renamed = ""
         if self.forms:
-            same_key = self.statements.all_same(self.forms, "t", "s")
-            op = Op.RENAME.join("''")
-            # Equal decimals are one key at the source as well, whatever their trailing zeros.
-            texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
-            if texts and self.staged.removed is not None:
-                # A target row that is not listed as removed still exists at the source, so the staged row is a different one.
-                gone = self.statements.by_index(self.staged.removed, "r", names)
-                rows += f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
-                same_texts = self.statements.all_same(texts, "t", "s")
-                kept = f"{self.statements.absent(self.key, 'r')} AND NOT ({same_texts})"
-                kept += f" AND {self.current}" if self.current else ""
-                op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
-            renamed = f" WHEN NOT ({same_key}) THEN {op}"
-            same.append(same_key)
+            joined, renamed = self._renamed_case()
+            rows += joined
+            same.append(self.statements.all_same(self.forms, "t", "s"))
         differs = f" OR NOT ({' AND '.join(same)})" if same else ""
         changed = Op.VERSION if self.mode.valid_to else Op.UPDATE
         self._list(
             f"CASE WHEN {absent} THEN '{Op.INSERT}'{renamed} ELSE '{changed}' END, {database.columns(names, 's')}"
             f" FROM {rows} WHERE {absent}{differs}"
         )
+
+    def _renamed_case(self) -> tuple[str, str]:
+        """Return what is joined to the rows, and the case of a row whose key is equal but has different bytes."""
+        joined, op = "", f"'{Op.RENAME}'"
+        # Equal decimals are one key at the source as well, whatever their trailing zeros.
+        texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
+        if texts and self.staged.removed is not None:
+            # A target row that is not listed as removed still exists at the source, so the staged row is a different one.
+            gone = self.statements.by_index(self.staged.removed, "r", self.staged.key)
+            joined = f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
+            kept = f"{self.statements.absent(self.key, 'r')} AND NOT ({self.statements.all_same(texts, 't', 's')})"
+            kept += f" AND {self.current}" if self.current else ""
+            op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
+        return joined, f" WHEN NOT ({self.statements.all_same(self.forms, 't', 's')}) THEN {op}"
 
     def _list(self, selected: str) -> None:
         columns = self.database.columns((OP, *self.staged.key))

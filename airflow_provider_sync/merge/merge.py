@@ -7,68 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import cast
 
 import msgspec
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.listed_changes import ListedChanges
-from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
+from airflow_provider_sync.databases.schema import OP, Column, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.change_list import ChangeList
 from airflow_provider_sync.merge.gone_columns import check_forgotten, columns_with_values, explaining_refusals
 from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
+from airflow_provider_sync.merge.merge_tables import MergeTables
 from airflow_provider_sync.merge.row_updates import RowUpdates
-from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 from airflow_provider_sync.merge.target_key import check_key
-from airflow_provider_sync.merge.unique_keys import other_unique_keys, values_kept_by
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkTables:
-    """Empty tables that a merge uses, created before its transaction.
-
-    :ivar work: takes the keys of the rows that differ
-    :ivar parked: takes the keys of rows that exchange values of a unique key
-    :ivar kept: takes the values of columns that the merge does not write; ``None`` without such columns or the privilege
-    """
-
-    work: Table
-    parked: Table
-    kept: Table | None = None
-
-
-def columns_left_alone(staged: StagedTable) -> tuple[Column, ...]:
-    """Return the columns that neither the merge writes nor the database computes, including a hidden row id."""
-    target = staged.target
-    columns = [column for column in target.columns if column.name not in staged.columns and not column.generated]
-    if target.row_id:
-        columns.append(Column(name=target.row_id, kind=Kind.INTEGER, sql_type="INTEGER", nullable=False))
-    return tuple(columns)
+from airflow_provider_sync.merge.unique_keys import values_kept_by
 
 
 class TableMerge(TableWrite):
     """The steps of one table's merge from its staging table."""
 
-    def __init__(self, database: Database, connection: Connection, staged: StagedTable, tables: WorkTables) -> None:
-        super().__init__(staged.target)
+    def __init__(self, tables: MergeTables) -> None:
+        super().__init__(tables.staged.target)
+        self.tables = tables
         self.work = tables.work
-        self.parked = tables.parked
-        self.kept = tables.kept
-        self.last: frozenset[str] = frozenset()
-        self.database = database
-        self.statements = database.statements
-        self.connection = connection
-        self.staged = staged
-        self.key = tuple(self.target.column(name) for name in staged.key)
-        self.columns = tuple(self.target.column(name) for name in staged.columns)
-        self.written = tuple(column for column in self.columns if not column.generated)
-        self.unique_keys = other_unique_keys(self.target, staged.key, self.written)
+        self.database = tables.database
+        self.statements = tables.database.statements
+        self.connection = tables.connection
+        self.staged = tables.staged
+        self.key = tables.key
+        self.written = tables.written
+        self.postponed: frozenset[str] = frozenset()
         self.orphans: dict[str, int] = {}
         self.verified = False
         self.renames = 0
@@ -86,7 +57,7 @@ class TableMerge(TableWrite):
                 self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
                 return
             self._check_target_key()
-            listed = ChangeList(self.database, self.connection, self.staged, self.work, key=self.key, written=self.written)
+            listed = ChangeList(self.tables)
             self.counts = msgspec.structs.replace(listed.fill(), forgotten=forgotten)
             self.renames = listed.renames
 
@@ -100,7 +71,7 @@ class TableMerge(TableWrite):
         if not self.staged.verify:
             return None
         listed = self.staged.staging if self.is_empty else self.work
-        columns = tuple(dict.fromkeys((*self.columns, *self.staged.mode.columns)))
+        columns = tuple(dict.fromkeys((*self.tables.columns, *self.staged.mode.columns)))
         names = self.database.columns([column.name for column in columns], "t")
         query = (
             f"SELECT {names} FROM {self._from('target', 't')} WHERE NOT EXISTS"
@@ -112,12 +83,13 @@ class TableMerge(TableWrite):
         """Return the rows of the target that the list ends, with the columns that a sync reads and that stay as they are."""
         if not self.staged.verify or self.is_empty or self._ended is None:
             return None
-        names = self.database.columns([column.name for column in self.columns], "t")
+        columns = self.tables.columns
+        names = self.database.columns([column.name for column in columns], "t")
         query = (
             f"SELECT {names} FROM {self._from('target', 't')} WHERE {self._ended} AND EXISTS (SELECT 1 FROM"
             f" {self.database.qualified(self.work)} AS w WHERE w.{OP} IN ('{Op.END}', '{Op.VERSION}') AND {self._is_written()})"
         )
-        return msgspec.structs.replace(self.target, columns=self.columns, ended_at=None, query=self.database.undoubled(query))
+        return msgspec.structs.replace(self.target, columns=columns, ended_at=None, query=self.database.undoubled(query))
 
     @property
     def _ended(self) -> str | None:
@@ -131,7 +103,7 @@ class TableMerge(TableWrite):
 
     def postpone(self, columns: frozenset[str]) -> None:
         """Leave columns to :meth:`write_last`."""
-        self.last = columns
+        self.postponed = columns
 
     @property
     def listed(self) -> ListedChanges | None:
@@ -165,9 +137,9 @@ class TableMerge(TableWrite):
 
     def release(self) -> None:
         """Set the postponed columns of rows to delete to NULL, since their parents may be deleted first."""
-        if not (self.last and self.counts.deleted):
+        if not (self.postponed and self.counts.deleted):
             return
-        assignments = ", ".join(f"{self.database.quote(name)} = NULL" for name in sorted(self.last))
+        assignments = ", ".join(f"{self.database.quote(name)} = NULL" for name in sorted(self.postponed))
         with self._naming_table():
             self._execute(
                 f"UPDATE {self._from('target', 't')} SET {assignments} WHERE EXISTS (SELECT 1 FROM"
@@ -177,9 +149,9 @@ class TableMerge(TableWrite):
 
     def write_last(self) -> None:
         """Write the postponed columns, now that the rows they refer to exist."""
-        if not self.last:
+        if not self.postponed:
             return
-        columns = sorted(self.last)
+        columns = sorted(self.postponed)
         staging, work = self.staged.staging, self.database.qualified(self.work)
         with self._writing():
             if self.is_empty:
@@ -270,17 +242,7 @@ class TableMerge(TableWrite):
             if self.writes:
                 check_forgotten(self.database, self.connection, self.target, self.staged.gone)
             if self.staged.verify:
-                check = MergeCheck(
-                    self.database,
-                    self.connection,
-                    self.staged,
-                    self.work,
-                    key=self.key,
-                    columns=self.columns,
-                    counts=self.counts,
-                    all_inserted=self.is_empty,
-                    triggers=self.triggers,
-                )
+                check = MergeCheck(self.tables, self.counts, all_inserted=self.is_empty, triggers=self.triggers)
                 self.verified = check.run()
                 self.warnings += check.warnings
             if self.target.foreign_keys:
@@ -304,16 +266,10 @@ class TableMerge(TableWrite):
         for column in filter(self.statements.skips_update, self.written):
             name = self.database.quote(column.name)
             self._list_replaced(f"t.{name} = s.{name} AND {self._differing([column])}")
-        unwritten = {*self.staged.key, *(column.name for column in fixed), *self.last}
+        unwritten = {*self.staged.key, *(column.name for column in fixed), *self.postponed}
         updates = RowUpdates(
-            self.database,
-            self.connection,
-            self.staged,
+            self.tables,
             self._changes,
-            parked=self.parked,
-            kept=self.kept,
-            loses_columns=self.kept is None and bool(columns_left_alone(self.staged)),
-            unique_keys=self.unique_keys,
             values=[column.name for column in self.written if column.name not in unwritten],
             late=bool(self.target.foreign_keys and self._count_listed(Op.DELETE_LAST)),
         )
@@ -357,7 +313,7 @@ class TableMerge(TableWrite):
     def _insert(self) -> None:
         if not self.counts.inserted:
             return
-        names = [column.name for column in self.written if column.name not in self.last]
+        names = [column.name for column in self.written if column.name not in self.postponed]
         if self.is_empty:
             self._execute(self.statements.insert_all(self.target, self.staged.staging, names))
         else:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import cast
 
 import msgspec
-from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+from airflow_provider_sync.databases.schema import OP, Column, Op
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError, TriggerError
 from airflow_provider_sync.merge.merge_result import MergeCounts
-from airflow_provider_sync.merge.staged_table import StagedTable
+from airflow_provider_sync.merge.merge_tables import MergeTables
 
 
 class MergeCheck:
@@ -20,42 +18,28 @@ class MergeCheck:
 
     :ivar warnings: what a report should say
 
-    :param work: the work table that lists the rows that were written
-    :param columns: the staged columns
     :param counts: what the merge had to do
     :param all_inserted: whether the target was empty, so that nothing is listed
     :param triggers: names of those that the transaction may have fired, also of other tables
     """
 
-    def __init__(
-        self,
-        database: Database,
-        connection: Connection,
-        staged: StagedTable,
-        work: Table,
-        *,
-        key: Sequence[Column],
-        columns: Sequence[Column],
-        counts: MergeCounts,
-        all_inserted: bool,
-        triggers: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, tables: MergeTables, counts: MergeCounts, *, all_inserted: bool, triggers: Sequence[str] = ()) -> None:
         self.warnings: list[str] = []
-        self.database = database
-        self.statements = database.statements
-        self.connection = connection
-        self.staged = staged
-        self.target = staged.target
-        self.work = work
-        self.key = key
-        self.columns = columns
-        self.written = tuple(column for column in columns if not column.generated)
+        self.database = tables.database
+        self.statements = tables.database.statements
+        self.connection = tables.connection
+        self.staged = tables.staged
+        self.target = tables.staged.target
+        self.work = tables.work
+        self.key = tables.key
+        self.columns = tables.columns
+        self.written = tables.written
         self.counts = counts
         self.all_inserted = all_inserted
         self.triggers = triggers
-        self.current = database.current(staged.target, "t")
+        self.current = self.database.current(self.target, "t")
         # Rows that are there stay as they are, so that only those can be compared that were inserted.
-        self.only_written = staged.mode.name == "append"
+        self.only_written = self.staged.mode.name == "append"
 
     def run(self) -> bool:
         """Compare the rows.

@@ -17,16 +17,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert
+from sqlalchemy import bindparam, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import NullType
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.listed_changes import ListedChanges
-from airflow_provider_sync.databases.schema import OP, Column, Op, Row, Table, UniqueKey, Value
+from airflow_provider_sync.databases.schema import OP, Column, Op, Row, Value
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.merge_tables import MergeTables
 from airflow_provider_sync.merge.placeholder_values import candidates
-from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.unique_keys import (
     NotParkedError,
     core_table,
@@ -42,36 +41,19 @@ MAX_PARKED_IN_CYCLE = 50
 class RowUpdates:
     """The updates of one merge.
 
-    :param parked: an empty work table; it is empty again afterwards
-    :param kept: an empty table for the values of columns that are not written; ``None`` if there is none
-    :param loses_columns: whether there are such columns, but no table for them
     :param values: names of the columns that an update sets
     :param late: whether some rows are deleted last
     """
 
-    def __init__(
-        self,
-        database: Database,
-        connection: Connection,
-        staged: StagedTable,
-        changes: ListedChanges,
-        *,
-        parked: Table,
-        kept: Table | None,
-        loses_columns: bool,
-        unique_keys: Sequence[UniqueKey],
-        values: Sequence[str],
-        late: bool,
-    ) -> None:
-        self.database = database
-        self.statements = database.statements
-        self.connection = connection
-        self.staged = staged
+    def __init__(self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str], late: bool) -> None:
+        self.tables = tables
+        self.database = tables.database
+        self.statements = tables.database.statements
+        self.connection = tables.connection
+        self.staged = tables.staged
         self.changes = changes
-        self.parked = parked
-        self.kept = kept
-        self.loses_columns = loses_columns
-        self.unique_keys = unique_keys
+        self.parked = tables.parked
+        self.kept = tables.kept
         self.values = values
         self.late = late
 
@@ -112,7 +94,7 @@ class RowUpdates:
         :raises TableError: if replacing the rows would have side effects
         """
         reason = self.database.foreign_keys.why_not_replace(self.connection, self.changes)
-        if self.loses_columns:
+        if self.tables.loses_columns:
             reason = "the values of columns that are not synced would be lost"
         if reason:
             raise _NotReplacedError(f"{label}: to delete and insert the rows again is not safe, since {reason}.") from cause
@@ -130,11 +112,8 @@ class RowUpdates:
         self._execute(self.statements.insert_listed(self.changes, written, op=Op.REPLACE, kept=self.kept))
 
     def _park(self) -> None:
-        if not self.unique_keys:
-            return
-        work, parked = self.changes.work, self.parked
         try:
-            park_conflicts(self.database, self.connection, self.staged, work, parked, self.unique_keys, late=self.late)
+            park_conflicts(self.tables, late=self.late)
         except SQLAlchemyError as error:
             if not self.database.is_constraint(error):
                 raise

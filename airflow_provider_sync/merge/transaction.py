@@ -26,8 +26,8 @@ from airflow_provider_sync.databases.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.merge.direct_load import DirectLoad, DirectRows
 from airflow_provider_sync.merge.foreign_key_order import parents_first
-from airflow_provider_sync.merge.merge import WorkTables, columns_left_alone
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
+from airflow_provider_sync.merge.merge_tables import MergeTables, columns_left_alone
 from airflow_provider_sync.merge.modes import merge_for
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import naming_temporary_tables
@@ -166,8 +166,8 @@ def _prepared(database: Database, connection: Connection, staged: StagedTable | 
         kept = _table_to_keep(database, connection, staged, name=f"{prefix}_kept{number}")
         if kept:
             drop_afterwards(kept)
-        merge = merge_for(staged.mode)
-        yield merge(database, connection, staged, WorkTables(work=work, parked=parked, kept=kept))
+        tables = MergeTables(database=database, connection=connection, staged=staged, work=work, parked=parked, kept=kept)
+        yield merge_for(staged.mode)(tables)
 
 
 def _table_to_keep(database: Database, connection: Connection, staged: StagedTable, *, name: str) -> Table | None:

@@ -16,11 +16,10 @@ from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.types import NullType
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table, UniqueKey, Value
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.merge_tables import MergeTables
 from airflow_provider_sync.merge.placeholder_values import candidates
-from airflow_provider_sync.merge.staged_table import StagedTable
 
 _CANDIDATES_PER_QUERY = 500
 """Candidates per query."""
@@ -46,29 +45,18 @@ def other_unique_keys(target: Table, key: Sequence[str], written: Sequence[Colum
     )
 
 
-def park_conflicts(
-    database: Database,
-    connection: Connection,
-    staged: StagedTable,
-    work: Table,
-    parked: Table,
-    unique_keys: Sequence[UniqueKey],
-    *,
-    late: bool = False,
-) -> None:
-    """Park the rows whose values the updates listed in ``work`` are about to take.
+def park_conflicts(tables: MergeTables, *, late: bool = False) -> None:
+    """Park the rows whose values the updates listed in the work table are about to take.
 
-    :param parked: an empty work table; it is empty again afterwards
     :param late: whether some rows are deleted last, so that inserts may take their values, too
     :raises TableError: if a row keeps a value that another one takes, or if there is no free value
     """
-    for unique in unique_keys:
-        conflict = _Conflict(database, connection, staged, unique)
-        if not conflict.list_holders(work, parked, late=late):
-            continue
-        conflict.check_moving(work, parked)
-        conflict.park(parked)
-        connection.exec_driver_sql(f"DELETE FROM {database.qualified(parked)}")
+    for unique in other_unique_keys(tables.staged.target, tables.staged.key, tables.written):
+        conflict = _Conflict(tables, unique)
+        if conflict.list_holders(late=late):
+            conflict.check_moving()
+            conflict.park()
+            tables.connection.exec_driver_sql(f"DELETE FROM {tables.database.qualified(tables.parked)}")
 
 
 def values_kept_by(mode: str) -> tuple[str, str]:
@@ -86,48 +74,52 @@ class NotParkedError(TableError):
 class _Conflict:
     """The rows of one merge that exchange values of one unique key."""
 
-    def __init__(self, database: Database, connection: Connection, staged: StagedTable, unique: UniqueKey) -> None:
-        self.database = database
-        self.statements = database.statements
-        self.connection = connection
+    def __init__(self, tables: MergeTables, unique: UniqueKey) -> None:
+        self.database = tables.database
+        self.statements = tables.database.statements
+        self.connection = tables.connection
         self.unique = unique
         self.label = f"{unique.name!r} ({', '.join(unique.columns)})"
+        staged = tables.staged
         self.target = staged.target
         self.staging = staged.staging
         self.mode = staged.mode.name
+        self.work = tables.work
+        self.parked = tables.parked
         self.key_names = staged.key
-        self.key = tuple(staged.target.column(name) for name in staged.key)
+        self.key = tables.key
         self.sent = tuple(name for name in unique.columns if name in staged.columns)
         self.kept = tuple(name for name in unique.columns if name not in staged.columns)
 
-    def list_holders(self, work: Table, parked: Table, *, late: bool) -> int:
-        """List in ``parked`` the keys of rows whose values another row is about to take, and count them."""
+    def list_holders(self, *, late: bool) -> int:
+        """List the keys of rows whose values another row is about to take, and count them."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
         mover = f" JOIN {self._table(self.target)} m ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
         movers = f"w.{OP} = '{Op.UPDATE}'"
         if late:
-            goes = f"SELECT 1 FROM {self._table(work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
+            goes = f"SELECT 1 FROM {self._table(self.work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
             movers = f"({movers} OR (w.{OP} = '{Op.INSERT}' AND EXISTS ({goes} AND {self.statements.match(self.key, 'h', 'l')})))"
         self.connection.exec_driver_sql(
-            f"INSERT INTO {self._table(parked)} ({self.database.columns((OP, *self.key_names))})"
-            f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.key_names, 'h')} FROM {self._table(work)} w"
+            f"INSERT INTO {self._table(self.parked)} ({self.database.columns((OP, *self.key_names))})"
+            f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.key_names, 'h')} FROM {self._table(self.work)} w"
             f" JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'w')}{mover}"
             f" JOIN {self._table(self.target)} h ON {' AND '.join(taken)}"
             f" WHERE {movers} AND NOT ({self.statements.match(self.key, 'h', 's')})"
         )
-        return self.database.reader.count(self.connection, parked)
+        return self.database.reader.count(self.connection, self.parked)
 
-    def check_moving(self, work: Table, parked: Table) -> None:
+    def check_moving(self) -> None:
         """Check that every listed row gives up its value in this merge.
 
         :raises TableError: if one keeps it
         """
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
         rows = self.connection.exec_driver_sql(
-            f"SELECT COUNT(*) FROM {self._table(parked)} p"
+            f"SELECT COUNT(*) FROM {self._table(self.parked)} p"
             f" JOIN {self._table(self.target)} t ON {self.statements.match(self.key, 't', 'p')}"
             f" LEFT JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'p')}"
-            f" WHERE ({self.statements.absent(self.key, 's')} OR ({keeps})) AND NOT EXISTS (SELECT 1 FROM {self._table(work)} l"
+            f" WHERE ({self.statements.absent(self.key, 's')} OR ({keeps}))"
+            f" AND NOT EXISTS (SELECT 1 FROM {self._table(self.work)} l"
             f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.statements.match(self.key, 'l', 'p')})"
         ).scalar_one()
         if rows:
@@ -139,10 +131,10 @@ class _Conflict:
                 why, advice = values_kept_by(self.mode)
             raise TableError(f"{rows} rows keep values of the unique key {self.label} that other rows are to get. {why} {advice}")
 
-    def park(self, parked: Table) -> None:
+    def park(self) -> None:
         """Give the listed rows NULL or free values."""
         column = self._column_to_park()
-        batches = self.database.reader.read(self.connection, parked, parked.columns[1:])
+        batches = self.database.reader.read(self.connection, self.parked, self.parked.columns[1:])
         keys = [row for rows in batches for row in rows]
         values: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
         statement, name, names = set_where_key(self.target, self.key, column)
