@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.mysql import text_load, value_load
+from airflow_provider_sync.databases.mysql.load_data import send
 from airflow_provider_sync.databases.schema import Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
@@ -17,7 +18,15 @@ class MySQLLoader(Loader):
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load rows by LOAD DATA LOCAL, or by multi-row INSERTs where that is not allowed."""
-        return value_load.load(connection, staging, self.qualified(staging), self.quote, batches)
+        return send(
+            connection,
+            staging,
+            self.qualified(staging),
+            [(self.quote(column.name), value_load.decoding(column)) for column in staging.columns],
+            ends=value_load.ENDS,
+            blocks=value_load.blocks(staging, batches),
+            literals=value_load.literals(staging, batches),
+        )
 
     def load_text(
         self,
@@ -29,4 +38,12 @@ class MySQLLoader(Loader):
         is_digested: bool = False,
     ) -> int:
         """Load TSV by LOAD DATA LOCAL as it is, or by multi-row INSERTs where that is not allowed."""
-        return text_load.load_text(connection, staging, self.qualified(staging), self.quote, columns, blocks)
+        return send(
+            connection,
+            staging,
+            self.qualified(staging),
+            [(self.quote(column.column.name), text_load.decoding(column)) for column in columns],
+            ends=text_load.ENDS,
+            blocks=text_load.checked_blocks(staging, columns, blocks),
+            literals=text_load.literals(staging, columns, blocks),
+        )

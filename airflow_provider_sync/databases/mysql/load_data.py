@@ -40,13 +40,19 @@ def send(
     connection: Connection,
     table: Table,
     qualified: str,
-    load_data: tuple[str, Iterator[tuple[int, bytes]]],
-    insert: tuple[bytes, Iterator[bytes]],
+    fields: Sequence[tuple[str, str | None]],
+    *,
+    ends: tuple[str, str],
+    blocks: Iterator[tuple[int, bytes]],
+    literals: Iterator[bytes],
 ) -> int:
     """Load rows by the fastest way that the server allows; only its rows are asked for, in the calling thread.
 
-    :param load_data: a :func:`load_statement`, and blocks of lines with their numbers of rows
-    :param insert: an :func:`insert_statement`, and rows as it lists them
+    :param qualified: the table's quoted name
+    :param fields: quoted columns in the order of the text, each with the function around its text, if any: ``UNHEX({})``
+    :param ends: what ends a field, and a line, for LOAD DATA
+    :param blocks: lines for LOAD DATA, with their numbers of rows
+    :param literals: rows as an INSERT lists them: ``(1, 'a')``
     :return: rows loaded
     :raises TableError: for a value that the table would change or refuses
     """
@@ -54,8 +60,8 @@ def send(
     cursor = cursors.Cursor(connection.connection.driver_connection)
     try:
         if _allows_load_data(cursor, qualified):
-            return _load_data(cursor, table, *load_data)
-        return _insert(cursor, table, *insert)
+            return _load_data(cursor, table, _load_statement(qualified, fields, *ends), blocks)
+        return _insert(cursor, table, _insert_statement(qualified, [name for name, _ in fields]), literals)
     except DRIVER_ERRORS as error:
         translated = translate(error)
         if type(translated) is TableError:
@@ -88,13 +94,8 @@ def _allows_load_data(cursor: Any, qualified: str) -> bool:
 # -- LOAD DATA -------------------------------------------------------------------------------------------------------
 
 
-def load_statement(qualified: str, fields: Sequence[tuple[str, str | None]], *, field: str, line: str) -> str:
-    """Return the LOAD DATA of a file whose name is still ``{}``.
-
-    :param fields: quoted columns in the order of the text, each with the function around its text, if any: ``UNHEX({})``
-    :param field: what ends a field
-    :param line: what ends a line
-    """
+def _load_statement(qualified: str, fields: Sequence[tuple[str, str | None]], field: str, line: str) -> str:
+    """Return the LOAD DATA of a file whose name is still ``{}``."""
     places = [name if function is None else f"@v{number}" for number, (name, function) in enumerate(fields)]
     assignments = [
         f"{name} = {function.replace('{}', f'@v{number}')}" for number, (name, function) in enumerate(fields) if function
@@ -161,11 +162,8 @@ def _write(descriptor: int, block: bytes) -> bool:
 # -- INSERT ----------------------------------------------------------------------------------------------------------
 
 
-def insert_statement(qualified: str, names: Iterable[str]) -> bytes:
-    """Return the beginning of an INSERT, to which rows are appended as ``(1, 'a'),(2, 'b')``.
-
-    :param names: quoted columns
-    """
+def _insert_statement(qualified: str, names: Iterable[str]) -> bytes:
+    """Return the beginning of an INSERT, to which rows are appended as ``(1, 'a'),(2, 'b')``."""
     # Undoes the doubling of percent signs that `quote` does for statements with parameters.
     return f"INSERT INTO {qualified} ({', '.join(names)}) VALUES ".replace("%%", "%").encode()
 

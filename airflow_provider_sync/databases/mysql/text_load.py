@@ -1,16 +1,14 @@
-"""Load canonical texts into MySQL and MariaDB. LOAD DATA takes their lines as they are, so most values need no check.
+"""Canonical texts for LOAD DATA or INSERT, for MySQL and MariaDB; :mod:`.load` sends them.
 
-The server changes some values without a warning: it rounds fractions in integers, doubles and times, for example. Only columns
-where that could happen are checked here. Everything else is left to the server, whose warnings count as errors.
+LOAD DATA takes their lines as they are. The server changes some values without a warning: it rounds fractions in integers,
+doubles and times, for example. Only columns where that could happen are checked here. Everything else is left to the server,
+whose warnings count as errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection
-
-from airflow_provider_sync.databases.mysql.load_data import insert_statement, load_statement, send
 from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, texts
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
@@ -24,35 +22,11 @@ Values = Sequence[bytes | None]
 _FRACTIONS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 _TEXTS = frozenset({Kind.CHAR, Kind.ENUM, Kind.SET})
 _CHECKED = frozenset({Kind.INTEGER, Kind.YEAR, Kind.FLOAT, Kind.DOUBLE, *_TEXTS, *HEXADECIMAL})
+ENDS = "\t", "\n"
 _NULL = b"\\N"
 
 
-def load_text(
-    connection: Connection,
-    table: Table,
-    qualified: str,
-    quote: Callable[[str], str],
-    columns: Sequence[CanonicalColumn],
-    blocks: Iterable[bytes],
-) -> int:
-    """Load blocks of whole lines.
-
-    :param qualified: the table's quoted name
-    :param columns: columns in the order of the fields
-    :return: rows loaded
-    :raises TableError: for a value that the table would change or refuse
-    """
-    fields = [(quote(column.column.name), _decoding(column)) for column in columns]
-    return send(
-        connection,
-        table,
-        qualified,
-        (load_statement(qualified, fields, field="\t", line="\n"), _checked_blocks(table, columns, blocks)),
-        (insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, columns, blocks)),
-    )
-
-
-def _decoding(column: CanonicalColumn) -> str | None:
+def decoding(column: CanonicalColumn) -> str | None:
     """Return the SQL template that decodes a field's text; ``None`` if the text is stored as it is."""
     if _is_hexadecimal(column):
         return "UNHEX({})"
@@ -67,7 +41,12 @@ def _is_hexadecimal(column: CanonicalColumn) -> bool:
 # -- LOAD DATA -------------------------------------------------------------------------------------------------------
 
 
-def _checked_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def checked_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield blocks of whole lines with their numbers of rows.
+
+    :param columns: columns in the order of the fields
+    :raises TableError: for a value that the table would change or refuse
+    """
     risky = [place for place, column in enumerate(columns) if _is_risky(column)]
     for block in blocks:
         if not block:
@@ -167,15 +146,16 @@ def _refused(table: Table, column: Column, reason: str) -> TableError:
 # -- INSERT ----------------------------------------------------------------------------------------------------------
 
 
-def _literal_rows(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[bytes]:
-    for _, block in _checked_blocks(table, columns, blocks):
+def literals(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the rows as an INSERT lists them; otherwise as :func:`checked_blocks`."""
+    for _, block in checked_blocks(table, columns, blocks):
         fields = list(zip(*decode_rows(block, len(columns)), strict=True))
-        literals = [_literals(column, values) for column, values in zip(columns, fields, strict=True)]
-        yield from (b"(%b)" % row for row in map(b",".join, zip(*literals, strict=True)))
+        written = [_literals(column, values) for column, values in zip(columns, fields, strict=True)]
+        yield from (b"(%b)" % row for row in map(b",".join, zip(*written, strict=True)))
 
 
 def _literals(column: CanonicalColumn, values: Values) -> list[bytes]:
     if _is_hexadecimal(column):
         return [b"NULL" if value is None else b"x'%b'" % value for value in values]
-    form = b"CAST('%b' AS UNSIGNED)" if _decoding(column) else b"'%b'"
+    form = b"CAST('%b' AS UNSIGNED)" if decoding(column) else b"'%b'"
     return [b"NULL" if value is None else form % value.replace(b"\\", b"\\\\").replace(b"'", b"\\'") for value in values]

@@ -1,42 +1,26 @@
-"""Values as the text of LOAD DATA or INSERT, for MySQL and MariaDB."""
+"""Values as the text of LOAD DATA or INSERT, for MySQL and MariaDB; :mod:`.load` sends it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection
-
-from airflow_provider_sync.databases.mysql.load_data import insert_statement, load_statement, send
 from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, Texts, texts
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.exceptions import TableError
 
-_FIELD, _LINE, _NULL = "\x1f", "\x1e", "\x1d"
+ENDS = _FIELD, _LINE = "\x1f", "\x1e"
+_NULL = "\x1d"
 _ESCAPES = str.maketrans({character: f"\\{character}" for character in ("\\", _FIELD, _LINE)})
 _QUOTES = str.maketrans({"\\": "\\\\", "'": "\\'"})
 
 
-def load(
-    connection: Connection, table: Table, qualified: str, quote: Callable[[str], str], batches: Iterable[Sequence[Row]]
-) -> int:
-    """Load rows, whose values stand in the order of the table's columns.
-
-    :param qualified: the table's quoted name
-    :return: rows loaded
-    :raises TableError: for a value that the table would change or refuses
-    """
-    fields = [(quote(column.name), _decoding(column)) for column in table.columns]
-    blocks = ((len(batch), _block(table, batch)) for batch in batches if batch)
-    return send(
-        connection,
-        table,
-        qualified,
-        (load_statement(qualified, fields, field=_FIELD, line=_LINE), blocks),
-        (insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, batches)),
-    )
+def blocks(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[tuple[int, bytes]]:
+    """Write rows, whose values stand in the order of the table's columns, as LOAD DATA reads them."""
+    return ((len(batch), _block(table, batch)) for batch in batches if batch)
 
 
-def _decoding(column: Column) -> str | None:
+def decoding(column: Column) -> str | None:
+    """Return the SQL template that decodes a field's text; ``None`` if the text is stored as it is."""
     if column.kind in HEXADECIMAL:
         return "UNHEX({})"
     return "CAST({} AS UNSIGNED)" if column.kind is Kind.BIT else None
@@ -58,12 +42,13 @@ def _block(table: Table, batch: Sequence[Row]) -> bytes:
     return _encoded(table, columns, f"{block}{_LINE}")
 
 
-def _literal_rows(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+def literals(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+    """Write rows as an INSERT lists them."""
     for batch in batches:
         if batch:
             columns = _columns(table, batch)
-            literals = [_literals(column, column_texts) for column, column_texts in zip(table.columns, columns, strict=True)]
-            for row in map(",".join, zip(*literals, strict=True)):
+            written = [_literals(column, column_texts) for column, column_texts in zip(table.columns, columns, strict=True)]
+            for row in map(",".join, zip(*written, strict=True)):
                 yield _encoded(table, columns, f"({row})")
 
 
