@@ -41,15 +41,15 @@ class Staging(ABC):
     """The staging table of one target in one run.
 
     :param database: database of the target
-    :param run: identifies a run whose steps are separate tasks; empty if one process does the whole sync under a lock
+    :param run_id: identifies a run whose steps are separate tasks; empty if one process does the whole sync under a lock
     :cvar visible_to_others: whether other connections to the database see the table
     """
 
     visible_to_others: ClassVar[bool] = False
 
-    def __init__(self, database: Database, run: str = "") -> None:
+    def __init__(self, database: Database, run_id: str = "") -> None:
         self.database = database
-        self.run = run
+        self.run_id = run_id
         self._table: Table | None = None
 
     @property
@@ -140,7 +140,7 @@ class Staging(ABC):
 
     def _left_behind(self, connection: Connection, target: Table) -> list[tuple[Table, float]]:
         """Find the tables of this target and run, each with its age in seconds."""
-        return find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
+        return find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run_id))
 
     @abstractmethod
     def _create(self, connection: Connection, layout: StagingLayout) -> Table:
@@ -168,7 +168,7 @@ class PermanentStaging(Staging):
             # MySQL has a privilege of its own for DROP, which TRUNCATE needs as well.
             connection.exec_driver_sql(f"DELETE FROM {self.database.qualified(self.table)}")
             return self.table
-        name = staging_name(layout.target, self.run, time.time())
+        name = staging_name(layout.target, self.run_id, time.time())
         return self.database.ddl.create_staging(connection, layout, name=name)
 
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:
@@ -186,7 +186,7 @@ class PermanentStaging(Staging):
 
     def name_for(self, target: Table) -> str:
         """Return the beginning of the table's name, which is the same for each attempt."""
-        return f"{STAGING_PREFIX}{staging_digest(target, self.run)}"
+        return f"{STAGING_PREFIX}{staging_digest(target, self.run_id)}"
 
     def adopt(self, connection: Connection, target: Table) -> Table:
         """Take over the table that an earlier step of the same run filled.
@@ -221,7 +221,7 @@ def refuse_lost_columns(target: Table, staging: Table, columns: Collection[str])
 class SharedStaging(PermanentStaging):
     """A permanent table that one task creates, several tasks fill, and another merges.
 
-    :param run: identifies the run of these tasks
+    :param run_id: identifies the run of these tasks
     """
 
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:

@@ -49,7 +49,7 @@ class TableCompareOperator(TableStepOperator):
         with self.failing_tasks(context):
             slices = read_task_count("slices", self.slices)
             compared = compare_tables(
-                self.server(), self.plan(), opener=OPENER, run=_run_id(context), slices=slices, dry_run=self.dry()
+                self.server(), self.plan(), opener=OPENER, run_id=_run_id(context), slices=slices, dry_run=self.dry()
             )
         return self.finish_comparison(context, compared)
 

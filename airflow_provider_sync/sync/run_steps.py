@@ -49,11 +49,11 @@ class Compared(Generic[Piece]):
 
 
 def compare_tables(
-    config: ClientConfig, plan: RunPlan, *, opener: Opener, run: str, slices: int = 1, dry_run: bool = False
+    config: ClientConfig, plan: RunPlan, *, opener: Opener, run_id: str, slices: int = 1, dry_run: bool = False
 ) -> Compared[PlannedSlice]:
     """Compare the tables of a plan with the source, the rest even when one fails, and cut what differs into slices.
 
-    :param run: what tells this run from all others; the same for each attempt
+    :param run_id: what tells this run from all others; the same for each attempt
     :param slices: most slices, of all tables together; each table that differs has at least one
     :param dry_run: make no missing target
     :raises ConfigurationError: for ``consistent`` and ``drop_missing``, which steps cannot keep
@@ -83,7 +83,7 @@ def compare_tables(
                                 client,
                                 table,
                                 database,
-                                run=run,
+                                run_id=run_id,
                                 slices=each,
                                 dry_run=dry_run,
                                 equal_rows=ahead.unchanged.get(table.name),

@@ -121,7 +121,7 @@ class Site:
         reports: list[Report] = []
         merges: dict[str, tuple[TargetTable, list[StagedSlice]]] = {}
         for name, table in config.tables.items():
-            found = compare_table(client, table, database, run="run of the faults", slices=2)
+            found = compare_table(client, table, database, run_id="run of the faults", slices=2)
             if not found.slices:
                 reports.append(found.report)
                 continue

@@ -222,5 +222,5 @@ def test_steps(same_accounts: Link) -> None:
     """The steps of a sync refuse the option and say what to take; nothing is asked or written."""
     config = client_config(same_accounts, "http://127.0.0.1:9/", consistent=True)
     with pytest.raises(ConfigurationError, match=r"consistent: the steps .* TableSyncOperator"):
-        compare_tables(config, plan_run(config), opener=Opener(), run="one")
+        compare_tables(config, plan_run(config), opener=Opener(), run_id="one")
     assert copied(same_accounts) == 0

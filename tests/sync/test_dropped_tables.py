@@ -223,7 +223,7 @@ def test_steps_refuse_it(sqlite_pair: Pair) -> None:
     """Tasks of a group refuse the option before they compare, since none of them is the last of each run."""
     config = sqlite_pair.config({"*": ALL})
     with pytest.raises(ConfigurationError, match=r"drop_missing: .* Take TableSyncOperator"):
-        compare_tables(config, plan_run(config), opener=Opener(), run="r")
+        compare_tables(config, plan_run(config), opener=Opener(), run_id="r")
     assert "orders" in sqlite_pair.tables()
 
 

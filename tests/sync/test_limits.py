@@ -147,9 +147,9 @@ def test_the_time_limit_holds_for_each_step(same: Link, server: ScriptedServer) 
     """Comparing and downloading as tasks of their own end alike."""
     same.target.execute(EMPTY_TABLE, OLD_ROWS)
     options = table_from_options("t", {"max_seconds": 0.6})
-    table_slice = PlannedSlice(table="t", run="r", protocol=2)
+    table_slice = PlannedSlice(table="t", run_id="r", protocol=2)
     steps: list[Callable[[SyncClient], object]] = [
-        lambda client: compare_table(client, options, same.target.database, run="r"),
+        lambda client: compare_table(client, options, same.target.database, run_id="r"),
         lambda client: stage_slice(client, options, same.target.database, table_slice),
     ]
     for step in steps:

@@ -60,7 +60,7 @@ class TwoConnections:
         """Sync in steps, through what goes from task to task."""
         config = self.config(*names)
         plan = plan_run(config)
-        compared = compare_tables(config, plan, opener=Opener(), run="r")
+        compared = compare_tables(config, plan, opener=Opener(), run_id="r")
         staged = download_tables(config, plan, compared.pieces, opener=Opener())
         slices = [StagedSlice.from_dict(entry.to_dict()) for entry in staged]
         return [*compared.unchanged, *merge_tables(config, plan, slices, opener=Opener())]

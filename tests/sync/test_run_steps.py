@@ -44,7 +44,7 @@ def test_comparing_goes_on_after_a_failure(
         directories=(),
     )
     with pytest.raises(SyncFailed) as failure:
-        run_steps.compare_tables(ClientConfig(url="http://127.0.0.1:9", retries=0), plan, opener=Opener(), run="r")
+        run_steps.compare_tables(ClientConfig(url="http://127.0.0.1:9", retries=0), plan, opener=Opener(), run_id="r")
     assert tried == compared
     assert [report.name for report in failure.value.reports] == compared
 
@@ -62,6 +62,6 @@ def test_a_dry_run_makes_no_database(dry_run: bool, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(run_steps, "compare_table", compare_table)
     plan = RunPlan(tables={f"sqlite:///{tmp_path / 'new.db'}": (table_from_options("a", {}),)}, directories=())
     config = ClientConfig(url="http://127.0.0.1:9", retries=0)
-    run_steps.compare_tables(config, plan, opener=Opener(), run="r", dry_run=dry_run)
+    run_steps.compare_tables(config, plan, opener=Opener(), run_id="r", dry_run=dry_run)
     assert [list(names) for names in found] == [[]]
     assert (tmp_path / "new.db").exists() is not dry_run

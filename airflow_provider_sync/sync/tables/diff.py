@@ -107,29 +107,29 @@ def diff_table(
     max_keys: int = MAX_REPORTED_KEYS,
     progress: Progress | None = None,
     equal_rows: int | None = None,
-    run: Mapping[str, TargetTable] | None = None,
+    run_tables: Mapping[str, TargetTable] | None = None,
 ) -> TableDiff:
     """Find the rows in which source and target differ, in bounded memory.
 
     :param max_keys: most keys to report of each kind
     :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
     :param progress: called with the number of rows that version 1 downloads
-    :param run: the options of all tables of the run, by name, to which foreign keys may refer
+    :param run_tables: the options of all tables of the run, by name, to which foreign keys may refer
     :raises SyncError: when they cannot be compared
     """
     measure = Measure(client)
-    run = run or {table.name: table}
+    run_tables = run_tables or {table.name: table}
     if equal_rows is not None:
         report = TableReport(
             name=table.name, status="unchanged", protocol=2, rows_total=equal_rows, verified="digest", **measure.so_far()
         )
-        return TableDiff(report=_with_missing_details(client, database, table, run, report), changes=RowChanges())
+        return TableDiff(report=_with_missing_details(client, database, table, run_tables, report), changes=RowChanges())
     database = with_row_security(database, [table])
     if client.protocol_for() == 1:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
     found = find_target(client, database, table)
     if found is None:
-        return TableDiff(report=report_missing(client, database, table, run))
+        return TableDiff(report=report_missing(client, database, table, run_tables))
 
     def compare_rows(target: Target) -> tuple[Comparison, _Listed]:
         findings = compare(client, database, target, target_facts(target), plan_diff)
@@ -154,18 +154,18 @@ def diff_table(
         warnings=compared.warnings,
         **measure.so_far(),
     )
-    return TableDiff(report=_with_missing_details(client, database, table, run, report), changes=listed.changes())
+    return TableDiff(report=_with_missing_details(client, database, table, run_tables, report), changes=listed.changes())
 
 
 def _with_missing_details(
-    client: SyncClient, database: Database, table: TargetTable, run: Mapping[str, TargetTable], report: TableReport
+    client: SyncClient, database: Database, table: TargetTable, run_tables: Mapping[str, TargetTable], report: TableReport
 ) -> TableReport:
     """Add to a report what an earlier run left to do for its target, such as foreign keys."""
     if not (table.create_table and table.create_indexes):
         return report
     with database.connect() as connection:
         target = present_target(client, database, table, connection)
-        unfinished = unfinished_target(client, database, table, run, connection, target.table)
+        unfinished = unfinished_target(client, database, table, run_tables, connection, target.table)
     details = add_foreign_keys(database, [unfinished] if unfinished else [], dry_run=True)
     return next(with_details([report], details, dry_run=True))
 
@@ -182,12 +182,14 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                 # A database that cannot be opened is no reason to leave the tables of others alone.
                 with tables.going_on(partial(_failed, group)), opener.database_to_look_at(url) as database:
                     warnings = inspect_target(database, plan.patterns_of(url), group, other_tables(opener, by_url, url))
-                    run = {table.name: table for table in group}
+                    run_tables = {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
                     for table in group:
                         with tables.going_on(partial(_failed, [table])):
                             equal_rows = unchanged.get(table.name)
-                            found = diff_table(client, table, database, progress=progress, equal_rows=equal_rows, run=run)
+                            found = diff_table(
+                                client, table, database, progress=progress, equal_rows=equal_rows, run_tables=run_tables
+                            )
                             tables.add([_warned(found, warnings)])
         for url in () if tables.failures else plan.dropping:
             with tables.going_on(partial(_failed, [])), opener.database_to_look_at(url) as database:

@@ -78,7 +78,7 @@ def made_target(
     database: Database,
     options: TargetTable,
     lock: TableLock,
-    run: Mapping[str, TargetTable],
+    run_tables: Mapping[str, TargetTable],
     described: Described | None = None,
 ) -> Iterator[MadeTable]:
     """Make a missing target; drop it again when the block fails, unless it has rows by then or the lock is lost.
@@ -86,10 +86,10 @@ def made_target(
     If it cannot be dropped, the error of the block says that it stays.
 
     :param lock: of this table, to be held until the end: without it, another sync may have filled the table
-    :param run: the options of all tables of the run, by name
+    :param run_tables: the options of all tables of the run, by name
     :param described: what the source says of the table, where that is known
     """
-    made = NewTarget(client, database, options).create(run, described)
+    made = NewTarget(client, database, options).create(run_tables, described)
 
     def drop() -> None:
         lock.check()
@@ -112,28 +112,30 @@ def unfinished_target(
     client: SyncClient,
     database: Database,
     options: TargetTable,
-    run: Mapping[str, TargetTable],
+    run_tables: Mapping[str, TargetTable],
     connection: Connection,
     table: Table,
 ) -> MadeTable | None:
     """Return what is left to do for a target that an earlier run made, and did not finish; ``None`` for any other.
 
-    :param run: the options of all tables of the run, by name
+    :param run_tables: the options of all tables of the run, by name
     """
     if not (options.create_table and options.create_indexes and client.protocol_for() == 2):
         return None
     with database.translate_errors(), client.within(options.max_seconds):
-        return NewTarget(client, database, options).unfinished(run, connection, table)
+        return NewTarget(client, database, options).unfinished(run_tables, connection, table)
 
 
-def report_missing(client: SyncClient, database: Database, options: TargetTable, run: Mapping[str, TargetTable]) -> TableReport:
+def report_missing(
+    client: SyncClient, database: Database, options: TargetTable, run_tables: Mapping[str, TargetTable]
+) -> TableReport:
     """Report what a run would do for a target that it would make.
 
-    :param run: the options of all tables of the run, by name
+    :param run_tables: the options of all tables of the run, by name
     """
     measure, target = Measure(client), NewTarget(client, database, options)
     rows = target.count_rows()
-    details = target.planned(run)
+    details = target.planned(run_tables)
     return TableReport(
         name=options.name,
         status="planned",

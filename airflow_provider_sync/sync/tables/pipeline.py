@@ -56,7 +56,7 @@ def sync_tables(
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     # With a transaction for each table, one request about all of them has to come before the first lock.
     ahead = ask_ahead(client, database, tables, making=not dry_run) if len(groups) > 1 else None
-    run = {table.name: table for table in tables}
+    run_tables = {table.name: table for table in tables}
     made: list[MadeTable] = []
     adapted: dict[str, Target] = {}
     compared = set() if ahead is None else set(ahead.unchanged)
@@ -77,11 +77,11 @@ def sync_tables(
                 adapted=adapted,
                 others=partial(with_tables_here, database, others, elsewhere),
             )
-            outcomes.add(sync.run(lock_timeout, run))
+            outcomes.add(sync.run(lock_timeout, run_tables))
             made += sync.made
             compared |= names
-    reports = in_order(outcomes.found, list(run))
-    failed = {run[report.name].table_name for report in reports if report.status == "failed"}
+    reports = in_order(outcomes.found, list(run_tables))
+    failed = {run_tables[report.name].table_name for report in reports if report.status == "failed"}
     details = add_foreign_keys(database, made, failed=failed, dry_run=dry_run)
     reports = list(with_details(reports, details, dry_run=dry_run))
     outcomes.check(reports)

@@ -18,7 +18,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     """What a step says of one slice of a table.
 
     :ivar table: the name under which the server offers it
-    :ivar run: what the names of the staging tables are made of
+    :ivar run_id: what the names of the staging tables are made of
     :ivar protocol: version of the protocol that was spoken
     :ivar key_range: lowest and highest key of the slice; ``None`` for all keys
     :ivar source_rows: rows of the whole table or window at the source, when it was compared
@@ -32,7 +32,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     """
 
     table: str
-    run: str
+    run_id: str = msgspec.field(name="run")
     protocol: Literal[1, 2]
     key_range: KeyRange | None = None
     source_rows: int = 0

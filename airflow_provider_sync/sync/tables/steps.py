@@ -77,7 +77,7 @@ def compare_table(
     options: TargetTable,
     database: Database,
     *,
-    run: str,
+    run_id: str,
     slices: int = 1,
     dry_run: bool = False,
     equal_rows: int | None = None,
@@ -86,7 +86,7 @@ def compare_table(
 ) -> ComparedTable:
     """Compare a table with the source, and cut what has to be staged into slices; a missing target is made if it may be.
 
-    :param run: what tells this run from all others; the same for each attempt
+    :param run_id: what tells this run from all others; the same for each attempt
     :param slices: most slices; there are fewer for small tables, and one where the key is not a single integer
     :param dry_run: make no missing target
     :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
@@ -108,7 +108,7 @@ def compare_table(
     if target is not None:
         target.check_rollback()
         adapt = narrowed if dry_run else _altered_under_lock
-        compared = _compare(client, database, target, measure, run, slices, adapt=adapt, equal_rows=equal_rows)
+        compared = _compare(client, database, target, measure, run_id, slices, adapt=adapt, equal_rows=equal_rows)
         with database.connect() as connection:
             unfinished = unfinished_target(client, database, options, tables or {options.name: options}, connection, target.table)
         return msgspec.structs.replace(compared, made=unfinished)
@@ -124,7 +124,7 @@ def compare_table(
             run_tables = tables or {options.name: options}
             details = made.enter_context(made_target(client, database, options, lock, run_tables, described))
         target = present_target(client, database, options)
-        compared = _compare(client, database, target, measure, run, slices, adapt=altered)
+        compared = _compare(client, database, target, measure, run_id, slices, adapt=altered)
         return msgspec.structs.replace(compared, made=details)
 
 
@@ -133,19 +133,19 @@ def _compare(
     database: Database,
     target: Target,
     measure: Measure,
-    run: str,
+    run_id: str,
     slices: int,
     *,
     adapt: Callable[[Database, Target, SchemaChanges], Target],
     equal_rows: int | None = None,
 ) -> ComparedTable:
     with database.connect() as connection:
-        for staging in TaskStaging(database, run, target.name).both:
+        for staging in TaskStaging(database, run_id, target.name).both:
             staging.clear(connection, target.table)
     source = source_of(client, database)
     if equal_rows is not None:
         return source.compared(target, [], rows=equal_rows).costing(measure.so_far())
-    compared = following_source(target, partial(adapt, database), lambda found: source.compare(found, run, slices))
+    compared = following_source(target, partial(adapt, database), lambda found: source.compare(found, run_id, slices))
     return compared.costing(measure.so_far())
 
 
@@ -190,7 +190,7 @@ def stage_slice(
     target = msgspec.structs.replace(target, key_range=planned.key_range)
     target.check_rollback()
     notify = progress or silent
-    staging = TaskStaging(database, planned.run, target.name)
+    staging = TaskStaging(database, planned.run_id, target.name)
     low = planned.key_range[0] if planned.key_range else None
     lock = f"{staging.rows.name_for(target.table)}_{low}"
     with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
@@ -272,9 +272,9 @@ class _SlicesToMerge(msgspec.Struct, frozen=True):
     measure: Measure
 
     @property
-    def run(self) -> str:
+    def run_id(self) -> str:
         """What the names of the staging tables are made of."""
-        return self.slices[0].run
+        return self.slices[0].run_id
 
     def applied_to(self, target: Target) -> Target:
         """Return the target narrowed to what the comparison chose to sync, with all that it changed."""
@@ -309,7 +309,7 @@ def _merge(
             reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
         clean_up = CleanUp(database)
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
-            for staging in TaskStaging(database, merge.run, merge.options.name).both:
+            for staging in TaskStaging(database, merge.run_id, merge.options.name).both:
                 with clean_up.of(merge.options.name):
                     clean_up_fully(partial(staging.clear, connection, table.target.table))
     return clean_up.with_warnings(reports)
@@ -326,5 +326,5 @@ def _find_staged(
     source = source_of(client, database, slices[0].protocol)
     if not any(table_slice.changes for table_slice in slices):
         return source.equal_rows(target, rows=slices[0].source_rows, warnings=slices[0].warnings)
-    staged = TaskStaging(database, merge.run, target.name).adopt(connection, target, slices)
+    staged = TaskStaging(database, merge.run_id, target.name).adopt(connection, target, slices)
     return source.staged_rows(target, staged, slices)

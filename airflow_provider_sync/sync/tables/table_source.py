@@ -107,10 +107,10 @@ class TableSource(ABC):
         """
 
     @abstractmethod
-    def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
+    def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
         """Compare the table, and cut what has to be staged into slices for tasks of their own.
 
-        :param run: what tells the staging tables of this run from all others
+        :param run_id: what tells the staging tables of this run from all others
         :param slices: most slices
         """
 

@@ -87,11 +87,11 @@ class MadeTable(ReportedDetails, frozen=True, kw_only=True):
 
 
 def plan_details(
-    database: Database, options: TargetTable, described: Described, run: Mapping[str, TargetTable]
+    database: Database, options: TargetTable, described: Described, run_tables: Mapping[str, TargetTable]
 ) -> PlannedDetails:
     """Decide what of the source's details the target's database can have.
 
-    :param run: the options of all tables of the run, by the names under which the server offers them
+    :param run_tables: the options of all tables of the run, by the names under which the server offers them
     """
     details = described.details
     if details is None:
@@ -123,7 +123,7 @@ def plan_details(
         )
     keys: list[ForeignKeyDescription] = []
     for key in details.foreign_keys:
-        parent = run.get(key.parent)
+        parent = run_tables.get(key.parent)
         if options.mode != "mirror" or (parent is not None and parent.mode == "history"):
             left_out.append(f"foreign key {key.name!r}, since a table that keeps other rows than its source's may break it")
         elif not statements.has_foreign_keys:

@@ -17,14 +17,14 @@ from airflow_provider_sync.sync.tables.target import Target
 class TaskStaging:
     """The staging tables of one table in one run.
 
-    :param run: what tells this run from all others; the same for each attempt
+    :param run_id: what tells this run from all others; the same for each attempt
     :param name: the source's name of the table; others of the run may have the same target
     """
 
-    def __init__(self, database: Database, run: str, name: str) -> None:
+    def __init__(self, database: Database, run_id: str, name: str) -> None:
         self.database = database
-        self.rows = SharedStaging(database, f"{run}\0{name}")
-        self.removed = SharedStaging(database, f"{run}\0{name}\0removed")
+        self.rows = SharedStaging(database, f"{run_id}\0{name}")
+        self.removed = SharedStaging(database, f"{run_id}\0{name}\0removed")
 
     @property
     def both(self) -> tuple[SharedStaging, SharedStaging]:

@@ -99,37 +99,37 @@ class TransactionSync:
         self.made: list[MadeTable] = []
         self.described = Descriptions()
 
-    def run(self, lock_timeout: float, run: Mapping[str, TargetTable]) -> list[TableReport]:
+    def run(self, lock_timeout: float, run_tables: Mapping[str, TargetTable]) -> list[TableReport]:
         """Stage what differs, merge it, and report on every table.
 
-        :param run: the options of all tables, also of those that are merged in other transactions, by name
+        :param run_tables: the options of all tables, also of those that are merged in other transactions, by name
         :raises SourceChangedError: when the source changed during each attempt, in a way that cannot be asked for again
         :raises TargetChangedError: when somebody wrote to the target during each attempt
         """
         names = [table.table_name for table in self.tables]
         # Described inside the lock: whoever held it may have made a table, and dropped it again.
         with self.database.exclusive(names, timeout=lock_timeout) as lock:
-            targets, missing = self._find_targets(run)
+            targets, missing = self._find_targets(run_tables)
             if self.dry_run:
                 reports = [
                     *self._stage_and_merge(targets, lock),
-                    *(report_missing(self.client, self.database, table, run) for table in missing),
+                    *(report_missing(self.client, self.database, table, run_tables) for table in missing),
                 ]
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
                 for table in missing:
-                    making = made_target(self.client, self.database, table, lock, run, self.described[table.name])
+                    making = made_target(self.client, self.database, table, lock, run_tables, self.described[table.name])
                     self.made.append(made.enter_context(making))
                     target = present_target(self.client, self.database, table)
                     targets.append(msgspec.structs.replace(target, is_new=True))
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
 
-    def _find_targets(self, run: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:
+    def _find_targets(self, run_tables: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:
         """Describe the targets; return those that are there, and the options of those that are to be made.
 
         What earlier runs made and did not finish is added to those that were made.
 
-        :param run: the options of all tables of the run, by name
+        :param run_tables: the options of all tables of the run, by name
         :raises SyncError: when some cannot be synced; each of them is named, with its own reason
         """
         targets: list[Target] = []
@@ -142,7 +142,7 @@ class TransactionSync:
             else:
                 target.check_rollback()
                 targets.append(target)
-                unfinished = unfinished_target(self.client, self.database, table, run, connection, target.table)
+                unfinished = unfinished_target(self.client, self.database, table, run_tables, connection, target.table)
                 self.made += [unfinished] if unfinished else []
 
         def describe(table: TargetTable, described: Described | None) -> None:

@@ -75,7 +75,7 @@ class RestlessSource:
         table, database = table_from_options("t", options or {}), self.link.target.database
         with self.link.client("t") as client, Interrupted(client.url, protocol="2", retries=0) as other:
             other.interrupt(lambda _: True, 10_000, self.write)
-            slices = compare_table(other, table, database, run="restless", slices=3).slices
+            slices = compare_table(other, table, database, run_id="restless", slices=3).slices
             assert slices
             (report,) = merge_slices(
                 other, {"t": (table, [stage_slice(other, table, database, table_slice) for table_slice in slices])}, database

@@ -271,7 +271,7 @@ def test_steps_make_the_same(two_same: Link) -> None:
     database = two_same.target.database
     tables = {name: table_from_options(name, MAKE) for name in ("child", "parent")}
     with two_same.client(*tables) as client:
-        compared = [compare_table(client, table, database, run="run", tables=tables) for table in tables.values()]
+        compared = [compare_table(client, table, database, run_id="run", tables=tables) for table in tables.values()]
     child, parent = with_foreign_keys(database, compared)
     assert "make index 'child_name' (name, n)" in child.slices[0].schema_changes
     assert parent.slices[0].schema_changes == ("make table 'parent'", "make unique index 'parent_code' (code)")

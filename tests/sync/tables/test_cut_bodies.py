@@ -80,7 +80,7 @@ def sync(client: SyncClient, target: Scenario) -> TableReport:
 def sync_in_steps(client: SyncClient, target: Scenario) -> TableReport:
     """Sync in steps."""
     table = table_from_options("t", {})
-    slices = compare_table(client, table, target.database, run="run").slices
+    slices = compare_table(client, table, target.database, run_id="run").slices
     assert slices
     staged = [stage_slice(client, table, target.database, table_slice) for table_slice in slices]
     return merge_slices(client, {"t": (table, staged)}, target.database)[0]

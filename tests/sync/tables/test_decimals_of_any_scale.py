@@ -69,7 +69,7 @@ def test_zeros_at_the_end_in_steps(pair: Link) -> None:
     options = table_from_options("t", {"renames": {"n": "amount"}})
     with pair.client("t") as client:
         assert "zeros at the end" in str(diagnose_table(client, options, pair.target.database))
-        slices = compare_table(client, options, pair.target.database, run="r").slices
+        slices = compare_table(client, options, pair.target.database, run_id="r").slices
         assert slices
         staged = [stage_slice(client, options, pair.target.database, table_slice) for table_slice in slices]
         assert merge_slices(client, {"t": (options, staged)}, pair.target.database)[0].rows_updated == 2

@@ -180,17 +180,17 @@ def test_steps_change_parents_and_children_together(plain: PlainLink, single_tra
     plain.target.execute("INSERT INTO note VALUES (1, 3)")
     plain.link.source.execute("DELETE FROM parent WHERE id = 3")
     with pytest.raises(SyncFailed, match="note_p_fkey"):
-        _in_steps(plain, ("parent",), run="second")
+        _in_steps(plain, ("parent",), run_id="second")
     assert plain.target.rows("note") == [(1, 3)]
 
 
-def _in_steps(plain: PlainLink, names: tuple[str, ...], *, run: str = "first", **arguments: bool) -> list[TableReport]:
+def _in_steps(plain: PlainLink, names: tuple[str, ...], *, run_id: str = "first", **arguments: bool) -> list[TableReport]:
     database = plain.link.target.database
     with plain.link.client(*names) as client:
         staged = {}
         for name in names:
             options = table_from_options(name, {})
-            slices = compare_table(client, options, database, run=run).slices
+            slices = compare_table(client, options, database, run_id=run_id).slices
             assert slices
             staged[name] = (options, [stage_slice(client, options, database, table_slice) for table_slice in slices])
         return merge_slices(client, staged, database, **arguments)

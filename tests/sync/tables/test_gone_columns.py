@@ -83,12 +83,12 @@ def test_they_are_forgotten_in_steps(into: Link, protocol: str, changes: bool) -
         into.source.execute("UPDATE t SET a = 'new' WHERE id = 1")
     before = rows(into)
     updated = 1 if changes else 0
-    assert outcome(Steps(into, SET_NULL, run="dry").all(dry_run=True)) == ("planned", FORGOTTEN, 0, updated, 0)
+    assert outcome(Steps(into, SET_NULL, run_id="dry").all(dry_run=True)) == ("planned", FORGOTTEN, 0, updated, 0)
     assert rows(into) == before
     assert outcome(Steps(into, SET_NULL).all()) == ("changed", FORGOTTEN, 0, updated, 0)
     assert rows(into) == [(1, None, "new" if changes else "one"), (2, None, "two")]
     if protocol == "2":
-        assert Steps(into, SET_NULL, run="again").compare() == []
+        assert Steps(into, SET_NULL, run_id="again").compare() == []
     into.assert_clean()
 
 
@@ -226,7 +226,7 @@ def test_a_column_that_is_to_be_widened_is_not_gone(two_into: Link) -> None:
     two_into.source.execute("ALTER TABLE t ADD COLUMN n BIGINT", "UPDATE t SET n = 5000000000")
     two_into.target.execute("UPDATE t SET n = 7")
     options = {**SET_NULL, "on_schema_change": "widen"}
-    dry_runs = (two_into.sync_one("t", options, dry_run=True), Steps(two_into, options, run="dry").all(dry_run=True))
+    dry_runs = (two_into.sync_one("t", options, dry_run=True), Steps(two_into, options, run_id="dry").all(dry_run=True))
     for report in (*dry_runs, two_into.sync_one("t", options)):
         assert tuple(change for change in report.schema_changes if change.startswith("set")) == FORGOTTEN
     assert two_into.target.rows("t", "id", "email", "n") == [(1, None, 5000000000), (2, None, 5000000000)]

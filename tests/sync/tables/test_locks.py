@@ -46,7 +46,7 @@ def test_a_lost_lock_stops_the_commit_of_steps(two_into: Link) -> None:
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
     options = table_from_options("t", {})
     with two_into.client("t") as client:
-        slices = compare_table(client, options, two_into.target.database, run="r").slices
+        slices = compare_table(client, options, two_into.target.database, run_id="r").slices
         assert slices
         staged = [stage_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
         with losing_locks(two_into, "UPDATE"), pytest.raises(SyncFailed, match="lock of table 't' was lost"):
@@ -76,7 +76,7 @@ def test_what_failed_is_undone_inside_the_lock_in_steps(two_into: Link, monkeypa
     monkeypatch.setattr(Version2Source, "compare", interrupt)
     with two_into.client("t") as client:
         with drops(two_into, lambda: assert_locked(two_into)) as seen, pytest.raises(InterruptedError):
-            compare_table(client, options, two_into.target.database, run="r")
+            compare_table(client, options, two_into.target.database, run_id="r")
         assert seen
         with pytest.raises(MissingTableError):
             two_into.target.describe("t")
@@ -132,7 +132,7 @@ def test_two_sources_of_one_table_undo_each_other(two_into: Link, mode: str) -> 
     config: dict[str, Any] = {"retries": 0, "protocol": "2", "single_transaction": False, "default_connection": target}
     with two_into.client("t", "u") as client:
         config |= {"url": client.url, "tables": {"t": {}, "u": {"table": "t", "mode": mode}}}
-        for step in (run, partial(run_steps.compare_tables, run="r")):
+        for step in (run, partial(run_steps.compare_tables, run_id="r")):
             configured = ClientConfig.from_dict(config)
             with pytest.raises(SyncFailed, match="'t' and 'u' of the source would be one table of the target, 't'") as failed:
                 step(configured, plan_run(configured), opener=Opener())

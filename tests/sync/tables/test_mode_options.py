@@ -40,16 +40,16 @@ def test_steps(same: Link, monkeypatch: pytest.MonkeyPatch, mode: str, protocol:
     same.source.execute(f"INSERT INTO t VALUES {', '.join(f'({n}, {n * 7})' for n in range(1, 401))}")
     create_targets(same)
     options = {"table": mode, "mode": mode}
-    assert counts(Steps(same, options, slices=2, run="first").all()) == ("changed", 400, 0, 0)
+    assert counts(Steps(same, options, slices=2, run_id="first").all()) == ("changed", 400, 0, 0)
     same.source.execute(
         "UPDATE t SET v = 'x' WHERE id IN (3, 344)", "DELETE FROM t WHERE id IN (5, 380)", "INSERT INTO t VALUES (999, 'new')"
     )
     expected = {"upsert": (1, 2, 0), "append": (1, 0, 0), "soft_delete": (1, 2, 2), "history": (1, 2, 2)}
-    report = Steps(same, options, slices=2, run="second").all()
+    report = Steps(same, options, slices=2, run_id="second").all()
     assert counts(report) == ("changed", *expected[mode])
     if protocol == "2":
         assert report.verified == "digest"
-        assert Steps(same, options, run="third").compare() == []
+        assert Steps(same, options, run_id="third").compare() == []
     same.assert_clean()
 
 

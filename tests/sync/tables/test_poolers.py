@@ -50,7 +50,7 @@ def test_a_target_behind_a_pooler_in_transaction_mode(
             assert isinstance(failed.value.__cause__, ConfigurationError)
             assert not failed.value.retryable
         with link.client("t") as client, pytest.raises(ConfigurationError, match="transaction mode"):
-            compare_table(client, options, link.target.database, run="r")
+            compare_table(client, options, link.target.database, run_id="r")
         assert target.names() == ["other"]
 
         target.execute(TABLE)

@@ -58,7 +58,7 @@ def sync_in_steps(link: Link, options: dict[str, Any]) -> TableReport:
     """Compare, stage and merge, as tasks do."""
     table = table_from_options("word", options)
     with link.client("word") as client:
-        found = compare_table(client, table, link.target.database, run="run")
+        found = compare_table(client, table, link.target.database, run_id="run")
         if not found.slices:
             return found.report
         staged = [stage_slice(client, table, link.target.database, planned) for planned in found.slices]

@@ -119,7 +119,7 @@ def test_a_cut_part_goes_on(two_into: Link, first: bool) -> None:
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i * 3, {VALUE}", ROWS)
     if not first:
-        Steps(two_into, run="run 0").all()
+        Steps(two_into, run_id="run 0").all()
         two_into.source.execute("UPDATE t SET v = v || '.' WHERE rowid % 3 = 0")
     slices = Steps(two_into, slices=2).compare()
     assert len(slices) == 2

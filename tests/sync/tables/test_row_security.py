@@ -74,7 +74,7 @@ def test_rows_hidden_at_the_target(link: Link) -> None:
                 with pytest.raises(SyncError, match="own_rows"):
                     compare(client, options, link.target.database)
             with pytest.raises(TableError, match="own_rows"):
-                compare_table(client, options, link.target.database, run="r")
+                compare_table(client, options, link.target.database, run_id="r")
         with pytest.raises(SyncError, match=r"rows from the role 'plain_\w+' \(policy own_rows for ALL\)"):
             link.sync_one("t")
         assert target.scalar("SELECT count(*) FROM t") == 50

@@ -65,7 +65,7 @@ def test_a_column_that_comes_between_the_steps_is_noticed(moving: Link) -> None:
         with pytest.raises((TableError, SyncFailed), match=r"columns changed since they were compared \(add column 'c'"):
             step()
     assert moving.target.rows("t") == ROWS
-    again = Steps(moving, ADD, run="run 2")
+    again = Steps(moving, ADD, run_id="run 2")
     slices = again.compare()
     # DuckDB forgets the length of a text.
     added = ("add column 'c' TEXT" if moving.source.dialect == "duckdb" else "add column 'c' VARCHAR(9)",)
@@ -84,7 +84,7 @@ def test_a_type_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
     moving.source.execute("UPDATE u SET n = 8")
     table, database = table_from_options("u", {"on_schema_change": "widen"}), moving.target.database
     with moving.client("u") as client:
-        slices = compare_table(client, table, database, run="run").slices
+        slices = compare_table(client, table, database, run_id="run").slices
         staged = [stage_slice(client, table, database, planned) for planned in slices]
         moving.source.execute(
             {
@@ -104,14 +104,14 @@ def test_steps_go_on_with_what_the_comparison_left_out(two_same: Link) -> None:
     two_same.source.execute("ALTER TABLE t ADD COLUMN c VARCHAR(9)")
     with two_same.client("t") as client:
         table = table_from_options("t", ADD)
-        equal = compare_table(client, table, two_same.target.database, run="run", dry_run=True).report
+        equal = compare_table(client, table, two_same.target.database, run_id="run", dry_run=True).report
     assert (equal.status, equal.schema_changes) == ("planned", ("add column 'c' VARCHAR(9)",))
     two_same.source.execute("INSERT INTO t VALUES (1, 'x', 'y')")
     planning = Steps(two_same, ADD)
     planned = planning.compare(dry_run=True)
     report = planning.merge([planning.download(table_slice) for table_slice in planned], dry_run=True)
     assert (report.status, report.schema_changes) == ("planned", ("add column 'c' VARCHAR(9)",))
-    ignoring = Steps(two_same, {"on_schema_change": "ignore"}, run="run 2")
+    ignoring = Steps(two_same, {"on_schema_change": "ignore"}, run_id="run 2")
     slices = ignoring.compare()
     two_same.source.execute("ALTER TABLE t ADD COLUMN d VARCHAR(9)")
     report = ignoring.merge([ignoring.download(table_slice) for table_slice in slices])
@@ -144,7 +144,7 @@ def test_a_column_that_goes_between_the_steps_is_noticed(moving: Link, is_downlo
     with pytest.raises((TableError, SyncFailed), match=r"columns changed since they were compared \('b' is gone"):
         steps.merge([staged or steps.download(planned)])
     assert moving.target.rows("t") == ROWS
-    again = Steps(moving, ADD, run="run 2")
+    again = Steps(moving, ADD, run_id="run 2")
     again.merge([again.download(table_slice) for table_slice in again.compare()])
     assert moving.target.rows("t") == [(1, "new", "kept"), ROWS[1]]
 

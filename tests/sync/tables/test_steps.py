@@ -32,17 +32,17 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 class Steps:
     """The steps of one table, each with a client of its own, with only JSON between them."""
 
-    def __init__(self, link: Link, options: dict[str, Any] | None = None, *, slices: int = 4, run: str = "run 1") -> None:
+    def __init__(self, link: Link, options: dict[str, Any] | None = None, *, slices: int = 4, run_id: str = "run 1") -> None:
         self.link = link
         self.options: TargetTable = table_from_options("t", options or {})
         self.number = slices
-        self.run = run
+        self.run_id = run_id
 
     def compare(self, **arguments: Any) -> list[PlannedSlice]:
         """Compare, and cut into parts."""
         with self.link.client("t") as client:
             database = self.link.target.database
-            compared = compare_table(client, self.options, database, run=self.run, slices=self.number, **arguments)
+            compared = compare_table(client, self.options, database, run_id=self.run_id, slices=self.number, **arguments)
         assert compared.report.status == ("planned" if compared.slices else "unchanged")
         if not compared.slices:
             assert compared.report.rows_total == len(self.link.source.rows("t"))
@@ -91,11 +91,11 @@ def test_a_table_arrives_in_parts(two: Link) -> None:
         "INSERT INTO t VALUES (-5, 'low'), (4, 'between'), (99999, 'high')",
     )
     two.target.execute("INSERT INTO t VALUES (-99, 'goes'), (777777, 'goes')")
-    report = Steps(two, run="run 2").all()
+    report = Steps(two, run_id="run 2").all()
     assert (report.rows_inserted, report.rows_updated, report.rows_deleted, report.verified) == (3, 3, 4, "digest")
     assert (report.rows_received, report.rows_total) == (6, 2_001)
     two.assert_equal("t")
-    assert Steps(two, run="run 3").compare() == []
+    assert Steps(two, run_id="run 3").compare() == []
     two.assert_clean()
 
 
@@ -106,7 +106,7 @@ def test_downloads_at_once(two_into: Link, first: bool) -> None:
     two_into.create(TABLE)
     fill(two_into, "t", "i * 3, 'some text'", 8_000)
     if not first:
-        Steps(two_into, run="run 0").all()
+        Steps(two_into, run_id="run 0").all()
         two_into.source.execute("UPDATE t SET v = 'changed' WHERE id % 4 = 0", "DELETE FROM t WHERE id % 9 = 0")
     steps = Steps(two_into)
     with ThreadPoolExecutor(4) as pool:
@@ -137,7 +137,7 @@ def test_other_keys_are_one_part(two_into: Link, rows: int) -> None:
     two_into.create("CREATE TABLE t (code VARCHAR(20), part INTEGER, v VARCHAR(20), PRIMARY KEY (code, part))")
     fill(two_into, "t", "'key ' || i, i % 7, 'same'", 600)
     if rows:
-        Steps(two_into, run="run 0").all()
+        Steps(two_into, run_id="run 0").all()
         two_into.source.execute("UPDATE t SET v = 'other' WHERE part = 3", "DELETE FROM t WHERE code = 'key 8'")
     assert len(Steps(two_into).compare()) == 1
     report = Steps(two_into).all()
@@ -177,7 +177,7 @@ def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", *(f"INSERT INTO t VALUES ({row})" for row in range(rows)))
     options, database = table_from_options("t", {"create_table": True}), two_into.target.database
     with two_into.client("t") as client:
-        (compared,) = with_foreign_keys(database, [compare_table(client, options, database, run="run 1")])
+        (compared,) = with_foreign_keys(database, [compare_table(client, options, database, run_id="run 1")])
     assert (compared.report.status, compared.report.schema_changes) == ("planned" if rows else "changed", ("make table 't'",))
     assert [entry.schema_changes for entry in compared.slices] == [("make table 't'",)] * (rows > 0)
 
@@ -221,17 +221,17 @@ def test_version_1(into: Link) -> None:
     assert (report.protocol, report.rows_inserted, report.rows_updated, report.rows_deleted) == (1, 1, 1, 1)
     assert report.verified == "hash"
     into.assert_equal("t")
-    assert Steps(into, run="run 2").compare() == []
+    assert Steps(into, run_id="run 2").compare() == []
 
 
 def test_staging_of_others_is_not_seen(two_same: Link) -> None:
     """Two runs do not touch each other's staging tables; a comparison that is tried again clears up after its failed try."""
     two_same.create(TABLE)
     fill(two_same, "t", "i, 'x'", 300)
-    (first, *_), (second, *_) = Steps(two_same, slices=1).compare(), Steps(two_same, slices=1, run="run 2").compare()
+    (first, *_), (second, *_) = Steps(two_same, slices=1).compare(), Steps(two_same, slices=1, run_id="run 2").compare()
     staged = Steps(two_same).download(first)
     Steps(two_same).download(second)
-    Steps(two_same, slices=1, run="run 2").compare()
+    Steps(two_same, slices=1, run_id="run 2").compare()
     assert Steps(two_same).merge([staged]).rows_inserted == 300
     with two_same.target.database.connect() as connection:
         assert len(find_staging(connection)) == 2

@@ -52,7 +52,7 @@ def in_steps(link: Link, *names: str, mode: str = "mirror") -> list[TableReport]
     with link.client(*names) as client:
         for name in names:
             options = table_from_options(name, {"mode": mode})
-            slices = compare_table(client, options, link.target.database, run="r", slices=2).slices
+            slices = compare_table(client, options, link.target.database, run_id="r", slices=2).slices
             assert slices
             staged[name] = (
                 options,
@@ -67,7 +67,7 @@ def run_in_steps(link: Link, *names: str) -> None:
     plan = RunPlan.of([(url, table_from_options(name, {})) for name in names])
     with link.client(*names) as client:
         config = ClientConfig(url=client.url, retries=0, single_transaction=False)
-        compared = compare_tables(config, plan, opener=Opener(), run="r")
+        compared = compare_tables(config, plan, opener=Opener(), run_id="r")
         assert [report.name for report in compared.unchanged] == ["c"]
         staged = [
             StagedSlice.from_dict(entry.to_dict()) for entry in download_tables(config, plan, compared.pieces, opener=Opener())

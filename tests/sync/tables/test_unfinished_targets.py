@@ -137,9 +137,9 @@ def test_a_dry_run_finishes_nothing(two_into: Link) -> None:
         planned = [
             *sync_tables(client, list(tables.values()), database, dry_run=True),
             *sync_tables(client, list(tables.values()), database, dry_run=True, single_transaction=False),
-            *(diff_table(client, child, database, run=tables, equal_rows=rows).report for rows in (None, 2)),
+            *(diff_table(client, child, database, run_tables=tables, equal_rows=rows).report for rows in (None, 2)),
         ]
-        compared = compare_table(client, child, database, run="run", tables=tables, dry_run=True)
+        compared = compare_table(client, child, database, run_id="run", tables=tables, dry_run=True)
         planned += [entry.report for entry in with_foreign_keys(database, [compared], dry_run=True)]
     found = details(two_into.target, "child")
     assert (found.foreign_keys, found.comment) == ((), UNFINISHED)
@@ -188,7 +188,9 @@ def test_steps_finish_the_same(two_into: Link) -> None:
     two_into.sync("parent", options=OPTIONS)
     tables = {name: table_from_options(name, MAKE) for name in NAMES}
     with two_into.client(*tables) as client:
-        compared = [compare_table(client, table, two_into.target.database, run="run", tables=tables) for table in tables.values()]
+        compared = [
+            compare_table(client, table, two_into.target.database, run_id="run", tables=tables) for table in tables.values()
+        ]
     child, parent = with_foreign_keys(two_into.target.database, compared)
     assert (child.report.status, parent.report.status) == ("changed", "unchanged")
     assert "foreign key" in child.report.schema_changes[0]

@@ -59,9 +59,9 @@ class Version1Source(TableSource):
         """
         return download(self.client, self.database, area)
 
-    def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
+    def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
         """Compare hashes; a table that differs is one slice, and so is one that the source cannot hash."""
-        planned = PlannedSlice(table=target.name, run=run, protocol=1, whole=True)
+        planned = PlannedSlice(table=target.name, run_id=run_id, protocol=1, whole=True)
         try:
             hashes = compare_hashes(self.client, self.database, target)
         except ServerError as error:
@@ -79,7 +79,7 @@ class Version1Source(TableSource):
         """Stage the whole table anew."""
         area.removed.clear(area.connection, area.target.table)
         downloaded = download(self.client, self.database, area, known_hash=planned.source_hash)
-        return downloaded.as_slice(area.connection, planned.run)
+        return downloaded.as_slice(area.connection, planned.run_id)
 
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
         """Return the rows that another task has staged; the one slice is the whole table."""

@@ -71,14 +71,14 @@ class WholeTable(StagedRows):
             warnings=table_slice.warnings,
         )
 
-    def as_slice(self, connection: Connection, run: str) -> StagedSlice:
+    def as_slice(self, connection: Connection, run_id: str) -> StagedSlice:
         """Return the description of the staged rows for the task that merges them.
 
-        :param run: the name from which the names of the staging tables are derived
+        :param run_id: the name from which the names of the staging tables are derived
         """
         return StagedSlice(
             table=self.target.name,
-            run=run,
+            run_id=run_id,
             protocol=1,
             source_rows=self.rows_total,
             target_rows=self.target_rows,

@@ -42,16 +42,16 @@ class NewTarget:
         """Return the CREATE TABLE that the source's description makes."""
         return create_statement(self.database, self.options, self._ask())
 
-    def create(self, run: Mapping[str, TargetTable], described: Described | None = None) -> MadeTable:
+    def create(self, run_tables: Mapping[str, TargetTable], described: Described | None = None) -> MadeTable:
         """Make the table from the source's description, and return it.
 
-        :param run: the options of all tables of the run, by name
+        :param run_tables: the options of all tables of the run, by name
         :param described: the description, where it is known; one with indexes is asked for all the same
         :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
         """
         database, options = self.database, self.options
         with database.connect() as connection:
-            source, planned = self._plan(connection, run, described)
+            source, planned = self._plan(connection, run_tables, described)
             to_mark = marked(database, planned)
             created = create_table(
                 database,
@@ -73,15 +73,15 @@ class NewTarget:
     def _phrase(self) -> str:
         return f"table {self.options.table_name!r}"
 
-    def planned(self, run: Mapping[str, TargetTable]) -> ReportedDetails:
+    def planned(self, run_tables: Mapping[str, TargetTable]) -> ReportedDetails:
         """Return what a run would make, if the database refused nothing of it.
 
-        :param run: the options of all tables of the run, by name
+        :param run_tables: the options of all tables of the run, by name
         """
         if not self.options.create_indexes:
             return ReportedDetails(name=self.options.name, made=(self._phrase,))
         with self.database.connect() as connection:
-            _, planned = self._plan(connection, run)
+            _, planned = self._plan(connection, run_tables)
         made, refused = planned_phrases(self.database, planned)
         return ReportedDetails(
             name=self.options.name,
@@ -90,7 +90,7 @@ class NewTarget:
         )
 
     def _plan(
-        self, connection: Connection, run: Mapping[str, TargetTable], described: Described | None = None
+        self, connection: Connection, run_tables: Mapping[str, TargetTable], described: Described | None = None
     ) -> tuple[Described, PlannedDetails]:
         """Describe the table, and decide what it gets besides its columns.
 
@@ -101,26 +101,28 @@ class NewTarget:
             self._check_details()
         if described is None or has_details:
             described = self._ask(details=has_details)
-        planned = plan_details(self.database, self.options, described, run)
+        planned = plan_details(self.database, self.options, described, run_tables)
         if planned.foreign_keys and not self.database.details.adds_foreign_keys:
-            planned = with_unique_parents(planned, partial(self._unique_columns, connection, run))
+            planned = with_unique_parents(planned, partial(self._unique_columns, connection, run_tables))
         return described, planned
 
-    def unfinished(self, run: Mapping[str, TargetTable], connection: Connection, table: Table) -> MadeTable | None:
+    def unfinished(self, run_tables: Mapping[str, TargetTable], connection: Connection, table: Table) -> MadeTable | None:
         """Return what is left to do if an earlier run made the table and did not finish it; ``None`` for any other.
 
         See :mod:`airflow_provider_sync.sync.tables.new_foreign_keys`.
 
-        :param run: the options of all tables of the run, by name
+        :param run_tables: the options of all tables of the run, by name
         """
         options = self.options
         if not (options.create_table and options.create_indexes and is_unfinished(self.database, connection, table)):
             return None
         self._check_details()
         described = self._ask(details=True)
-        return to_be_finished(options.name, table, described, plan_details(self.database, options, described, run))
+        return to_be_finished(options.name, table, described, plan_details(self.database, options, described, run_tables))
 
-    def _unique_columns(self, connection: Connection, run: Mapping[str, TargetTable], name: str) -> Iterator[frozenset[str]]:
+    def _unique_columns(
+        self, connection: Connection, run_tables: Mapping[str, TargetTable], name: str
+    ) -> Iterator[frozenset[str]]:
         """Yield the sets of columns that identify a row of a table of the run, which may be there or not.
 
         :param name: of the table in the target's database
@@ -128,11 +130,11 @@ class NewTarget:
         with suppress(MissingTableError), self.database.translate_errors():
             yield from unique_columns(self.database.catalog.describe(connection, name))
             return
-        options = next(table for table in run.values() if table.table_name == name)
+        options = next(table for table in run_tables.values() if table.table_name == name)
         described = NewTarget(self.client, self.database, options)._ask(details=options.create_indexes)
         names = {column.name: options.renames.get(column.name, column.name) for column in described.columns}
         yield frozenset(names[column] for column in described.key)
-        for index in plan_details(self.database, options, described, run).indexes:
+        for index in plan_details(self.database, options, described, run_tables).indexes:
             if index.unique:
                 yield frozenset(index.columns)
 

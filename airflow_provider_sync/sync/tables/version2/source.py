@@ -98,18 +98,18 @@ class Version2Source(TableSource):
         with naming_wider_types(database, target, findings.comparison.described):
             return self._stager(area, findings).stage()
 
-    def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
+    def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
         """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
         facts = target_facts(target)
         findings = repeated(self.client, lambda: compare(self.client, self.database, target, facts, plan.plan_division))
         compared, whole = findings.comparison, findings.step.send_all
         if findings.is_equal:
             return self.compared(target, [], rows=compared.source_rows, warnings=compared.warnings)
-        self._make_staging(compared, run)
+        self._make_staging(compared, run_id)
         planned = [
             PlannedSlice(
                 table=target.name,
-                run=run,
+                run_id=run_id,
                 protocol=2,
                 key_range=key_range,
                 rows=rows,
@@ -121,8 +121,8 @@ class Version2Source(TableSource):
         ]
         return self.compared(target, planned, rows=compared.source_rows)
 
-    def _make_staging(self, compared: Comparison, run: str) -> None:
-        staging, layout = TaskStaging(self.database, run, compared.target.name), compared.staging_layout
+    def _make_staging(self, compared: Comparison, run_id: str) -> None:
+        staging, layout = TaskStaging(self.database, run_id, compared.target.name), compared.staging_layout
         with self.database.connect() as connection:
             staging.rows.create(connection, layout)
             staging.removed.create(connection, layout.keys)
@@ -141,7 +141,7 @@ class Version2Source(TableSource):
         segments = (source_segments if expected is None else expected).values()
         return StagedSlice(
             table=planned.table,
-            run=planned.run,
+            run_id=planned.run_id,
             protocol=2,
             key_range=planned.key_range,
             source_rows=planned.source_rows,

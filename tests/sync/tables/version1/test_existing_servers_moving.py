@@ -87,7 +87,7 @@ def sync_in_steps(source: Source, target: Scenario, **options: Any) -> TableRepo
     """Sync in three steps."""
     table = table_from_options("t", options)
     with SyncClient(source.server.url, retries=0) as client:
-        slices = compare_table(client, table, target.database, run="run").slices
+        slices = compare_table(client, table, target.database, run_id="run").slices
         assert slices
         staged = [stage_slice(client, table, target.database, table_slice) for table_slice in slices]
         return merge_slices(client, {"t": (table, staged)}, target.database)[0]

@@ -108,7 +108,7 @@ def sync_in_steps(url: str, target: Scenario, time_zone: str | None = None) -> T
     """Sync in steps by version 1."""
     table = table_from_options("t", {})
     with SyncClient(url, retries=0, protocol=1, time_zone=time_zone) as client:
-        compared = compare_table(client, table, target.database, run="run")
+        compared = compare_table(client, table, target.database, run_id="run")
         if not compared.slices:
             return compared.report
         staged = [stage_slice(client, table, target.database, table_slice) for table_slice in compared.slices]

@@ -66,7 +66,7 @@ def test_computed_otherwise_in_steps(two_into: Link) -> None:
     two_into.target.execute(THRICE, "INSERT INTO t (id, n) VALUES (1, 5)")
     options = table_from_options("t", {})
     with two_into.client("t") as client:
-        slices = compare_table(client, options, two_into.target.database, run="r").slices
+        slices = compare_table(client, options, two_into.target.database, run_id="r").slices
         assert slices
         staged = [stage_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
         with pytest.raises(SyncFailed, match=REFUSED) as failed:

@@ -151,7 +151,7 @@ def test_diff_and_steps(two_same: Link) -> None:
         )
         plan = plan_run(config)
         found = diff_run(config, plan)
-        compared = compare_tables(config, plan, opener=Opener(), run="one")
+        compared = compare_tables(config, plan, opener=Opener(), run_id="one")
     assert [report.status for report in found.reports] == [
         "planned", "unchanged", "planned", "unchanged", "unchanged", "unchanged"
     ]  # fmt: skip
@@ -233,7 +233,7 @@ def test_new_tables_in_steps(two_same: Link, monkeypatch: pytest.MonkeyPatch) ->
                 "tables": {name: {"create_table": True} for name in NAMES},
             }
         )
-        compare_tables(config, plan_run(config), run="a run", opener=Opener())
+        compare_tables(config, plan_run(config), run_id="a run", opener=Opener())
     assert set(NAMES) <= set(two_same.target.names())
     assert [request for request in asked if not request.digests] == []
 
