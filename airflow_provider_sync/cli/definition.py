@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from airflow_provider_sync.cli.arguments import (
     CLIENT_TLS,
@@ -28,9 +28,6 @@ from airflow_provider_sync.cli.arguments import (
     port,
     positive,
 )
-
-if TYPE_CHECKING:
-    pass
 
 DESCRIPTION = "Keep tables and directories in step with those of another server."
 

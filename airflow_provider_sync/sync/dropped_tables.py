@@ -30,7 +30,7 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.other_connections import OtherTables, tables_here
 from airflow_provider_sync.sync.pattern_resolution import GoneTable, expand, find_gone, offered_tables
-from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -42,7 +42,6 @@ def drop_gone(
     *,
     others: OtherTables = (),
     dry_run: bool = False,
-    lock_timeout: float = LOCK_TIMEOUT,
 ) -> list[TableReport]:
     """Drop what the module's docstring says, all of it or, where the database can undo that, nothing.
 
@@ -62,7 +61,7 @@ def drop_gone(
         expand(asked, offered, ())
         gone = _without_synced(database, _without(gone, offered), others)
         _check_number(gone, patterns, offered=len(offered))
-        rows = _drop(database, gone, dry_run=dry_run, lock_timeout=lock_timeout)
+        rows = _drop(database, gone, dry_run=dry_run)
     except SyncError as error:
         costs = measure.so_far()
         reports = [TableReport(name=table.name, status="failed", protocol=2, error=str(error), **costs) for table in gone]
@@ -122,12 +121,12 @@ def _check_number(gone: Sequence[GoneTable], patterns: Sequence[TargetTable], *,
             raise error
 
 
-def _drop(database: Database, gone: Sequence[GoneTable], *, dry_run: bool, lock_timeout: float) -> dict[str, int]:
+def _drop(database: Database, gone: Sequence[GoneTable], *, dry_run: bool) -> dict[str, int]:
     """Drop tables, and return the numbers of their rows by their names in the target."""
     names = [table.table_name for table in gone]
     if not names:
         return {}
-    with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
+    with database.exclusive(names, timeout=LOCK_TIMEOUT) as lock, database.connect() as connection:
         found = {name: database.catalog.describe(connection, name) for name in names}
         order = _in_order(database, connection, found)
         rows = {name: database.reader.count(connection, table) for name, table in found.items()}

@@ -1,4 +1,4 @@
-"""Limit the time of a sync of one table or one directory: requests end when it is over."""
+"""Limits of time of the sync of one table or one directory: waiting for another sync, and requests that end in time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory, TargetTable
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another sync of the same table or directory."""
 
 Options = TypeVar("Options", TargetTable, TargetDirectory)
 Arguments = ParamSpec("Arguments")

@@ -12,11 +12,8 @@ from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync as Version1
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync as Version2
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.time_limit import within_max_seconds
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT, within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
-
-LOCK_TIMEOUT = 60.0
-"""Seconds to wait for another sync of the same directory."""
 
 
 @within_max_seconds

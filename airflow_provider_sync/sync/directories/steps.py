@@ -16,11 +16,10 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
-from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT
 from airflow_provider_sync.sync.directories.version1 import steps as version1
 from airflow_provider_sync.sync.directories.version2 import steps as version2
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.time_limit import within_max_seconds
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT, within_max_seconds
 
 __all__ = ["ComparedDirectory", "FileBatch", "compare_directory", "delete_files", "download_batch"]
 

@@ -22,7 +22,7 @@ from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.sync.tables.target_details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
-from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 
 Execute = Callable[[str], object]
 """Executes a statement."""

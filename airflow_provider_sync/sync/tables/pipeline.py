@@ -22,9 +22,10 @@ from airflow_provider_sync.sync.tables.failures import failed_together
 from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.target_details import MadeTable, with_details
-from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
+from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
 from airflow_provider_sync.sync.tables.transaction_sync import TransactionSync
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
 

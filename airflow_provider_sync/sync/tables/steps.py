@@ -49,8 +49,8 @@ from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
-from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
-from airflow_provider_sync.sync.time_limit import within_max_seconds
+from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT, within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
 Arguments = ParamSpec("Arguments")
@@ -175,12 +175,10 @@ def stage_slice(
     database: Database,
     planned: PlannedSlice,
     *,
-    lock_timeout: float = LOCK_TIMEOUT,
     progress: Progress | None = None,
 ) -> StagedSlice:
     """Stage what the target needs of one slice; what a failed attempt left there is used as far as it is still right.
 
-    :param lock_timeout: seconds to wait for an attempt that Airflow takes for dead and that is still at work
     :param progress: called with the number of rows that arrived
     :raises SourceChangedError: when the source changed during each attempt
     """
@@ -193,7 +191,8 @@ def stage_slice(
     staging = TaskStaging(database, planned.run_id, target.name)
     low = planned.key_range[0] if planned.key_range else None
     lock = f"{staging.rows.name_for(target.table)}_{low}"
-    with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
+    # An attempt that Airflow takes for dead may still be at work.
+    with database.exclusive([lock], timeout=LOCK_TIMEOUT), database.connect(loading=True) as connection:
         area = StagingArea(
             target=target,
             connection=connection,
@@ -226,7 +225,6 @@ def merge_slices(
     single_transaction: bool = True,
     dry_run: bool = False,
     keep_staged: bool = False,
-    lock_timeout: float = LOCK_TIMEOUT,
     equal: Sequence[TargetTable] = (),
     elsewhere: OtherTables = (),
 ) -> list[TableReport]:
@@ -257,8 +255,7 @@ def merge_slices(
             # What was staged for a table is wrong as well once a trigger has changed the table.
             beside = [*equal, *(merge.options for merge in merges if merge not in group)]
             others = partial(with_tables_here, database, beside, elsewhere)
-            merging = partial(_merge, client, secured, group, others, dry_run=dry_run, lock_timeout=lock_timeout)
-            outcomes.add(merging(keep_staged=keep_staged))
+            outcomes.add(_merge(client, secured, group, others, dry_run=dry_run, keep_staged=keep_staged))
     reports = in_order(outcomes.found, list(tables))
     outcomes.check(reports)
     return reports
@@ -290,10 +287,9 @@ def _merge(
     *,
     dry_run: bool,
     keep_staged: bool,
-    lock_timeout: float,
 ) -> list[TableReport]:
     names = [merge.options.table_name for merge in merges]
-    with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
+    with database.exclusive(names, timeout=LOCK_TIMEOUT) as lock, database.connect() as connection:
         staged: list[TableToMerge] = []
 
         def find(merge: _SlicesToMerge) -> None:

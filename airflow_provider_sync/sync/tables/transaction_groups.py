@@ -9,9 +9,6 @@ from typing import Protocol, TypeVar
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError
 
-LOCK_TIMEOUT = 60.0
-"""Seconds to wait for another sync of the same table."""
-
 Entry = TypeVar("Entry")
 
 
