@@ -20,7 +20,8 @@ from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync import plan_run
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, FileChange
-from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
+from airflow_provider_sync.sync.run_diff import RunDiff, diff_run
+from airflow_provider_sync.sync.tables.diff import TableDiff
 from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
 
 DONE, DIFFERENT = 0, 1

@@ -24,11 +24,12 @@ from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
-from airflow_provider_sync.sync.dropped_tables import drop_gone
+from airflow_provider_sync.sync.gone_tables import drop_gone, gone_warnings, with_warnings
 from airflow_provider_sync.sync.guards import allowing
+from airflow_provider_sync.sync.kept_apart import check_kept_apart
 from airflow_provider_sync.sync.other_connections import OtherTables
 from airflow_provider_sync.sync.outcomes import Outcomes
-from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
+from airflow_provider_sync.sync.pattern_resolution import expand, offered_tables
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 
@@ -253,7 +254,9 @@ def run(
         with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):
             for url, tables in by_url.items():
                 with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
-                    warnings = inspect_target(database, plan.patterns_of(url), tables, other_tables(opener, by_url, url))
+                    patterns = plan.patterns_of(url)
+                    check_kept_apart(database, tables, other_tables(opener, by_url, url), by_patterns=bool(patterns))
+                    warnings = gone_warnings(database, patterns, tables)
                     reports = sync_tables(
                         client,
                         tables,

@@ -21,9 +21,9 @@ from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import refuse_steps
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
-from airflow_provider_sync.sync.dropped_tables import refuse_drops
+from airflow_provider_sync.sync.gone_tables import gone_warnings, refuse_drops
+from airflow_provider_sync.sync.kept_apart import check_kept_apart
 from airflow_provider_sync.sync.outcomes import Outcomes
-from airflow_provider_sync.sync.pattern_resolution import inspect_target
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, other_tables, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
@@ -70,8 +70,9 @@ def compare_tables(
         each = max(1, slices // sum(map(len, plan.tables.values())))
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
-                others = other_tables(opener, plan.tables, url)
-                warnings += inspect_target(database, plan.patterns_of(url), tables, others).values()
+                patterns = plan.patterns_of(url)
+                check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
+                warnings += gone_warnings(database, patterns, tables).values()
                 ahead = ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}

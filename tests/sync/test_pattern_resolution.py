@@ -16,7 +16,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import plan_run, run
-from airflow_provider_sync.sync.tables.diff import diff_run
+from airflow_provider_sync.sync.run_diff import diff_run
 from tests.databases.plain_role import plain_role
 from tests.scenario import Scenario
 from tests.server.served_tables import execute

@@ -5,27 +5,18 @@ Version 1 cannot tell keys without all the rows, so there a dry run tells the nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from itertools import chain
 
 import msgspec
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
+from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import Key
-from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.files.digest_cache import open_cache
-from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import repeated
-from airflow_provider_sync.sync.consistent_run import consistent_snapshot
-from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
-from airflow_provider_sync.sync.dropped_tables import drop_gone
-from airflow_provider_sync.sync.outcomes import Outcomes
-from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_defaults
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
 from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
@@ -37,7 +28,6 @@ from airflow_provider_sync.sync.tables.version2.compared_segments import Compari
 from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.version2.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
-from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -60,22 +50,6 @@ class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
         """Number of rows that would change and whose keys are left out because there are too many."""
         report = self.report
         return report.rows_inserted + report.rows_updated + report.rows_deleted - len(self.changes or ())
-
-
-class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run would do.
-
-    :ivar failures: why some are not known; their reports say the same
-    """
-
-    tables: tuple[TableDiff, ...]
-    directories: tuple[DirectoryDiff, ...]
-    failures: tuple[SyncError, ...] = ()
-
-    @property
-    def reports(self) -> tuple[Report, ...]:
-        """Reports of everything, in order."""
-        return (*(table.report for table in self.tables), *(directory.report for directory in self.directories))
 
 
 class _Listed:
@@ -168,57 +142,3 @@ def _with_missing_details(
         unfinished = unfinished_target(client, database, table, run_tables, connection, target.table)
     details = add_foreign_keys(database, [unfinished] if unfinished else [], dry_run=True)
     return next(with_details([report], details, dry_run=True))
-
-
-def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:
-    """Find out what a run would do with everything in ``plan``, the rest even when one fails."""
-    opener = opener or Opener()
-    tables = Outcomes[TableDiff]()
-    with SyncClient.from_config(config) as client:
-        by_url = plan.resolved(client).tables
-        together = list(chain.from_iterable(by_url.values()))
-        with tables.going_on(partial(_failed, together)), consistent_snapshot(client, config, together):
-            for url, group in by_url.items():
-                # A database that cannot be opened is no reason to leave the tables of others alone.
-                with tables.going_on(partial(_failed, group)), opener.database_to_look_at(url) as database:
-                    warnings = inspect_target(database, plan.patterns_of(url), group, other_tables(opener, by_url, url))
-                    run_tables = {table.name: table for table in group}
-                    unchanged = ask_ahead(client, database, group, making=False).unchanged
-                    for table in group:
-                        with tables.going_on(partial(_failed, [table])):
-                            equal_rows = unchanged.get(table.name)
-                            found = diff_table(
-                                client, table, database, progress=progress, equal_rows=equal_rows, run_tables=run_tables
-                            )
-                            tables.add([_warned(found, warnings)])
-        for url in () if tables.failures else plan.dropping:
-            with tables.going_on(partial(_failed, [])), opener.database_to_look_at(url) as database:
-                others = other_tables(opener, by_url, url)
-                drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), others=others, dry_run=True)
-                tables.add([TableDiff(report=report) for report in drops])
-        directories = Outcomes[DirectoryDiff]()
-        with open_cache(cache_path(config.cache)) as cache:
-            for directory in plan.directories:
-                with directories.going_on(partial(_failed_directory, directory)):
-                    options = with_defaults(directory, config)
-                    directories.add([diff_directory(client, options, opener.storage(directory.path), cache=cache)])
-    return RunDiff(
-        tables=tuple(tables.found),
-        directories=tuple(directories.found),
-        failures=(*tables.failures, *directories.failures),
-    )
-
-
-def _warned(found: TableDiff, warnings: Mapping[str, str]) -> TableDiff:
-    (report,) = with_warnings([found.report], warnings)
-    return msgspec.structs.replace(found, report=report)
-
-
-def _failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:
-    return [TableDiff(report=report) for report in error.reports if isinstance(report, TableReport)] or [
-        TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables
-    ]
-
-
-def _failed_directory(directory: TargetDirectory, error: SyncError) -> list[DirectoryDiff]:
-    return [DirectoryDiff(report=DirectoryReport(name=directory.name, status="failed", error=str(error)))]

@@ -13,8 +13,8 @@ from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncFailed, UnexpectedError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from airflow_provider_sync.sync import run_diff
 from airflow_provider_sync.sync.run import plan_run, run
-from airflow_provider_sync.sync.tables import diff
 from tests.cli.site import Site, execute
 from tests.sync.tables.staging_class import NamedStaging
 
@@ -64,16 +64,16 @@ def test_a_fault_ends_its_own_table_only(tmp_path: Path, single_transaction: boo
 def test_a_fault_in_a_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault in the comparison of one table leaves the others of a diff."""
     site = Site(tmp_path)
-    compare = diff.diff_table
+    compare = run_diff.diff_table
 
     def broken(client: SyncClient, table: object, *arguments: object, **options: object) -> object:
         if getattr(table, "name", "") == "orders":
             raise ZeroDivisionError("by zero")
         return compare(client, table, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(diff, "diff_table", broken)
+    monkeypatch.setattr(run_diff, "diff_table", broken)
     with RunningServer(ServerConfig.from_dict(site.server_settings)) as server:
         config = configured(site, server.url, single_transaction=False)
-        found = diff.diff_run(config, plan_run(config))
+        found = run_diff.diff_run(config, plan_run(config))
     assert {entry.report.name: entry.report.status for entry in found.tables} == {"orders": "failed", "customers": "planned"}
     assert isinstance(found.failures[0], UnexpectedError)

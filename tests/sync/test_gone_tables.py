@@ -16,8 +16,8 @@ from airflow_provider_sync.exceptions import ConfigurationError, GuardError, Syn
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.run import Opener
+from airflow_provider_sync.sync.run_diff import diff_run
 from airflow_provider_sync.sync.run_steps import compare_tables
-from airflow_provider_sync.sync.tables.diff import diff_run
 from tests.database_servers import MARIADB, MYSQL, DatabaseServers
 from tests.server.served_tables import execute
 from tests.server.wire import run_sqlite

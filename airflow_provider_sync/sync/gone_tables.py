@@ -1,6 +1,6 @@
-"""Drop tables of the target that the source offers no longer, as far as ``drop_missing`` says that they belong to it.
+"""Tables of the target that the source offers no longer: warn of them, or drop those that belong to it by ``drop_missing``.
 
-It is the last step of a run in which nothing failed. What a table holds cannot be had again, so all of this has to be true:
+Dropping is the last step of a run in which nothing failed. What a table holds cannot be had again, so all of this has to be true:
 
 - a pattern of the run matches it, and so does ``drop_missing``;
 - the run has not synced it over another URL of the same database;
@@ -11,14 +11,16 @@ It is the last step of a run in which nothing failed. What a table holds cannot 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, matches, translated
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.schema import Table, is_own_table
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
     GuardError,
@@ -29,9 +31,85 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.other_connections import OtherTables, tables_here
-from airflow_provider_sync.sync.pattern_resolution import GoneTable, expand, find_gone, offered_tables
+from airflow_provider_sync.sync.pattern_resolution import MAX_NAMED, expand, offered_tables
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
+
+
+class GoneTable(msgspec.Struct, frozen=True):
+    """A table of the target that a pattern matches and that is not among those of the source.
+
+    :ivar pattern: the first one that matches
+    :ivar name: under which the source would offer it
+    :ivar table_name: in the target
+    """
+
+    pattern: TargetTable
+    name: str
+    table_name: str
+
+    @property
+    def is_to_drop(self) -> bool:
+        """Whether the user says that it belongs to the source."""
+        return any(matches(belonging, self.table_name) for belonging in self.pattern.drop_missing)
+
+
+def find_gone(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> list[GoneTable]:
+    """Find tables of the target that patterns match and that are not among those of the source.
+
+    Names that differ by case only count as equal, so that a table is not taken for gone on a database that folds case.
+
+    :param tables: everything that the run syncs into this database
+    """
+    kept = {table.table_name.casefold() for table in tables}
+    found: list[GoneTable] = []
+    with database.connect() as connection:
+        for pattern in patterns:
+            schema, dot, _ = pattern.table_name.partition(".")
+            if dot and is_pattern(schema):
+                continue  # the schemas of the target need not be those of the source
+            for bare in database.catalog.list_tables(connection, schema if dot else None):
+                table = f"{schema}.{bare}" if dot else bare
+                name = translated(table, pattern.table_name, pattern.name)
+                if name is None or is_own_table(bare) or is_excluded(name, pattern.exclude) or table.casefold() in kept:
+                    continue
+                kept.add(table.casefold())
+                found.append(GoneTable(pattern, name, table))
+    return found
+
+
+def gone_warnings(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> dict[str, str]:
+    """Warn of tables that are gone and stay in the target.
+
+    :param patterns: those whose tables are kept in this database; without any, nothing is looked for
+    :param tables: everything that the run syncs into this database
+    :return: warnings, by the name of the table whose report should carry them
+    """
+    if not patterns or not tables:
+        return {}
+    gone = [table for table in find_gone(database, patterns, tables) if not table.is_to_drop]
+    warnings: dict[str, str] = {}
+    for pattern in patterns:
+        names = [table.table_name for table in gone if table.pattern is pattern]
+        if not names:
+            continue
+        own = next((table.name for table in tables if table == pattern.named(table.name)), tables[0].name)
+        more = f" and {len(names) - MAX_NAMED} more" if names[MAX_NAMED:] else ""
+        text = (
+            f"The target has tables that {pattern.name!r} matches and the source does not offer:"
+            f" {', '.join(names[:MAX_NAMED])}{more}. They stay as they are: drop them, leave them out with 'exclude', or name"
+            " them in 'drop_missing'."
+        )
+        warnings[own] = f"{warnings[own]} {text}" if own in warnings else text
+    return warnings
+
+
+def with_warnings(reports: Iterable[TableReport], warnings: Mapping[str, str]) -> list[TableReport]:
+    """Add warnings to the reports of the tables that they are kept by."""
+    return [
+        msgspec.structs.replace(report, warnings=(*report.warnings, warnings[report.name])) if report.name in warnings else report
+        for report in reports
+    ]
 
 
 def drop_gone(

@@ -1,0 +1,96 @@
+"""Find what a run would do with everything that a client configuration names, or the part of it that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
+from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.consistent_run import consistent_snapshot
+from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
+from airflow_provider_sync.sync.gone_tables import drop_gone, gone_warnings, with_warnings
+from airflow_provider_sync.sync.kept_apart import check_kept_apart
+from airflow_provider_sync.sync.outcomes import Outcomes
+from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_defaults
+from airflow_provider_sync.sync.tables.diff import TableDiff, diff_table
+from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
+
+
+class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would do.
+
+    :ivar failures: why some are not known; their reports say the same
+    """
+
+    tables: tuple[TableDiff, ...]
+    directories: tuple[DirectoryDiff, ...]
+    failures: tuple[SyncError, ...] = ()
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Reports of everything, in order."""
+        return (*(table.report for table in self.tables), *(directory.report for directory in self.directories))
+
+
+def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:
+    """Find out what a run would do with everything in ``plan``, the rest even when one fails."""
+    opener = opener or Opener()
+    tables = Outcomes[TableDiff]()
+    with SyncClient.from_config(config) as client:
+        by_url = plan.resolved(client).tables
+        together = list(chain.from_iterable(by_url.values()))
+        with tables.going_on(partial(_tables_failed, together)), consistent_snapshot(client, config, together):
+            for url, group in by_url.items():
+                # A database that cannot be opened is no reason to leave the tables of others alone.
+                with tables.going_on(partial(_tables_failed, group)), opener.database_to_look_at(url) as database:
+                    patterns = plan.patterns_of(url)
+                    check_kept_apart(database, group, other_tables(opener, by_url, url), by_patterns=bool(patterns))
+                    warnings = gone_warnings(database, patterns, group)
+                    run_tables = {table.name: table for table in group}
+                    unchanged = ask_ahead(client, database, group, making=False).unchanged
+                    for table in group:
+                        with tables.going_on(partial(_tables_failed, [table])):
+                            equal_rows = unchanged.get(table.name)
+                            found = diff_table(
+                                client, table, database, progress=progress, equal_rows=equal_rows, run_tables=run_tables
+                            )
+                            tables.add([_warned(found, warnings)])
+        for url in () if tables.failures else plan.dropping:
+            with tables.going_on(partial(_tables_failed, [])), opener.database_to_look_at(url) as database:
+                others = other_tables(opener, by_url, url)
+                drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), others=others, dry_run=True)
+                tables.add([TableDiff(report=report) for report in drops])
+        directories = Outcomes[DirectoryDiff]()
+        with open_cache(cache_path(config.cache)) as cache:
+            for directory in plan.directories:
+                with directories.going_on(partial(_directory_failed, directory)):
+                    options = with_defaults(directory, config)
+                    directories.add([diff_directory(client, options, opener.storage(directory.path), cache=cache)])
+    return RunDiff(
+        tables=tuple(tables.found),
+        directories=tuple(directories.found),
+        failures=(*tables.failures, *directories.failures),
+    )
+
+
+def _warned(found: TableDiff, warnings: Mapping[str, str]) -> TableDiff:
+    (report,) = with_warnings([found.report], warnings)
+    return msgspec.structs.replace(found, report=report)
+
+
+def _tables_failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:
+    return [TableDiff(report=report) for report in error.reports if isinstance(report, TableReport)] or [
+        TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables
+    ]
+
+
+def _directory_failed(directory: TargetDirectory, error: SyncError) -> list[DirectoryDiff]:
+    return [DirectoryDiff(report=DirectoryReport(name=directory.name, status="failed", error=str(error)))]
