@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report_table import format_reports
-from airflow_provider_sync.sync.run_steps import Compared
+from airflow_provider_sync.sync.run_steps import WorkFound
 from airflow_provider_sync.sync.step_value import StepValue
 
 
@@ -22,7 +22,7 @@ class StepOperator(SyncOperator):
         """The id of the group, with which the ids of its tasks begin."""
         return self.task_id.rpartition(".")[0] or None
 
-    def finish_comparison(self, context: Context, compared: Compared[Any]) -> list[dict[str, Any]]:
+    def finish_comparison(self, context: Context, compared: WorkFound[Any]) -> list[dict[str, Any]]:
         """Record what is up to date, and return the pieces of work for the downloads.
 
         :raises AirflowSkipException: when there is nothing to download, merge or delete

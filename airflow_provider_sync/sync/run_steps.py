@@ -35,7 +35,7 @@ Piece = TypeVar("Piece", PlannedSlice, FileBatch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared(Generic[Piece]):
+class WorkFound(Generic[Piece]):
     """What the first step found.
 
     :ivar unchanged: the reports of what is up to date
@@ -50,7 +50,7 @@ class Compared(Generic[Piece]):
 
 def compare_tables(
     config: ClientConfig, plan: RunPlan, *, opener: Opener, run_id: str, slices: int = 1, dry_run: bool = False
-) -> Compared[PlannedSlice]:
+) -> WorkFound[PlannedSlice]:
     """Compare the tables of a plan with the source, the rest even when one fails, and cut what differs into slices.
 
     :param run_id: what tells this run from all others; the same for each attempt
@@ -103,7 +103,7 @@ def compare_tables(
     # The first slice carries on which tables are equal.
     equal = tuple(report.name for report in outcomes.found)
     pieces = [*(msgspec.structs.replace(first, equal=equal) for first in found[:1]), *found[1:]]
-    return Compared(unchanged=outcomes.found, pieces=pieces, warnings=warnings)
+    return WorkFound(unchanged=outcomes.found, pieces=pieces, warnings=warnings)
 
 
 def download_tables(
@@ -171,7 +171,7 @@ def merge_tables(
     return outcomes.found
 
 
-def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, batches: int = 1) -> Compared[FileBatch]:
+def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, batches: int = 1) -> WorkFound[FileBatch]:
     """Compare the directories of a plan with the source, the rest even when one fails, and cut what differs into batches.
 
     :param batches: most batches, of all directories together; each directory that differs has at least one
@@ -188,7 +188,7 @@ def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, 
                 found += compared.batches
                 outcomes.add([] if compared.batches else [compared.report])
     outcomes.check(outcomes.found)
-    return Compared(unchanged=outcomes.found, pieces=found)
+    return WorkFound(unchanged=outcomes.found, pieces=found)
 
 
 def download_directories(

@@ -23,8 +23,8 @@ from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.target_details import with_details
-from airflow_provider_sync.sync.tables.version2.compare import compare, target_facts
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
+from airflow_provider_sync.sync.tables.version2.follow_plan import follow_plan, target_facts
 from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.version2.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
@@ -105,13 +105,13 @@ def diff_table(
     if found is None:
         return TableDiff(report=report_missing(client, database, table, run_tables))
 
-    def compare_rows(target: Target) -> tuple[Comparison, _Listed]:
-        findings = compare(client, database, target, target_facts(target), plan_diff)
+    def compare_rows(target: Target) -> tuple[ComparedSegments, _Listed]:
+        findings = follow_plan(client, database, target, target_facts(target), plan_diff)
         listed = _Listed(max_keys)
         if findings.step.action is Action.REPORT_ROWS:
-            for found in reclassified_slices(client, database, findings.comparison):
+            for found in reclassified_slices(client, database, findings.compared):
                 listed.add(found.changes)
-        return findings.comparison, listed
+        return findings.compared, listed
 
     compared, listed = repeated(client, lambda: following_source(found, partial(narrowed, database), compare_rows))
     differs = any(listed.numbers.values()) or bool(compared.schema_changes)

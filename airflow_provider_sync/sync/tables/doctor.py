@@ -20,10 +20,10 @@ from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, plan
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.unequal_values import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
-from airflow_provider_sync.sync.tables.version2.both_sides import compare_rows, compare_segments
 from airflow_provider_sync.sync.tables.version2.column_mapping import requested_slice_for
-from airflow_provider_sync.sync.tables.version2.compare import compare, forgotten_columns, target_facts
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
+from airflow_provider_sync.sync.tables.version2.comparison import compare_rows, compare_segments
+from airflow_provider_sync.sync.tables.version2.follow_plan import follow_plan, forgotten_columns, target_facts
 from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.version2.reclassify import reclassify
 from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
@@ -231,28 +231,28 @@ class _Rows:
         reason = likely_reason(reasons[0][0], [pair for _, pair in reasons])
         return None if reason == OTHER else reason
 
-    def _differing(self, names: Sequence[str]) -> tuple[Comparison, RowChanges]:
+    def _differing(self, names: Sequence[str]) -> tuple[ComparedSegments, RowChanges]:
         target = _narrowed(self.target, self.described, names)
-        findings = compare(self.client, self.database, target, target_facts(target), plan_diff)
-        compared = findings.comparison
+        findings = follow_plan(self.client, self.database, target, target_facts(target), plan_diff)
+        compared = findings.compared
         if findings.step.action is Action.DONE:
             return compared, RowChanges()
         found = compare_rows(self.client, self.database, compared)
         return compared, reclassify(self.client, self.database, compared, found).changes
 
-    def _source_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
+    def _source_values(self, compared: ComparedSegments, keys: Sequence[Key]) -> Mapping[Key, str | None]:
         requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
         request = GetRows(table_slice=requested_slice, keys=tsv.encode_keys(keys).decode())
         with self.client.get_rows(request, columns=len(compared.table_slice.columns)) as answer:
             return _values(compared, (rows.data for rows in answer))
 
-    def _target_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
+    def _target_values(self, compared: ComparedSegments, keys: Sequence[Key]) -> Mapping[Key, str | None]:
         table_slice = msgspec.structs.replace(compared.table_slice, window=None)
         with self.database.snapshot() as connection:
             return _values(compared, (block for _, block in self.database.reader.read_text(connection, table_slice, keys)))
 
 
-def _values(compared: Comparison, blocks: Iterable[bytes]) -> dict[Key, str | None]:
+def _values(compared: ComparedSegments, blocks: Iterable[bytes]) -> dict[Key, str | None]:
     """Return the value of the one column that is no key, by key."""
     names = [column.name for column in compared.described.columns]
     places = [names.index(name) for name in compared.described.key]

@@ -24,7 +24,7 @@ PACKAGE = "airflow_provider_sync."
 
 DIFFERENCE_POINTS = {
     "lock held": "before sync.tables.transaction_sync:TransactionSync._stage_and_merge",
-    "segments compared": "after sync.tables.version2.source:compare",
+    "segments compared": "after sync.tables.version2.source:follow_plan",
     "staging table made": "after merge.staging:Staging.create",
     "rows staged": "after merge.staging:Staging.load_text",
     "keys to delete staged": "after sync.tables.version2.stage:Stager._list_removed",

@@ -18,7 +18,7 @@ from airflow_provider_sync.sync.tables.version2.column_mapping import requested_
 from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDigests
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
     """What both sides hold, segment by segment.
 
     :ivar table_slice: the compared slice of the target, with its values rendered by the source's types

@@ -18,7 +18,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.merge.target_key import key_is_unique
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.row_lookups import digests_by_key
 from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDigests, digest_by_segment
 from airflow_provider_sync.sync.tables.version2.staging_slice import StagingSlice
@@ -36,7 +36,7 @@ class EqualKeys:
         client: SyncClient,
         database: Database,
         connection: Connection,
-        compared: Comparison,
+        compared: ComparedSegments,
         staged: StagingSlice,
         removed: StagingSlice,
     ) -> None:

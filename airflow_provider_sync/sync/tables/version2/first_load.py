@@ -10,7 +10,7 @@ the source announces its digests instead, beside the rows, as older servers have
 
 Nothing is compared before, as there is nothing to compare. If the proof fails, the sync begins anew and stages the rows, since
 only then those that moved can be asked for again. What a target must be like for this is in
-:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.compare` and :mod:`.stage`.
+:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.follow_plan` and :mod:`.stage`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.version2.both_sides import probes_of
 from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.version2.source_digests import probes_of
 
 
 class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,8 +26,8 @@ from airflow_provider_sync.sync.tables.target_details import (
     unique_columns,
     with_unique_parents,
 )
-from airflow_provider_sync.sync.tables.version2.both_sides import probes_of
 from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, create_statement
+from airflow_provider_sync.sync.tables.version2.source_digests import probes_of
 
 
 class NewTarget:

@@ -1,7 +1,7 @@
 """Reclassify apparent inserts and deletes that are really updates.
 
 In a table that is partitioned by row hash, a changed row is missing in one slice and new in another; and a row that left a
-window is missing in it. Such rows are looked up by key on both sides, and then count as updated. :mod:`.both_sides` compares
+window is missing in it. Such rows are looked up by key on both sides, and then count as updated. :mod:`.comparison` compares
 rows.
 """
 
@@ -15,15 +15,15 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import Key
-from airflow_provider_sync.sync.tables.version2.both_sides import compare_slice
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
+from airflow_provider_sync.sync.tables.version2.comparison import compare_slice
 from airflow_provider_sync.sync.tables.version2.row_changes import Differences, with_deleted, with_updated
 from airflow_provider_sync.sync.tables.version2.row_lookups import digests_by_key, keys_at_target
 from airflow_provider_sync.sync.tables.version2.segment_digests import segment_of_wire
 
 
 def confirmed_slices(
-    client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
+    client: SyncClient, database: Database, compared: ComparedSegments, connection: Connection | None = None
 ) -> Iterator[Differences]:
     """Compare the rows of the segments that differ, slice by slice, and confirm each deletion at the source by the row's key.
 
@@ -37,7 +37,7 @@ def confirmed_slices(
         yield _reclassified(client, database, compared, found, connection, numbers=numbers, is_split=is_split)
 
 
-def reclassified_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+def reclassified_slices(client: SyncClient, database: Database, compared: ComparedSegments) -> Iterator[Differences]:
     """Compare the rows of the segments that differ, slice by slice; each key comes once if neither side changes."""
     is_split = _is_split(compared)
     for numbers in compared.slices():
@@ -57,7 +57,7 @@ def reclassified_slices(client: SyncClient, database: Database, compared: Compar
         yield reclassified
 
 
-def reclassify(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
+def reclassify(client: SyncClient, database: Database, compared: ComparedSegments, found: Differences) -> Differences:
     """Reclassify deleted rows that the source still has, and inserted rows that the target already has, as updated.
 
     With a window, they are outside of it. When partitioned by row hash, a row that changed since the segments were announced
@@ -68,12 +68,12 @@ def reclassify(client: SyncClient, database: Database, compared: Comparison, fou
     return confirm_listed(client, database, compared, found) if compared.may_mislead else found
 
 
-def confirm_listed(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
+def confirm_listed(client: SyncClient, database: Database, compared: ComparedSegments, found: Differences) -> Differences:
     """Look up the rows to delete at the source by key, in the differences of all slices; see :func:`reclassify`."""
     return _reclassified(client, database, compared, found, None, numbers=compared.differing, is_split=False)
 
 
-def refresh_announced(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
+def refresh_announced(client: SyncClient, compared: ComparedSegments, found: Differences, moved: Sequence[Key]) -> Differences:
     """Ask the source again for the digests of rows that changed since it announced them.
 
     :param moved: keys of such rows, all of them to insert or update
@@ -93,7 +93,7 @@ def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
     )
 
 
-def _confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
+def _confirm_deleted(client: SyncClient, compared: ComparedSegments, found: Differences) -> Differences:
     """Look up the rows to delete at the source by key; those that it still has become updated."""
     still_there = digests_by_key(client, compared, compared.without_window, found.changes.deleted)
     return msgspec.structs.replace(
@@ -106,7 +106,7 @@ def _confirm_deleted(client: SyncClient, compared: Comparison, found: Difference
 def _reclassified(
     client: SyncClient,
     database: Database,
-    compared: Comparison,
+    compared: ComparedSegments,
     found: Differences,
     connection: Connection | None,
     *,
@@ -129,7 +129,7 @@ def _reclassified(
     return msgspec.structs.replace(found, changes=with_updated(found.changes, at_target=present))
 
 
-def _came_back(compared: Comparison, before: Differences, found: Differences, numbers: Sequence[int]) -> bool:
+def _came_back(compared: ComparedSegments, before: Differences, found: Differences, numbers: Sequence[int]) -> bool:
     """Whether the source has rows that it lacked when the rows of some segments were compared, as after a job that refills it.
 
     A row that left a window is not told from one that came back into it, and is taken for the former.
@@ -144,6 +144,6 @@ def _came_back(compared: Comparison, before: Differences, found: Differences, nu
     return not {segment_of_wire(digest, compared.partitioning) for digest in digests}.isdisjoint(numbers)
 
 
-def _is_split(compared: Comparison) -> bool:
+def _is_split(compared: ComparedSegments) -> bool:
     """Whether the other half of a changed row may be in another slice."""
     return compared.partitioning.scheme == "row_hash" and len(compared.slices()) > 1

@@ -17,7 +17,7 @@ from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, DigestRows, RequestedSlice, RowDigests
 
 if TYPE_CHECKING:
-    from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+    from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 
 
 def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
@@ -31,7 +31,7 @@ def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[
 
 
 def keys_at_target(
-    database: Database, compared: Comparison, keys: Sequence[Key], connection: Connection | None = None
+    database: Database, compared: ComparedSegments, keys: Sequence[Key], connection: Connection | None = None
 ) -> set[Key]:
     """Return which of these rows the target has, inside or outside the window.
 
@@ -45,7 +45,7 @@ def keys_at_target(
 
 
 def digests_by_key(
-    client: SyncClient, compared: Comparison, requested_slice: RequestedSlice, keys: Iterable[Key]
+    client: SyncClient, compared: ComparedSegments, requested_slice: RequestedSlice, keys: Iterable[Key]
 ) -> dict[Key, int]:
     """Return the source's digests of the rows with these keys, without keys that it lacks.
 

@@ -6,7 +6,7 @@
     target               digest each as its answer arrives ──────────┴─ equal: unchanged ─ anything else: compared by itself
 
 The comparison proves that tables are equal, and nothing else: a table that differs, is large, or cannot be compared is left to
-:mod:`.compare`, which finds the rows, or the reason, as if nothing had been asked before.
+:mod:`.follow_plan`, which finds the rows, or the reason, as if nothing had been asked before.
 """
 
 from __future__ import annotations
@@ -29,13 +29,9 @@ from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, with_row_security
-from airflow_provider_sync.sync.tables.version2.both_sides import (
-    differing_segments_of,
-    probes_of,
-    read_segments,
-    refuse_null_keys,
-)
 from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.version2.comparison import differing_segments_of, refuse_null_keys
+from airflow_provider_sync.sync.tables.version2.source_digests import probes_of, read_segments
 
 Table = TypeVar("Table")
 

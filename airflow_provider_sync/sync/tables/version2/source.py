@@ -33,9 +33,9 @@ from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSou
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
-from airflow_provider_sync.sync.tables.version2.compare import Findings, compare, first_facts, target_facts
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.first_load import describe_first, describe_source, first_rows
+from airflow_provider_sync.sync.tables.version2.follow_plan import Findings, first_facts, follow_plan, target_facts
 from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.tables.version2.plan import Action
 from airflow_provider_sync.sync.tables.version2.small_tables import find_unchanged
@@ -63,8 +63,8 @@ class Version2Source(TableSource):
 
     def differs(self, target: Target) -> bool:
         """Whether a sync would have something to do, by the digests of segments, and of rows where some stay anyway."""
-        findings = compare(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
-        compared = findings.comparison
+        findings = follow_plan(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
+        compared = findings.compared
         return bool((findings.differences.announced if target.mode.keeps_rows else compared.differing) or compared.forgotten)
 
     def unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
@@ -92,17 +92,17 @@ class Version2Source(TableSource):
             )
             if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
                 return first_rows(client, database, target, source, area.on_rows, asking)
-        findings = compare(client, database, target, facts, plan.plan_sync)
+        findings = follow_plan(client, database, target, facts, plan.plan_sync)
         if findings.is_equal:
-            return self.equal_rows(target, rows=findings.comparison.source_rows, warnings=findings.comparison.warnings)
-        with naming_wider_types(database, target, findings.comparison.described):
+            return self.equal_rows(target, rows=findings.compared.source_rows, warnings=findings.compared.warnings)
+        with naming_wider_types(database, target, findings.compared.described):
             return self._stager(area, findings).stage()
 
     def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
         """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
         facts = target_facts(target)
-        findings = repeated(self.client, lambda: compare(self.client, self.database, target, facts, plan.plan_division))
-        compared, whole = findings.comparison, findings.step.send_all
+        findings = repeated(self.client, lambda: follow_plan(self.client, self.database, target, facts, plan.plan_division))
+        compared, whole = findings.compared, findings.step.send_all
         if findings.is_equal:
             return self.compared(target, [], rows=compared.source_rows, warnings=compared.warnings)
         self._make_staging(compared, run_id)
@@ -121,7 +121,7 @@ class Version2Source(TableSource):
         ]
         return self.compared(target, planned, rows=compared.source_rows)
 
-    def _make_staging(self, compared: Comparison, run_id: str) -> None:
+    def _make_staging(self, compared: ComparedSegments, run_id: str) -> None:
         staging, layout = TaskStaging(self.database, run_id, compared.target.name), compared.staging_layout
         with self.database.connect() as connection:
             staging.rows.create(connection, layout)
@@ -133,8 +133,8 @@ class Version2Source(TableSource):
         What an earlier attempt left and is still right stays.
         """
         next_step = partial(plan.plan_slice, send_all=planned.whole)
-        findings = compare(self.client, self.database, area.target, first_facts(self.database, area.target), next_step)
-        with naming_wider_types(self.database, area.target, findings.comparison.described):
+        findings = follow_plan(self.client, self.database, area.target, first_facts(self.database, area.target), next_step)
+        with naming_wider_types(self.database, area.target, findings.compared.described):
             fetched = self._stager(area, findings).stage()
         expected = fetched.expected(area.connection)
         source_segments = fetched.compared.source_segments
@@ -172,7 +172,7 @@ class Version2Source(TableSource):
         return StagedSlices(self.client, self.database, target, table_slice, staged, slices)
 
 
-def _key_ranges(compared: Comparison, slices: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
+def _key_ranges(compared: ComparedSegments, slices: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
     """Cut what is to be compared or fetched into key ranges of about the same number of rows."""
     rows = compared.rows_in(compared.numbers if whole else compared.differing)
     total = sum(rows.values())

@@ -3,7 +3,7 @@
 The staging table is its own journal. Rows that a failed attempt left there are digested; those that still have the announced
 digest stay, and only the rest is fetched. For that, rows are committed a few tens of megabytes at a time.
 
-:mod:`.compare` finds the rows that differ; :mod:`.verify` checks the target after the merge.
+:mod:`.follow_plan` finds the rows that differ; :mod:`.verify` checks the target after the merge.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
-from airflow_provider_sync.sync.tables.version2.both_sides import digest_source_again
-from airflow_provider_sync.sync.tables.version2.compare import Findings
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.equal_keys import EqualKeys
+from airflow_provider_sync.sync.tables.version2.follow_plan import Findings
 from airflow_provider_sync.sync.tables.version2.plan import Action
 from airflow_provider_sync.sync.tables.version2.reclassify import (
     confirm_listed,
@@ -46,6 +45,7 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import (
     digest_by_segment,
     subtract_segments,
 )
+from airflow_provider_sync.sync.tables.version2.source_digests import digest_source_again
 from airflow_provider_sync.sync.tables.version2.staging_slice import StagingSlice
 from airflow_provider_sync.sync.tables.version2.unkept_values import refuse_unkept_values
 from airflow_provider_sync.sync.tables.version2.verify import FetchedRows
@@ -75,7 +75,7 @@ class Stager:
         self._database = database
         self._connection = connection
         self._findings = findings
-        self._compared = findings.comparison
+        self._compared = findings.compared
         self._target = self._compared.target
         self._staging = staging
         self._removed = removed or TemporaryStaging(database, purpose="removed")
@@ -230,7 +230,7 @@ class Stager:
         came = {key: held[key] for key in moved if key in held}
         return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
 
-    def _complete(self, compared: Comparison, staged: StagingSlice, held: SegmentDigests, *, whole_ranges: bool) -> None:
+    def _complete(self, compared: ComparedSegments, staged: StagingSlice, held: SegmentDigests, *, whole_ranges: bool) -> None:
         """Fetch the rows that a partly filled staging table lacks.
 
         :param held: digests of the staged segments
@@ -327,7 +327,7 @@ class Stager:
 
     def _fetched(
         self,
-        compared: Comparison,
+        compared: ComparedSegments,
         staged: StagedTable,
         *,
         announced: Mapping[Key, int] | None = None,

@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.plan import MAX_ROUNDS
 
 MAX_LOOKED_AT = 20
@@ -28,7 +28,7 @@ def refuse_unkept_values(
     client: SyncClient,
     database: Database,
     connection: Connection,
-    compared: Comparison,
+    compared: ComparedSegments,
     table_slice: TableSlice,
     keys: Collection[Key],
 ) -> None:

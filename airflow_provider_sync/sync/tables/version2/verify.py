@@ -14,8 +14,7 @@ from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows, not_as_staged
-from airflow_provider_sync.sync.tables.version2.both_sides import digest_source_again
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.version2.plan_verification import Verification, plan_verification
 from airflow_provider_sync.sync.tables.version2.segment_digests import (
@@ -26,6 +25,7 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import (
     subtract_segments,
     wire_digest,
 )
+from airflow_provider_sync.sync.tables.version2.source_digests import digest_source_again
 
 MAX_NAMED = 5
 """Most keys that a warning names."""
@@ -50,7 +50,7 @@ class FetchedRows(StagedRows):
         self,
         client: SyncClient,
         database: Database,
-        compared: Comparison,
+        compared: ComparedSegments,
         staged: StagedTable,
         *,
         received: int = 0,

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.sync.tables.diff import diff_table
-from airflow_provider_sync.sync.tables.version2 import batch_sizes, both_sides, compare, plan
+from airflow_provider_sync.sync.tables.version2 import batch_sizes, comparison, follow_plan, plan
 from airflow_provider_sync.sync.tables.version2.row_changes import Differences
 from tests.database_servers import MARIADB, SQLITE
 from tests.engines import on_engines
@@ -34,7 +34,7 @@ class Held:
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     """Make slices small, and count what they hold."""
     held = Held()
-    original = both_sides.compare_slice
+    original = comparison.compare_slice
 
     def counted(*arguments: Any) -> Differences:
         found = original(*arguments)
@@ -44,7 +44,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
 
     monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 50)
     monkeypatch.setattr(plan, "MAX_LISTED", 50)
-    for module in (both_sides, compare):
+    for module in (comparison, follow_plan):
         monkeypatch.setattr(module, "compare_slice", counted)
     return held
 

@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.stream import media_type, parse_media_typ
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync import table_differs
 from airflow_provider_sync.sync.tables.missing_target import find_target
-from airflow_provider_sync.sync.tables.version2.both_sides import compare_rows, compare_segments
+from airflow_provider_sync.sync.tables.version2.comparison import compare_rows, compare_segments
 from tests.client.scripted_server import ScriptedServer, reply, scripted_server, stream
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.server.wire import ask

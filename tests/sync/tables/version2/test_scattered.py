@@ -11,7 +11,7 @@ from airflow_provider_sync.client.table_streams import DescribedAnswer
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.protocol.v2.messages import DescribeTable
 from airflow_provider_sync.sync import table_differs
-from airflow_provider_sync.sync.tables.version2 import compare, plan
+from airflow_provider_sync.sync.tables.version2 import follow_plan, plan
 from airflow_provider_sync.sync.tables.version2.facts import SampleFacts
 from tests.sync.link import Link
 from tests.sync.tables.version2.cost_model import cost
@@ -122,7 +122,7 @@ def test_rows_that_come_meanwhile_wait_for_the_next_sync(
     scattered: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows outside the first bounds, which come before the finer segments are digested, neither stop a sync nor are lost."""
-    sample_rows = compare._sample_rows
+    sample_rows = follow_plan._sample_rows
 
     def sample_and_insert(*arguments: Any) -> SampleFacts:
         found = sample_rows(*arguments)
@@ -130,7 +130,7 @@ def test_rows_that_come_meanwhile_wait_for_the_next_sync(
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(compare, "_sample_rows", sample_and_insert)
+        patched.setattr(follow_plan, "_sample_rows", sample_and_insert)
         report = scattered.sync_one("t")
     assert (report.rows_updated, report.rows_inserted, report.rows_deleted) == (ROWS // 60, 0, 0)
     assert len(cuts) == 2
@@ -150,7 +150,7 @@ def test_many_changes_need_no_finer_grid(scattered: Link, cuts: list[Cut]) -> No
 def test_new_rows_at_the_end_are_within_the_bounds(scattered: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a look finds no difference, the source cuts its table anew, so that rows that come meanwhile are not left out."""
     scattered.sync_one("t")
-    compare_segments = compare.compare_segments
+    compare_segments = follow_plan.compare_segments
 
     def compare_and_insert(*arguments: Any, **options: Any) -> object:
         found = compare_segments(*arguments, **options)
@@ -158,7 +158,7 @@ def test_new_rows_at_the_end_are_within_the_bounds(scattered: Link, cuts: list[C
             scattered.source.execute(f"INSERT INTO t VALUES ({ROWS + 1}, 'high', 0)")
         return found
 
-    monkeypatch.setattr(compare, "compare_segments", compare_and_insert)
+    monkeypatch.setattr(follow_plan, "compare_segments", compare_and_insert)
     assert scattered.sync_one("t").rows_inserted == 1
     scattered.assert_equal("t")
 

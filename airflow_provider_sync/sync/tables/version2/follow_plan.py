@@ -1,6 +1,6 @@
 """Compare a table with its source, step by step: :mod:`.plan` decides on the next step from the facts so far.
 
-:mod:`.both_sides` queries source and target; no decision is made here.
+:mod:`.comparison` queries source and target; no decision is made here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.version2.both_sides import compare_segments, compare_slice
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
+from airflow_provider_sync.sync.tables.version2.comparison import compare_segments, compare_slice
 from airflow_provider_sync.sync.tables.version2.facts import Facts, RowFacts, SampleFacts, SegmentFacts
 from airflow_provider_sync.sync.tables.version2.plan import PROBE_SEGMENTS, Action, Step
 from airflow_provider_sync.sync.tables.version2.row_changes import Differences, combine
@@ -30,18 +30,18 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a comparison.
 
     :ivar step: the last step, which compares nothing more
-    :ivar comparison: the last comparison of segments
+    :ivar compared: the last comparison of segments
     :ivar differences: the rows that differ; all of them if the last step is to fetch rows
     """
 
     step: Step
-    comparison: Comparison
+    compared: ComparedSegments
     differences: Differences
 
     @property
     def is_equal(self) -> bool:
         """Whether a sync has nothing to do."""
-        return self.step.action is Action.DONE and not self.comparison.forgotten
+        return self.step.action is Action.DONE and not self.compared.forgotten
 
 
 def first_facts(
@@ -76,7 +76,7 @@ def target_facts(target: Target, *, resume: bool = False) -> Facts:
     return Facts(has_window=target.options.window is not None, keeps_rows=target.mode.keeps_rows, is_resumable=resume)
 
 
-def compare(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:
+def follow_plan(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:
     """Compare segments, and rows if the plan requires it.
 
     :param facts: the facts before; see :func:`first_facts`
@@ -84,22 +84,22 @@ def compare(client: SyncClient, database: Database, target: Target, facts: Facts
     :raises TableError: when the target cannot hold the source's columns
     """
     step = next_step(facts)
-    comparison = _compare_segments(client, database, target, step)
-    facts = facts.with_segments(_segment_facts(comparison, step))
-    slices, listed = comparison.slices(), list[Differences]()
+    compared = _compare_segments(client, database, target, step)
+    facts = facts.with_segments(_segment_facts(compared, step))
+    slices, listed = compared.slices(), list[Differences]()
     while (step := next_step(facts)).asks:
         match step.action:
             case Action.SAMPLE_ROWS:
-                facts = msgspec.structs.replace(facts, sample=_sample_rows(client, database, comparison, step.stride))
+                facts = msgspec.structs.replace(facts, sample=_sample_rows(client, database, compared, step.stride))
             case Action.COMPARE_ROWS:
-                listed.append(compare_slice(client, database, comparison, slices[len(listed)]))
+                listed.append(compare_slice(client, database, compared, slices[len(listed)]))
                 facts = msgspec.structs.replace(facts, rows=_row_facts(facts, listed[-1], len(listed) == len(slices)))
             case _:
-                comparison = _compare_segments(client, database, target, step)
-                facts = facts.with_segments(_segment_facts(comparison, step))
-                slices, listed = comparison.slices(), []
-    comparison = msgspec.structs.replace(comparison, forgotten=forgotten_columns(database, target, comparison.gone_columns))
-    return Findings(step=step, comparison=comparison, differences=combine(listed))
+                compared = _compare_segments(client, database, target, step)
+                facts = facts.with_segments(_segment_facts(compared, step))
+                slices, listed = compared.slices(), []
+    compared = msgspec.structs.replace(compared, forgotten=forgotten_columns(database, target, compared.gone_columns))
+    return Findings(step=step, compared=compared, differences=combine(listed))
 
 
 def forgotten_columns(database: Database, target: Target, gone: Sequence[str]) -> tuple[str, ...]:
@@ -113,37 +113,37 @@ def forgotten_columns(database: Database, target: Target, gone: Sequence[str]) -
         return columns_with_values(database, connection, target.table, gone)
 
 
-def _compare_segments(client: SyncClient, database: Database, target: Target, step: Step) -> Comparison:
+def _compare_segments(client: SyncClient, database: Database, target: Target, step: Step) -> ComparedSegments:
     sample = PROBE_SEGMENTS if step.action is Action.PROBE else 0
     return compare_segments(client, database, target, step.partitioning, sample=sample)
 
 
-def _segment_facts(comparison: Comparison, step: Step) -> SegmentFacts:
+def _segment_facts(compared: ComparedSegments, step: Step) -> SegmentFacts:
     # A source that cannot look up single segments answers a probe with all of them.
     return SegmentFacts(
-        partitioning=comparison.partitioning,
+        partitioning=compared.partitioning,
         cut=step.cut,
-        is_probe=comparison.is_probe,
-        estimated_rows=comparison.described.rows,
-        source_rows=comparison.source_rows,
-        target_rows=comparison.target_rows,
-        segments=len(comparison.numbers),
-        differing=len(comparison.differing),
-        differing_rows=sum(comparison.rows_in(comparison.differing).values()),
+        is_probe=compared.is_probe,
+        estimated_rows=compared.described.rows,
+        source_rows=compared.source_rows,
+        target_rows=compared.target_rows,
+        segments=len(compared.numbers),
+        differing=len(compared.differing),
+        differing_rows=sum(compared.rows_in(compared.differing).values()),
     )
 
 
-def _sample_rows(client: SyncClient, database: Database, comparison: Comparison, stride: int) -> SampleFacts:
+def _sample_rows(client: SyncClient, database: Database, compared: ComparedSegments, stride: int) -> SampleFacts:
     """Compare the rows of some of the differing segments."""
-    numbers = comparison.differing[::stride]
+    numbers = compared.differing[::stride]
     # A probe's segments, including the equal ones, represent the whole table.
-    represented = comparison.numbers if comparison.is_probe else numbers
-    changes = compare_slice(client, database, comparison, numbers).changes
+    represented = compared.numbers if compared.is_probe else numbers
+    changes = compare_slice(client, database, compared, numbers).changes
     return SampleFacts(
         wanted=len(changes.wanted),
         changed=len(changes),
-        source_rows=comparison.source_rows_in(represented),
-        rows=sum(comparison.rows_in(represented).values()),
+        source_rows=compared.source_rows_in(represented),
+        rows=sum(compared.rows_in(represented).values()),
     )
 
 

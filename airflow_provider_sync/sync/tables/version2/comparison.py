@@ -5,7 +5,7 @@
     source  ── describe ─┬─ digests of its segments ─┐
     target               └─ digests of its segments ─┴─ those that differ ── digests of their rows ── rows that differ
 
-Which digests to request is decided in :mod:`.plan`; :mod:`.compare` requests them in that order.
+Which digests to request is decided in :mod:`.plan`; :mod:`.follow_plan` requests them in that order.
 """
 
 from __future__ import annotations
@@ -25,17 +25,15 @@ from airflow_provider_sync.databases.table_slice import Key, SegmentDigest, Tabl
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
 from airflow_provider_sync.merge.history import several_current
 from airflow_provider_sync.protocol.v2.messages import (
-    SHA256,
     DescribeTable,
     DigestRows,
     Partitioning,
     RowDigests,
-    Segments,
 )
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from airflow_provider_sync.sync.tables.version2.column_mapping import map_columns, requested_slice_for
-from airflow_provider_sync.sync.tables.version2.compared_segments import Comparison
+from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.row_changes import (
     Differences,
     RowChanges,
@@ -53,13 +51,14 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import (
     segment_ranges_of,
     wire_digest,
 )
+from airflow_provider_sync.sync.tables.version2.source_digests import probes_of, read_segments
 
 Found = TypeVar("Found")
 
 
 def compare_segments(
     client: SyncClient, database: Database, target: Target, partitioning: Partitioning | None = None, *, sample: int = 0
-) -> Comparison:
+) -> ComparedSegments:
     """Digest the segments of both sides, at the same time, and compare them.
 
     :param partitioning: of both tables; ``None`` lets the source choose
@@ -85,7 +84,7 @@ def compare_segments(
 
         source, held = _ask_both(database, partial(read_segments, answer), digest_target)
     differing = differing_segments_of(target, source, held)
-    return Comparison(
+    return ComparedSegments(
         target=target,
         table_slice=table_slice,
         described=described,
@@ -107,38 +106,7 @@ def differing_segments_of(target: Target, source: SegmentDigests, held: SegmentD
     return [number for number in differing if number in source]
 
 
-def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
-    """Return the target database's probes of the digests, besides SHA-256, that the server supports."""
-    capabilities = client.capabilities()
-    if capabilities is None or set(capabilities.digests) <= {SHA256}:
-        return {}
-    with database.connect() as connection:
-        return {name: probe for name, probe in database.digests.probes(connection).items() if name in capabilities.digests}
-
-
-def digest_source_again(client: SyncClient, database: Database, compared: Comparison) -> SegmentDigests:
-    """Digest the source's segments again. New rows outside of the key range are left to the next sync.
-
-    :raises SourceChangedError: when the source's columns changed
-    """
-    before, partitioning = compared.described, compared.partitioning
-    requested_slice = msgspec.structs.replace(compared.requested_slice, key=())  # compared below, where another attempt helps
-    if partitioning.scheme == "key_range":
-        requested_slice = msgspec.structs.replace(requested_slice, key_range=(partitioning.low, partitioning.high))
-    request = DescribeTable(
-        table_slice=requested_slice, partitioning=partitioning, schemes=(partitioning.scheme,), probes=probes_of(client, database)
-    )
-    with client.describe_table(request) as answer:
-        described = answer.described
-        if (described.columns, described.key, described.digest) != (before.columns, before.key, before.digest):
-            raise SourceChangedError(
-                f"Table {compared.target.name!r}: the source's columns changed while it was compared.",
-                NOTHING_CHANGED,
-            )
-        return read_segments(answer)
-
-
-def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
+def compare_rows(client: SyncClient, database: Database, compared: ComparedSegments) -> Differences:
     """Compare the rows of all segments that differ, whatever their number."""
     return combine(compare_slice(client, database, compared, numbers) for numbers in compared.slices())
 
@@ -146,7 +114,7 @@ def compare_rows(client: SyncClient, database: Database, compared: Comparison) -
 def compare_slice(
     client: SyncClient,
     database: Database,
-    compared: Comparison,
+    compared: ComparedSegments,
     numbers: Sequence[int],
     connection: Connection | None = None,
 ) -> Differences:
@@ -200,16 +168,7 @@ def compare_slice(
     )
 
 
-def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
-    """Return the digests of messages by the numbers of the segments."""
-    segments: dict[int, SegmentDigest] = {}
-    for message in messages:
-        digests = map(SegmentDigest, message.counts, message.sums)
-        segments.update(zip(message.numbers, digests, strict=True))
-    return segments
-
-
-def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, announced: int) -> Iterator[RowDigests]:
+def _check_announced_rows(messages: Iterable[RowDigests], compared: ComparedSegments, announced: int) -> Iterator[RowDigests]:
     """Yield the messages, and fail if they have many more digests than the source announced, so that memory stays bounded.
 
     :param announced: number of rows that the source announced for these segments
