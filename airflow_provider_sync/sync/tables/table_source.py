@@ -12,7 +12,7 @@ What comes before and after, and is the same for both versions, is in :mod:`.pip
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -85,15 +85,6 @@ class TableSource(ABC):
     @abstractmethod
     def differs(self, target: Target) -> bool:
         """Whether source and target differ; no row is downloaded."""
-
-    def unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
-        """Return the number of rows of each table that is known to equal its target, if asking about many at once is cheap.
-
-        A table that is left out may be equal, too.
-
-        :raises SyncError: when the server cannot be asked
-        """
-        return {}
 
     @abstractmethod
     def stage(

@@ -60,7 +60,7 @@ from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.transaction_groups import in_order
 from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
-from airflow_provider_sync.sync.tables.version2.small_tables import KnownAhead, describe_ahead
+from airflow_provider_sync.sync.tables.version2.small_tables import KnownAhead, describe_ahead, find_unchanged
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -203,8 +203,8 @@ class TransactionSync:
         """Return the number of rows of tables that equal their source, as far as one request about all of them shows it."""
         if self.attempts.moved or self.attempts.cut:
             return {}  # compared one by one, each is compared right before its rows are asked for
-        if self.ahead is not None or len(targets) < 2:
-            return self.ahead.unchanged if self.ahead else {}
+        if self.ahead is not None:
+            return self.ahead.unchanged
         # A table that was just made lacks the rows that its source is said to have.
         made = {name for name, described in self.described.items() if described.rows}
         targets = [target for target in targets if target.name not in made]
@@ -212,9 +212,8 @@ class TransactionSync:
             return {}
         limits = [target.options.max_seconds for target in targets]
         seconds = None if None in limits else sum(filter(None, limits))
-        first, *others = targets
-        with self._explaining(others), recording_table(first.name), self.client.within(seconds):
-            return source_of(self.client, self.database).unchanged(targets)
+        with self._explaining(targets[1:]), recording_table(targets[0].name), self.client.within(seconds):
+            return find_unchanged(self.client, self.database, targets)
 
     def _clear(self, connection: Connection, unchanged: Sequence[Target], clean_up: CleanUp) -> None:
         """Drop what killed runs left of tables that need no staging table now."""

@@ -51,7 +51,7 @@ TABLES_EACH = 16
 def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Target]) -> Mapping[str, int]:
     """Return how many rows the source has of each table that equals its target; other tables are left out.
 
-    :param targets: of version 2; where there is only one, nothing is asked
+    :param targets: where there is only one, or the server speaks only version 1, nothing is asked
     :raises SyncError: when the server cannot be asked, or does not answer as the protocol says
     """
     if len(targets) < 2 or not client.tables_per_request:

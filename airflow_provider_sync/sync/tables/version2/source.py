@@ -11,7 +11,7 @@ What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -38,7 +38,6 @@ from airflow_provider_sync.sync.tables.version2.first_load import describe_first
 from airflow_provider_sync.sync.tables.version2.follow_plan import Findings, first_facts, follow_plan, target_facts
 from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.tables.version2.plan import Action
-from airflow_provider_sync.sync.tables.version2.small_tables import find_unchanged
 from airflow_provider_sync.sync.tables.version2.stage import Stager
 from airflow_provider_sync.sync.tables.version2.staged_slices import StagedSlices
 
@@ -66,10 +65,6 @@ class Version2Source(TableSource):
         findings = follow_plan(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
         compared = findings.compared
         return bool((findings.differences.announced if target.mode.keeps_rows else compared.differing) or compared.forgotten)
-
-    def unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
-        """Compare the small tables in few requests; see :mod:`.small_tables`."""
-        return find_unchanged(self.client, self.database, targets)
 
     def stage(
         self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
