@@ -64,6 +64,6 @@ def check_forgotten(database: Database, connection: Connection, table: Table, na
         ).without_subject()
 
 
-def phrases(names: Sequence[str]) -> tuple[str, ...]:
+def forgotten_in_words(names: Sequence[str]) -> tuple[str, ...]:
     """Say what is done to columns, or was done, for ``schema_changes`` of a report."""
     return tuple(f"set column {name!r} to NULL" for name in names)

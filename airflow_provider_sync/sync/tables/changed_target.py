@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
-from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers, sentences
+from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers, changes_in_words
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
 
 Result = TypeVar("Result")
@@ -52,7 +52,7 @@ def narrowed(database: Database, target: Target, changes: SchemaChanges) -> Targ
         source_columns=changes.usable,
         left_out=changes.left_out,
         widening=tuple(entry.column.name for entry in changes.widened),
-        schema_changes=(*target.schema_changes, *sentences(database, changes)),
+        schema_changes=(*target.schema_changes, *changes_in_words(database, changes)),
     )
 
 
@@ -83,13 +83,13 @@ def altered(database: Database, target: Target, changes: SchemaChanges) -> Targe
                 " Do it yourself, or set on_schema_change to 'add'."
             )
     return msgspec.structs.replace(
-        after, key_range=target.key_range, schema_changes=(*target.schema_changes, *sentences(database, left))
+        after, key_range=target.key_range, schema_changes=(*target.schema_changes, *changes_in_words(database, left))
     )
 
 
 def _refused(database: Database, target: Target, changes: SchemaChanges, error: TableError) -> TableError:
     return TableError(
-        f"Table {target.name!r}: its columns could not be changed ({'; '.join(sentences(database, changes))}). {error}",
+        f"Table {target.name!r}: its columns could not be changed ({'; '.join(changes_in_words(database, changes))}). {error}",
         NOTHING_CHANGED,
         "What depends on a column, such as a view, a generated column or a foreign key, may have to be dropped first and made"
         f" again afterwards. Do that and change the column yourself, or set on_schema_change to"

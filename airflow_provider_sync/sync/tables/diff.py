@@ -19,10 +19,10 @@ from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
-from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
+from airflow_provider_sync.sync.tables.new_target.details import with_details
+from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
-from airflow_provider_sync.sync.tables.target_details import with_details
 from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.follow_plan import follow_plan, target_facts
 from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff

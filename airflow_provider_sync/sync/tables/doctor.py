@@ -12,11 +12,11 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.databases.type_rules import map_type
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
-from airflow_provider_sync.merge.gone_columns import phrases
+from airflow_provider_sync.merge.gone_columns import forgotten_in_words
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
-from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, plan_schema_changes, sentences
+from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, changes_in_words, plan_schema_changes
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.unequal_values import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
@@ -139,7 +139,7 @@ def _plan(database: Database, target: Target, described: Described) -> tuple[Sch
         planned = plan_schema_changes(database, target, described)
     except TableError as error:
         return SchemaChanges(), (str(error),)
-    notes = [f"A run would {change}." for change in sentences(database, planned)]
+    notes = [f"A run would {change}." for change in changes_in_words(database, planned)]
     notes += [f"A run leaves out column {name!r}, which only the source has." for name in planned.left_out]
     return planned, tuple(notes)
 
@@ -165,7 +165,7 @@ def _notes(database: Database, target: Target, described: Described) -> tuple[st
     extra = [column.name for column in target.table.columns if column.name not in known]
     if gone := target.gone_columns(known, protocol=2):
         try:
-            return tuple(f"A run would {change}." for change in phrases(forgotten_columns(database, target, gone)))
+            return tuple(f"A run would {change}." for change in forgotten_in_words(forgotten_columns(database, target, gone)))
         except TableError as error:
             return (str(error),)
     return (f"Only the target has {', '.join(extra)}, which a sync leaves alone.",) if extra else ()

@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import ConfigurationError, SourceChangedError, SyncError, TableError, TriggerError
-from airflow_provider_sync.merge.gone_columns import phrases
+from airflow_provider_sync.merge.gone_columns import forgotten_in_words
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
 from airflow_provider_sync.merge.transaction import merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
@@ -198,7 +198,7 @@ def _report(table: TableToMerge, result: MergeResult, merge: _GuardedMerge, *, d
         rows_updated=counts.updated,
         rows_deleted=counts.deleted,
         verified=verified or ("rows" if result.verified_rows else None),
-        schema_changes=(*table.target.schema_changes, *phrases(counts.forgotten)),
+        schema_changes=(*table.target.schema_changes, *forgotten_in_words(counts.forgotten)),
         orphans=result.orphans,
         warnings=tuple(warnings),
         **table.measure.so_far(),

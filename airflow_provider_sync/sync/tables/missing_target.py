@@ -17,9 +17,9 @@ from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.new_target.description import NewTarget
+from airflow_provider_sync.sync.tables.new_target.details import MadeTable
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
-from airflow_provider_sync.sync.tables.target_details import MadeTable
-from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.traffic import Measure
 
 

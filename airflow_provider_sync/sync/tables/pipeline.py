@@ -19,9 +19,9 @@ from airflow_provider_sync.sync.other_connections import OtherTables, with_table
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables.failures import failed_together
-from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
+from airflow_provider_sync.sync.tables.new_target.details import MadeTable, with_details
+from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
-from airflow_provider_sync.sync.tables.target_details import MadeTable, with_details
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
 from airflow_provider_sync.sync.tables.transaction_sync import TransactionSync
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead

@@ -84,7 +84,7 @@ def check_schema(database: Database, target: Target, described: Described) -> No
         return
     changes = plan_schema_changes(database, target, described)
     if changes.alters or changes.left_out:
-        asked = "; ".join((*sentences(database, changes), *(f"leave out column {name!r}" for name in changes.left_out)))
+        asked = "; ".join((*changes_in_words(database, changes), *(f"leave out column {name!r}" for name in changes.left_out)))
         raise SchemaDiffers(
             f"Table {target.name!r}: the source's columns changed since they were compared ({asked})."
             " Begin again with the comparison.",
@@ -124,7 +124,7 @@ def plan_schema_changes(database: Database, target: Target, described: Described
     )
 
 
-def sentences(database: Database, changes: SchemaChanges) -> tuple[str, ...]:
+def changes_in_words(database: Database, changes: SchemaChanges) -> tuple[str, ...]:
     """Say what is to be done, or was done, one phrase for each column."""
     return (
         *(f"add column {column.name!r} {database.ddl.added_type(column)}" for column in changes.added),

@@ -10,8 +10,8 @@ import msgspec
 from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.step_value import StepValue
+from airflow_provider_sync.sync.tables.new_target.details import MadeTable, with_details
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.target_details import MadeTable, with_details
 
 
 class _SliceValue(StepValue, frozen=True, kw_only=True):
@@ -141,7 +141,7 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
             slices=(*(msgspec.structs.replace(first, **costs) for first in self.slices[:1]), *self.slices[1:]),
         )
 
-    def with_details(self, made: MadeTable, *, dry_run: bool = False) -> ComparedTable:
+    def with_made(self, made: MadeTable, *, dry_run: bool = False) -> ComparedTable:
         """Add what the target got when it was made, or would get; the first slice carries that on to the report."""
         changes, warnings = made.schema_changes, made.warnings
         (report,) = with_details([self.report], [made], dry_run=dry_run)

@@ -41,13 +41,13 @@ from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, unfinished_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
-from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
+from airflow_provider_sync.sync.tables.new_target.details import MadeTable
+from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
-from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT, within_max_seconds
@@ -164,7 +164,7 @@ def with_foreign_keys(
     """
     tables = [entry.made for entry in compared if entry.made]
     made = {table.name: table for table in add_foreign_keys(database, tables, failed=failed, dry_run=dry_run)}
-    return [entry.with_details(made[entry.report.name], dry_run=dry_run) if entry.made else entry for entry in compared]
+    return [entry.with_made(made[entry.report.name], dry_run=dry_run) if entry.made else entry for entry in compared]
 
 
 @_naming_its_table

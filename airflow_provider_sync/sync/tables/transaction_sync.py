@@ -53,13 +53,13 @@ from airflow_provider_sync.sync.tables.missing_target import (
     unfinished_target,
 )
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.new_target.description import NewTarget
+from airflow_provider_sync.sync.tables.new_target.details import MadeTable
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.transaction_groups import in_order
-from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.tables.version2.small_tables import KnownAhead, describe_ahead, find_unchanged
 from airflow_provider_sync.sync.traffic import Measure
 

@@ -46,16 +46,16 @@ FIRST_POINTS = {
 """Points of a first sync, before its commit: the target is empty."""
 
 MAKING_POINTS = {
-    "table to be made": "before sync.tables.table_creation:_create",
-    "first statement of a detail": "before sync.tables.table_creation:_make_later",
-    "second statement of a detail": "after sync.tables.table_creation:_make_later",
-    "table made": "after sync.tables.table_creation:_create",
+    "table to be made": "before sync.tables.new_target.creation:_create",
+    "first statement of a detail": "before sync.tables.new_target.creation:_make_later",
+    "second statement of a detail": "after sync.tables.new_target.creation:_make_later",
+    "table made": "after sync.tables.new_target.creation:_create",
     "first rows arrive": "after client.table_streams:RowsAnswer.__init__",
     "all rows loaded": "after merge.direct_load:DirectLoad.write",
-    "rows committed": "before sync.tables.new_foreign_keys:add_foreign_keys",
-    "foreign key to be added": "before sync.tables.new_foreign_keys:_attempt",
-    "foreign key added": "before sync.tables.new_foreign_keys:_set_comment",
-    "table finished": "after sync.tables.new_foreign_keys:_set_comment",
+    "rows committed": "before sync.tables.new_target.foreign_keys:add_foreign_keys",
+    "foreign key to be added": "before sync.tables.new_target.foreign_keys:_attempt",
+    "foreign key added": "before sync.tables.new_target.foreign_keys:_set_comment",
+    "table finished": "after sync.tables.new_target.foreign_keys:_set_comment",
 }
 """Points of a run that makes its targets, with indexes, foreign keys and comments; no engine has all of them."""
 

@@ -18,9 +18,9 @@ from airflow_provider_sync.protocol.v2.described_details import (
 )
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, ColumnDescription, Described
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.sync.tables.new_target.creation import create_table
+from airflow_provider_sync.sync.tables.new_target.details import plan_details
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
-from airflow_provider_sync.sync.tables.table_creation import create_table
-from airflow_provider_sync.sync.tables.target_details import plan_details
 from airflow_provider_sync.sync.tables.version2.column_mapping import create_statement
 from tests.database_servers import MARIADB, POSTGRESQL
 from tests.engines import on_engines

@@ -16,9 +16,9 @@ from airflow_provider_sync.protocol.v2.bounds import canonical_bounds
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, refuse_history, target_key
+from airflow_provider_sync.sync.tables.new_target.details import PlannedDetails
 from airflow_provider_sync.sync.tables.schema_changes import check_schema, wider_column
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.target_details import PlannedDetails
 
 
 def configured_slice(options: TargetTable) -> RequestedSlice:

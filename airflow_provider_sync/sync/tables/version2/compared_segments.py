@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_sync.databases.contract.ddl import StagingLayout
 from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 from airflow_provider_sync.databases.table_slice import TableSlice
-from airflow_provider_sync.merge.gone_columns import phrases
+from airflow_provider_sync.merge.gone_columns import forgotten_in_words
 from airflow_provider_sync.protocol.v2.messages import Described, Partitioning, RequestedSlice
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.target import Target
@@ -47,7 +47,7 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def schema_changes(self) -> tuple[str, ...]:
         """What a sync changes besides rows, or has changed, one phrase for each column."""
-        return (*self.target.schema_changes, *phrases(self.forgotten))
+        return (*self.target.schema_changes, *forgotten_in_words(self.forgotten))
 
     @property
     def staging_layout(self) -> StagingLayout:

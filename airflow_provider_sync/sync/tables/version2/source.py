@@ -26,6 +26,7 @@ from airflow_provider_sync.merge.staging import refuse_lost_columns
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.tables.new_target.description import NewTarget
 from airflow_provider_sync.sync.tables.schema_changes import naming_wider_types
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
@@ -36,7 +37,6 @@ from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.first_load import describe_first, describe_source, first_rows
 from airflow_provider_sync.sync.tables.version2.follow_plan import Findings, first_facts, follow_plan, target_facts
-from airflow_provider_sync.sync.tables.version2.new_target import NewTarget
 from airflow_provider_sync.sync.tables.version2.plan import Action
 from airflow_provider_sync.sync.tables.version2.stage import Stager
 from airflow_provider_sync.sync.tables.version2.staged_slices import StagedSlices

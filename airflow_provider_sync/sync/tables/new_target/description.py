@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
-import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -15,9 +14,8 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable
-from airflow_provider_sync.sync.tables.new_foreign_keys import is_unfinished, marked, to_be_finished
-from airflow_provider_sync.sync.tables.table_creation import create_table, planned_phrases
-from airflow_provider_sync.sync.tables.target_details import (
+from airflow_provider_sync.sync.tables.new_target.creation import create_table, planned_phrases
+from airflow_provider_sync.sync.tables.new_target.details import (
     MadeTable,
     PlannedDetails,
     ReportedDetails,
@@ -26,6 +24,7 @@ from airflow_provider_sync.sync.tables.target_details import (
     unique_columns,
     with_unique_parents,
 )
+from airflow_provider_sync.sync.tables.new_target.foreign_keys import is_unfinished, with_unfinished_comment
 from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, create_statement
 from airflow_provider_sync.sync.tables.version2.source_digests import probes_of
 
@@ -52,21 +51,23 @@ class NewTarget:
         database, options = self.database, self.options
         with database.connect() as connection:
             source, planned = self._plan(connection, run_tables, described)
-            to_mark = marked(database, planned)
+            to_create = with_unfinished_comment(database, planned)
             created = create_table(
                 database,
                 connection,
                 options.table_name,
-                to_mark,
+                to_create,
                 lambda details: create_statement(database, options, source, details),
             )
-        made = to_be_finished(options.name, created.table, source, planned)
-        with_table = () if to_mark.unfinished else planned.foreign_keys
-        return msgspec.structs.replace(
-            made,
-            unfinished=to_mark.unfinished,
+        with_table = () if to_create.unfinished else planned.foreign_keys
+        return MadeTable(
+            name=options.name,
+            table=created.table,
+            unfinished=to_create.unfinished,
+            foreign_keys=planned.foreign_keys,
+            comment=_comment(source),
             made=(self._phrase, *created.made, *map(foreign_key_phrase, with_table)),
-            left_out=(*made.left_out, *created.refused),
+            left_out=(*planned.left_out, *created.refused),
         )
 
     @property
@@ -109,7 +110,7 @@ class NewTarget:
     def unfinished(self, run_tables: Mapping[str, TargetTable], connection: Connection, table: Table) -> MadeTable | None:
         """Return what is left to do if an earlier run made the table and did not finish it; ``None`` for any other.
 
-        See :mod:`airflow_provider_sync.sync.tables.new_foreign_keys`.
+        See :mod:`.foreign_keys`.
 
         :param run_tables: the options of all tables of the run, by name
         """
@@ -118,7 +119,16 @@ class NewTarget:
             return None
         self._check_details()
         described = self._ask(details=True)
-        return to_be_finished(options.name, table, described, plan_details(self.database, options, described, run_tables))
+        planned = plan_details(self.database, options, described, run_tables)
+        return MadeTable(
+            name=options.name,
+            table=table,
+            # Foreign keys to tables that this run does not sync wait for one that does.
+            unfinished=bool(planned.foreign_keys) or not (described.details and described.details.foreign_keys),
+            foreign_keys=planned.foreign_keys,
+            comment=_comment(described),
+            left_out=planned.left_out,
+        )
 
     def _unique_columns(
         self, connection: Connection, run_tables: Mapping[str, TargetTable], name: str
@@ -174,3 +184,7 @@ class NewTarget:
         with self.client.describe_table(DescribeTable(table_slice=configured_slice(self.options))) as answer:
             create_statement(self.database, self.options, answer.described)
             return sum(sum(segments.counts) for segments in answer)
+
+
+def _comment(described: Described) -> str | None:
+    return (described.details and described.details.comment) or None

@@ -21,10 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncError, TableError
-from airflow_provider_sync.sync.tables.target_details import UNSAFE_COMMENT, PlannedDetails
+from airflow_provider_sync.sync.tables.new_target.details import UNSAFE_COMMENT, PlannedDetails
 
 
-class CreatedTable(msgspec.Struct, frozen=True, kw_only=True):
+class _Created(msgspec.Struct, frozen=True, kw_only=True):
     """A table that was made.
 
     :ivar made: what it got besides its columns and its key, one phrase for each
@@ -64,7 +64,7 @@ def create_table(
     name: str,
     planned: PlannedDetails,
     statement: Callable[[PlannedDetails], str],
-) -> CreatedTable:
+) -> _Created:
     """Make a table with all details that the database takes.
 
     :param connection: in autocommit mode, outside any transaction
@@ -81,9 +81,7 @@ def create_table(
     while True:
         try:
             table = _create(database, connection, name, create_statement(details), details)
-            return CreatedTable(
-                table=table, made=tuple(detail.phrase for detail in details if detail.phrase), refused=tuple(refused)
-            )
+            return _Created(table=table, made=tuple(detail.phrase for detail in details if detail.phrase), refused=tuple(refused))
         except _Refused as refusal:
             details.remove(refusal.detail)
             refused.append(_in_words(refusal.detail, refusal.error))

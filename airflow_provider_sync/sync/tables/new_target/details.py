@@ -2,9 +2,9 @@
 
 ::
 
-    described ── plan ──┬─ the table with defaults, indexes, comments   all or nothing: see :mod:`.table_creation`
+    described ── plan ──┬─ the table with defaults, indexes, comments   all or nothing: see :mod:`.creation`
                         ├─ foreign keys                                 when all tables of the run are there and filled:
-                        │                                               see :mod:`.new_foreign_keys`; on SQLite with the table
+                        │                                               see :mod:`.foreign_keys`; on SQLite with the table
                         └─ left out                                     named in the report
 """
 
@@ -75,7 +75,7 @@ class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
 class MadeTable(ReportedDetails, frozen=True, kw_only=True):
     """A target that was made.
 
-    :ivar unfinished: whether its comment says that foreign keys are still to be added; see :mod:`.new_foreign_keys`
+    :ivar unfinished: whether its comment says that foreign keys are still to be added; see :mod:`.foreign_keys`
     :ivar foreign_keys: those that are to be added when all tables of the run are there
     :ivar comment: what the table's comment is to be then
     """

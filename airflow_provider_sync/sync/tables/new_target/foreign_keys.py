@@ -20,8 +20,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription
-from airflow_provider_sync.protocol.v2.messages import Described
-from airflow_provider_sync.sync.tables.target_details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
+from airflow_provider_sync.sync.tables.new_target.details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 
 Execute = Callable[[str], object]
@@ -31,7 +30,7 @@ UNFINISHED = "Made by airflow-sync, which has yet to add its foreign keys. The n
 """Comment of a table whose foreign keys are still to be added."""
 
 
-def marked(database: Database, planned: PlannedDetails) -> PlannedDetails:
+def with_unfinished_comment(database: Database, planned: PlannedDetails) -> PlannedDetails:
     """Have the comment of a new table say that its foreign keys are still to be added, if they are."""
     if not (planned.foreign_keys and database.details.adds_foreign_keys):
         return planned
@@ -43,24 +42,6 @@ def marked(database: Database, planned: PlannedDetails) -> PlannedDetails:
 def is_unfinished(database: Database, connection: Connection, table: Table) -> bool:
     """Whether an earlier run made the table, and was ended before it added the foreign keys."""
     return database.details.adds_foreign_keys and database.catalog.table_comment(connection, table) == UNFINISHED
-
-
-def to_be_finished(name: str, table: Table, described: Described, planned: PlannedDetails) -> MadeTable:
-    """Return what is left to do for a table whose foreign keys are to be added: them, and then its comment.
-
-    :param name: the name under which the server offers it
-    :param planned: all that the source has beside columns and key
-    """
-    details = described.details
-    return MadeTable(
-        name=name,
-        table=table,
-        # Foreign keys to tables that this run does not sync wait for one that does.
-        unfinished=bool(planned.foreign_keys) or not (details and details.foreign_keys),
-        foreign_keys=planned.foreign_keys,
-        comment=(details and details.comment) or None,
-        left_out=planned.left_out,
-    )
 
 
 def add_foreign_keys(
