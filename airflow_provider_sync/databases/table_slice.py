@@ -7,6 +7,7 @@ from the logical type of its column.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import msgspec
 
@@ -38,6 +39,11 @@ class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
     window: Window | None = None
     key_range: KeyRange | None = None
     digest: str = SHA256
+
+    @property
+    def unwindowed(self) -> Self:
+        """The same with rows inside and outside of its window."""
+        return msgspec.structs.replace(self, window=None)
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -241,13 +241,12 @@ class _Rows:
         return compared, reclassify(self.client, self.database, compared, found).changes
 
     def _source_values(self, compared: ComparedSegments, keys: Sequence[Key]) -> Mapping[Key, str | None]:
-        requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
-        request = GetRows(table_slice=requested_slice, keys=tsv.encode_keys(keys).decode())
+        request = GetRows(table_slice=compared.without_window, keys=tsv.encode_keys(keys).decode())
         with self.client.get_rows(request, columns=len(compared.table_slice.columns)) as answer:
             return _values(compared, (rows.data for rows in answer))
 
     def _target_values(self, compared: ComparedSegments, keys: Sequence[Key]) -> Mapping[Key, str | None]:
-        table_slice = msgspec.structs.replace(compared.table_slice, window=None)
+        table_slice = compared.table_slice.unwindowed
         with self.database.snapshot() as connection:
             return _values(compared, (block for _, block in self.database.reader.read_text(connection, table_slice, keys)))
 

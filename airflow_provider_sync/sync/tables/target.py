@@ -11,14 +11,15 @@ from sqlalchemy import Connection
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.ddl import StagingLayout
-from airflow_provider_sync.databases.schema import Column, Kind, Table
+from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
-from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.without_rollback import refuse_without_rollback
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.sync.tables.mode_columns import refuse_columns_of_mode, refuse_history, resolve_mode
+from airflow_provider_sync.sync.tables.mode_columns import resolve_mode
 
 _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
 """A decimal of any scale, which keeps its trailing zeros."""
@@ -92,22 +93,36 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         own = (column for column in self.table.columns if not (column.generated or column.system))
         return tuple(column.name for column in own if column.name not in known and not (protocol == 1 and column.invisible))
 
+    def staged(
+        self,
+        staging: Table,
+        columns: Sequence[str],
+        *,
+        key: tuple[str, ...],
+        rows: int,
+        removed: Table | None,
+        target_rows: int,
+        protocol: Literal[1, 2],
+    ) -> StagedTable:
+        """Return what the merge needs to know of staged rows; see :class:`.StagedTable`."""
+        return StagedTable(
+            target=self.table,
+            staging=staging,
+            key=key,
+            columns=tuple(columns),
+            rows=rows,
+            verify=self.options.verify,
+            removed=removed,
+            target_rows=target_rows,
+            mode=self.mode,
+            gone=self.gone_columns(columns, protocol=protocol),
+        )
+
     def selected(self, source_columns: Sequence[str]) -> dict[int, str]:
         """Return the target's names for those of the source's columns that the options select, by position; the key is one."""
         names = {position: self.options.renames.get(name, name) for position, name in enumerate(source_columns)}
         chosen = self.options.columns or source_columns
         return {at: name for at, name in names.items() if source_columns[at] in chosen or name in self.key}
-
-
-class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of the source's columns go into which columns of the target.
-
-    :ivar positions: positions of the columns in a row of the source; ``None`` if the row needs no rearrangement
-    :ivar columns: the target's columns, in the same order
-    """
-
-    columns: tuple[Column, ...]
-    positions: tuple[int, ...] | None = None
 
 
 def with_row_security(database: Database, tables: Iterable[TargetTable]) -> Database:
@@ -153,81 +168,3 @@ def _columns_with_trailing_zeros(database: Database, table: Table, options: Targ
         for column in table.columns
         if not column.generated and database.catalog.logical_type(column) == _ANY_SCALE
     )
-
-
-def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMapping:
-    """Match the columns that the source sends to those of the target, renames applied.
-
-    :raises TableError: when the target lacks one of them that ``on_schema_change`` does not leave out, or the key is not among
-        them
-    :raises ConfigurationError: when an option names a column that the source does not send
-    """
-    options = target.options
-    for option, named in (("columns", options.columns), ("renames", tuple(options.renames))):
-        unknown = [name for name in named if name not in source_columns]
-        if unknown:
-            raise ConfigurationError(
-                f"Table {target.name!r}: {option} names {unknown[0]!r}, which the source does not send."
-                f" It sends: {', '.join(source_columns)}."
-            )
-    selected = target.selected(source_columns)
-    refuse_columns_of_mode(options, selected.values())
-    names = {column.name for column in target.table.columns}
-    positions, columns, left_out = [], [], []
-    for position, name in selected.items():
-        if name not in names:
-            if options.on_schema_change == "ignore":
-                left_out.append(name)
-                continue
-            raise TableError(
-                f"Table {str(target.table)!r} has no column {name!r}, which the source sends. Add it to the table, rename it with"
-                " 'renames', or leave it out: with 'columns', or with 'on_schema_change: ignore'. (Version 1 of the protocol"
-                " sends no types, so it cannot be added by itself.)"
-            )
-        if target.table.column(name).system:
-            continue
-        positions.append(position)
-        columns.append(target.table.column(name))
-    received = [column.name for column in columns]
-    refuse_history(options, target.table, received)
-    for name in target.key:
-        if name not in received:
-            raise TableError(
-                f"Table {target.name!r}: the source does not send the key column {name!r}. Name another key with 'primary'."
-            )
-    if len(set(received)) != len(received):
-        raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into one. Correct 'renames'.")
-    if left_out and (gone := target.gone_columns(received, protocol=1)):
-        raise TableError(
-            f"Table {str(target.table)!r}: only the source has {', '.join(map(repr, left_out))}, and only the target has"
-            f" {', '.join(map(repr, gone))}; a column may have been renamed. If it was, name it in 'renames'. If not, add the new"
-            " one to the target yourself, or set gone_columns to 'keep'."
-        )
-    whole = len(positions) == len(source_columns)
-    return ColumnMapping(columns=tuple(columns), positions=None if whole else tuple(positions))
-
-
-def version1_warnings(target: Target, columns: Sequence[Column], source_columns: Sequence[str]) -> list[str]:
-    """Return a warning for each kind of these columns that version 1 cannot carry exactly, and one for those left out.
-
-    :param columns: columns of the target that the source sends
-    :param source_columns: all columns that it sends
-    """
-    warnings = []
-    names = {column.name for column in target.table.columns}
-    asked = target.options.columns or source_columns
-    left_out = [name for name in source_columns if name in asked and target.options.renames.get(name, name) not in names]
-    if left_out:
-        warnings.append(f"Only the source has {', '.join(map(repr, left_out))}, which on_schema_change leaves out.")
-    if floats := [column.name for column in columns if column.kind is Kind.FLOAT]:
-        warnings.append(
-            f"Column {', '.join(floats)} of {str(target.table)!r} is FLOAT: version 1 carries six significant digits."
-        )
-    came = {column.name for column in columns}
-    hidden = ", ".join(column.name for column in target.table.columns if column.invisible and column.name not in came)
-    if hidden and not target.options.columns:
-        warnings.append(
-            f"Column {hidden} of {str(target.table)!r} is INVISIBLE: version 1 does not send it, so its values in the target"
-            " stay as they are. Sync the table by version 2."
-        )
-    return warnings

@@ -52,15 +52,12 @@ class TaskStaging:
                 f"Table {target.name!r}: {found[0]} rows and {found[1]} keys to delete are staged, and the downloads reported"
                 f" {expected[0]} and {expected[1]}. Did the database crash meanwhile? Run the steps again from the first."
             )
-        return StagedTable(
-            target=target.table,
-            staging=staging,
+        return target.staged(
+            staging,
+            [column.name for column in staging.columns],
             key=staging.primary_key,
-            columns=tuple(column.name for column in staging.columns),
             rows=expected[0],
-            verify=target.options.verify,
             removed=removed,
             target_rows=slices[0].target_rows,
-            mode=target.mode,
-            gone=target.gone_columns((column.name for column in staging.columns), protocol=slices[0].protocol),
+            protocol=slices[0].protocol,
         )

@@ -25,9 +25,9 @@ from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.table_source import StagingArea
-from airflow_provider_sync.sync.tables.target import map_sent_columns, version1_warnings
+from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns, version1_warnings
 from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order
-from airflow_provider_sync.sync.tables.version1.missing_rows import has_rows, lacks_rows, list_missing
+from airflow_provider_sync.sync.tables.version1.missing_rows import lacks_rows, list_missing
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, announced_zone, find_zone
 from airflow_provider_sync.sync.tables.version1.stage_answer import StagedAnswer, stage
 from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
@@ -180,7 +180,7 @@ class _Download:
         if first and self._is_equal(answer) and not self._forgets(answer):
             return None
         # A target without rows has none to lose.
-        hashing = not answer.one_snapshot and has_rows(self.database, self.connection, self.target.table)
+        hashing = not answer.one_snapshot and not self.database.reader.is_empty(self.connection, self.target.table)
         try:
             return stage(
                 self.database,
@@ -296,21 +296,17 @@ class _Download:
 
         :param listed: the keys of the rows to delete; ``None`` for all that are not staged
         """
-        options = self.target.options
         hashed = hashed_in_order(self.target, staged.source_columns) if staged.source_columns else None
-        if hashed is not None and options.verify:
+        if hashed is not None and self.target.options.verify:
             self.source_hash = self.source_hash or ask_hash(self.client, self.target)
-        table = StagedTable(
-            target=self.target.table,
-            staging=self.staging.table,
+        table = self.target.staged(
+            self.staging.table,
+            [column.name for column in staged.columns],
             key=self.target.key,
-            columns=tuple(column.name for column in staged.columns),
             rows=staged.rows,
-            verify=options.verify,
             removed=listed,
             target_rows=self.database.reader.count(self.connection, self.target.table) if listed is not None else 0,
-            mode=self.target.mode,
-            gone=self.target.gone_columns((column.name for column in staged.columns), protocol=1),
+            protocol=1,
         )
         warnings = [
             *self.warnings,

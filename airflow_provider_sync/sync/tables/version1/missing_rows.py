@@ -10,11 +10,6 @@ from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.sync.tables.target import Target
 
 
-def has_rows(database: Database, connection: Connection, table: Table) -> bool:
-    """Whether a table has any row."""
-    return connection.exec_driver_sql(f"SELECT 1 FROM {database.qualified(table)} LIMIT 1").first() is not None
-
-
 def lacks_rows(database: Database, connection: Connection, target: Target, staged: Table) -> bool:
     """Whether the target has a row whose key is not staged, so that a merge would delete it."""
     return connection.exec_driver_sql(f"SELECT 1 {_missing(database, target, target.table, staged)} LIMIT 1").first() is not None

@@ -14,7 +14,8 @@ from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
-from airflow_provider_sync.sync.tables.target import Target, map_sent_columns
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns
 from airflow_provider_sync.sync.tables.version1.download import download
 from airflow_provider_sync.sync.tables.version1.guessed_table import describe_missing
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes

@@ -17,7 +17,8 @@ from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.sync.progress import RowProgress
-from airflow_provider_sync.sync.tables.target import ColumnMapping, Target, map_sent_columns
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version1.column_mapping import ColumnMapping, map_sent_columns
 from airflow_provider_sync.sync.tables.version1.source_zone import SourceZone, rows_in_common
 from airflow_provider_sync.time_zones import NoSuchTimeError, TimeZone
 

@@ -33,7 +33,7 @@ def refuse_other_values(
     """
     if not any(column.column.generated for column in table_slice.columns):
         return
-    table_slice = msgspec.structs.replace(table_slice, window=None)
+    table_slice = table_slice.unwindowed
     sent = msgspec.structs.replace(table_slice, table=staging, key_range=None)
     keys = _differing_keys(database, connection, table_slice, sent)
     here, there = (_texts(database, connection, rows, keys) for rows in (table_slice, sent))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -72,7 +71,7 @@ class EqualKeys:
 
     def digests(self, former: Sequence[Key]) -> SegmentDigests:
         """Digest rows of the target that the merge will rename, by segment."""
-        table_slice = msgspec.structs.replace(self._compared.table_slice, window=None)
+        table_slice = self._compared.table_slice.unwindowed
         batches = self._database.digests.digest_keys(self._connection, table_slice, former) if former else ()
         return digest_by_segment(self._compared.partitioning, (row for batch in batches for row in batch))
 

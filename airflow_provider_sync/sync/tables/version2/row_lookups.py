@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -39,7 +38,7 @@ def keys_at_target(
     """
     if not keys:
         return set()
-    table_slice = msgspec.structs.replace(compared.table_slice, window=None)
+    table_slice = compared.table_slice.unwindowed
     with nullcontext(connection) if connection is not None else database.snapshot() as reading:
         return {key for batch in database.digests.digest_keys(reading, table_slice, keys) for key, _ in batch}
 

@@ -257,7 +257,7 @@ class Stager:
         kept = found.changes.deleted
         if not (kept and self._compared.mode.keeps_rows):
             return found
-        table_slice = msgspec.structs.replace(self._compared.table_slice, window=None)
+        table_slice = self._compared.table_slice.unwindowed
         with self._database.snapshot() as connection:
             digests = [row for rows in self._database.digests.digest_keys(connection, table_slice, kept) for row in rows]
         stays = digest_by_segment(self._compared.partitioning, digests)
@@ -311,18 +311,15 @@ class Stager:
             raise ProtocolError(f"Table {self._target.name!r}: {count} rows are staged, and {rows} were announced.")
         for filled in filter(None, (table, removed)):
             self._database.loader.adopt_keys(self._connection, self._target.table, filled, table_slice.key)
-        return StagedTable(
-            target=self._target.table,
-            staging=table,
+        return self._target.staged(
+            table,
+            table_slice.column_names,
             key=table_slice.key_names,
-            columns=table_slice.column_names,
             rows=rows,
-            verify=self._target.options.verify,
             removed=removed,
             # With a window, limits on deleted rows count only rows inside of it.
             target_rows=self._compared.target_rows,
-            mode=self._compared.mode,
-            gone=self._compared.gone_columns,
+            protocol=2,
         )
 
     def _fetched(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -43,7 +42,7 @@ def refuse_unkept_values(
         return
     looked_at = sorted(keys)[:MAX_LOOKED_AT]
     width, places = len(table_slice.columns), [table_slice.columns.index(column) for column in table_slice.key]
-    requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
+    requested_slice = compared.without_window
     with client.get_rows(GetRows(table_slice=requested_slice, keys=tsv.encode_keys(looked_at).decode()), columns=width) as answer:
         sent = _by_key((rows.data for rows in answer), width, places)
     staged = _by_key((lines for _, lines in database.reader.read_text(connection, table_slice, looked_at)), width, places)

@@ -147,7 +147,7 @@ class FetchedRows(StagedRows):
 
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})
-        table_slice = msgspec.structs.replace(self.compared.table_slice, window=None)
+        table_slice = self.compared.table_slice.unwindowed
         found = self.database.digests.digest_keys(connection, table_slice, [*announced, *self.deleted])
         return {key: wire_digest(digest) for batch in found for key, digest in batch} == announced
 
