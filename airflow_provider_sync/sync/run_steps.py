@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-import msgspec
-
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
@@ -27,7 +25,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, other_tables, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
-from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
@@ -100,9 +98,7 @@ def compare_tables(
                 found += [table_slice for entry in compared for table_slice in entry.slices]
                 outcomes.add([entry.report for entry in compared if not entry.slices])
     outcomes.check(outcomes.found)
-    # The first slice carries on which tables are equal.
-    equal = tuple(report.name for report in outcomes.found)
-    pieces = [*(msgspec.structs.replace(first, equal=equal) for first in found[:1]), *found[1:]]
+    pieces = with_first(found, equal=tuple(report.name for report in outcomes.found))
     return WorkFound(unchanged=outcomes.found, pieces=pieces, warnings=warnings)
 
 

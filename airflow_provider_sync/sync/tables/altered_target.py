@@ -44,7 +44,7 @@ def _altered(database: Database, targets: Iterable[Target]) -> Target | None:
         except (TableError, ConfigurationError):
             return target
         # A column that is to be widened is described with the type that it would get.
-        if not target.widening and _shape(found.table) != _shape(target.table):
+        if not target.synced.widening and _shape(found.table) != _shape(target.table):
             return target
     return None
 

@@ -14,7 +14,7 @@ import msgspec
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers, changes_in_words
-from airflow_provider_sync.sync.tables.target import Target, resolve_target
+from airflow_provider_sync.sync.tables.target import SyncedColumns, Target, resolve_target
 
 Result = TypeVar("Result")
 Adapt = Callable[[Target, SchemaChanges], Target]
@@ -49,9 +49,11 @@ def narrowed(database: Database, target: Target, changes: SchemaChanges) -> Targ
     return msgspec.structs.replace(
         target,
         table=msgspec.structs.replace(target.table, columns=tuple(columns)) if wider else target.table,
-        source_columns=changes.usable,
-        left_out=changes.left_out,
-        widening=tuple(entry.column.name for entry in changes.widened),
+        synced=SyncedColumns(
+            source=changes.usable,
+            left_out=changes.left_out,
+            widening=tuple(entry.column.name for entry in changes.widened),
+        ),
         schema_changes=(*target.schema_changes, *changes_in_words(database, changes)),
     )
 

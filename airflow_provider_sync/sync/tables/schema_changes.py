@@ -80,7 +80,7 @@ def check_schema(database: Database, target: Target, described: Described) -> No
     :raises SchemaDiffers: if they cannot, and the option allows to change that
     :raises TableError: if they cannot, and the option does not help, as with a column that was renamed
     """
-    if target.options.on_schema_change == "fail" or target.source_columns is not None:
+    if target.options.on_schema_change == "fail" or target.synced.source is not None:
         return
     changes = plan_schema_changes(database, target, described)
     if changes.alters or changes.left_out:
@@ -171,15 +171,15 @@ def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
     if options.on_schema_change == "fail":
         return ()
     warnings = []
-    if target.left_out:
-        warnings.append(f"Only the source has {_listed(target.left_out)}, which on_schema_change leaves out.")
-    if target.schema_changes and target.source_columns is not None:
+    if target.synced.left_out:
+        warnings.append(f"Only the source has {_listed(target.synced.left_out)}, which on_schema_change leaves out.")
+    if target.schema_changes and target.synced.source is not None:
         warnings.append(
             "The columns that a run would add or widen are not compared before: it also updates rows that differ only there, and"
             " they are not counted."
         )
     # Columns that are to be widened take no part in a dry run.
-    is_narrowed = bool(options.columns) or (target.source_columns is not None and not target.left_out)
+    is_narrowed = bool(options.columns) or (target.synced.source is not None and not target.synced.left_out)
     synced = set(table_slice.column_names)
     own = [column.name for column in target.table.columns if not (column.name in synced or column.generated or column.system)]
     if own and not is_narrowed and options.gone_columns == "keep":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -11,7 +11,7 @@ from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.step_value import StepValue
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable, with_details
-from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.target import SyncedColumns, Target
 
 
 class _SliceValue(StepValue, frozen=True, kw_only=True):
@@ -23,9 +23,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     :ivar key_range: lowest and highest key of the slice; ``None`` for all keys
     :ivar source_rows: rows of the whole table or window at the source, when it was compared
     :ivar target_rows: the same of the target
-    :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target
-    :ivar left_out: the source's columns that ``on_schema_change`` leaves out
-    :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
+    :ivar synced: the columns that take part, as the comparison has chosen them
     :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
     :ivar made_warnings: what the target did not get when it was made; the first slice has it
     :ivar equal: tables that the comparison found equal; the first slice of a run has them
@@ -37,22 +35,14 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     key_range: KeyRange | None = None
     source_rows: int = 0
     target_rows: int = 0
-    source_columns: tuple[str, ...] | None = None
-    left_out: tuple[str, ...] = ()
-    widening: tuple[str, ...] = ()
+    synced: SyncedColumns = SyncedColumns()
     schema_changes: tuple[str, ...] = ()
     made_warnings: tuple[str, ...] = ()
     equal: tuple[str, ...] = ()
 
     def applied_to(self, target: Target) -> Target:
         """Return the target narrowed to what the comparison chose to sync."""
-        return msgspec.structs.replace(
-            target,
-            source_columns=self.source_columns,
-            left_out=self.left_out,
-            widening=self.widening,
-            schema_changes=self.schema_changes,
-        )
+        return msgspec.structs.replace(target, synced=self.synced, schema_changes=self.schema_changes)
 
 
 class PlannedSlice(_SliceValue, frozen=True, kw_only=True):
@@ -122,6 +112,11 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
         return self.whole or self.forgets or bool(self.staged or self.removed)
 
 
+def with_first(slices: Sequence[PlannedSlice], **facts: Any) -> tuple[PlannedSlice, ...]:
+    """Return the slices, the first of which carries facts of the whole table or run to the steps after."""
+    return (*(msgspec.structs.replace(first, **facts) for first in slices[:1]), *slices[1:])
+
+
 class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
     """What the comparison of a table found.
 
@@ -138,15 +133,12 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
         """Add what the comparison cost, by the names of a report; its first slice carries that on to the next step."""
         return ComparedTable(
             report=msgspec.structs.replace(self.report, **costs),
-            slices=(*(msgspec.structs.replace(first, **costs) for first in self.slices[:1]), *self.slices[1:]),
+            slices=with_first(self.slices, **costs),
         )
 
     def with_made(self, made: MadeTable, *, dry_run: bool = False) -> ComparedTable:
         """Add what the target got when it was made, or would get; the first slice carries that on to the report."""
-        changes, warnings = made.schema_changes, made.warnings
         (report,) = with_details([self.report], [made], dry_run=dry_run)
-        first = (
-            msgspec.structs.replace(entry, schema_changes=(*entry.schema_changes, *changes), made_warnings=warnings)
-            for entry in self.slices[:1]
-        )
-        return ComparedTable(report=report, slices=(*first, *self.slices[1:]))
+        before = self.slices[0].schema_changes if self.slices else ()
+        slices = with_first(self.slices, schema_changes=(*before, *made.schema_changes), made_warnings=made.warnings)
+        return ComparedTable(report=report, slices=slices)

@@ -29,7 +29,7 @@ from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.progress import RowProgress
-from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
 from airflow_provider_sync.sync.tables.staged_rows import EqualRows, StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -136,18 +136,12 @@ class TableSource(ABC):
             schema_changes=target.schema_changes,
             warnings=warnings,
         )
-        chosen = [
-            msgspec.structs.replace(
-                entry, source_columns=target.source_columns, left_out=target.left_out, widening=target.widening
-            )
-            for entry in slices
-        ]
-        first = [msgspec.structs.replace(entry, schema_changes=target.schema_changes) for entry in chosen[:1]]
-        return ComparedTable(report=report, slices=(*first, *chosen[1:]))
+        chosen = [msgspec.structs.replace(entry, synced=target.synced) for entry in slices]
+        return ComparedTable(report=report, slices=with_first(chosen, schema_changes=target.schema_changes))
 
 
 def _status(target: Target, *, is_equal: bool) -> Status:
     if is_equal and not target.schema_changes:
         return "unchanged"
     # A target that takes part with some of its columns was not altered.
-    return "changed" if is_equal and target.source_columns is None else "planned"
+    return "changed" if is_equal and target.synced.source is None else "planned"

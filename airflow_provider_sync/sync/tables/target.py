@@ -25,6 +25,19 @@ _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
 """A decimal of any scale, which keeps its trailing zeros."""
 
 
+class SyncedColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Which columns take part in the sync of a target that lacks columns of its source, or whose types are too narrow.
+
+    :ivar source: the source's columns to sync; ``None`` for all that the options select
+    :ivar left_out: the source's columns that ``on_schema_change`` leaves out
+    :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
+    """
+
+    source: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+    widening: tuple[str, ...] = ()
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A target table, its options, and the columns that identify a row.
 
@@ -32,9 +45,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     :ivar key: columns of the target, configured or its own primary key
     :ivar key_range: lowest and highest key of the rows to sync; ``None`` for all rows
     :ivar trailing_zeros: columns of the source whose decimals keep their trailing zeros in the target
-    :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target as it is
-    :ivar left_out: the source's columns that ``on_schema_change`` leaves out
-    :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
+    :ivar synced: the columns that take part, if not all of those that the options select fit the target as it is
     :ivar schema_changes: what was changed in the target's table, or would be by a run, one phrase for each change
     :ivar is_new: whether this run has made the table
     """
@@ -44,9 +55,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[str, ...]
     key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()
-    source_columns: tuple[str, ...] | None = None
-    left_out: tuple[str, ...] = ()
-    widening: tuple[str, ...] = ()
+    synced: SyncedColumns = SyncedColumns()
     schema_changes: tuple[str, ...] = ()
     mode: TableMode = MIRROR
     is_new: bool = False
@@ -88,7 +97,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.options.gone_columns == "keep":
             return ()
-        known = {*received, *self.widening}
+        known = {*received, *self.synced.widening}
         # Version 1 sends no INVISIBLE columns.
         own = (column for column in self.table.columns if not (column.generated or column.system))
         return tuple(column.name for column in own if column.name not in known and not (protocol == 1 and column.invisible))

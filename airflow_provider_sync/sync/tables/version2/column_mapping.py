@@ -31,7 +31,7 @@ def requested_slice_for(target: Target) -> RequestedSlice:
     requested = configured_slice(target.options)
     return msgspec.structs.replace(
         requested,
-        columns=requested.columns if target.source_columns is None else target.source_columns,
+        columns=requested.columns if target.synced.source is None else target.synced.source,
         key_range=target.key_range,
         trailing_zeros=target.trailing_zeros,
     )
@@ -46,7 +46,7 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
     """
     options = target.options
     names = [column.name for column in described.columns]
-    asked = options.renames if target.source_columns is None else set(options.renames).intersection(target.source_columns)
+    asked = options.renames if target.synced.source is None else set(options.renames).intersection(target.synced.source)
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise ConfigurationError(
