@@ -1,6 +1,6 @@
 """A target that somebody alters, renames, replaces or drops while a step works on it: the error says so, and is one to retry.
 
-What the sync itself alters, because the source has other columns, is in :mod:`.changed_target`.
+What the sync itself alters, because the source has other columns, is in :mod:`.apply_schema_changes`.
 """
 
 from __future__ import annotations

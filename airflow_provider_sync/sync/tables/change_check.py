@@ -8,7 +8,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.sync.attempts import repeated
-from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
+from airflow_provider_sync.sync.tables.apply_schema_changes import following_source, narrowed
 from airflow_provider_sync.sync.tables.missing_target import find_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.target import Target, with_row_security

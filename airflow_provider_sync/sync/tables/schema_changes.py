@@ -6,7 +6,7 @@
     columns of the target       id bigint   name varchar(20)                    note text
                                             └─ widened         └─ added         └─ left alone
 
-The changes are made in :mod:`.changed_target`.
+The changes are made in :mod:`.apply_schema_changes`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class SchemaChanges(msgspec.Struct, frozen=True, kw_only=True):
 class SchemaDiffers(TableError):
     """The source has other columns than the target, which ``on_schema_change`` tells how to take.
 
-    It ends no sync whose first step meets it: :func:`.changed_target.following_source` acts on it. A later step cannot, since
-    staging tables have the columns of the first.
+    It ends no sync whose first step meets it: :func:`.apply_schema_changes.following_source` acts on it. A later step cannot,
+    since staging tables have the columns of the first.
     """
 
     def __init__(self, message: str, changes: SchemaChanges) -> None:

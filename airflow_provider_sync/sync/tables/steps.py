@@ -35,7 +35,7 @@ from airflow_provider_sync.sync.other_connections import OtherTables, with_table
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
-from airflow_provider_sync.sync.tables.changed_target import altered, following_source, narrowed
+from airflow_provider_sync.sync.tables.apply_schema_changes import altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded

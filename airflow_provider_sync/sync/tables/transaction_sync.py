@@ -40,7 +40,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.progress import Progress, row_progress
 from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
-from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
+from airflow_provider_sync.sync.tables.apply_schema_changes import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.failures import Check, recording_table, try_each

@@ -11,8 +11,8 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.tables.apply_schema_changes import following_source
 from airflow_provider_sync.sync.tables.change_check import table_differs
-from airflow_provider_sync.sync.tables.changed_target import following_source
 from airflow_provider_sync.sync.tables.diff import diff_table
 from airflow_provider_sync.sync.tables.doctor import diagnose_table
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers

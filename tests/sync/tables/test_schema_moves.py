@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, TableError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.changed_target import altered
+from airflow_provider_sync.sync.tables.apply_schema_changes import altered
 from airflow_provider_sync.sync.tables.schema_changes import SchemaDiffers
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.sync.tables.target import resolve_target
