@@ -205,7 +205,7 @@ def test_two_sources_in_steps(two: TwoConnections, groups: list[str], mode: str)
     staged = []
     for group in groups:
         plan = plan_run(config, tables=list(group))
-        compared = compare_tables(config, plan, opener=Opener(), run=group)
+        compared = compare_tables(config, plan, opener=Opener(), run_id=group)
         staged.append((plan, download_tables(config, plan, compared.pieces, opener=Opener())))
 
     reports = [report for plan, slices in staged for report in merge_tables(config, plan, slices, opener=Opener())]

@@ -86,5 +86,5 @@ def test_an_order_of_columns_that_changes_between_the_steps(two_same: Link) -> N
         steps.merge(staged)
     assert failure.value.retryable
     assert two_same.target.rows("t") == []
-    Steps(two_same, run="run 2").all()
+    Steps(two_same, run_id="run 2").all()
     assert two_same.target.rows("t") == [(1, 10, "new"), (2, 20, "same")]
