@@ -21,7 +21,6 @@ from airflow_provider_sync.exceptions import (
     TableBusyError,
 )
 from airflow_provider_sync.merge.gone_columns import columns_with_values
-from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.table_source import StagingArea

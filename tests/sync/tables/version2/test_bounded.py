@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.sync.tables.diff import diff_table
-from airflow_provider_sync.sync.tables.version2 import batch_sizes, comparison, follow_plan, plan
+from airflow_provider_sync.sync.tables.version2 import batch_sizes, comparison, follow_plan, plan, reclassify
 from airflow_provider_sync.sync.tables.version2.row_changes import Differences
 from tests.database_servers import MARIADB, SQLITE
 from tests.engines import on_engines
@@ -44,7 +44,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
 
     monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 50)
     monkeypatch.setattr(plan, "MAX_LISTED", 50)
-    for module in (comparison, follow_plan):
+    for module in (comparison, follow_plan, reclassify):
         monkeypatch.setattr(module, "compare_slice", counted)
     return held
 
