@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.load import Loader
-from airflow_provider_sync.databases.schema import Row, Table
+from airflow_provider_sync.databases.schema import Column, Row, Table
 from airflow_provider_sync.databases.sqlite.key_forms import adopt_keys
+from airflow_provider_sync.databases.sqlite.session import INSERT_INTO
 from airflow_provider_sync.databases.sqlite.text_load import load_blocks
 from airflow_provider_sync.databases.sqlite.value_load import load_rows
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
@@ -19,7 +20,7 @@ class SQLiteLoader(Loader):
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Insert exactly what came, or refuse it; see :func:`.value_load.load_rows`."""
-        return load_rows(connection, staging, self.qualified(staging), self.quote, batches)
+        return load_rows(connection, staging, self._insert(staging, staging.columns), batches)
 
     def load_text(
         self,
@@ -31,7 +32,12 @@ class SQLiteLoader(Loader):
         is_digested: bool = False,
     ) -> int:
         """Insert exactly what came, or refuse it; see :func:`.text_load.load_blocks`."""
-        return load_blocks(connection, staging, self.qualified(staging), self.quote, columns, blocks)
+        insert = self._insert(staging, [column.column for column in columns])
+        return load_blocks(connection, staging, insert, columns, blocks)
+
+    def _insert(self, staging: Table, columns: Sequence[Column]) -> str:
+        names = self.columns([column.name for column in columns])
+        return f"{INSERT_INTO} {self.qualified(staging)} ({names}) VALUES ({', '.join('?' * len(columns))})"
 
     def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> None:
         """See :func:`.key_forms.adopt_keys`."""

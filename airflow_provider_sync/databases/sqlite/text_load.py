@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.schema import Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, check_key, refusal
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
-from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, decode, driver_of, write_transaction
+from airflow_provider_sync.databases.sqlite.session import decode, driver_of, write_transaction
 from airflow_provider_sync.databases.sqlite.text import decimal_text, float_text
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
@@ -39,21 +39,18 @@ _WHOLE_DIGITS = 20
 def load_blocks(
     connection: Connection,
     staging: Table,
-    qualified: str,
-    quote: Callable[[str], str],
+    insert: str,
     columns: Sequence[CanonicalColumn],
     blocks: Iterable[bytes],
 ) -> int:
     """Insert blocks in the open transaction, or else in transactions of some hundred thousand rows each.
 
-    :param qualified: the table's quoted name
+    :param insert: the statement that inserts one row
     :return: rows loaded
     :raises TableError: naming table and column, if the column would change a text
     """
     strict = is_strict(connection, staging)
     affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
-    names = ", ".join(quote(column.column.name) for column in columns)
-    statement = f"{INSERT_INTO} {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
     # Without an open transaction, rows are collected first, so that a slow source does not hold the write lock.
     at_once = driver_of(connection).in_transaction
     loaded = 0
@@ -64,9 +61,9 @@ def load_blocks(
         size += len(block)
         loaded += block.count(b"\n")
         if at_once or size >= _TRANSACTION_BYTES:
-            _insert(connection, statement, pending)
+            _insert(connection, insert, pending)
             pending, size = [], 0
-    _insert(connection, statement, pending)
+    _insert(connection, insert, pending)
     return loaded
 
 

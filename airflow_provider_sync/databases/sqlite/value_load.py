@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of, check_key, refusal, storable
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
-from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, driver_of, write_transaction
+from airflow_provider_sync.databases.sqlite.session import driver_of, write_transaction
 
 _TRANSACTION_BYTES = 24 * 1024 * 1024
 """How much is inserted in one transaction, and held in memory for it."""
@@ -18,22 +18,17 @@ _VALUE_BYTES = 64
 """What a value costs in memory beside its text."""
 
 
-def load_rows(
-    connection: Connection, staging: Table, qualified: str, quote: Callable[[str], str], batches: Iterable[Sequence[Row]]
-) -> int:
+def load_rows(connection: Connection, staging: Table, insert: str, batches: Iterable[Sequence[Row]]) -> int:
     """Insert in transactions of some ten thousand rows, begun only when their rows are there.
 
     A slow source thus never holds the database's write lock, and few commits wait for the disk.
 
-    :param qualified: the table's quoted name
+    :param insert: the statement that inserts one row
     :return: rows loaded
     :raises TableError: naming table and column, for a value that the column would change
     """
     strict = is_strict(connection, staging)
     affinities = [affinity_of(column.sql_type, strict=strict) for column in staging.columns]
-    names = ", ".join(quote(column.name) for column in staging.columns)
-    marks = ", ".join("?" * len(staging.columns))
-    statement = f"{INSERT_INTO} {qualified} ({names}) VALUES ({marks})"
     loaded = 0
     pending: list[Row] = []
     size = 0
@@ -42,9 +37,9 @@ def load_rows(
         pending += zip(*columns, strict=True)
         size += text + len(rows) * len(columns) * _VALUE_BYTES
         if size >= _TRANSACTION_BYTES:
-            loaded += _insert(connection, statement, pending)
+            loaded += _insert(connection, insert, pending)
             pending, size = [], 0
-    return loaded + _insert(connection, statement, pending)
+    return loaded + _insert(connection, insert, pending)
 
 
 def _insert(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
