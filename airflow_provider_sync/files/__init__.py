@@ -8,7 +8,7 @@ from airflow_provider_sync.files.manifest import Changes, build_manifest, compar
 from airflow_provider_sync.files.name_clashes import NameClashes
 from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileReader, FileWriter, Storage
+from airflow_provider_sync.files.storage import FileReader, Storage
 from airflow_provider_sync.files.storage_of_path import open_storage
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Changes",
     "FileHasher",
     "FileReader",
-    "FileWriter",
     "Md5Hasher",
     "NameClashes",
     "NoneHasher",

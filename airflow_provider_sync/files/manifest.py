@@ -52,7 +52,7 @@ class Changes:
 
     @cached_property
     def obstacles(self) -> frozenset[str]:
-        """Removed files in the way of added ones, for :meth:`Storage.write`.
+        """Removed files in the way of added ones, for :meth:`.Storage.writer`.
 
         A removed file where a directory must be, or in a directory where a file must be.
         """

@@ -5,7 +5,7 @@ The implementations are in :mod:`.local.local_storage` and :mod:`.objects.object
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
@@ -103,19 +103,6 @@ OpenVersion = Callable[[str], VersionedFile]
 """Opens the file at a path, as :meth:`Storage.open_version` does."""
 
 
-class FileWriter(Protocol):
-    """Content that is being written; the file appears when the block of :meth:`Storage.write` ends.
-
-    :ivar written: bytes so far
-    """
-
-    written: int
-
-    def write(self, data: bytes) -> int:
-        """Append all of ``data`` and return its length."""
-        ...
-
-
 class Storage(Protocol):
     """A directory on some storage. Its methods may be called from several threads at once.
 
@@ -188,10 +175,12 @@ class Storage(Protocol):
         ...
 
     def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
-        """Open a file for reading, together with its entry; raises as :meth:`open` does.
+        """Open a file for reading, together with its entry.
 
         :param links: ``follow`` opens files behind symbolic links, inside the root
         :param path_filter: what it excludes is not found behind links, either
+        :raises MissingFileError: when it is not there
+        :raises FileError: when it is no regular file, or cannot be read
         """
         ...
 
@@ -202,29 +191,8 @@ class Storage(Protocol):
         """
         ...
 
-    def open(self, path: str) -> BinaryIO:
-        """Open a file for reading from its start, for a digest.
-
-        :raises MissingFileError: when it is not there
-        :raises FileError: when it is no regular file, or cannot be read
-        """
-        ...
-
     def read(self, path: str) -> FileReader:
-        """Open a file for sending; see :class:`FileReader`. Raises as :meth:`open` does."""
-        ...
-
-    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
-        """Replace a file as a whole: its content appears under its name when the block ends without an exception, or not at all.
-
-        Missing directories are created. A symbolic link in its place, or in the place of a directory above it, is replaced.
-
-        :param size: bytes that must be written by the end; ``None`` for any number
-        :param replaces: files that may be removed, at the end, where they are in the way: a file where a directory must be, or
-            the files of a directory where the file must be; give :attr:`~.manifest.Changes.obstacles`
-        :raises FileError: for a file in the way that may not be removed, another size, a full disk, missing permissions; nothing
-            is left behind, and the old content is unchanged
-        """
+        """Open a file for sending; see :class:`FileReader`. Raises as :meth:`open_version` does."""
         ...
 
     def writer(
@@ -285,14 +253,6 @@ class Storage(Protocol):
 
     def is_mount_point(self, path: str) -> bool:
         """Whether something is mounted on a directory, so that it cannot be removed. Stores of objects have no directories."""
-        ...
-
-    def delete(self, path: str) -> None:
-        """Remove a file, and the directories above it that become empty, below the root. A missing file is no error."""
-        ...
-
-    def flush(self) -> None:
-        """Make the names of files durable, new and deleted ones. The content of a file is durable before it gets its name."""
         ...
 
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The contract of writing a tree of files: what a sync of version 2 asks of its target.
+"""The contract of writing a tree of files: what a sync asks of its target.
 
 Content goes to temporary names first. :meth:`TreeWriter.commit` makes what was written durable and then gives it its names, many
 files at once. The implementations are in :mod:`.local.writer` and :mod:`.objects.writer`.
@@ -6,13 +6,15 @@ files at once. The implementations are in :mod:`.local.writer` and :mod:`.object
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.file_errors import is_in_use
+from airflow_provider_sync.files.paths import parents
 from airflow_provider_sync.files.tree import TreeEntry
 
 MayReplace = Callable[[str], bool]
@@ -174,3 +176,17 @@ class TreeWriter(Protocol):
         :raises FileError: for a full or broken disk; what has no name yet is discarded
         """
         ...
+
+
+def remove_emptied(writer: TreeWriter, paths: Iterable[str]) -> None:
+    """Remove the directories above some paths that hold nothing, but for those that the system uses, such as mount points.
+
+    :raises FileError: for a directory that cannot be removed
+    """
+    # Those below first.
+    for directory in sorted({above for path in paths for above in parents(path)}, reverse=True):
+        try:
+            writer.remove_directory(directory)
+        except FileError as error:
+            if not is_in_use(error.__cause__):
+                raise

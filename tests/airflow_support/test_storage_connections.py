@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Object
 from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.tree_writer import Metadata
 from tests.airflow_runs import in_any_process
 
 
@@ -18,8 +19,8 @@ def content(storage: Storage) -> dict[str, bytes]:
     """Return what a storage holds."""
     found = {}
     for entry in storage.scan():
-        with storage.open(entry.path) as file:
-            found[entry.path] = file.read()
+        with storage.open_version(entry.path) as opened:
+            found[entry.path] = opened.file.read()
     return found
 
 
@@ -64,6 +65,6 @@ def test_storage_without_provider(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_storage_that_only_fsspec_knows() -> None:
     """A URL without a connection may be of any kind that fsspec knows."""
     storage = storage_from_path("memory://only-fsspec/all")
-    with storage.write("a.txt") as file:
-        file.write(b"remembered")
+    with storage.writer(may_replace=lambda path: False) as writer:
+        writer.put("a.txt", b"remembered", Metadata())
     assert content(storage_from_path("memory://only-fsspec/all")) == {"a.txt": b"remembered"}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from s3fs import S3FileSystem
 
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.tree_writer import Metadata, remove_emptied
 
 if TYPE_CHECKING:
     from gcp_storage_emulator.server import Server
@@ -155,10 +156,19 @@ def run_as_user() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def put(storage: Storage, path: str, content: bytes = b"content", **options: object) -> None:
-    """Write one file."""
-    with storage.write(path, **options) as writer:  # type: ignore[arg-type]
-        writer.write(content)
+def put(
+    storage: Storage, path: str, content: bytes = b"content", *, size: int | None = None, replaces: Collection[str] = ()
+) -> None:
+    """Write one file.
+
+    :param size: that is announced; by default the right one
+    :param replaces: files that may go
+    """
+    with storage.writer(durable=False, may_replace=replaces.__contains__) as writer:
+        new_file = writer.create(path, size=len(content) if size is None else size, metadata=Metadata())
+        for start in range(0, len(content), 1_000_003):
+            new_file.write(content[start : start + 1_000_003])
+        new_file.finish()
 
 
 def break_off(
@@ -168,13 +178,19 @@ def break_off(
     *,
     error: type[BaseException] = ZeroDivisionError,
     meanwhile: Callable[[], object] = lambda: None,
-    **options: object,
 ) -> None:
     """Write one file, do something ``meanwhile``, and fail before its end."""
-    with storage.write(path, **options) as writer:  # type: ignore[arg-type]
-        writer.write(content)
+    with storage.writer(may_replace=lambda path: False) as writer:
+        writer.create(path, size=len(content), metadata=Metadata()).write(content)
         meanwhile()
         raise error
+
+
+def remove(storage: Storage, path: str) -> None:
+    """Remove one file, and the directories above it that become empty."""
+    with storage.writer(durable=False, may_replace=lambda path: False) as writer:
+        writer.remove(path)
+        remove_emptied(writer, [path])
 
 
 def get(storage: Storage, path: str) -> bytes:

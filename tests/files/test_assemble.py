@@ -227,13 +227,13 @@ def test_memory_does_not_grow_with_the_file(root: Path) -> None:
         for number in range(64):
             file.write(number.to_bytes(4, "big") * 1024 + block[4096:])
     storage = LocalStorage(root)
-    with storage.open("x") as file:
-        list_chunks(file, 64 * MIB)
+    with storage.open_version("x") as opened:
+        list_chunks(opened.file, 64 * MIB)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with storage.open("x") as file:
-        chunks = list_chunks(file, 64 * MIB)
-    with storage.open("x") as file:
-        plan = ChunkMatching(file, 64 * MIB).stretches(chunks.pieces(100))
+    with storage.open_version("x") as opened:
+        chunks = list_chunks(opened.file, 64 * MIB)
+    with storage.open_version("x") as opened:
+        plan = ChunkMatching(opened.file, 64 * MIB).stretches(chunks.pieces(100))
         write(storage, plan, [], chunks.digest, size=64 * MIB)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
     assert list_chunks(Content(b""), 0).lengths.tolist() == []

@@ -26,7 +26,7 @@ from airflow_provider_sync.files import (
 )
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.tree import TreeEntry
-from tests.files.conftest import put, tree
+from tests.files.conftest import put, remove, tree
 
 
 def test_a_manifest_has_every_file_in_order(storage: Storage) -> None:
@@ -218,8 +218,7 @@ def test_applying_changes_makes_the_target_equal(
     for path in (*changes.added, *changes.changed):
         put(storage, path, source[path].encode(), replaces=changes.obstacles)
     for path in changes.removed:
-        storage.delete(path)
-    storage.flush()
+        remove(storage, path)
     files = {path: content for path, content in tree(root).items() if content is not None}
     assert files == {path: digest.encode() for path, digest in source.items()}
     directories = {path for path, content in tree(root).items() if content is None}

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, MissingFileError, SyncError, TransportError
 from airflow_provider_sync.files import Md5Hasher, PathFilter, Storage, build_manifest, open_storage
-from tests.files.conftest import break_off, get, put
+from tests.files.conftest import break_off, get, put, remove
 
 NAMES = [
     "a.txt",
@@ -37,21 +37,16 @@ def test_a_file_comes_back_under_its_name(storage: Storage, name: str) -> None:
     put(storage, name, b"some content", size=12)
     assert [(entry.path, entry.size) for entry in storage.scan()] == [(name, 12)]
     assert get(storage, name) == b"some content"
-    with storage.open(name) as file:
-        assert file.read() == b"some content"
-    storage.flush()
-    storage.delete(name)
-    storage.flush()
+    with storage.open_version(name) as opened:
+        assert opened.file.read() == b"some content"
+    remove(storage, name)
     assert listed(storage) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"y" * 300_000, bytes(range(256)) * 70_000], ids=len)
 def test_content_of_any_size(storage: Storage, content: bytes) -> None:
     """Empty files and large ones come back byte for byte, in blocks of at most 256 KiB."""
-    with storage.write("file", size=len(content)) as writer:
-        for start in range(0, len(content), 1_000_000):
-            assert writer.write(content[start : start + 1_000_000])
-        assert writer.written == len(content)
+    put(storage, "file", content)
     with storage.read("file") as reader:
         blocks = list(reader)
     assert reader.size == len(content)
@@ -86,7 +81,7 @@ def test_a_failed_write_leaves_no_file(storage: Storage) -> None:
 @pytest.mark.parametrize("size", [0, 4, 6])
 def test_another_size_than_announced_is_refused(storage: Storage, size: int) -> None:
     """Content that is shorter or longer than announced never gets the file's name."""
-    with pytest.raises(FileError, match="came with 5 bytes"):
+    with pytest.raises(FileError, match=r"came with (5|more)"):
         put(storage, "file", b"12345", size=size)
     assert listed(storage) == []
 
@@ -95,7 +90,7 @@ def test_another_size_than_announced_is_refused(storage: Storage, size: int) -> 
 def test_names_that_lead_out_are_refused_everywhere(storage: Storage, name: str) -> None:
     """No method takes a name that could lead out of the root, and nothing is written."""
     put(storage, "kept")
-    for call in (storage.open, storage.read, storage.delete, lambda name: put(storage, name)):
+    for call in (storage.open_version, storage.read, lambda name: remove(storage, name), lambda name: put(storage, name)):
         with pytest.raises(FileError):
             call(name)
     assert listed(storage) == ["kept"]
@@ -106,10 +101,10 @@ def test_missing_files_are_told_apart(storage: Storage) -> None:
     put(storage, "there")
     for name in ("absent", "absent/x", "there/x"):
         with pytest.raises(MissingFileError if name != "there/x" else FileError):
-            storage.open(name)
+            storage.open_version(name)
         with pytest.raises(MissingFileError if name != "there/x" else FileError):
             storage.read(name)
-        storage.delete(name)
+        remove(storage, name)
     assert listed(storage) == ["there"]
 
 
@@ -117,8 +112,8 @@ def test_a_directory_is_not_a_file(storage: Storage) -> None:
     """A directory cannot be read or deleted as a file."""
     put(storage, "sub/x")
     with pytest.raises(FileError):
-        storage.open("sub")
-    storage.delete("sub")
+        storage.open_version("sub")
+    remove(storage, "sub")
     assert listed(storage) == ["sub/x"]
 
 
@@ -126,7 +121,7 @@ def test_deleting_the_last_file_deletes_its_directories(storage: Storage) -> Non
     """A directory goes with its last file, those that still hold something stay, and a file may then take its name."""
     put(storage, "a/b/c/x")
     put(storage, "a/y")
-    storage.delete("a/b/c/x")
+    remove(storage, "a/b/c/x")
     put(storage, "a/b", b"now a file")
     assert listed(storage) == ["a/b", "a/y"]
     assert get(storage, "a/b") == b"now a file"
@@ -201,5 +196,5 @@ def test_replacing_obstacles_needs_leave(storage: Storage) -> None:
     put(storage, "dir", b"new", replaces={"dir/x", "dir/sub/y"})
     assert listed(storage) == ["dir", "file/below/it"]
     for gone in ("file", "dir/x", "dir/sub/y"):
-        storage.delete(gone)
+        remove(storage, gone)
     assert listed(storage) == ["dir", "file/below/it"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from airflow_provider_sync.files.local.open_flags import DIRECTORY, ROOT
@@ -66,46 +66,6 @@ def descend(root: int, components: Sequence[str]) -> tuple[int, int]:
     return current, len(components)
 
 
-def make_directories(root: int, components: Sequence[str]) -> int:
-    """Open a directory below ``root``, and create the missing ones; the caller closes the descriptor."""
-    current = os.dup(root)
-    try:
-        for name in components:
-            with suppress(FileExistsError):
-                os.mkdir(name, dir_fd=current)
-            below = os.open(name, DIRECTORY, dir_fd=current)
-            os.close(current)
-            current = below
-    except OSError:
-        os.close(current)
-        raise
-    return current
-
-
-def prune(root: int, components: Sequence[str]) -> int:
-    """Remove a directory and those above it, below ``root``, as long as they are empty.
-
-    :returns: how many of ``components`` lead to the deepest one that remains
-    """
-    for depth in range(len(components), 0, -1):
-        try:
-            above = open_directory(root, components[: depth - 1])
-        except OSError as error:
-            if error.errno in NOT_THERE:
-                continue
-            raise
-        try:
-            os.rmdir(components[depth - 1], dir_fd=above)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
-                return depth
-            if error.errno not in NOT_THERE:
-                raise
-        finally:
-            os.close(above)
-    return 0
-
-
 def walk(
     root: int,
     enters: Callable[[str], bool],
@@ -153,17 +113,3 @@ def walk(
     finally:
         if last >= 0:
             os.close(last)
-
-
-def sync_directory(root: int, path: str) -> None:
-    """Make the names in a directory durable, if it still exists."""
-    try:
-        descriptor = open_directory(root, path.split("/") if path else ())
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            return
-        raise
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.confined import root_directory
 
@@ -48,15 +48,16 @@ class DirectoryLock:
         try:
             try:
                 yield
-            except BaseException:
-                with suppress(OSError):  # not empty, or somebody else removed it
-                    for path in reversed(made):
-                        path.rmdir()
+            except FileError:
+                # If the root is gone, that is why.
+                self._check_root(location)
                 raise
-            if not self._is_root(self._locked[-1]):
-                raise FileChangedError(
-                    f"{location} was removed or replaced during the sync, so that files may be missing. Run it again."
-                )
+            self._check_root(location)
+        except BaseException:
+            with suppress(OSError):  # not empty, or somebody else removed it
+                for path in reversed(made):
+                    path.rmdir()
+            raise
         finally:
             os.close(self._locked.pop())
 
@@ -69,11 +70,15 @@ class DirectoryLock:
             descriptor, self._locked[-1] = self._locked[-1], descriptor
         os.close(descriptor)
 
-    def _is_root(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), self._root.stat())
-        except OSError:
-            return False
+    def _check_root(self, location: str) -> None:
+        """Check that the directory that is locked is the root.
+
+        :raises FileChangedError: when it is not
+        """
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._locked[-1]), self._root.stat()):
+                return
+        raise FileChangedError(f"{location} was removed or replaced during the sync, so that files may be missing. Run it again.")
 
     def _lock(self, location: str, timeout: float, made: list[Path]) -> int:
         """Lock the root.

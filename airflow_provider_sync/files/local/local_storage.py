@@ -6,26 +6,23 @@ directory of the source is replaced. This includes links to files inside the roo
 
 from __future__ import annotations
 
-import errno
 import os
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.atomic_tree import AtomicTree
 from airflow_provider_sync.files.local.backup_folder import backup_in_copy, folder_inside
 from airflow_provider_sync.files.local.carried_digests import CarriedDigests
-from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
+from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, root_directory, walk
 from airflow_provider_sync.files.local.directory_lock import DirectoryLock
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
-from airflow_provider_sync.files.local.file_writer import LocalFileWriter
 from airflow_provider_sync.files.local.mounts import is_mount_point, keeps_permissions, time_step_ns
 from airflow_provider_sync.files.local.one_name import is_one_name
 from airflow_provider_sync.files.local.reading import LocalOpener, open_version
@@ -55,8 +52,6 @@ class LocalStorage:
         self.root = root.absolute()
         self.location = str(self.root)
         self.concurrency = min(8, os.cpu_count() or 1)
-        self._unsynced: set[str] = set()
-        self._placing = threading.Lock()
         self._lock = DirectoryLock(self.root)
         # The directory whose place this one will take; see `atomic_copy`.
         self._original: Path | None = None
@@ -115,10 +110,6 @@ class LocalStorage:
             return nullcontext(partial(self.open_version, links=links, path_filter=path_filter))
         return LocalOpener(self.root, self.location)
 
-    def open(self, path: str) -> BinaryIO:
-        """Open a regular file, not through links; see :meth:`~.storage.Storage.open`."""
-        return self.open_version(path).file
-
     def read(self, path: str) -> FileReader:
         """Open a file for sending; a change is seen by its size and its time of modification."""
         version = self.open_version(path)
@@ -131,24 +122,6 @@ class LocalStorage:
 
         return FileReader(version.file, path, self.location, before.size, unchanged)
 
-    def write(
-        self, path: str, *, size: int | None = None, replaces: Collection[str] = ()
-    ) -> AbstractContextManager[LocalFileWriter]:
-        """Replace a file by way of a temporary one beside it; see :meth:`~.storage.Storage.write`.
-
-        A new file gets the permissions that the process gives to new files; one that is replaced keeps its own, and its owner
-        where this process may give files away.
-        """
-        return LocalFileWriter(
-            self.root,
-            path,
-            location=self.location,
-            size=size,
-            replaces=replaces,
-            placing=self._placing,
-            unsynced=self._unsynced,
-        )
-
     def writer(
         self,
         *,
@@ -157,7 +130,11 @@ class LocalStorage:
         backup: Backup | None = None,
         on_failure: OnFailure | None = None,
     ) -> LocalTreeWriter:
-        """Write many files; see :meth:`~.storage.Storage.writer`. Permissions and owners are as those of :meth:`write`."""
+        """Write many files; see :meth:`~.storage.Storage.writer`.
+
+        A new file gets the permissions that the process gives to new files; one that is replaced keeps its own, and its owner
+        where this process may give files away.
+        """
         return LocalTreeWriter(
             self.root,
             self.location,
@@ -214,33 +191,6 @@ class LocalStorage:
     def is_mount_point(self, path: str) -> bool:
         """Whether something is mounted on a directory; see :meth:`~.storage.Storage.is_mount_point`."""
         return is_mount_point(self.root.resolve().joinpath(*check_name(path)))
-
-    def delete(self, path: str) -> None:
-        """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""
-        components = check_name(path)
-        try:
-            with root_directory(self.root) as root:
-                directory = open_directory(root, components[:-1])
-                try:
-                    os.unlink(components[-1], dir_fd=directory)
-                finally:
-                    os.close(directory)
-                self._unsynced.add("/".join(components[: prune(root, components[:-1])]))
-        except OSError as error:
-            # The path leads to nothing, or to a directory: the file is gone already.
-            if error.errno not in (*NOT_THERE, errno.EISDIR):
-                raise file_error("delete", path, self.location, error) from error
-
-    def flush(self) -> None:
-        """Write the names in all directories that were changed to the disk; see :meth:`~.storage.Storage.flush`."""
-        if not self._unsynced:
-            return
-        try:
-            with root_directory(self.root) as root:
-                while self._unsynced:
-                    sync_directory(root, self._unsynced.pop())
-        except OSError as error:
-            raise file_error("write", "", self.location, error) from error
 
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:
         """Hold a lock on the root itself, so that no lock file remains; see :meth:`~.storage.Storage.exclusive`.

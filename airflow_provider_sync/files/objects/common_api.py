@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from airflow_provider_sync.exceptions import FileChangedError
-from airflow_provider_sync.files.storage import FileReader, FileWriter
+from airflow_provider_sync.files.objects.streams import StoreWriter
+from airflow_provider_sync.files.storage import FileReader
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import MayReplace
-
-
-class Replaceable(Collection[str]):
-    """The files that may be removed where they are in the way, as :meth:`.storage.Storage.write` asks for them."""
-
-    def __init__(self, may_replace: MayReplace) -> None:
-        self._may_replace = may_replace
-
-    def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self._may_replace(path)
-
-    def __iter__(self) -> Iterator[str]:
-        raise TypeError("They are not listed.")
-
-    def __len__(self) -> int:
-        raise TypeError("They are not counted.")
 
 
 class WholeFiles(Protocol):
@@ -35,7 +20,7 @@ class WholeFiles(Protocol):
         """Open a file for sending."""
         ...
 
-    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
+    def upload(self, path: str, size: int, may_replace: MayReplace) -> AbstractContextManager[StoreWriter]:
         """Replace a file as a whole."""
         ...
 
@@ -59,11 +44,11 @@ class CommonApi:
 
     def __init__(self, files: WholeFiles, may_replace: MayReplace) -> None:
         self._files = files
-        self._replaces = Replaceable(may_replace)
+        self._may_replace = may_replace
 
     def put(self, path: str, data: bytes, mtime_ns: int | None) -> tuple[int, bytes]:
         """Write a file."""
-        with self._files.write(path, size=len(data), replaces=self._replaces) as writer:
+        with self._files.upload(path, len(data), self._may_replace) as writer:
             writer.write(data)
         entry = self._files.look_up(path)
         return entry.mtime_ns, entry.version
@@ -73,7 +58,7 @@ class CommonApi:
         with self._files.read(from_path) as reader:
             if version and self._files.look_up(from_path).version != version:
                 raise FileChangedError(f"{from_path!r} changed since it was compared. Compare again.")
-            with self._files.write(path, size=reader.size, replaces=self._replaces) as writer:
+            with self._files.upload(path, reader.size, self._may_replace) as writer:
                 for block in reader:
                     writer.write(block)
         return self._files.look_up(path)

@@ -19,7 +19,7 @@ from fsspec import AbstractFileSystem
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, SyncError
 from airflow_provider_sync.files.objects.api import ObjectApi, describe, modified_ns
-from airflow_provider_sync.files.objects.common_api import CommonApi, Replaceable
+from airflow_provider_sync.files.objects.common_api import CommonApi
 from airflow_provider_sync.files.objects.filesystems import BUCKET_IN_HOST, FLAT_STORES, protocols_of
 from airflow_provider_sync.files.objects.gcs_api import GcsApi
 from airflow_provider_sync.files.objects.plain_files import PlainFiles
@@ -34,7 +34,6 @@ from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import (
     RESUMABLE_SECONDS,
     FileReader,
-    FileWriter,
     OnUnreadable,
     OpenVersion,
     VersionedFile,
@@ -198,34 +197,26 @@ class ObjectStorage:
                     continue
                 yield path, info
 
-    def open(self, path: str) -> BinaryIO:
-        """Open an object for reading; see :meth:`~.storage.Storage.open`."""
-        return cast("BinaryIO", self._reader(path)[0])
-
     def read(self, path: str) -> FileReader:
         """Open an object for sending; see :meth:`~.storage.Storage.read`."""
         version = self.open_version(path)
         return FileReader(version.file, path, self.location, version.entry.size, version.is_unchanged)
 
-    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
-        """Upload an object that appears when it is complete; see :meth:`~.storage.Storage.write`."""
-        return self.upload(path, size, replaces)
-
     @contextmanager
-    def upload(
-        self, path: str, size: int | None, replaces: Collection[str], mtime_ns: int | None = None
-    ) -> Iterator[StoreWriter]:
-        """Upload an object, as :meth:`write` does.
+    def upload(self, path: str, size: int, may_replace: MayReplace, mtime_ns: int | None = None) -> Iterator[StoreWriter]:
+        """Upload an object, which appears as a whole when the block ends without an exception, or not at all.
 
+        :param size: bytes that must be written by the end
+        :param may_replace: see :data:`~.tree_writer.MayReplace`
         :param mtime_ns: for the metadata, where the store has some
         """
         key = self._key(path)
         if not self._flat:
-            with self._plain_files().write(path, size, replaces) as writer:
+            with self._plain_files().write(path, size, may_replace) as writer:
                 yield writer
             return
         # Stores limit the number of parts, so that large files need larger ones.
-        part_bytes = max(READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
+        part_bytes = max(READ_BYTES, (size // _PARTS // _MIB + 1) * _MIB)
         with answering("write", path, self.location):
             upload: Upload
             if self._api is not None:
@@ -294,7 +285,7 @@ class ObjectStorage:
         return False
 
     def delete(self, path: str) -> None:
-        """Remove an object; see :meth:`~.storage.Storage.delete`."""
+        """Remove an object, and the directories above it that become empty, if there are any. A missing one is no error."""
         key = self._key(path)
         if not self._flat:
             self._plain_files().delete(path)
@@ -304,9 +295,6 @@ class ObjectStorage:
 
     def _plain_files(self) -> PlainFiles:
         return PlainFiles(self._fs, self.location, self._root, self._key)
-
-    def flush(self) -> None:
-        """Do nothing: an upload that the store has confirmed is durable."""
 
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:
         """Do nothing: stores have no locks. Let one sync run at a time, as ``max_active_runs=1`` does."""
@@ -365,7 +353,7 @@ class _Objects:
     def __init__(self, storage: ObjectStorage, may_replace: MayReplace) -> None:
         self.location = storage.location
         self._storage = storage
-        self._replaces = Replaceable(may_replace)
+        self._may_replace = may_replace
 
     def check(self, path: str) -> None:
         """Refuse a path that is no name of an object."""
@@ -377,7 +365,7 @@ class _Objects:
 
     def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[StoreWriter]:
         """Upload a large object."""
-        return self._storage.upload(path, size, self._replaces, mtime_ns)
+        return self._storage.upload(path, size, self._may_replace, mtime_ns)
 
     def paths(self, folder: str) -> Iterator[str]:
         """Yield the paths of all objects in a folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
 
@@ -12,6 +12,7 @@ from fsspec import AbstractFileSystem
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.objects.streams import StoreWriter, answering
 from airflow_provider_sync.files.paths import parents
+from airflow_provider_sync.files.tree_writer import MayReplace
 
 _MIB = 1024 * 1024
 _SPOOL_BYTES = 8 * _MIB
@@ -32,9 +33,9 @@ class PlainFiles:
         self._key_of = key_of
 
     @contextmanager
-    def write(self, path: str, size: int | None, replaces: Collection[str]) -> Iterator[StoreWriter]:
-        """Replace a file: content is collected first, and copied when it is complete; see :meth:`~.storage.Storage.write`."""
-        self._obstacles(path, replaces)
+    def write(self, path: str, size: int, may_replace: MayReplace) -> Iterator[StoreWriter]:
+        """Replace a file: content is collected first, and copied when it is complete."""
+        self._obstacles(path, may_replace)
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
             writer = StoreWriter(spool, path, self._location)
             yield writer
@@ -42,7 +43,7 @@ class PlainFiles:
             spool.seek(0)
             key = self._key_of(path)
             with answering("write", path, self._location):
-                self._remove_obstacles(path, replaces)
+                self._remove_obstacles(path, may_replace)
                 self._fs.makedirs(self._fs._parent(key), exist_ok=True)
                 with self._fs.open(key, "wb") as file:
                     shutil.copyfileobj(spool, file, _MIB)
@@ -55,7 +56,7 @@ class PlainFiles:
                 self._fs.rm_file(key)
                 self._prune(path)
 
-    def _obstacles(self, path: str, replaces: Collection[str]) -> list[str]:
+    def _obstacles(self, path: str, may_replace: MayReplace) -> list[str]:
         """Return the files that have to be removed before a file can be written.
 
         :raises FileError: if one of them must not be removed
@@ -65,15 +66,15 @@ class PlainFiles:
             if self._fs.isdir(self._key_of(path)):
                 obstacles += [key[len(self._root) + 1 :] for key in self._fs.find(self._key_of(path))]
         for obstacle in obstacles:
-            if obstacle not in replaces:
+            if not may_replace(obstacle):
                 raise FileError(
                     f"{obstacle!r} in {self._location} stands in the way of {path!r} and is not among the files to be deleted. "
                     "Move it away, or exclude one of the two."
                 )
         return obstacles
 
-    def _remove_obstacles(self, path: str, replaces: Collection[str]) -> None:
-        for obstacle in self._obstacles(path, replaces):
+    def _remove_obstacles(self, path: str, may_replace: MayReplace) -> None:
+        for obstacle in self._obstacles(path, may_replace):
             self._fs.rm_file(self._key_of(obstacle))
             self._prune(obstacle)
         if self._fs.isdir(self._key_of(path)):

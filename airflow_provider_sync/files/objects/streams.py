@@ -156,7 +156,7 @@ class StoreWriter:
         self.written += len(data)
         return len(data)
 
-    def check(self, size: int | None) -> None:
+    def check(self, size: int) -> None:
         """Check that all content was written."""
-        if size is not None and self.written != size:
+        if self.written != size:
             raise FileError(f"{self._path!r} came with {self.written} bytes instead of {size}. Try again.")

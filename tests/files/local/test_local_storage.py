@@ -15,7 +15,8 @@ import pytest
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError
 from airflow_provider_sync.files import Md5Hasher, PathFilter, build_manifest
 from airflow_provider_sync.files.local.local_storage import LocalStorage
-from tests.files.conftest import get, put
+from tests.files.conftest import get, put, remove, tree
+from tests.files.local.writing import PLAIN
 
 SECRET = b"not for you"
 
@@ -63,7 +64,7 @@ def test_links_are_not_opened(storage: LocalStorage, root: Path, outside: Path, 
     for link, target in links.items():
         (root / link).symlink_to(target)
     with pytest.raises(FileError, match="links are not followed"):
-        storage.open(name)
+        storage.open_version(name)
     with pytest.raises(FileError, match="links are not followed"):
         storage.read(name)
 
@@ -92,7 +93,7 @@ def test_special_files_are_neither_listed_nor_opened(storage: LocalStorage, root
         assert listed(storage) == []
         for name in names:
             with pytest.raises(FileError, match=f"Cannot read '{name}'"):
-                storage.open(name)
+                storage.open_version(name)
 
 
 def test_a_swapped_directory_leads_nowhere_else(storage: LocalStorage, root: Path, outside: Path) -> None:
@@ -113,8 +114,8 @@ def test_a_swapped_directory_leads_nowhere_else(storage: LocalStorage, root: Pat
     try:
         for _ in range(500):
             try:
-                with storage.open("sub/secret") as file:
-                    assert file.read() == b"harmless"
+                with storage.open_version("sub/secret") as opened:
+                    assert opened.file.read() == b"harmless"
             except FileError:
                 pass
             assert "sub/other" not in listed(storage)
@@ -140,7 +141,7 @@ def test_deep_trees(storage: LocalStorage, root: Path) -> None:
     put(storage, name, b"deep")
     assert list(build_manifest(storage, Md5Hasher())) == [name]
     assert get(storage, name) == b"deep"
-    storage.delete(name)
+    remove(storage, name)
     assert list(root.iterdir()) == []
 
 
@@ -151,8 +152,8 @@ def test_empty_directories_and_temporary_files_are_not_listed(storage: LocalStor
     (root / ".airflow-sync-fedcba9876543210.part").mkdir()
     (root / ".airflow-sync-fedcba9876543210.part" / "x").write_bytes(b"x")
     (root / ".airflow-sync-notours.part").write_bytes(b"x")
-    with storage.write("new") as writer:
-        writer.write(b"x")
+    with storage.writer(may_replace=lambda path: False) as writer:
+        writer.put("new", b"x", PLAIN)
         assert listed(storage) == [".airflow-sync-notours.part"]
     assert listed(storage) == [".airflow-sync-notours.part", "new"]
 
@@ -231,7 +232,7 @@ def test_a_root_that_goes_away_is_not_a_missing_file(storage: LocalStorage, root
     scan = storage.scan()
     next(scan)
     root.rename(root.with_name("elsewhere"))
-    for call in (storage.open, storage.read):
+    for call in (storage.open_version, storage.read):
         with pytest.raises(FileError) as failure:
             call("x")
         assert not isinstance(failure.value, MissingFileError)
@@ -250,14 +251,17 @@ def test_descriptors_are_given_back(storage: LocalStorage, root: Path) -> None:
     os.mkfifo(root / "fifo")
     before = descriptors()
     for name in ("file", "link", "fifo", "absent", "file/x", "link/x", "a/b/c"):
-        for call in (storage.delete, lambda name: storage.read(name).__exit__(None, None, None), lambda name: put(storage, name)):
+        for call in (
+            lambda name: remove(storage, name),
+            lambda name: storage.read(name).__exit__(None, None, None),
+            lambda name: put(storage, name),
+        ):
             try:
                 call(name)
             except FileError:
                 continue
     listed(storage)
     next(iter(storage.scan()))
-    storage.flush()
     storage.clean(0)
     with storage.exclusive(0):
         pass
@@ -280,3 +284,28 @@ def test_an_error_of_the_disk_is_not_a_missing_directory(
     monkeypatch.setattr(os, "scandir", failing)
     with pytest.raises(FileError, match="Check the disk"):
         listed(storage)
+
+
+def test_clean_removes_what_was_moved_aside(storage: LocalStorage, root: Path, outside: Path) -> None:
+    """A directory that a killed sync had moved aside goes with all that it holds, and nothing behind its links."""
+    aside = root / "a" / ".airflow-sync-0123456789abcdef.part"
+    (aside / "deep").mkdir(parents=True)
+    (aside / "deep" / "x").write_bytes(b"x")
+    (aside / "link").symlink_to(outside)
+    (root / "a" / ".airflow-sync-fedcba9876543210.part").symlink_to(outside)
+    (root / "a" / "link").symlink_to(outside)
+    (outside / ".airflow-sync-0123456789abcdef.part").write_bytes(b"theirs")
+    assert storage.clean(0) == 2
+    assert tree(root) == {"a": None, "a/link": b"-> " + os.fsencode(outside)}
+    assert tree(outside) == {"secret": SECRET, ".airflow-sync-0123456789abcdef.part": b"theirs"}
+
+
+def test_clean_passes_over_what_may_not_be_read(
+    public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """A directory without permission keeps nobody from cleaning the others."""
+    (public_root / "closed").mkdir(mode=0o700)
+    (public_root / ".airflow-sync-0123456789abcdef.part").touch()
+    code = "print(airflow_provider_sync.files.open_storage(sys.argv[1]).clean(0))"
+    outcome = run_as_user(code, str(public_root))
+    assert outcome.stdout == "1\n", outcome.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,28 @@ def test_a_directory_in_the_way_of_a_file(
         **{f"{name}/deep/x": b"old" for name in ("stays", "late")},
     }
     assert tree(outside) == {"x": b"precious"}
+
+
+def test_special_files_in_the_way(writer: LocalTreeWriter, root: Path) -> None:
+    """What no sync lists never gives way, in the place of a directory or below one in the place of a file."""
+    os.mkfifo(root / "fifo")
+    (root / "odd").mkdir()
+    os.mkfifo(root / "odd" / "fifo")
+    for name in ("fifo/x", "odd"):
+        with pytest.raises(FileError, match=r"fifo' in .* stands in the way"):
+            writer.create(name, size=1, metadata=PLAIN)
+    assert sorted(path.name for path in root.rglob("*")) == ["fifo", "fifo", "odd"]
+
+
+def test_many_threads_need_one_directory(storage: LocalStorage, root: Path) -> None:
+    """Files that need the same new directory, where a file stands, may be written at the same time."""
+    (root / "a").write_bytes(b"old")
+
+    def work(thread: int) -> None:
+        for number in range(10):
+            writer.put(f"a/b/{thread}-{number}", b"new", PLAIN)
+            writer.commit()
+
+    with storage.writer(durable=False, may_replace=lambda path: True) as writer, ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert len(list((root / "a" / "b").iterdir())) == 80

@@ -17,7 +17,7 @@ from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.local.pending_files import MAX_HELD
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
-from airflow_provider_sync.files.tree_writer import Metadata
+from airflow_provider_sync.files.tree_writer import Metadata, remove_emptied
 from tests.files.conftest import PROJECT, tree
 from tests.files.local.writing import LONG_AGO, PLAIN, FailingCall, open_descriptors
 
@@ -220,3 +220,47 @@ def test_a_mount_point_is_no_empty_directory(writer: LocalTreeWriter, root: Path
     FailingCall("rmdir", errno.EBUSY, lambda name: name == "a", monkeypatch)
     with pytest.raises(FileError, match=r"Cannot delete 'a' in .*: Device or resource busy"):
         writer.remove_directory("a")
+
+
+def test_a_limit_on_the_size_of_files(root: Path) -> None:
+    """A write that the system stops in the middle is an error, the temporary file is gone and the old content there."""
+    (root / "file").write_bytes(b"old")
+    code = """if True:
+        import resource, sys
+        from airflow_provider_sync.files import open_storage
+        from airflow_provider_sync.files.tree_writer import Metadata
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        try:
+            with open_storage(sys.argv[1]).writer(may_replace=lambda path: False) as writer:
+                new_file = writer.create("file", size=300_000, metadata=Metadata())
+                for _ in range(10):
+                    new_file.write(b"x" * 30_000)
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+    outcome = subprocess.run([sys.executable, "-c", code, root], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert outcome.stdout.startswith("FileError Cannot write 'file'")
+    assert "File too large" in outcome.stdout
+    assert tree(root) == {"file": b"old"}
+
+
+def test_names_are_durable_at_the_end(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content is written to the disk before it gets its name, and every changed directory at the end of the block."""
+    (root / "old").mkdir()
+    (root / "old" / "x").write_bytes(b"x")
+    synced: list[str] = []
+
+    def watch(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()).removeprefix(str(root)))
+
+    monkeypatch.setattr(os, "fsync", watch)
+    with storage.writer(may_replace=lambda path: False) as writer:
+        writer.put("a/b/x", b"x", PLAIN)
+        writer.put("a/b/y", b"y", PLAIN)
+        writer.commit()
+        assert len(synced) == 2
+        assert all(".part" in name for name in synced)
+        synced.clear()
+        writer.remove("old/x")
+        remove_emptied(writer, ["old/x"])
+    assert sorted(synced) == ["", "/a", "/a/b"]

@@ -143,10 +143,10 @@ def test_a_store_that_ignores_ranges(storage: ObjectStorage, store: HostileStore
     """A store that sends the start of an object for any range is an error, and no wrong content."""
     put(storage, "a", CONTENT)
     store.disturbance = body(CONTENT, status=200)
-    with storage.open("a") as file:
-        file.seek(1000)
+    with storage.open_version("a") as opened:
+        opened.file.seek(1000)
         with pytest.raises(FileError, match="range"):
-            file.read(10)
+            opened.file.read(10)
 
 
 def test_an_object_that_changes_between_its_description_and_its_content(storage: ObjectStorage, store: HostileStore) -> None:
@@ -297,4 +297,4 @@ def test_a_store_that_stays_busy_is_no_change(storage: ObjectStorage, store: Hos
     put(storage, "a", b"x")
     store.disturbance = lambda request: SLOW_DOWN if request.key else None
     with pytest.raises(TransportError, match="Cannot read 'a'"):
-        storage.open("a")
+        storage.open_version("a")

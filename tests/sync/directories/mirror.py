@@ -17,6 +17,8 @@ from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_directory
+from tests.files.conftest import get, remove
+from tests.files.conftest import put as put_bytes
 
 NAME = "d"
 PROJECT = Path(__file__).parents[3]
@@ -27,6 +29,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import directory_from_options
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.sync import sync_directory
+from tests.files.conftest import get, remove
+from tests.files.conftest import put as put_bytes
 url, protocol, path, options = sys.argv[1:]
 with SyncClient(url, retries=0, protocol=protocol) as client:
     sync_directory(client, directory_from_options("d", json.loads(options)), open_storage(path))
@@ -65,6 +69,14 @@ class Mirror:
     def put_target(self, path: str, content: str = "content") -> None:
         """Write a file of the target."""
         put(self.target, path, content)
+
+    def remove(self, path: str) -> None:
+        """Remove a file of the source."""
+        remove(self.source, path)
+
+    def remove_target(self, path: str) -> None:
+        """Remove a file of the target."""
+        remove(self.target, path)
 
     @contextmanager
     def client(self) -> Iterator[SyncClient]:
@@ -116,16 +128,14 @@ def run_process(url: str, path: str, options: dict[str, Any], *, protocol: str =
 
 def put(storage: Storage, path: str, content: str) -> None:
     """Write a file."""
-    with storage.write(path) as writer:
-        writer.write(content.encode())
+    put_bytes(storage, path, content.encode())
 
 
 def contents(storage: Storage) -> dict[str, str]:
     """Read all files."""
     files = {}
     for entry in storage.scan(missing_ok=True):
-        with storage.open(entry.path) as file:
-            files[entry.path] = file.read().decode()
+        files[entry.path] = get(storage, entry.path).decode()
     return files
 
 

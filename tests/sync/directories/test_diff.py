@@ -73,7 +73,7 @@ def test_version1_counts(folders_of_version1: Mirror) -> None:
 def test_guards_do_not_stop_it(folders: Mirror) -> None:
     """What a guard keeps a sync from deleting is shown, by either version of the protocol, and stays."""
     folders.put("a")
-    folders.source.delete("a")
+    folders.remove("a")
     folders.put_target("precious")
     before = folders.contents()
     found = diff(folders)

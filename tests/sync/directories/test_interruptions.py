@@ -108,7 +108,7 @@ def test_a_file_that_vanishes_after_the_manifest_is_left_out(folders_of_version1
     folders_of_version1.put("b", "new")
     folders_of_version1.put_target("b", "old")
     folders_of_version1.put_target("z")
-    report = folders_of_version1.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders_of_version1.source.delete("b")))
+    report = folders_of_version1.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders_of_version1.remove("b")))
     assert (report.status, report.files_added, report.files_deleted, report.verified) == ("changed", 1, 1, None)
     assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
     assert folders_of_version1.contents() == {"a": "new", "b": "old"}
@@ -141,7 +141,7 @@ def test_a_directory_that_is_written_to_all_the_while(folders_of_version1: Mirro
         folders_of_version1.put("log", f"line {number}")
         folders_of_version1.put(f"new {number}")
         if number > 4:
-            folders_of_version1.source.delete(f"new {number - 4}")
+            folders_of_version1.remove(f"new {number - 4}")
 
     for number in range(30):
         folders_of_version1.put(f"file {number:02}")

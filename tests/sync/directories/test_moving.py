@@ -43,7 +43,7 @@ def test_a_target_that_vanishes(three: Mirror) -> None:
 
 def file_becomes_directory(mirror: Mirror) -> None:
     """Put a directory in the place of a file of the source."""
-    mirror.source.delete("c")
+    mirror.remove("c")
     mirror.put("c/d", "new")
 
 

@@ -29,7 +29,7 @@ def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
 
     mirror.put("a.txt", "another")
     mirror.put("new/file", "new")
-    mirror.source.delete(".hidden")
+    mirror.remove(".hidden")
     second = mirror.sync()
     assert (second.files_added, second.files_updated, second.files_deleted, second.bytes_written) == (1, 1, 1, 10)
     mirror.assert_equal()
@@ -74,7 +74,7 @@ def test_a_file_and_a_directory_change_places(folders: Mirror) -> None:
 def test_an_empty_source_and_an_empty_target_are_equal(mirror: Mirror) -> None:
     """Two empty directories are unchanged, although the target's was never made."""
     mirror.put("x")
-    mirror.source.delete("x")
+    mirror.remove("x")
     assert mirror.sync().status == "unchanged"
 
 
@@ -141,7 +141,7 @@ def test_what_the_source_lacks_may_be_kept(folders: Mirror) -> None:
     assert folders.sync(keep).status == "unchanged"
     with folders.client() as client:
         assert not directory_differs(client, target_directory(keep), folders.target)
-    folders.source.delete("new")
+    folders.remove("new")
     assert folders.sync(keep).status == "unchanged"
     assert sorted(folders.contents()) == ["folder/mine", "mine", "new"]
 
@@ -158,7 +158,7 @@ def test_a_file_in_the_way_may_be_kept(folders: Mirror) -> None:
 def test_an_empty_source_needs_permission(mirror: Mirror) -> None:
     """An empty source empties the target only when that is allowed."""
     mirror.put("x")
-    mirror.source.delete("x")
+    mirror.remove("x")
     mirror.put_target("precious")
     with pytest.raises(SyncFailed, match="allow_empty_source") as failure:
         mirror.sync()

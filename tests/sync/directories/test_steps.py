@@ -147,7 +147,7 @@ def test_guards_hold_for_what_is_in_the_way(mirror: Mirror) -> None:
     batches = steps.compare()
     batch = msgspec.structs.replace(batches[0], first="images", last="old.txt")
     for number in range(3):
-        mirror.source.delete(f"images/{number}.png")
+        mirror.remove(f"images/{number}.png")
     mirror.put("images", "now a file")
     before = mirror.contents()
     with pytest.raises(GuardError, match="max_deletes"):
@@ -172,15 +172,15 @@ def test_guards_hold_for_all_batches_together(folders: Mirror) -> None:
     for number, batch in enumerate(batches):
         # A source may tell each step another lie.
         for name in "xyz":
-            folders.source.delete(f"{number}b/{name}")
+            folders.remove(f"{number}b/{name}")
         folders.put(f"{number}b", "now a file")
         with pytest.raises(GuardError, match=r"3 files .* would give way .* max_deletes leaves it 2"):
             steps.download(batch)
-        folders.source.delete(f"{number}b")
+        folders.remove(f"{number}b")
         for name in "xyz":
             folders.put(f"{number}b/{name}")
     assert folders.contents() == before
-    folders.source.delete("0b/x")
+    folders.remove("0b/x")
     done = [msgspec.structs.replace(batch, deleted=2) for batch in batches]
     with pytest.raises(GuardError, match="would delete 7 of 15 files; max_deletes is 6"):
         steps.delete(done)

@@ -156,7 +156,6 @@ def test_a_target_that_cannot_be_read_in_part(plain: Mirror) -> None:
     plain.put("a", "new")
     for path in ("a", "private/x"):
         plain.put_target(path, "old")
-    plain.target.flush()
     target = Path(plain.target.location)
     (target / "a").chmod(0)
     (target / "private").chmod(0)

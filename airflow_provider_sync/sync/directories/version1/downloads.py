@@ -1,4 +1,4 @@
-"""The files of a directory on their way to the target: in batches, each written as a whole, those that fail named one by one.
+"""The files of a directory on their way to the target: in batches, each file as a whole, those that fail named one by one.
 
 A batch that the server refuses is cut in halves until the file is found that it cannot send; everything else arrives.
 """
@@ -6,12 +6,14 @@ A batch that the server refuses is cut in halves until the file is found that it
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncError
 from airflow_provider_sync.files import StreamDigest
 from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
+from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
@@ -26,6 +28,9 @@ MAX_REFUSED_IN_A_ROW = 20
 
 MAX_FAILED_IN_A_ROW = 100
 """Files in a row that cannot be written; more of them are taken for a broken target."""
+
+COMMIT_BYTES = 16 * 1024 * 1024
+"""Bytes after which files get their names before the end of an answer, so that a kill does not lose more of them."""
 
 _ABOUT_FILES = (404, 413, 422, 500)
 """Answers to a request for files that may be due to one of them."""
@@ -53,6 +58,7 @@ class FileDownloads:
         self.restless: tuple[str, ...] = ()
         self.gone: set[str] = set()
         self._wanted = 0
+        self._waiting_bytes = 0
         self._moved: list[str] = []
         self._refused: dict[str, ServerError] = {}
         self._failed_in_a_row = 0
@@ -65,10 +71,22 @@ class FileDownloads:
         :return: the last manifest that the source gave
         :raises SyncError: for errors that concern no single file, such as no connection or a full disk
         """
+        if not wanted:
+            return manifest
         self._wanted = len(wanted)
+        with self.storage.writer(may_replace=obstacles.__contains__, on_failure=self.failed.__setitem__) as writer:
+            try:
+                return self._download(writer, manifest, wanted)
+            except SyncError:
+                # What has arrived stays, so that the next sync need not fetch it again; the first error is the one to report.
+                with suppress(SyncError):
+                    self._commit(writer)
+                raise
+
+    def _download(self, writer: TreeWriter, manifest: Mapping[str, str], wanted: Sequence[str]) -> Mapping[str, str]:
         for again in reversed(range(ROUNDS)):
             self._moved, self._refused = [], {}
-            self._download_once(manifest, wanted, obstacles)
+            self._download_once(writer, manifest, wanted)
             if not self._refused and not (self._moved and again):
                 break
             before, manifest = manifest, self.source.manifest()
@@ -84,7 +102,7 @@ class FileDownloads:
         self.restless = tuple(path for path in self._moved if path not in self.gone)
         return manifest
 
-    def _download_once(self, digests: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
+    def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:
         """Download the files in batches, and note those that changed and those that the server refuses.
 
         :raises IncompleteStreamError: when no file gets through
@@ -99,7 +117,7 @@ class FileDownloads:
             try:
                 with self.source.get(batch, repeat=not suspects) as frames:
                     for frame in frames:
-                        self._take(frame, digests[frame.path], obstacles)
+                        self._take(writer, frame, digests[frame.path])
                         done += 1
                         broken = refused = 0
             except IncompleteStreamError as error:
@@ -125,6 +143,7 @@ class FileDownloads:
                 self._refused[batch[0]] = error
                 # The rest of the batch may well be fine.
                 done, suspects = 1, 0
+            self._commit(writer)
             remaining = remaining[done:]
             suspects = max(0, suspects - done)
 
@@ -148,13 +167,13 @@ class FileDownloads:
             return most
         return max(1, min(most, self.directory.bytes_per_request * len(self.written) // self.bytes_written))
 
-    def _take(self, frame: Frame, announced: str, obstacles: Collection[str]) -> None:
+    def _take(self, writer: TreeWriter, frame: Frame, announced: str) -> None:
         """Write one file, or note why it is not written.
 
         :raises FileError: for what is no matter of this file alone
         """
         try:
-            arrived = self._write(frame, announced, obstacles)
+            arrived = self._write(writer, frame, announced)
         except FileError as error:
             self._failed_in_a_row += 1
             if not is_about_one_file(error.__cause__) or self._failed_in_a_row > MAX_FAILED_IN_A_ROW:
@@ -165,30 +184,33 @@ class FileDownloads:
         if not arrived:
             self._moved.append(frame.path)
             return
-        self.bytes_written += frame.size
-        self.written.add(frame.path)
-        self.progress(self.directory.name, 1, "files", self._wanted)
-        self.progress(self.directory.name, frame.size, "bytes")
+        self._waiting_bytes += frame.size
+        if self._waiting_bytes >= COMMIT_BYTES:
+            self._commit(writer)
 
-    def _write(self, frame: Frame, announced: str, obstacles: Collection[str]) -> bool:
-        """Write one file; leave the target as it was and return ``False`` when its digest is not the announced one.
+    def _write(self, writer: TreeWriter, frame: Frame, announced: str) -> bool:
+        """Write one file, and leave it to the next commit; discard it and return ``False`` if it has not the announced digest.
 
         Where one side has no digests (hasher ``none``), the size has to do.
         """
+        file = writer.create(frame.path, size=frame.size, metadata=Metadata())
         try:
-            with (
-                self.storage.write(frame.path, size=frame.size, replaces=obstacles) as writer,
-                StreamDigest(self.hasher) as digest,
-            ):
+            with StreamDigest(self.hasher) as digest:
                 for chunk in frame.chunks:
-                    writer.write(chunk)
+                    file.write(chunk)
                     digest.update(chunk)
                 if announced and digest.result() not in (announced, ""):
-                    raise _OtherContentError
-        except _OtherContentError:
-            return False
+                    return False
+            file.finish()
+        finally:
+            file.discard()
         return True
 
-
-class _OtherContentError(Exception):
-    """Leave the block that writes a file whose content is not what the manifest announced, so that it is discarded."""
+    def _commit(self, writer: TreeWriter) -> None:
+        """Give the files that arrived their names, and count them."""
+        self._waiting_bytes = 0
+        for entry in writer.commit():
+            self.bytes_written += entry.size
+            self.written.add(entry.path)
+            self.progress(self.directory.name, 1, "files", self._wanted)
+            self.progress(self.directory.name, entry.size, "bytes")

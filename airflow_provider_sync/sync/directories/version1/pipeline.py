@@ -6,7 +6,7 @@ other; but nothing is deleted then, unless the options say that such files may b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_sync.exceptions import FileError
@@ -23,6 +23,7 @@ from airflow_provider_sync.files import (
 from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import remove_emptied
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
@@ -108,7 +109,6 @@ class DirectorySync:
                 if self.may_delete():
                     deleted = [path for path in changes.removed if path not in now and not self.is_unknown(path)]
                     self.delete(deleted)
-                self.storage.flush()
             self.refuse_failed()
             done = self.added + self.updated + len(deleted)
             return DirectoryReport(
@@ -223,13 +223,17 @@ class DirectorySync:
             obstacles = ()
         return self.downloads.run(source, wanted, obstacles)
 
-    def delete(self, paths: Iterable[str]) -> None:
-        """Delete files of the target.
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete files of the target, and the directories above them that become empty.
 
         :raises FileError: for the first that cannot be deleted
         """
-        for path in paths:
-            self.storage.delete(path)
+        if not paths:
+            return
+        with self.storage.writer(may_replace=lambda _: False) as writer:
+            for path in paths:
+                writer.remove(path)
+            remove_emptied(writer, paths)
 
     def problems(self) -> dict[str, str]:
         """Return the files that cannot be synced, and why."""

@@ -96,7 +96,6 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
         check_batch(pair.storage, batch, obstacles, changes.added)
         sync.download(source, [*changes.added, *changes.changed], obstacles)
         deleted = removed_obstacles(pair.storage, obstacles, sync.downloads.written)
-        pair.storage.flush()
         sync.refuse_downloads()
     return msgspec.structs.replace(
         batch,
@@ -130,7 +129,6 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
             pair.storage.clean(0)
             sync.delete(changes.removed)
-            pair.storage.flush()
     added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
     deleted = len(changes.removed) + sum(batch.deleted for batch in batches)
     changed = bool(added or updated or deleted)

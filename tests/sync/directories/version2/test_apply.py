@@ -107,7 +107,7 @@ def test_a_changed_file_that_goes(folders: Mirror) -> None:
     report = sync_with(
         folders,
         before_read=once(lambda: folders.put("a", "newer")),
-        before_digest=once(lambda: folders.source.delete("a")),
+        before_digest=once(lambda: folders.remove("a")),
     )
     assert report.warnings == ("'a' went from the source during the sync; the next run deletes what is left.",)
     assert (report.verified, folders.contents()) == (None, {"b": "old"})
@@ -149,7 +149,7 @@ def test_a_file_that_goes_before_its_time_is_set(folders: Mirror) -> None:
     os.utime(Path(folders.source.location) / "a", (9, 9))
     folders.put("c")
     with pytest.raises(SyncFailed, match="'a' of directory 'd' could not be synced; all others were"):
-        sync_with(folders, before_read=once(lambda: folders.target.delete("a")))
+        sync_with(folders, before_read=once(lambda: folders.remove_target("a")))
     assert folders.sync().files_added == 1
     folders.assert_equal()
 
@@ -159,7 +159,7 @@ def test_what_is_removed_meanwhile(folders: Mirror) -> None:
     (Path(folders.target.location) / "y/deep").mkdir(parents=True)
 
     def remove() -> None:
-        folders.target.delete("z")
+        folders.remove_target("z")
         (Path(folders.target.location) / "y/deep").rmdir()
         (Path(folders.target.location) / "y").rmdir()
 

@@ -47,7 +47,7 @@ def test_a_file_that_vanishes(folders: Mirror) -> None:
     folders.put("a")
     folders.put("b", "new")
     folders.put_target("b", "old")
-    report = sync_disturbed(folders, lambda: folders.source.delete("b"))
+    report = sync_disturbed(folders, lambda: folders.remove("b"))
     assert (report.files_added, report.verified) == (1, None)
     assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
     assert folders.contents() == {"a": "content", "b": "old"}

@@ -54,7 +54,7 @@ def test_one_listing_of_each_side(mirror: Mirror, store: HostileStore) -> None:
         assert store.requests == [("GET", "")]
 
         mirror.put("deep/new/f.txt", "new")
-        mirror.source.delete("deep/er/c.txt")
+        mirror.remove("deep/er/c.txt")
         assert sync()[0] == "changed"
         assert sync() == ("unchanged", 1)
         assert store.requests == [("GET", "")]
@@ -69,7 +69,7 @@ def test_deletes_that_are_denied(store: HostileStore, tmp_path: Path, denied: st
         mirror.put(path)
     mirror.sync()
     for path in ("a", "b", "c"):
-        mirror.source.delete(path)
+        mirror.remove(path)
 
     def disturb(request: Request) -> Response | None:
         if "delete" not in request.query:

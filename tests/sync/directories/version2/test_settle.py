@@ -51,7 +51,7 @@ def test_digests_settle(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_file_that_goes_from_the_target(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of the target that goes before it is digested is fetched."""
-    before_settling(monkeypatch, lambda: folders.target.delete("b"))
+    before_settling(monkeypatch, lambda: folders.remove_target("b"))
     report = folders.sync()
     assert (report.files_read, report.verified) == (1, "digest")
     folders.assert_equal()
@@ -59,7 +59,7 @@ def test_a_file_that_goes_from_the_target(folders: Mirror, monkeypatch: pytest.M
 
 def test_a_file_that_goes_from_the_source(folders: Mirror) -> None:
     """A file of the source that goes before it is digested is named, and stays at the target until the next sync."""
-    report = sync_with(folders, before_digest=lambda paths: folders.source.delete("b"))
+    report = sync_with(folders, before_digest=lambda paths: folders.remove("b"))
     assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
     assert (report.files_updated, report.verified) == (1, None)
     assert folders.contents() == {"a": "new", "b": "same"}

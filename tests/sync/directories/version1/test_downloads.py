@@ -1,0 +1,47 @@
+"""How downloads by version 1 reach the target, and what deletes leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.sync import sync_directory
+from airflow_provider_sync.sync.directories.version1 import downloads
+from tests.client.scripted_server import scripted_server, stream
+from tests.sync.directories.mirror import Mirror, everything, target_directory
+from tests.sync.directories.test_interruptions import frames, manifest
+
+
+def test_emptied_directories_go(folders_of_version1: Mirror) -> None:
+    """A directory goes with its last file, and so do those above that hold nothing else; other empty ones stay."""
+    folders_of_version1.put("kept/x")
+    for path in ("kept/x", "kept/below/y", "gone/a/z", "gone/b"):
+        folders_of_version1.put_target(path)
+    folder = Path(folders_of_version1.target.location)
+    (folder / "empty").mkdir()
+    folders_of_version1.sync({"max_deletes": "100%"})
+    assert everything(folder) == ["empty", "kept", "kept/x"]
+
+
+def test_what_arrived_before_an_error_stays(tmp_path: Path) -> None:
+    """Files that came whole before an answer that makes no sense need not be fetched again."""
+    with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
+        script.answer(manifest("a", "b", "c"), stream(frames("a", "b", "x")))
+        with pytest.raises(SyncFailed):
+            sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
+    assert everything(tmp_path / "target") == ["a", "b"]
+
+
+def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill in the middle of a large answer does not lose all of it: files get their names while others arrive."""
+    monkeypatch.setattr(downloads, "COMMIT_BYTES", 1)
+    for path in ("a", "b"):
+        folders_of_version1.put(path)
+    seen: list[set[str]] = []
+    folders_of_version1.sync(progress=lambda *_: seen.append(set(folders_of_version1.contents())))
+    assert seen[0] == {"a"}
+    folders_of_version1.assert_equal()
