@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from pathlib import PurePosixPath
@@ -29,6 +29,7 @@ from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.config.options import plain_value
 from airflow_provider_sync.config.table_patterns import is_pattern
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.time_zones import checked_time_zone
 
 T = TypeVar("T")
@@ -128,6 +129,21 @@ def names_in(value: Any) -> list[str]:
     return [str(name) for name in names] if isinstance(names, (list, tuple, dict)) else []
 
 
+def check_listed(names: Iterable[str]) -> None:
+    """Refuse a name that a server offers and that an argument does not take as that name.
+
+    A server could otherwise choose a pattern, another table, or all options of a task that is mapped over the names.
+
+    :raises ConfigurationError: for the first of them
+    """
+    for name in names:
+        if is_pattern(name) or not _means_itself(name):
+            raise ConfigurationError(
+                f"The server offers a table named {printable(name, 100)!r}, which operators would not take as this name."
+                " Exclude it, or have it offered under another name."
+            )
+
+
 def read_argument(argument: str, value: Any, kind: type[T]) -> T:
     """Read an argument of a plain type; text that means it is accepted.
 
@@ -222,6 +238,13 @@ def decode_argument(argument: str, value: Any) -> Any:
         ) from error
 
 
+def _means_itself(name: str) -> bool:
+    try:
+        return bool(decode_argument("tables", name) == name)
+    except ConfigurationError:
+        return False
+
+
 def _literal(text: str) -> Any:
     try:
         return json.loads(text)
@@ -239,8 +262,10 @@ def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
             if own is not None and not isinstance(own, Mapping):
                 raise ConfigurationError(f"{argument!r}: the options of {name!r} are {own!r}. Give a mapping of options.")
         return {str(name): _options(own or {}, f"{argument}.{name}.") for name, own in value.items()}
-    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
-        return {decode_argument(argument, name): {} for name in value}
+    if isinstance(value, (list, tuple)):
+        names = [decode_argument(argument, name) for name in value]
+        if all(isinstance(name, str) for name in names):
+            return {name: {} for name in names}
     raise ConfigurationError(f"{argument!r} is {value!r}. Give a name, a list of names, or a mapping of names to options.")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_sync.airflow_support.rendered_arguments import read_tables
+from airflow_provider_sync.airflow_support.rendered_arguments import check_listed, read_tables
 from airflow_provider_sync.airflow_support.server_connection import client_config
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
@@ -65,9 +65,11 @@ class SyncServerHook(BaseHook):
 
         :param tables: a pattern or a name, or a list of them; names are returned as they are
         :param exclude: names, or patterns of names, that the patterns leave out
-        :raises ConfigurationError: when a pattern matches nothing
+        :raises ConfigurationError: when a pattern matches nothing, or a name that operators would not take as this name
         """
-        return matched_names(self._client, read_tables("tables", tables, {"exclude": list(exclude) or None}))
+        names = matched_names(self._client, read_tables("tables", tables, {"exclude": list(exclude) or None}))
+        check_listed(names)
+        return names
 
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hexadecimal digits, or ``--EMPTY--``."""

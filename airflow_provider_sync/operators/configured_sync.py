@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument, read_names
+from airflow_provider_sync.airflow_support.rendered_arguments import check_listed, names_in, read_argument, read_names
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.client import SyncClient
@@ -101,12 +101,13 @@ class ConfiguredListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOpe
     def execute(self, context: Context) -> list[str]:
         """Ask the server, and return the names, each once, without those that have entries of their own.
 
-        :raises AirflowFailException: when a pattern matches nothing
+        :raises AirflowFailException: when a pattern matches nothing, or a name that operators would not take as this name
         """
         with failing_tasks():
             config = ClientConfig.from_yaml(read_argument("config", self.config, str))
             with SyncClient.from_config(config) as client:
                 names = [name for name in matched_names(client, config.tables.values()) if name not in config.tables]
+            check_listed(names)
         self.log.info("%d tables: %s", len(names), printable(", ".join(names), MAX_MESSAGE))
         return names
 

@@ -45,7 +45,7 @@ class SyncListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator)
     def execute(self, context: Context) -> list[str]:
         """Ask the server, and return the names, each once.
 
-        :raises AirflowFailException: when a pattern matches nothing
+        :raises AirflowFailException: when a pattern matches nothing, or a name that operators would not take as this name
         """
         with failing_tasks():
             tables = read_names("tables", self.tables)

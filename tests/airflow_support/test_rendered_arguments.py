@@ -79,7 +79,19 @@ def test_empty_renderings(value: Any) -> None:
         read_tables("tables", value, {})
 
 
-@pytest.mark.parametrize("value", [["orders", ""], ["orders", 1], 1, "[orders", {"orders": "id"}, {"orders": {"primary": ""}}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["orders", ""],
+        ["orders", 1],
+        ["orders", '["a"]'],
+        ["orders", "{'a': {}}"],
+        1,
+        "[orders",
+        {"orders": "id"},
+        {"orders": {"primary": ""}},
+    ],
+)
 def test_what_cannot_be_meant(value: Any) -> None:
     """Anything that is no name, list of names or mapping to options is refused, naming the argument."""
     with pytest.raises(ConfigurationError, match="tables"):
