@@ -39,11 +39,11 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.near_names import did_you_mean
-from airflow_provider_sync.server.offered_tables import matched_tables, names_where
-from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context
-from airflow_provider_sync.server.source_relation import describe_source
 from airflow_provider_sync.server.sources import no_file
+from airflow_provider_sync.server.tables.offered_tables import matched_tables, names_where
+from airflow_provider_sync.server.tables.open_table import OpenTable
+from airflow_provider_sync.server.tables.source_relation import describe_source
 from airflow_provider_sync.sync.tables.target import resolve_target
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)

@@ -20,8 +20,8 @@ from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.body_budget import BodyBudget, CountedBody
 from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests, TooManyScans
+from airflow_provider_sync.server.observability.rate_limited_log import RateLimitedLog
 from airflow_provider_sync.server.observability.request_account import RequestAccount
-from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 

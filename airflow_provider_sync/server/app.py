@@ -23,25 +23,25 @@ from airflow_provider_sync.server.access.token_check import Access
 from airflow_provider_sync.server.access.tokens import Admits, Tokens
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.capabilities import capabilities
-from airflow_provider_sync.server.content_answers import ContentAnswers
+from airflow_provider_sync.server.directories.content_answers import ContentAnswers
+from airflow_provider_sync.server.directories.file_answers import FileAnswers
+from airflow_provider_sync.server.directories.served_directory import ServedDirectories
+from airflow_provider_sync.server.directories.version1_directories import Version1Directories
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
-from airflow_provider_sync.server.file_answers import FileAnswers
-from airflow_provider_sync.server.many_tables import ManyTableAnswers
 from airflow_provider_sync.server.observability.access_log import write_access_line
 from airflow_provider_sync.server.observability.accounting import Accounting, Observer
 from airflow_provider_sync.server.observability.audit_log import AuditLog
 from airflow_provider_sync.server.observability.monitoring_endpoints import MonitoringEndpoints
-from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.request_heads import RequestHeads
-from airflow_provider_sync.server.served_directory import ServedDirectories
-from airflow_provider_sync.server.snapshot_answers import SnapshotAnswers
-from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
-from airflow_provider_sync.server.table_answers import TableAnswers
-from airflow_provider_sync.server.version1_directories import Version1Directories
-from airflow_provider_sync.server.version1_tables import Version1Tables
+from airflow_provider_sync.server.tables.many_tables import ManyTableAnswers
+from airflow_provider_sync.server.tables.offered_tables import OfferedTables
+from airflow_provider_sync.server.tables.snapshot_answers import SnapshotAnswers
+from airflow_provider_sync.server.tables.snapshot_leases import SnapshotLeases
+from airflow_provider_sync.server.tables.table_answers import TableAnswers
+from airflow_provider_sync.server.tables.version1_tables import Version1Tables
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest body of a version 1 request, in bytes: paths of tens of thousands of files."""

@@ -9,7 +9,7 @@ from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 from airflow_provider_sync.protocol.v2.messages import DIGESTS, MAX_TABLES, Capabilities
 from airflow_provider_sync.server.access.grants import Grant
-from airflow_provider_sync.server.offered_tables import OfferedTables
+from airflow_provider_sync.server.tables.offered_tables import OfferedTables
 
 
 def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> bytes:

@@ -16,7 +16,7 @@ from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site, execute
 from tests.client.scripted_server import reply, scripted_server
-from tests.server.served_tables import execute as execute_at
+from tests.server.tables.served_tables import execute as execute_at
 
 
 @pytest.fixture(autouse=True)

@@ -71,7 +71,7 @@ from airflow_provider_sync.protocol.v2.stream import (
     read_messages,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.server.file_requests import decode_file_request
+from airflow_provider_sync.server.directories.file_requests import decode_file_request
 from airflow_provider_sync.server.version2_requests import (
     check_requested_segments,
     decode_json,

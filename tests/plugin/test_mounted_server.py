@@ -21,8 +21,8 @@ from airflow_provider_sync.server.sources import Sources
 from tests.airflow_runs import migrate_metadata_database
 from tests.plugin.api_server import ApiServer
 from tests.server.process.running import wait_until
-from tests.server.served_tables import execute
-from tests.server.table_locks import locked, waiting
+from tests.server.tables.served_tables import execute
+from tests.server.tables.table_locks import locked, waiting
 
 ROWS = 3
 TOKEN = "own-token"

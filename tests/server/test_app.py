@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> ServerConfig:
     (tmp_path / "files" / "a").write_bytes(b"a" * 10_000)
     return config(
         f"sqlite:///{tmp_path / 'source.db'}",
-        tables={"t": {}, "failing": {"table": "t", "hasher": "tests.server.hashers.FailingHasher"}},
+        tables={"t": {}, "failing": {"table": "t", "hasher": "tests.server.tables.hashers.FailingHasher"}},
         directories={"t": {"path": str(tmp_path / "files")}},
     )
 

@@ -17,7 +17,7 @@ from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice, Rows, Window
 from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_file_messages, read_messages
 from airflow_provider_sync.server.app import create_app
-from tests.server.served_tables import execute, served
+from tests.server.tables.served_tables import execute, served
 from tests.server.wire import Answer, ask, config, own_lines
 
 ODD: list[Any] = [

@@ -20,7 +20,7 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTa
 from airflow_provider_sync.server import active_requests, body_budget
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.process.running import wait_until
-from tests.server.table_locks import locked, waiting
+from tests.server.tables.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
 from tests.server.wire import ask, config, open_stream, own_lines, post, read_all
 

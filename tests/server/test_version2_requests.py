@@ -8,8 +8,8 @@ import pytest
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import MAX_KEYS, DigestRows, GetRows, Partitioning
 from airflow_provider_sync.server.version2_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES, decode_request
-from tests.server.served_tables import served
-from tests.server.version2_answers import ALL, T, digests, messages, refusal, rows
+from tests.server.tables.served_tables import served
+from tests.server.tables.version2_answers import ALL, T, digests, messages, refusal, rows
 from tests.server.wire import ask
 
 PARTITIONING = b'"partitioning":{"scheme":"row_hash","segment_count":4}'

@@ -19,7 +19,7 @@ from airflow_provider_sync.sync.run import Opener
 from airflow_provider_sync.sync.run_diff import diff_run
 from airflow_provider_sync.sync.run_steps import compare_tables
 from tests.database_servers import MARIADB, MYSQL, DatabaseServers
-from tests.server.served_tables import execute
+from tests.server.tables.served_tables import execute
 from tests.server.wire import run_sqlite
 from tests.sync.test_pattern_resolution import Pair, pair_of
 

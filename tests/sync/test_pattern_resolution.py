@@ -19,7 +19,7 @@ from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.run_diff import diff_run
 from tests.databases.plain_role import plain_role
 from tests.scenario import Scenario
-from tests.server.served_tables import execute
+from tests.server.tables.served_tables import execute
 from tests.server.wire import config as server_config
 from tests.server.wire import run_sqlite
 

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.access.addresses import client_address
 from airflow_provider_sync.server.http_errors import TooManyRefused, Unauthenticated
+from airflow_provider_sync.server.observability.rate_limited_log import RateLimitedLog
 from airflow_provider_sync.server.observability.request_account import account_of
-from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from airflow_provider_sync.config import ServerConfig, SourceDirectory, SourceTa
 from airflow_provider_sync.config.table_patterns import is_pattern, matches
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.server.access.grants import Grant
-from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
+from airflow_provider_sync.server.observability.rate_limited_log import RateLimitedLog
 from airflow_provider_sync.server.sources import Sources
 
 log = logging.getLogger(__name__)

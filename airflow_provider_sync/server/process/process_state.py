@@ -9,7 +9,7 @@ from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.active_requests import ActiveRequests
 from airflow_provider_sync.server.observability.metrics import Metrics
-from airflow_provider_sync.server.snapshot_leases import HeldLeases
+from airflow_provider_sync.server.tables.snapshot_leases import HeldLeases
 
 
 @dataclass(frozen=True, slots=True)

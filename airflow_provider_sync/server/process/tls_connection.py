@@ -10,7 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_sync.server.access.connection_limits import Connection, Connections
+from airflow_provider_sync.server.process.connection_limits import Connection, Connections
 
 # Bytes of the buffer that each connection has from its first packet on: with asyncio's 256 KiB, strangers would fill the memory.
 SSLProtocol.max_size = 32 * 1024

@@ -22,9 +22,9 @@ from starlette.applications import Starlette
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases import connect
-from airflow_provider_sync.server.access.connection_limits import Connection, Connections
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.app import create_app
+from airflow_provider_sync.server.process.connection_limits import Connection, Connections
 from airflow_provider_sync.server.process.listening import DEFAULT_HOST, accepted_hosts, allow_descriptors, listen, url_of
 from airflow_provider_sync.server.process.live_app import LiveApp
 from airflow_provider_sync.server.process.process_state import ProcessState

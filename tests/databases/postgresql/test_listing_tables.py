@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from tests.databases.plain_role import plain_role
-from tests.server.served_tables import execute
+from tests.server.tables.served_tables import execute
 
 
 def test_only_what_may_be_read_is_listed(postgresql_url: str) -> None:

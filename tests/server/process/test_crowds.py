@@ -14,7 +14,7 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.benchmarks.crowd import TOKEN, ask_at_once, ask_without_token, hold_idle
-from tests.server.served_tables import execute
+from tests.server.tables.served_tables import execute
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice, Segments
 from tests.server.process.running import Running, running, wait_until, write_config
-from tests.server.served_tables import execute
+from tests.server.tables.served_tables import execute
 from tests.server.wire import open_stream, post, read_all, send
 
 LARGE = 64 << 20

@@ -18,7 +18,7 @@ from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice
 from airflow_provider_sync.server.process.serving import serve
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.process.running import wait_until
-from tests.server.table_locks import locked, waiting
+from tests.server.tables.table_locks import locked, waiting
 from tests.server.test_streaming import fill
 from tests.server.wire import config, open_stream, post, read_all, send
 
@@ -42,7 +42,7 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.process import uvicorn_server
 from airflow_provider_sync.server.process.serving import serve
 uvicorn_server._CUT_SECONDS = 1
-tables = {"t": {"hasher": "tests.server.hashers.HangingHasher"}}
+tables = {"t": {"hasher": "tests.server.tables.hashers.HangingHasher"}}
 serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": tables}), port=0)
 """
 

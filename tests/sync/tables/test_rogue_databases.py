@@ -12,7 +12,7 @@ from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.rogue_mysql import RogueMySQL
-from tests.server.served_tables import execute
+from tests.server.tables.served_tables import execute
 from tests.server.wire import config
 from tests.sync.link import linked
 

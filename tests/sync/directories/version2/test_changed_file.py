@@ -15,7 +15,7 @@ from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, S
 from airflow_provider_sync.files import chunk_matching, chunks
 from airflow_provider_sync.files.chunks import ChunkPiece
 from airflow_provider_sync.files.local.local_storage import LocalStorage
-from airflow_provider_sync.server import content_answers
+from airflow_provider_sync.server.directories import content_answers
 from airflow_provider_sync.sync import attempts
 from airflow_provider_sync.sync.directories.version2 import changed_file, large_files
 from tests.sync.directories.disturbed import sync_with

@@ -14,7 +14,7 @@ from blake3 import blake3
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import IncompleteStreamError, ServerError, SyncFailed, TransportError
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.server import file_contents
+from airflow_provider_sync.server.directories import file_contents
 from airflow_provider_sync.sync import attempts
 from airflow_provider_sync.sync.directories.version2 import large_files
 from airflow_provider_sync.sync.directories.version2.plan import Step

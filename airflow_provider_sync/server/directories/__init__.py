@@ -1,0 +1,1 @@
+"""What the server answers about directories, in both versions of the protocol."""

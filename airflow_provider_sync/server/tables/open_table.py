@@ -1,0 +1,190 @@
+"""Open a table of the configuration in a snapshot, and resolve its columns and its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.config import SourceTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
+from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.server.tables.source_relation import check_all_columns_seen, describe_source, errors_of
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """A table of the configuration, and the snapshot from which it is read.
+
+    :ivar source: its configuration
+    :ivar connection: the connection with the snapshot
+    :ivar table: its description from the database, as it is offered
+    """
+
+    source: SourceTable
+    database: Database
+    connection: Connection
+    table: Table
+
+    def offered_columns(self) -> Sequence[Column]:
+        """Return the columns that are offered, in the order of the table: those that are configured, or all.
+
+        Invisible columns are included; columns that the database sets for system versioning are not.
+
+        :raises TableError: when the configuration names a missing column, or names none and some are hidden from the user
+        """
+        if self.source.columns:
+            return self.named_columns()
+        check_all_columns_seen(self.database, self.connection, self.source, self.table)
+        return [column for column in self.table.columns if not column.system]
+
+    def star_columns(self) -> Sequence[Column]:
+        """Return the columns that version 1 sends: those that are configured, or what ``SELECT *`` has.
+
+        :raises TableError: when the configuration names a missing column, or names none and some are hidden from the user
+        """
+        if self.source.columns:
+            return self.named_columns()
+        check_all_columns_seen(self.database, self.connection, self.source, self.table)
+        return self.table.visible
+
+    def named_columns(self) -> Sequence[Column]:
+        """Return the columns that the configuration names, in the order of the table.
+
+        :raises TableError: when one does not exist
+        """
+        self.check_names("columns", self.source.columns)
+        return [column for column in self.table.columns if column.name in self.source.columns]
+
+    def masking_errors(self, items: Iterable[Item]) -> Generator[Item, None, None]:
+        """Pass items on that are read later; an error says nothing that ``mask`` hides."""
+        with errors_of(self.database, self.source):
+            yield from items
+
+    def key(self, columns: Sequence[Column]) -> Sequence[str]:
+        """Return the names of the columns that identify a row: the configured key, or the table's primary key.
+
+        :param columns: the columns to send
+        :raises TableError: when there is no key, or not all of it is sent
+        """
+        key = self.source.primary_key or self.table.primary_key or self.table.former_key
+        if not key:
+            what = "is a view, which has no primary key" if self.table.is_view else "has no primary key"
+            raise TableError(
+                f"Table {self.source.name!r} {what}. Name the columns that identify a row with `primary` in the server's"
+                " configuration."
+            )
+        self.check_names("primary", key)
+        sent = {column.name for column in columns}
+        if missing := [name for name in key if name not in sent]:
+            raise TableError(
+                f"Table {self.source.name!r} would be sent without the column {missing[0]!r} of its key. Add it to `columns` in"
+                f" the server's configuration."
+            )
+        return key
+
+    def check_key(self, key: Sequence[Column]) -> None:
+        """Check that a key identifies rows, which reads all keys where no unique index promises it.
+
+        :raises TableError: when a value is NULL, or several rows have the same key
+        """
+        masked = [column.name for column in key if column.name in self.source.mask]
+        column = self.database.reader.find_null(self.connection, self.table, key)
+        if column is not None and column.name in masked:
+            raise TableError(
+                f"Table {self.source.name!r} has rows without a value in {column.name!r}, a column of its key, as `mask` changes"
+                " it. Mask it by `hash`, or name another key with `primary` in the server's configuration."
+            )
+        if column is not None:
+            raise TableError(
+                f"Table {self.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
+                f" name another key with `primary` in the server's configuration."
+            )
+        if self.database.reader.has_duplicates(self.connection, self.table, key):
+            names = ", ".join(column.name for column in key)
+            if masked:
+                raise TableError(
+                    f"Table {self.source.name!r} has several rows with the same {names}, its key, as `mask` changes"
+                    f" {masked[0]!r}. Mask it by `hash`, or name another key with `primary` in the server's configuration."
+                )
+            raise TableError(
+                f"Table {self.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
+                f" server's configuration. Name columns whose values together identify a row."
+            )
+
+    def check_names(self, option: str, names: Sequence[str]) -> None:
+        """Check that the table has the columns that an option of the configuration names.
+
+        :raises TableError: when one does not exist
+        """
+        known = {column.name for column in self.table.columns}
+        for name in names:
+            if name not in known:
+                raise TableError(
+                    f"Table {self.source.name!r} has no column {name!r}, which `{option}` names in the server's configuration."
+                    f" Its columns: {', '.join(sorted(known))}."
+                )
+
+
+def names_and_queries(sources: Sequence[SourceTable]) -> tuple[list[str], list[str]]:
+    """Return what :meth:`.Reader.renew_snapshot` takes: the names of tables and views, and the queries that are offered."""
+    names = [source.table_name for source in sources if not source.query]
+    return names, [source.query for source in sources if source.query]
+
+
+@contextmanager
+def open_table(
+    sources: Sources,
+    source: SourceTable,
+    active: ActiveRequest,
+    held: HeldSnapshot | None = None,
+    described: Callable[[SourceTable, Connection], Table | None] = lambda *_: None,
+) -> Iterator[OpenTable]:
+    """Open a snapshot of the table's database and describe what is offered of it; the snapshot is closed at the end of the block.
+
+    :param active: the request that reads it; if it ends early, the running statement of the snapshot is cancelled
+    :param held: a snapshot to read instead of a new one, which stays open
+    :param described: returns the table as its database describes it, where that is known
+    :raises TableError: when there is no such table, or row security hides rows
+    :raises TransportError: when the database does not answer
+    :raises TooManyScans: when too many others read the database
+    """
+    database = sources.database(source)
+    opening = database.snapshot() if held is None else held.reading(database)
+    with (
+        active.reads(sources.url(source)),
+        opening as connection,
+        active.cancels(database.canceller(connection)),
+        find_table(sources, source, connection, described(source, connection), is_held=held is not None) as opened,
+    ):
+        yield opened
+
+
+@contextmanager
+def find_table(
+    sources: Sources, source: SourceTable, connection: Connection, described: Table | None = None, *, is_held: bool = False
+) -> Iterator[OpenTable]:
+    """Describe what is offered of a table of the configuration in an open snapshot, which may be renewed for it.
+
+    Errors of the block say nothing that ``mask`` hides.
+
+    :param described: the table as its database describes it, where that is known
+    :param is_held: whether others read the snapshot, too
+    :raises TableError: when there is no such table, row security hides rows, or the snapshot does not show them
+    """
+    database = sources.database(source)
+    with errors_of(database, source):
+        if not is_held:
+            database.reader.renew_snapshot(connection, *names_and_queries([source]))
+        table = describe_source(database, connection, source, sources.mask_key, described)
+        database.reader.check_snapshot(connection, table)
+        yield OpenTable(source, database, connection, table)
