@@ -24,9 +24,9 @@ from airflow_provider_sync.server.access.tokens import Admits, Tokens
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.directories.content_answers import ContentAnswers
-from airflow_provider_sync.server.directories.file_answers import FileAnswers
+from airflow_provider_sync.server.directories.listing_answers import ListingAnswers
 from airflow_provider_sync.server.directories.served_directory import ServedDirectories
-from airflow_provider_sync.server.directories.version1_directories import Version1Directories
+from airflow_provider_sync.server.directories.version1_answers import Version1DirectoryAnswers
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.observability.access_log import write_access_line
@@ -36,12 +36,12 @@ from airflow_provider_sync.server.observability.monitoring_endpoints import Moni
 from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
-from airflow_provider_sync.server.tables.many_tables import ManyTableAnswers
+from airflow_provider_sync.server.tables.many_tables_answers import ManyTablesAnswers
 from airflow_provider_sync.server.tables.offered_tables import OfferedTables
 from airflow_provider_sync.server.tables.snapshot_answers import SnapshotAnswers
 from airflow_provider_sync.server.tables.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.tables.table_answers import TableAnswers
-from airflow_provider_sync.server.tables.version1_tables import Version1Tables
+from airflow_provider_sync.server.tables.version1_answers import Version1TableAnswers
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest body of a version 1 request, in bytes: paths of tens of thousands of files."""
@@ -126,8 +126,8 @@ def _version1_endpoints(
     config: ServerConfig, sources: Sources, offered: OfferedTables, access: Access, state: ProcessState, *, host_compresses: bool
 ) -> Iterator[Endpoint]:
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
-    tables = Version1Tables(config, sources, offered, stream_headers=stream_headers)
-    directories = Version1Directories(config, sources, stream_headers=stream_headers)
+    tables = Version1TableAnswers(config, sources, offered, stream_headers=stream_headers)
+    directories = Version1DirectoryAnswers(config, sources, stream_headers=stream_headers)
     answers: dict[str, FieldsAnswer] = {
         "getTableHash": tables.hash,
         "getTable": tables.rows,
@@ -144,10 +144,10 @@ def _version2_endpoints(
     leases = SnapshotLeases(config.limits, sources, state.leases)
     tables = TableAnswers(sources, offered, leases)
     served = ServedDirectories(config, sources)
-    listings, contents = FileAnswers(served), ContentAnswers(served)
+    listings, contents = ListingAnswers(served), ContentAnswers(served)
     answers: dict[str, tuple[MessageAnswer, str]] = {
         "describeTable": (tables.describe, "keys"),
-        "describeTables": (ManyTableAnswers(sources, offered, leases).describe, "tables"),
+        "describeTables": (ManyTablesAnswers(sources, offered, leases).describe, "tables"),
         "holdSnapshot": (SnapshotAnswers(config.limits, sources, offered, leases).hold, "tables"),
         "digestRows": (tables.digests, "keys"),
         "getRows": (tables.rows, "keys"),

@@ -35,7 +35,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.server.streaming import IDLE_SECONDS
-from airflow_provider_sync.server.version2_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES
+from airflow_provider_sync.server.tables.table_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES
 from tests.docs.pages import PROJECT, Block, blocks, table_below
 from tests.server.wire import Answer, ask, run_sqlite, send
 

@@ -72,11 +72,11 @@ from airflow_provider_sync.protocol.v2.stream import (
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.directories.file_requests import decode_file_request
-from airflow_provider_sync.server.version2_requests import (
+from airflow_provider_sync.server.json_requests import decode_json
+from airflow_provider_sync.server.tables.table_requests import (
     check_requested_segments,
-    decode_json,
-    decode_request,
-    decode_tables_request,
+    decode_many_tables_request,
+    decode_table_request,
     with_offered_name,
 )
 
@@ -216,14 +216,14 @@ def _bounds(data: bytes) -> object:
 
 def _requests(data: bytes) -> object:
     kinds = (DescribeTable, DigestRows, GetRows)
-    request = decode_request(data[1:], kinds[data[0] % 3] if data else GetRows, {"t"})  # type: ignore[type-var]
+    request = decode_table_request(data[1:], kinds[data[0] % 3] if data else GetRows, {"t"})  # type: ignore[type-var]
     if isinstance(request, DigestRows):
         check_requested_segments(request.segment_ranges, request.partitioning)
     return request
 
 
 def _tables_request(data: bytes) -> object:
-    request = decode_tables_request(data)
+    request = decode_many_tables_request(data)
     return [with_offered_name(requested_slice, {"t"}) for requested_slice in request.table_slices]
 
 

@@ -22,12 +22,12 @@ from airflow_provider_sync.protocol.v2.framing import Buffers
 from airflow_provider_sync.protocol.v2.keep_alives import NO_CHUNKS, NO_CONTENT
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.directories.file_contents import BUFFER_BYTES, FileContents
+from airflow_provider_sync.server.directories.content_messages import BUFFER_BYTES, ContentMessages
 from airflow_provider_sync.server.directories.file_requests import decode_file_request
 from airflow_provider_sync.server.directories.file_streams import Groups, stream_files
 from airflow_provider_sync.server.directories.served_directory import ServedDirectories, ServedDirectory
 from airflow_provider_sync.server.directories.stoppable_file import StoppableFile
-from airflow_provider_sync.server.version2_requests import invalid_field
+from airflow_provider_sync.server.json_requests import invalid_field
 
 _MESSAGE_CHUNKS = 256
 """Chunks in a message, about 16 MB of a file: the client compares them while the next ones are cut."""
@@ -44,7 +44,7 @@ class ContentAnswers:
         """Answer the content of files; one that cannot be sent has a message in its place."""
         request = decode_file_request(body, ReadFiles, grant.directories)
         return stream_files(
-            FileContents(self._directories.open(request), active, self._buffers).groups(request.files),
+            ContentMessages(self._directories.open(request), active, self._buffers).groups(request.files),
             accept,
             active,
             directory=request.directory,

@@ -21,7 +21,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     ReadFiles,
     RequestedFile,
 )
-from airflow_provider_sync.server.version2_requests import decode_json, invalid_field
+from airflow_provider_sync.server.json_requests import decode_json, invalid_field
 
 _STRINGS_OF_A_FILE = 5
 """Strings of the largest part of a request: a file's path and the names of its fields."""

@@ -16,11 +16,11 @@ from airflow_provider_sync.protocol.v2.messages import HoldSnapshot, Segments, S
 from airflow_provider_sync.protocol.v2.stream import write_messages
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.json_requests import decode_json, invalid_field
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import IDLE_SECONDS, stream_messages
 from airflow_provider_sync.server.tables.offered_tables import OfferedTables
 from airflow_provider_sync.server.tables.snapshot_leases import SnapshotLeases
-from airflow_provider_sync.server.version2_requests import decode_json, invalid_field
 
 
 class SnapshotAnswers:

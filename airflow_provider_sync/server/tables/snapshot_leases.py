@@ -18,9 +18,9 @@ from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.http_errors import SnapshotEnded, TooManySnapshots
+from airflow_provider_sync.server.json_requests import invalid_field
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.tables.open_table import names_and_queries
-from airflow_provider_sync.server.version2_requests import invalid_field
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,18 +36,18 @@ from airflow_provider_sync.protocol.v2.stream import write_messages
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.json_requests import invalid_field
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import stream_messages, work_ahead
 from airflow_provider_sync.server.tables.offered_details import offered_details
 from airflow_provider_sync.server.tables.offered_tables import OfferedTables
 from airflow_provider_sync.server.tables.open_table import OpenTable, open_table
+from airflow_provider_sync.server.tables.slice_resolution import choose_partitioning, has_ranges, needs_scans, resolve_slice
 from airflow_provider_sync.server.tables.snapshot_leases import SnapshotLeases
-from airflow_provider_sync.server.tables.table_slices import choose_partitioning, has_ranges, needs_scans, resolve_slice
-from airflow_provider_sync.server.version2_requests import (
+from airflow_provider_sync.server.tables.table_requests import (
     check_requested_segments,
-    decode_request,
     decode_requested_keys,
-    invalid_field,
+    decode_table_request,
 )
 
 MESSAGE_ROWS = 20_000
@@ -74,7 +74,7 @@ class TableAnswers:
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the description of a table at once, then the digests of its segments."""
         visible = self._tables.visible_to(grant)
-        request = decode_request(body, DescribeTable, visible)
+        request = decode_table_request(body, DescribeTable, visible)
         if request.partitioning is not None:
             check_requested_segments((), request.partitioning)
 
@@ -89,7 +89,7 @@ class TableAnswers:
     def digests(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
         visible = self._tables.visible_to(grant)
-        request = decode_request(body, DigestRows, visible)
+        request = decode_table_request(body, DigestRows, visible)
         if request.keys is None:
             check_requested_segments(request.segment_ranges, request.partitioning)
 
@@ -106,7 +106,7 @@ class TableAnswers:
     def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the rows with some keys, or all of them; first the description of the table, if it is asked for."""
         visible = self._tables.visible_to(grant)
-        request = decode_request(body, GetRows, visible)
+        request = decode_table_request(body, GetRows, visible)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)

@@ -13,7 +13,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.files.chunks import ChunkList, FileChunks
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import MAX_CONTENT_BYTES, ChunkFile, DigestFiles, FileEntry, ListFiles
-from airflow_provider_sync.server.directories import content_answers, file_answers, file_contents
+from airflow_provider_sync.server.directories import content_answers, content_messages, listing_answers
 from tests.server.directories.served_files import listing, make, read, requested, served
 
 _TREE = {"a/1": b"one", "a/2": b"two", "large": b"x" * (MAX_CONTENT_BYTES + 1), "z": b"three"}
@@ -24,7 +24,7 @@ _DIGESTS = {path: blake3(content).digest() for path, content in _TREE.items()}
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the files that the server reads for their digests or chunks."""
     done: list[str] = []
-    digest_file, cutting = file_answers.digest_file, content_answers.FileChunks
+    digest_file, cutting = listing_answers.digest_file, content_answers.FileChunks
 
     def digest_and_note(opened: VersionedFile, *arguments: Any, **options: Any) -> bytes:
         done.append(opened.entry.path)
@@ -34,7 +34,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("chunks")
         return cutting(*arguments, **options)
 
-    monkeypatch.setattr(file_answers, "digest_file", digest_and_note)
+    monkeypatch.setattr(listing_answers, "digest_file", digest_and_note)
     monkeypatch.setattr(content_answers, "FileChunks", cut_and_note)
     return done
 
@@ -92,7 +92,7 @@ def test_a_state_that_does_not_hold_has_digests_too(tmp_path: Path) -> None:
 def test_files_that_were_sent_are_known(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was sent whole, in one piece or in many, need not be read for its digest; ranges of a file tell nothing."""
     make(tmp_path, _TREE)
-    monkeypatch.setattr(file_contents, "RECORDED", 2)
+    monkeypatch.setattr(content_messages, "RECORDED", 2)
     with served(tmp_path) as client:
         entries = listing(client)
         read(client, *(requested(entries[path]) for path in ("a/1", "a/2", "large")), requested(entries["z"], (0, 2)))

@@ -14,7 +14,7 @@ from blake3 import blake3
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import IncompleteStreamError, ServerError, SyncFailed, TransportError
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.server.directories import file_contents
+from airflow_provider_sync.server.directories import content_messages
 from airflow_provider_sync.sync import attempts
 from airflow_provider_sync.sync.directories.version2 import large_files
 from airflow_provider_sync.sync.directories.version2.plan import Step
@@ -142,7 +142,7 @@ def test_a_large_file_that_is_damaged_on_its_way(folders: Mirror, monkeypatch: p
     old = target(folders).read_bytes()
     put(folders, random.Random(2).randbytes(SIZE), seconds=1)
     with monkeypatch.context() as patched:
-        patched.setattr(file_contents, "blake3", lambda: blake3(b"damaged"))
+        patched.setattr(content_messages, "blake3", lambda: blake3(b"damaged"))
         with pytest.raises(SyncFailed, match="'large' was damaged on its way"):
             folders.sync()
     assert target(folders).read_bytes() == old

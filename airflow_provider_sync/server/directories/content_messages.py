@@ -46,7 +46,7 @@ class _Loaded(NamedTuple):
     entry: TreeEntry
 
 
-class FileContents:
+class ContentMessages:
     """The content of some files, as messages.
 
     :param active: the request that is answered

@@ -1,4 +1,4 @@
-"""Decode the requests of version 2, JSON of bounded size; an error names the field that is wrong."""
+"""Decode the requests of version 2 about tables, JSON of bounded size; an error names the field that is wrong."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import msgspec
 
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys
 from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.printable import reason
-from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
+from airflow_provider_sync.protocol.v1.requests import table_hash_request
 from airflow_provider_sync.protocol.v2.checks import check_partitioning, check_segment_ranges
 from airflow_provider_sync.protocol.v2.messages import (
     MAX_KEYS,
@@ -25,7 +24,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
-from airflow_provider_sync.server.invalid_json import Invalid, find_invalid
+from airflow_provider_sync.server.json_requests import decode_json, invalid_field
 
 MAX_SEGMENT_RANGES = MAX_SEGMENTS
 """Most ranges of segments in one request."""
@@ -34,7 +33,6 @@ MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
 """Largest request without its keys, in bytes: many small values take far more memory than their text."""
 
 Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
-Message = TypeVar("Message", bound=msgspec.Struct)
 
 # Databases accept further forms of these values, each database other ones.
 _KEY_FORMS = {
@@ -51,7 +49,7 @@ class _KeysOnly(msgspec.Struct):
     keys: msgspec.Raw = msgspec.Raw()
 
 
-def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> Request:
+def decode_table_request(body: bytes, kind: type[Request], tables: Container[str]) -> Request:
     """Decode a request.
 
     :param tables: the names that this client may see
@@ -62,7 +60,7 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
     return msgspec.structs.replace(request, table_slice=with_offered_name(request.table_slice, tables))
 
 
-def decode_tables_request(body: bytes) -> DescribeTables:
+def decode_many_tables_request(body: bytes) -> DescribeTables:
     """Decode a request about many tables; whether they are offered is not checked, since each has an answer of its own.
 
     :raises InvalidRequest: when it is not such a request
@@ -85,20 +83,6 @@ def with_offered_name(requested_slice: RequestedSlice, tables: Container[str]) -
 def _check_size(size: int) -> None:
     if size > MAX_BYTES_BESIDE_KEYS:
         raise invalid_field("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
-
-
-def decode_json(body: bytes, kind: type[Message]) -> Message:
-    """Decode the body of a request.
-
-    :raises InvalidRequest: when it is not of this kind; names the first field that is wrong
-    """
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        wrong = find_invalid(body, kind) or Invalid("", error)
-        raise invalid_field(wrong.place or "body", f"{reason(wrong.error)}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid_field("body", f"{reason(error)}.") from error
 
 
 def check_requested_segments(segment_ranges: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:
@@ -143,8 +127,3 @@ def decode_requested_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
             name = column.column.name
             raise invalid_field("keys", f"A key has a field {name!r} that is not a value of type {column.type.kind}.")
     return keys
-
-
-def invalid_field(field: str, message: str) -> InvalidRequest:
-    """Return the error for an invalid field of a request."""
-    return InvalidRequest({field: [message]})

@@ -30,7 +30,7 @@ from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 log = logging.getLogger(__name__)
 
 
-class Version1Tables:
+class Version1TableAnswers:
     """Answers ``/getTableHash`` and ``/getTable``.
 
     :param stream_headers: headers that every streamed answer carries

@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     RequestedFile,
 )
 from airflow_provider_sync.protocol.v2.stream import accept, parse_media_type, read_file_messages
-from airflow_provider_sync.server.directories import file_contents
+from airflow_provider_sync.server.directories import content_messages
 from tests.server.directories.served_files import OLD_NS, Broken, listing, make, opening, read, requested, served, serving
 from tests.server.wire import ask_for
 
@@ -70,8 +70,8 @@ def test_many_pieces_make_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """However few bytes go out at once, and however few digests are recorded at once, all files come."""
     files = {f"{number:02}": os.urandom(number) for number in range(40)}
     make(tmp_path, files)
-    monkeypatch.setattr(file_contents, "GROUP_BYTES", 100)
-    monkeypatch.setattr(file_contents, "RECORDED", 3)
+    monkeypatch.setattr(content_messages, "GROUP_BYTES", 100)
+    monkeypatch.setattr(content_messages, "RECORDED", 3)
     with served(tmp_path) as client:
         assert read(client, *map(requested, listing(client).values())) == list(files.values())
         assert all(entry.digest == blake3(files[entry.path]).digest() for entry in listing(client).values())

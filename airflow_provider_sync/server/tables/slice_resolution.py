@@ -23,9 +23,9 @@ from airflow_provider_sync.protocol.v2.messages import (
     Window,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.server.json_requests import invalid_field
 from airflow_provider_sync.server.tables.open_table import OpenTable
 from airflow_provider_sync.server.tables.source_relation import HASH_LENGTH
-from airflow_provider_sync.server.version2_requests import invalid_field
 
 
 def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:

@@ -34,7 +34,7 @@ _OPEN_FILES = 64
 """Files of one request that stay open from the check until they are sent; the others are opened a second time."""
 
 
-class Version1Directories:
+class Version1DirectoryAnswers:
     """Answer ``/getFileHashes`` and ``/getFiles``.
 
     :param stream_headers: headers that every streamed answer carries

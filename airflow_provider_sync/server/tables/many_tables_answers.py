@@ -34,12 +34,12 @@ from airflow_provider_sync.server.tables.offered_tables import OfferedTables
 from airflow_provider_sync.server.tables.open_table import OpenTable, find_table, open_table
 from airflow_provider_sync.server.tables.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.tables.table_answers import describe_opened
-from airflow_provider_sync.server.version2_requests import decode_tables_request, with_offered_name
+from airflow_provider_sync.server.tables.table_requests import decode_many_tables_request, with_offered_name
 
 log = logging.getLogger(__name__)
 
 
-class ManyTableAnswers:
+class ManyTablesAnswers:
     """Answers ``/describeTables``."""
 
     def __init__(self, sources: Sources, tables: OfferedTables, leases: SnapshotLeases) -> None:
@@ -49,7 +49,7 @@ class ManyTableAnswers:
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the descriptions of tables, each with the digests of its segments if the table is small."""
-        request = decode_tables_request(body)
+        request = decode_many_tables_request(body)
         made = active.account.counting_tables(self._groups(request, grant, active))
         groups = work_ahead(made, idle=(NO_SEGMENTS,))
         return stream_messages(write_message_groups, groups, accept, active, what=f"{len(request.table_slices)} tables")

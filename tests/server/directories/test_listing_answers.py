@@ -15,7 +15,7 @@ from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.files.local.reading import LocalOpener
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry, ListFiles
-from airflow_provider_sync.server.directories import file_answers
+from airflow_provider_sync.server.directories import listing_answers
 from tests.server.directories.served_files import OLD_NS, Broken, listing, make, opening, served
 
 _TREE = {"a/b/1": b"one", "a/b!": b"", "a/2": b"two", "ü": b"three", ".hidden": b"4"}
@@ -38,7 +38,7 @@ def test_many_messages_make_one_listing(tmp_path: Path, monkeypatch: pytest.Monk
     make(tmp_path, {f"{number % 3}/{number:02}": b"x" for number in range(20)})
     with served(tmp_path) as client:
         whole = listing(client)
-        monkeypatch.setattr(file_answers, "MESSAGE_ENTRIES", 4)
+        monkeypatch.setattr(listing_answers, "MESSAGE_ENTRIES", 4)
         assert listing(client) == whole
         with client.list_files(ListFiles(directory="d", state="another")) as answer:
             assert [len(entries) for entries in answer] == [4, 4, 4, 4, 4, 3]
@@ -170,7 +170,7 @@ def test_what_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
             assert list(answer.unreadable) == [f"{prefix}caf\\xe9{number}" for number in range(3)]
             assert "not valid UTF-8" in answer.unreadable[f"{prefix}caf\\xe90"]
             assert answer.state is None
-        monkeypatch.setattr(file_answers, "MAX_UNREADABLE", 2)
+        monkeypatch.setattr(listing_answers, "MAX_UNREADABLE", 2)
         with pytest.raises(ServerError, match="More than 2 files in 'd' cannot be read"):
             listing(client)
 
@@ -186,7 +186,7 @@ def test_a_missing_directory_is_an_error(tmp_path: Path, caplog: pytest.LogCaptu
 
 def test_digests_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file's digest, with the size and time of what was read; what is gone or no file has none."""
-    monkeypatch.setattr(file_answers, "DIGESTED_AT_ONCE", 7)
+    monkeypatch.setattr(listing_answers, "DIGESTED_AT_ONCE", 7)
     large = os.urandom(3_000_000)
     make(tmp_path, {"a": b"one", "b": b"", "c": large, **{f"many/{number}": b"%d" % number for number in range(150)}})
     paths = ("c", "none", "a", "many", "b", *(f"many/{number}" for number in range(150)))
@@ -205,7 +205,7 @@ def test_digests_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch: p
 def test_a_broken_disk_ends_the_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What concerns more than one file is an error of the whole answer; no further file is read."""
     make(tmp_path, {f"{number:03}": b"x" for number in range(50)})
-    monkeypatch.setattr(file_answers, "DIGESTED_AT_ONCE", 1)
+    monkeypatch.setattr(listing_answers, "DIGESTED_AT_ONCE", 1)
     opening(
         monkeypatch,
         lambda opened: VersionedFile(cast("BinaryIO", Broken(opened.file, 0, errno.EIO)), opened.entry, opened.is_unchanged),
@@ -219,8 +219,8 @@ def test_an_error_in_the_middle_of_a_listing_is_told(tmp_path: Path, monkeypatch
     """A listing that cannot be completed ends with the reason, and is not taken for a whole one."""
     make(tmp_path, {"a": b"", "b": b""})
     Path(os.fsdecode(bytes(tmp_path) + b"/c\xe9")).write_bytes(b"")
-    monkeypatch.setattr(file_answers, "MESSAGE_ENTRIES", 1)
-    monkeypatch.setattr(file_answers, "MAX_UNREADABLE", 0)
+    monkeypatch.setattr(listing_answers, "MESSAGE_ENTRIES", 1)
+    monkeypatch.setattr(listing_answers, "MAX_UNREADABLE", 0)
     with served(tmp_path) as client, pytest.raises(ServerError, match="the server gave up: More than 0 files") as caught:
         listing(client)
     assert not caught.value.retryable

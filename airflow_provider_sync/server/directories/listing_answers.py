@@ -34,7 +34,7 @@ from airflow_provider_sync.server.directories.file_requests import decode_file_r
 from airflow_provider_sync.server.directories.file_streams import Groups, stream_files
 from airflow_provider_sync.server.directories.served_directory import ServedDirectories, ServedDirectory
 from airflow_provider_sync.server.http_errors import CannotServe
-from airflow_provider_sync.server.version2_requests import invalid_field
+from airflow_provider_sync.server.json_requests import invalid_field
 
 MESSAGE_ENTRIES = 1_000
 """Entries in one message: about 100 KB with paths of usual length."""
@@ -53,7 +53,7 @@ _TRIES = 3
 """How often a file is read that changes meanwhile."""
 
 
-class FileAnswers:
+class ListingAnswers:
     """Answers ``/listFiles`` and ``/digestFiles``. No state is kept between answers."""
 
     def __init__(self, directories: ServedDirectories) -> None:

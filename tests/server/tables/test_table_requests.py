@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import MAX_KEYS, DigestRows, GetRows, Partitioning
-from airflow_provider_sync.server.version2_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES, decode_request
+from airflow_provider_sync.server.tables.table_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES, decode_table_request
 from tests.server.tables.served_tables import served
 from tests.server.tables.version2_answers import ALL, T, digests, messages, refusal, rows
 from tests.server.wire import ask
@@ -188,5 +188,5 @@ def test_an_unknown_field_of_a_megabyte_is_refused_in_a_few_words() -> None:
     """What is wrong is told in short, and found at once, whatever the field is called."""
     body = b'{"table_slice":{"name":"t"},"%b":1}' % (b" - at `$" * 200_000)
     with pytest.raises(InvalidRequest) as caught:
-        decode_request(body, GetRows, {"t"})
+        decode_table_request(body, GetRows, {"t"})
     assert len(str(caught.value)) < 1000

@@ -1,0 +1,32 @@
+"""Decode the body of a request of version 2, which is JSON; an error names the field that is wrong."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from airflow_provider_sync.printable import reason
+from airflow_provider_sync.protocol.v1.requests import InvalidRequest
+from airflow_provider_sync.server.invalid_json import Invalid, find_invalid
+
+Message = TypeVar("Message", bound=msgspec.Struct)
+
+
+def decode_json(body: bytes, kind: type[Message]) -> Message:
+    """Decode the body of a request.
+
+    :raises InvalidRequest: when it is not of this kind; names the first field that is wrong
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        wrong = find_invalid(body, kind) or Invalid("", error)
+        raise invalid_field(wrong.place or "body", f"{reason(wrong.error)}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid_field("body", f"{reason(error)}.") from error
+
+
+def invalid_field(field: str, message: str) -> InvalidRequest:
+    """Return the error for an invalid field of a request."""
+    return InvalidRequest({field: [message]})
