@@ -19,7 +19,7 @@ from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory,
 from airflow_provider_sync.sync.directories.version1 import steps as version1
 from airflow_provider_sync.sync.directories.version2 import steps as version2
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT, within_max_seconds
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 __all__ = ["ComparedDirectory", "FileBatch", "compare_directory", "delete_files", "download_batch"]
 
@@ -73,7 +73,6 @@ def delete_files(
     batches: Sequence[FileBatch],
     *,
     dry_run: bool = False,
-    lock_timeout: float = LOCK_TIMEOUT,
     cache: DigestCache | None = None,
 ) -> DirectoryReport:
     """Delete what the source lacks, after everything was downloaded.
@@ -87,4 +86,4 @@ def delete_files(
     """
     pair = DirectoryPair.of(client, directory, storage, cache=cache)
     delete = version1.delete_files if pair.version() == 1 else version2.delete_files
-    return delete(pair, batches, dry_run=dry_run, lock_timeout=lock_timeout)
+    return delete(pair, batches, dry_run=dry_run)

@@ -19,6 +19,7 @@ from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory,
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
 from airflow_provider_sync.sync.guards import check_deletes
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_FILES = 100
@@ -109,7 +110,7 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     )
 
 
-def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool, lock_timeout: float) -> DirectoryReport:
+def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool) -> DirectoryReport:
     """Delete what the source lacks, after everything was downloaded.
 
     :param batches: everything that the downloads returned
@@ -125,7 +126,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     sync.check(source, changes, earlier=sum(batch.deleted for batch in batches))
     sync.refuse_failed()
     if not dry_run:
-        with pair.storage.exclusive(lock_timeout):
+        with pair.storage.exclusive(LOCK_TIMEOUT):
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
             pair.storage.clean(0)
             sync.delete(changes.removed)

@@ -24,6 +24,7 @@ from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Step
+from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_BYTES = 64 * 1024 * 1024
@@ -149,7 +150,7 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     )
 
 
-def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool, lock_timeout: float) -> DirectoryReport:
+def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool) -> DirectoryReport:
     """Delete what the source lacks, after everything was downloaded.
 
     :return: what all steps did together
@@ -158,7 +159,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     """
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(pair)
-    with locked(pair.storage, lock_timeout, dry_run=dry_run), sync.compared(settles=False) as compared:
+    with locked(pair.storage, LOCK_TIMEOUT, dry_run=dry_run), sync.compared(settles=False) as compared:
         earlier = sum(batch.deleted for batch in batches)
         sync.check_deletes(compared, missing=sum(batch.missing for batch in batches), earlier=earlier)
         sync.outcome.refuse()
