@@ -82,6 +82,19 @@ class Attempts:
         time.sleep(random.uniform(0, min(MAX_PAUSE, 0.5 * 2**self._cut_in_a_row)))  # noqa: S311  # no secret, only jitter
         self._cut_in_a_row += 1
 
+    def may_repeat(self, error: IncompleteStreamError) -> bool:
+        """Wait as :meth:`pause` does; return ``False`` when no attempt is left at this, and something else may be tried.
+
+        :raises IncompleteStreamError: when nothing is to be tried any more
+        """
+        try:
+            self.pause(error)
+        except IncompleteStreamError:
+            if self._client.gave_up:
+                raise
+            return False
+        return True
+
     def progress(self) -> None:
         """Count incomplete answers from zero, since some of what was asked for has arrived."""
         self._cut_in_a_row = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from airflow_provider_sync.report import DirectoryReport
@@ -65,3 +67,37 @@ class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
     report: DirectoryReport
     batches: tuple[FileBatch, ...] = ()
+
+
+def report_of_batches(
+    report: DirectoryReport, batches: Sequence[FileBatch], *, deleted: int, changed: bool, came: int, dry_run: bool
+) -> DirectoryReport:
+    """Return what all steps did together.
+
+    :param report: of the last step, with what the source has now
+    :param batches: what the downloads returned
+    :param deleted: number of files that the last step deleted, or would delete
+    :param changed: whether the last step did anything else
+    :param came: number of files that the source has and the target lacks
+    """
+    counts = {
+        "files_added": sum(batch.added for batch in batches),
+        "files_updated": sum(batch.updated for batch in batches),
+        "files_touched": sum(batch.touched for batch in batches),
+        "files_moved": sum(batch.moved for batch in batches),
+        "files_deleted": deleted + sum(batch.deleted for batch in batches),
+    }
+    changed = changed or any(counts.values()) or any(batch.made for batch in batches)
+    proven = all(batch.proven for batch in batches) and not dry_run
+    warnings = [*report.warnings, *(warning for batch in batches for warning in batch.warnings)]
+    if came and proven:
+        warnings.append(f"{came} files came to the source since it was compared; the next sync brings them.")
+    return msgspec.structs.replace(
+        report,
+        status=("planned" if dry_run else "changed") if changed else "unchanged",
+        files_read=sum(batch.files_read for batch in batches),
+        bytes_written=sum(batch.bytes_written for batch in batches),
+        verified=report.verified if proven else None,
+        warnings=tuple(warnings),
+        **counts,
+    )

@@ -100,6 +100,12 @@ def nothing_selected() -> str:
     )
 
 
+def links_left_out(number: int) -> str:
+    """Warn of symbolic links that the source left out."""
+    links = "symbolic link of the source was" if number == 1 else "symbolic links of the source were"
+    return f"{number} {links} left out; to sync them, set links to keep or follow."
+
+
 def skipped(problems: Mapping[str, str], *, more: int = 0) -> str:
     """Warn of files that were left out.
 

@@ -11,23 +11,18 @@ from contextlib import suppress
 from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncError
 from airflow_provider_sync.files import StreamDigest
-from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
+from airflow_provider_sync.sync.directories.failures_in_a_row import MAX_BROKEN_IN_A_ROW, FailuresInARow
+from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 
-MAX_BROKEN_IN_A_ROW = 3
-"""Files in a row whose answers stay incomplete after all ``retries``; more of them are taken for a broken connection."""
-
 MAX_REFUSED_IN_A_ROW = 20
 """Files in a row that the server refuses; more of them are taken for a broken server."""
-
-MAX_FAILED_IN_A_ROW = 100
-"""Files in a row that cannot be written; more of them are taken for a broken target."""
 
 COMMIT_BYTES = 16 * 1024 * 1024
 """Bytes after which files get their names before the end of an answer, so that a kill does not lose more of them."""
@@ -41,12 +36,11 @@ class FileDownloads:
 
     :ivar written: paths of the files that arrived
     :ivar bytes_written: content written to the target
-    :ivar failed: files that could not be fetched or written, and why
-    :ivar restless: files that changed at the source each time that they were requested
-    :ivar gone: files that the source removed during the sync
+
+    :param outcome: takes what could not be fetched or written
     """
 
-    def __init__(self, source: SourceFiles, pair: DirectoryPair, hasher: FileHasher) -> None:
+    def __init__(self, source: SourceFiles, pair: DirectoryPair, hasher: FileHasher, outcome: Outcome) -> None:
         self.source = source
         self.directory = pair.directory
         self.storage = pair.storage
@@ -54,14 +48,12 @@ class FileDownloads:
         self.progress = pair.progress
         self.written: set[str] = set()
         self.bytes_written = 0
-        self.failed: dict[str, SyncError] = {}
-        self.restless: tuple[str, ...] = ()
-        self.gone: set[str] = set()
         self._wanted = 0
         self._waiting_bytes = 0
         self._moved: list[str] = []
         self._refused: dict[str, ServerError] = {}
-        self._failed_in_a_row = 0
+        self._outcome = outcome
+        self._failures = FailuresInARow(outcome)
 
     def run(self, manifest: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
         """Download the files, asking again for those that the source changed meanwhile.
@@ -74,7 +66,7 @@ class FileDownloads:
         if not wanted:
             return manifest
         self._wanted = len(wanted)
-        with self.storage.writer(may_replace=obstacles.__contains__, on_failure=self.failed.__setitem__) as writer:
+        with self.storage.writer(may_replace=obstacles.__contains__, on_failure=self._outcome.note_failed) as writer:
             try:
                 return self._download(writer, manifest, wanted)
             except SyncError:
@@ -90,16 +82,16 @@ class FileDownloads:
             if not self._refused and not (self._moved and again):
                 break
             before, manifest = manifest, self.source.manifest()
-            self.gone |= {path for path in (*self._moved, *self._refused) if path not in manifest}
+            self._outcome.gone |= {path for path in (*self._moved, *self._refused) if path not in manifest}
             for path, error in self._refused.items():
                 if path in manifest and manifest[path] == before[path]:
-                    self.failed[path] = error
+                    self._outcome.note_failed(path, error)
                 elif path in manifest:
                     self._moved.append(path)
             wanted = [path for path in self._moved if path in manifest]
             if not wanted:
                 break
-        self.restless = tuple(path for path in self._moved if path not in self.gone)
+        self._outcome.restless = tuple(path for path in self._moved if path not in self._outcome.gone)
         return manifest
 
     def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:
@@ -123,7 +115,7 @@ class FileDownloads:
             except IncompleteStreamError as error:
                 if done:
                     attempts.progress()
-                elif self._may_repeat(attempts, error):
+                elif attempts.may_repeat(error):
                     continue
                 else:
                     broken += 1
@@ -147,19 +139,6 @@ class FileDownloads:
             remaining = remaining[done:]
             suspects = max(0, suspects - done)
 
-    def _may_repeat(self, attempts: Attempts, error: IncompleteStreamError) -> bool:
-        """Pause before another attempt at the same file; ``False`` when none is left.
-
-        :raises IncompleteStreamError: when nothing is to be tried any more
-        """
-        try:
-            attempts.pause(error)
-        except IncompleteStreamError:
-            if self.source.client.gave_up:
-                raise
-            return False
-        return True
-
     def _batch_size(self) -> int:
         """Files to ask for at once: the configured number, fewer where the files seen so far are large."""
         most = self.directory.files_per_request or DEFAULT_FILES_PER_REQUEST
@@ -175,12 +154,9 @@ class FileDownloads:
         try:
             arrived = self._write(writer, frame, announced)
         except FileError as error:
-            self._failed_in_a_row += 1
-            if not is_about_one_file(error.__cause__) or self._failed_in_a_row > MAX_FAILED_IN_A_ROW:
-                raise
-            self.failed[frame.path] = error
+            self._failures.note(frame.path, error)
             return
-        self._failed_in_a_row = 0
+        self._failures.reset()
         if not arrived:
             self._moved.append(frame.path)
             return

@@ -27,16 +27,8 @@ from airflow_provider_sync.files.tree_writer import remove_emptied
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
-from airflow_provider_sync.sync.directories.problems import (
-    clashing,
-    gone,
-    is_below,
-    never_at_rest,
-    not_synced,
-    nothing_selected,
-    restless,
-    skipped,
-)
+from airflow_provider_sync.sync.directories.outcome import Outcome
+from airflow_provider_sync.sync.directories.problems import is_below
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
@@ -51,7 +43,7 @@ class DirectorySync:
     :param selection: the files that it is about; by default what the options say
     :ivar added: files that came
     :ivar updated: files that were replaced
-    :ivar files_read: files of the target that were read to compare them
+    :ivar outcome: what came of it so far
     """
 
     def __init__(self, pair: DirectoryPair, selection: PathFilter | None = None) -> None:
@@ -61,9 +53,9 @@ class DirectorySync:
         self.hasher = load_hasher(directory.hasher or "md5")
         self.selection = selection or PathFilter(directory.include, directory.exclude)
         self.source = SourceFiles(pair.client, directory.name, directory.prefix, self.selection)
-        self.downloads = FileDownloads(self.source, pair, self.hasher)
+        self.outcome = Outcome(directory, lambda: len(self.downloads.written))
+        self.downloads = FileDownloads(self.source, pair, self.hasher, self.outcome)
         self.unreadable: dict[str, str] = {}
-        self.files_read = 0
         self._cache = pair.cache
         self._present: Mapping[str, str] = {}
 
@@ -87,7 +79,7 @@ class DirectorySync:
             "files_added": self.added,
             "files_updated": self.updated,
             "bytes_written": self.downloads.bytes_written,
-            "files_read": self.files_read,
+            "files_read": self.outcome.files_read,
         }
 
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
@@ -102,32 +94,31 @@ class DirectorySync:
             source = self.source_manifest()
             changes = self.compare(source)
             self.check(source, changes)
-            deleted: list[str] = []
             if changes and not dry_run:
                 self.check_names(source)
                 now = self.download(source, [*changes.added, *changes.changed], changes.obstacles)
-                if self.may_delete():
-                    deleted = [path for path in changes.removed if path not in now and not self.is_unknown(path)]
-                    self.delete(deleted)
-            self.refuse_failed()
-            done = self.added + self.updated + len(deleted)
+                if self.outcome.may_delete:
+                    self.delete([path for path in changes.removed if path not in now and not self.is_unknown(path)])
+            self.outcome.refuse()
             return DirectoryReport(
                 name=self.directory.name,
-                status="planned" if dry_run and changes else "changed" if done else "unchanged",
+                status="planned" if dry_run and changes else "changed" if self.outcome.changed else "unchanged",
                 files_total=len(source),
                 files_added=len(changes.added) if dry_run else self.added,
                 files_updated=len(changes.changed) if dry_run else self.updated,
-                files_deleted=len(changes.removed) if dry_run else len(deleted),
-                files_read=self.files_read,
+                files_deleted=len(changes.removed) if dry_run else self.outcome.deleted,
+                files_read=self.outcome.files_read,
                 bytes_written=self.downloads.bytes_written,
-                verified="hash" if self.is_proven(source) and not (dry_run and changes) else None,
+                verified="hash" if self.outcome.is_proven and not (dry_run and changes) else None,
                 warnings=self.warnings(source),
                 **measure.so_far(),
             )
 
     def source_manifest(self) -> dict[str, str]:
         """Ask the source for its files, names checked, patterns applied."""
-        return self.source.manifest()
+        source = self.source.manifest()
+        self.outcome.has_digests = all(source.values()) and not isinstance(self.hasher, NoneHasher)
+        return source
 
     def compare(self, source: dict[str, str]) -> Changes:
         """Compare the source's manifest with the target's files, but for those of which one side does not know what they are."""
@@ -139,6 +130,7 @@ class DirectorySync:
         return self._known(compare(dict.fromkeys(source, ""), self.target_manifest(NoneHasher())))
 
     def _known(self, changes: Changes) -> Changes:
+        self._note_unlisted()
         removed = changes.removed if self.directory.delete else ()
         return Changes(
             added=tuple(path for path in changes.added if not is_below(path, self.unreadable)),
@@ -146,6 +138,10 @@ class DirectorySync:
             removed=tuple(path for path in removed if not self.is_unknown(path)),
             unchanged=changes.unchanged,
         )
+
+    def _note_unlisted(self) -> None:
+        self.outcome.unlisted = {**self.source.unreadable, **self.unreadable}
+        self.outcome.more_unlisted = self.source.more_unreadable
 
     def target_manifest(self, hasher: FileHasher) -> dict[str, str]:
         """Digest the target's files; a file that cannot be read is to be replaced, and has no digest."""
@@ -159,7 +155,7 @@ class DirectorySync:
                 to_replace.append(path)
 
         def on_file(_: TreeEntry, was_read: bool) -> None:
-            self.files_read += was_read
+            self.outcome.files_read += was_read
 
         found = build_manifest(
             self.storage,
@@ -182,11 +178,6 @@ class DirectorySync:
         """Whether the source may have this file, and could not list it."""
         return path in self.source.unreadable or is_below(path, self.source.unreadable)
 
-    def may_delete(self) -> bool:
-        """Whether what the source lacks may go: not after an error."""
-        stuck = self.downloads.restless and not self.downloads.written
-        return not stuck and (self.directory.skip_unreadable or not self.problems())
-
     def present(self, changes: Changes) -> int:
         """Count the target's files."""
         return len(changes.removed) + len(changes.changed) + changes.unchanged
@@ -197,7 +188,7 @@ class DirectorySync:
         :param earlier: files that earlier steps have deleted
         :raises GuardError: naming the option that allows it
         """
-        if not self.may_delete():
+        if not self.outcome.may_delete:
             return  # the reason is reported at the end
         deletes = len(changes.removed) and len(changes.removed) + earlier
         check_deletes(self.directory, deletes=deletes, present=self.present(changes) + earlier, offered=len(source), unit="files")
@@ -219,9 +210,9 @@ class DirectorySync:
         :param obstacles: files of the target that may go where they stand in the way
         :return: the source's manifest as it was last
         """
-        if not self.directory.delete or not self.may_delete():
-            obstacles = ()
-        return self.downloads.run(source, wanted, obstacles)
+        now = self.downloads.run(source, wanted, obstacles if self.outcome.may_delete else ())
+        self._note_unlisted()
+        return now
 
     def delete(self, paths: Sequence[str]) -> None:
         """Delete files of the target, and the directories above them that become empty.
@@ -234,63 +225,13 @@ class DirectorySync:
             for path in paths:
                 writer.remove(path)
             remove_emptied(writer, paths)
-
-    def problems(self) -> dict[str, str]:
-        """Return the files that cannot be synced, and why."""
-        return {**self.source.unreadable, **self.unreadable, **self._failed()}
-
-    def _failed(self) -> dict[str, str]:
-        return {path: str(error) for path, error in self.downloads.failed.items()}
-
-    def _refuse(self, problems: Mapping[str, str], *, more: int = 0) -> None:
-        if problems and not self.directory.skip_unreadable:
-            raise not_synced(problems, self.directory.name, more=more)
-
-    def refuse_failed(self) -> None:
-        """Raise the errors of files that this sync could not deal with.
-
-        :raises FileError: naming the files that could not be synced, unless they may be skipped
-        :raises FileChangedError: when nothing came but files that never stand still
-        """
-        self._refuse(self.problems(), more=self.source.more_unreadable)
-        self.refuse_downloads()
-
-    def refuse_downloads(self) -> None:
-        """Raise the errors of downloads; see :meth:`refuse_failed`."""
-        self._refuse(self._failed())
-        if self.downloads.restless and not self.downloads.written:
-            raise never_at_rest(self.downloads.restless[0], self.directory.name)
-
-    def is_proven(self, source: Mapping[str, str]) -> bool:
-        """Whether all files of the target have the digests that the source announced."""
-        return self.has_digests(source) and not (self.problems() or self.downloads.restless or self.downloads.gone)
-
-    def has_digests(self, source: Mapping[str, str]) -> bool:
-        """Whether contents are compared, and not only names."""
-        return all(source.values()) and not isinstance(self.hasher, NoneHasher)
+        self.outcome.deleted = len(paths)
 
     def warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
-        """Return what the user should know of the source's files."""
-        warnings = []
-        if not self.has_digests(source):
-            who = "This side takes" if all(source.values()) else "The source sends"
-            warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
-        if self.source.selects_nothing:
-            warnings.append(nothing_selected())
-        clashes = self._clashes(source)
-        if clashes.first is not None:
-            warnings.append(clashing(*clashes.first))
-        if unreadable := {**self.source.unreadable, **self.unreadable}:
-            warnings.append(skipped(unreadable, more=self.source.more_unreadable))
-        return (*warnings, *self.download_warnings())
-
-    def download_warnings(self) -> tuple[str, ...]:
-        """Return what the user should know of the files that were downloaded."""
-        warnings = []
-        if failed := self._failed():
-            warnings.append(skipped(failed))
-        if self.downloads.restless:
-            warnings.append(restless(self.downloads.restless))
-        if self.downloads.gone:
-            warnings.append(gone(self.downloads.gone))
-        return tuple(warnings)
+        """Return what the user should know although the sync succeeded."""
+        who = "This side takes" if all(source.values()) else "The source sends"
+        return self.outcome.warnings(
+            no_digests=f"{who} no digests, so every file counts as changed and only sizes are checked.",
+            selects_nothing=self.source.selects_nothing,
+            clash=self._clashes(source).first,
+        )

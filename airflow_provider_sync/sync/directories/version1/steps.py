@@ -15,7 +15,7 @@ from airflow_provider_sync.files import NoneHasher, PathFilter, build_manifest, 
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
-from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
+from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch, report_of_batches
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
 from airflow_provider_sync.sync.guards import check_deletes
@@ -39,15 +39,15 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
     changes = sync.compare(source)
     sync.check(source, changes)
     if not changes:
-        sync.refuse_failed()
+        sync.outcome.refuse()
     else:
         sync.check_names(source)
     report = DirectoryReport(
         name=pair.directory.name,
         status="planned" if changes else "unchanged",
         files_total=len(source),
-        files_read=sync.files_read,
-        verified="hash" if not changes and sync.is_proven(source) else None,
+        files_read=sync.outcome.files_read,
+        verified="hash" if not changes and sync.outcome.is_proven else None,
         warnings=sync.warnings(source),
         **measure.so_far(),
     )
@@ -56,7 +56,7 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
     wanted = sorted([*changes.added, *changes.changed])
     size = max(TASK_FILES, -(-len(wanted) // batches))
     pieces = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-    deletes = sync.may_delete()
+    deletes = sync.outcome.may_delete
     found = guarded_batches(
         pair.directory,
         pair.storage,
@@ -91,21 +91,21 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     if not dry_run:
         # A file in the way may be anywhere.
         present = build_manifest(pair.storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
-        obstacles = compare(source, present).obstacles if pair.directory.delete and sync.may_delete() else frozenset()
+        obstacles = compare(source, present).obstacles if sync.outcome.may_delete else frozenset()
         # The source may offer other files than those that were compared.
         check_deletes(pair.directory, deletes=len(obstacles), present=len(present), offered=len(source), unit="files")
         check_batch(pair.storage, batch, obstacles, changes.added)
         sync.download(source, [*changes.added, *changes.changed], obstacles)
         deleted = removed_obstacles(pair.storage, obstacles, sync.downloads.written)
-        sync.refuse_downloads()
+        sync.outcome.refuse_failed()
     return msgspec.structs.replace(
         batch,
         added=len(changes.added) if dry_run else sync.added,
         updated=len(changes.changed) if dry_run else sync.updated,
         deleted=len(deleted),
         bytes_written=sync.downloads.bytes_written,
-        warnings=sync.download_warnings(),
-        proven=not (sync.downloads.failed or sync.downloads.restless or sync.downloads.gone),
+        warnings=sync.outcome.warnings_of_writes(),
+        proven=not (sync.outcome.failed or sync.outcome.restless or sync.outcome.gone),
         **measure.so_far(),
     )
 
@@ -124,28 +124,19 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     source = sync.source_manifest()
     changes = sync.compare_names(source)
     sync.check(source, changes, earlier=sum(batch.deleted for batch in batches))
-    sync.refuse_failed()
+    sync.outcome.refuse()
     if not dry_run:
         with pair.storage.exclusive(LOCK_TIMEOUT):
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
             pair.storage.clean(0)
             sync.delete(changes.removed)
-    added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
-    deleted = len(changes.removed) + sum(batch.deleted for batch in batches)
-    changed = bool(added or updated or deleted)
-    warnings = [*sync.warnings(source), *(warning for batch in batches for warning in batch.warnings)]
-    proven = all(batch.proven for batch in batches)
-    if changes.added and proven and not dry_run:
-        warnings.append(f"{len(changes.added)} files came to the source since it was compared; the next sync brings them.")
-    return DirectoryReport(
+    report = DirectoryReport(
         name=pair.directory.name,
-        status=("planned" if dry_run else "changed") if changed else "unchanged",
+        status="unchanged",
         files_total=len(source),
-        files_added=added,
-        files_updated=updated,
-        files_deleted=deleted,
-        bytes_written=sum(batch.bytes_written for batch in batches),
-        verified="hash" if proven and sync.is_proven(source) and not dry_run else None,
-        warnings=tuple(warnings),
+        verified="hash" if sync.outcome.is_proven else None,
+        warnings=sync.warnings(source),
         **measure.so_far(),
     )
+    deleted, came = len(changes.removed), len(changes.added)
+    return report_of_batches(report, batches, deleted=deleted, changed=False, came=came, dry_run=dry_run)

@@ -22,26 +22,13 @@ from airflow_provider_sync.sync.directories.version2.source_directory import Sou
 
 
 class Applying:
-    """The writes of one sync of one directory.
-
-    :ivar touched: number of files of which only metadata was set
-    :ivar deleted_files: number of files and links that were deleted
-    :ivar made: number of directories that were made, removed, or given other permissions
-    :ivar in_use: directories that the system does not let go, such as mount points
-    :ivar unkept: files to which the target did not give the permissions that it was to
-    :ivar restless: files that changed at the source each time that they were requested
-    """
+    """The writes of one sync of one directory."""
 
     def __init__(self, work: Work, source: SourceDirectory, target: OpenTarget, fetching: Fetching, copies: LocalCopies) -> None:
-        self.touched = 0
-        self.made = 0
-        self.deleted_files = 0
-        self.restless: tuple[str, ...] = ()
-        self.in_use: list[str] = []
-        self.unkept: list[str] = []
         self._work = work
         self._source = source
         self._target = target
+        self._outcome = target.outcome
         self._fetching = fetching
         self._copies = copies
         # Those that count as failed without having been counted as deleted.
@@ -66,14 +53,14 @@ class Applying:
 
     def delete(self) -> None:
         """Delete what the source lacks, and count what is gone."""
-        failed = self._fetching.failed
+        failed = self._outcome.failed
         before = set(failed)
         try:
             self._each(self._work.removed, self._remove)
             # Stores delete many objects with one request.
             self._fetching.commit()
         finally:
-            self.deleted_files -= len(failed.keys() - before - self._not_removed)
+            self._outcome.deleted -= len(failed.keys() - before - self._not_removed)
         self._each(self._work.emptied, self._remove_directory)
 
     def date_directories(self, directories: Iterable[FileEntry]) -> None:
@@ -94,7 +81,7 @@ class Applying:
             again = self._look_again(changed)
             fetching.run(again, total_bytes=bytes_of(again))
         changed, fetching.changed = fetching.changed, []
-        self.restless += tuple(step.path for step in changed)
+        self._outcome.restless += tuple(step.path for step in changed)
 
     def _look_again(self, changed: Sequence[Step]) -> list[Step]:
         """Ask for the size and time that files have now.
@@ -102,8 +89,8 @@ class Applying:
         :raises GuardError: when these are more bytes than the limits allow
         """
         now = look_again(self._source, [step.path for step in changed])
-        self._fetching.unreadable |= now.unreadable
-        self._fetching.gone |= now.gone
+        self._outcome.failed |= now.unreadable
+        self._outcome.gone |= now.gone
         again = [
             msgspec.structs.replace(step, source=msgspec.structs.replace(now.entries[step.path], mode=step.source.mode))
             for step in changed
@@ -119,12 +106,12 @@ class Applying:
             try:
                 do(step)
             except FileError as error:
-                self._fetching.note_failure(step.path, error)
+                self._fetching.failures.note(step.path, error)
 
     def _make_directory(self, step: Step) -> None:
         if step.source is not None:
             self._target.writer.make_directory(step.path, self._target.metadata_of(step.source))
-            self.made += 1
+            self._outcome.changes += 1
 
     def _make_link(self, step: Step) -> None:
         if step.source is not None and step.source.link_target is not None:
@@ -139,13 +126,13 @@ class Applying:
         if entry is not None:
             self._target.written.add_touched(entry, step.target.digest)
             if metadata.mode is not None and (entry.mode ^ metadata.mode) & PERMISSIONS:
-                self.unkept.append(step.path)
+                self._outcome.unkept.append(step.path)
                 if (entry.mode, entry.mtime_ns) == (step.target.mode, step.target.mtime_ns):
                     return
         if step.source.kind == "file":
-            self.touched += 1
+            self._outcome.touched += 1
         else:
-            self.made += 1
+            self._outcome.changes += 1
 
     def _remove(self, step: Step) -> None:
         try:
@@ -155,7 +142,7 @@ class Applying:
             raise
         if step.target is not None:
             self._target.written.deleted.append(step.target)
-            self.deleted_files += 1
+            self._outcome.deleted += 1
 
     def _remove_directory(self, step: Step) -> None:
         try:
@@ -163,8 +150,8 @@ class Applying:
         except FileError as error:
             if not is_in_use(error.__cause__):
                 raise
-            self.in_use.append(step.path)
+            self._outcome.in_use.append(step.path)
             return
         if is_gone and step.target is not None:
             self._target.written.deleted.append(step.target)
-            self.made += 1
+            self._outcome.changes += 1

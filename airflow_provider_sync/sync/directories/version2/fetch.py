@@ -8,10 +8,10 @@ from contextlib import suppress
 from threading import Event, Lock
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError, SyncError
-from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.file_messages import ContentFailed, RequestedFile
 from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.directories.failures_in_a_row import FailuresInARow
 from airflow_provider_sync.sync.directories.version2.commits_behind import CommitsBehind
 from airflow_provider_sync.sync.directories.version2.large_files import LargeFiles, NotSent, is_large
 from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
@@ -28,28 +28,18 @@ MIN_BATCH_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 2_000
 """Files of one request."""
 
-MAX_BROKEN_IN_A_ROW = 3
-"""Files in a row whose content stays incomplete after all ``retries``; more of them are taken for a broken connection."""
-
-MAX_FAILED_IN_A_ROW = 100
-"""Files in a row that cannot be written; more of them are taken for a broken target."""
-
 
 class Fetching:
     """The downloads of one sync of one directory.
 
-    :param failed: takes files that could not be fetched or written, and why; the writer adds those that it could not name
     :param downloads: most requests at once
-    :ivar unreadable: files that the source cannot read, and why
     :ivar changed: files that were not what they were listed as
-    :ivar gone: files that the source removed during the sync
+    :ivar failures: takes files that could not be fetched or written
     """
 
-    def __init__(self, source: SourceDirectory, target: OpenTarget, *, failed: dict[str, SyncError], downloads: int) -> None:
-        self.failed = failed
-        self.unreadable: dict[str, str] = {}
+    def __init__(self, source: SourceDirectory, target: OpenTarget, *, downloads: int) -> None:
         self.changed: list[Step] = []
-        self.gone: set[str] = set()
+        self.failures = FailuresInARow(target.outcome)
         self._source = source
         self._target = target
         self._downloads = downloads
@@ -58,7 +48,6 @@ class Fetching:
         self._lock = Lock()
         self._committing = Lock()
         self._first_error: BaseException | None = None
-        self._in_a_row = {"failed": 0, "broken": 0}
 
     def run(self, steps: Iterable[Step], *, total_bytes: int) -> None:
         """Fetch files; those that fail are noted.
@@ -138,9 +127,9 @@ class Fetching:
         except FileChangedError:
             self.changed.append(step)
         except FileError as error:
-            self.note_failure(step.path, error)
+            self.failures.note(step.path, error)
         else:
-            self._in_a_row.update(failed=0, broken=0)
+            self.failures.reset()
 
     def _fetch_small(self, batch: Sequence[Step]) -> None:
         """Fetch one batch, going on after answers that are cut."""
@@ -154,9 +143,11 @@ class Fetching:
                 self.commit()
                 if receiver.done:
                     attempts.progress()
-                elif not self._may_repeat(attempts, error):
+                elif not attempts.may_repeat(error):
+                    if not self._target.written.files:
+                        raise
                     # The others may well get through.
-                    self._note("broken", remaining[0].path, error, MAX_BROKEN_IN_A_ROW)
+                    self.failures.note_broken(remaining[0].path, error)
                     attempts = Attempts(self._source.client)
                     remaining = remaining[1:]
                     continue
@@ -176,18 +167,18 @@ class Fetching:
                     continue
                 failure = receiver.take(message)
                 if failure is not None:
-                    self.note_failure(steps[message.number].path, failure)
+                    self.failures.note(steps[message.number].path, failure)
                 elif message.end is not None:
-                    self._in_a_row.update(failed=0, broken=0)
+                    self.failures.reset()
 
     def _take_failure(self, step: Step, message: ContentFailed) -> None:
         match message.reason:
             case "gone":
-                self.gone.add(step.path)
+                self._target.outcome.gone.add(step.path)
             case "changed":
                 self.changed.append(step)
             case "unreadable":
-                self.unreadable[step.path] = printable(message.message)
+                self._target.outcome.failed[step.path] = printable(message.message)
 
     def commit(self) -> None:
         """Give what was received its names, and count it.
@@ -196,34 +187,6 @@ class Fetching:
         """
         with self._committing:
             self._target.written.add(self._target.writer.commit())
-
-    def note_failure(self, path: str, error: FileError) -> None:
-        """Note a file that cannot be written.
-
-        :raises FileError: the error, if it concerns other files, too
-        """
-        if not is_about_one_file(error.__cause__):
-            raise error
-        self._note("failed", path, error, MAX_FAILED_IN_A_ROW)
-
-    def _note(self, kind: str, path: str, error: SyncError, limit: int) -> None:
-        self.failed[path] = error
-        self._in_a_row[kind] += 1
-        if self._in_a_row[kind] > limit:
-            raise error
-
-    def _may_repeat(self, attempts: Attempts, error: IncompleteStreamError) -> bool:
-        """Pause before another attempt at the same file; ``False`` when none is left.
-
-        :raises IncompleteStreamError: when nothing is to be tried any more
-        """
-        try:
-            attempts.pause(error)
-        except IncompleteStreamError:
-            if self._source.client.gave_up or not self._target.written.files:
-                raise
-            return False
-        return True
 
 
 def batches_of(steps: Iterable[Step], max_bytes: int) -> Iterator[Sequence[Step]]:

@@ -34,7 +34,6 @@ class LocalCopies:
     :param moves: whether what is removed will be removed, so that it need not be copied
     :param checks_versions: whether the writer writes to the files that the cache knows, and not to copies of them
     :param hard_links: the files that come under several names
-    :ivar made: number of files that were made
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class LocalCopies:
         moves: bool,
         checks_versions: bool,
     ) -> None:
-        self.made = 0
         self._source = source
         self._target = target
         self._hard_links = hard_links
@@ -120,7 +118,7 @@ class LocalCopies:
                 raise
             return False
         self._target.written.expect(step, present.digest, is_local=True)
-        self.made += 1
+        self._target.outcome.moved += 1
         return True
 
     def _candidates(self, step: Step, digest: bytes, size: int) -> Iterator[tuple[TreeEntry, bool]]:

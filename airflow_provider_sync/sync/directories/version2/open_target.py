@@ -8,6 +8,7 @@ from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import FileEntry
+from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules
 from airflow_provider_sync.sync.directories.version2.written_so_far import Written
 
@@ -20,6 +21,7 @@ class OpenTarget:
     :ivar root: remembers digests and chunks of its files
     :ivar writer: takes whatever is written
     :ivar written: counts what is written
+    :ivar outcome: takes what came of it
     :ivar rules: say which metadata files get
     """
 
@@ -27,6 +29,7 @@ class OpenTarget:
     root: CachedRoot
     writer: TreeWriter
     written: Written
+    outcome: Outcome
     rules: Rules
 
     def metadata_of(self, entry: FileEntry) -> Metadata:

@@ -16,12 +16,12 @@ import msgspec
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
+from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
-from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Step
 from airflow_provider_sync.sync.directories.version2.preflight import check_deletes_of, check_work
 from airflow_provider_sync.sync.directories.version2.remembered import (
@@ -68,12 +68,24 @@ class DirectorySync:
         self.root = pair.cache.root(storage.location, scope=scope_of(directory))
         self.key = state_key(pair.client.url, directory, self.rules)
         self.written = Written(directory.name, pair.progress, self.root)
-        lost = directory.permissions and not storage.keeps_permissions
-        self.outcome = Outcome(directory, self.written, without_permissions=storage.location if lost else None)
+        self.outcome = Outcome(directory, lambda: self.written.files)
 
     def done(self) -> dict[str, Any]:
         """Return what was done so far, as fields of a report."""
-        return self.outcome.done()
+        return {
+            "protocol": 2,
+            "files_added": self.written.added,
+            "files_updated": self.written.updated,
+            "files_deleted": self.outcome.deleted,
+            "files_touched": self.outcome.touched,
+            "files_moved": self.outcome.moved,
+            "bytes_written": self.written.bytes,
+        }
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether all files of the target have the digests of the source's."""
+        return self.rules.checksum != "never" and self.outcome.is_proven
 
     def differs(self) -> bool:
         """Whether the content of anything differs; nothing is written."""
@@ -116,12 +128,21 @@ class DirectorySync:
             ignored = ignored_actions(directory, self.storage)
             known = partial(self.root.known, whole=True)
             find_work(source, target, known, self.rules, work, ignored=ignored, is_wanted=is_wanted)
-            settling = None
+            self._note_unlisted(source, target)
             if settles:
                 settling = Settling(self.source, self.storage, self.rules, self.root.record)
                 settling.run(work)
-            self.outcome.note_comparison(source, target, settling)
+                self._note_settled(settling)
             yield Compared(source, target, work)
+
+    def _note_unlisted(self, source: SourceListing, target: TargetListing) -> None:
+        self.outcome.unlisted |= {**source.unreadable, **target.unreadable, **source.impossible}
+        self.outcome.more_unlisted = source.more_impossible
+
+    def _note_settled(self, settling: Settling) -> None:
+        self.outcome.unlisted |= settling.unreadable
+        self.outcome.gone |= settling.gone
+        self.outcome.files_read, self.outcome.has_digests = settling.files_read, settling.has_digests
 
     def check(self, compared: Compared) -> None:
         """Refuse what the options and the limits do not allow, before anything is written.
@@ -174,7 +195,7 @@ class DirectorySync:
             made = (TreeEntry(step.path, "directory") for step in work.directories)
             state = state_of(self._entries_after(target.entries, made))
         if state is not None:
-            remember(self.root, self.key, Remembered(source.state, state, source.files, outcome.warnings(source)))
+            remember(self.root, self.key, Remembered(source.state, state, source.files, self.warnings(source)))
 
     def _entries_after(self, before: Iterable[TreeEntry], made: Iterable[TreeEntry]) -> Iterator[TreeEntry]:
         written: Iterable[TreeEntry] = self.written.entries
@@ -186,7 +207,7 @@ class DirectorySync:
         """Return what was done, or what would be."""
         work, outcome, remembered = compared.work, self.outcome, compared.remembered
         planned = dry_run and (bool(work) or bool(emptied_directories(work, self.storage)))
-        counts = outcome.done()
+        counts = self.done()
         if planned:
             counts |= {"files_added": work.added, "files_updated": work.updated, "files_deleted": len(work.removed)}
             counts |= {"files_touched": work.touched_files}
@@ -195,8 +216,19 @@ class DirectorySync:
             status="planned" if planned else "changed" if outcome.changed else "unchanged",
             files_total=compared.source.files if remembered is None else remembered.files,
             files_read=outcome.files_read,
-            verified="digest" if outcome.is_proven(self.rules.checksum) and not planned else None,
-            warnings=outcome.warnings(compared.source) if remembered is None else remembered.warnings,
+            verified="digest" if self.is_proven and not planned else None,
+            warnings=self.warnings(compared.source) if remembered is None else remembered.warnings,
             **counts,
             **measure.so_far(),
+        )
+
+    def warnings(self, source: SourceListing) -> tuple[str, ...]:
+        """Return what the user should know although the sync succeeded."""
+        lost = self.directory.permissions and not self.storage.keeps_permissions
+        return self.outcome.warnings(
+            no_digests="The source takes no digests, so files of equal size and time count as equal.",
+            selects_nothing=bool(source.files_left_out) and not source.files,
+            clash=source.clashes.first,
+            lost_permissions=self.storage.location if lost else None,
+            links_skipped=source.links_skipped,
         )

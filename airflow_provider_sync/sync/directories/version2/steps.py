@@ -17,7 +17,7 @@ from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
-from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
+from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch, report_of_batches
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.target_lock import locked
@@ -132,7 +132,7 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
         written = chain((entry.path for entry in sync.written.entries), made)
         deletes = pair.directory.delete and not dry_run
         deleted = removed_obstacles(pair.storage, compared.work.obstacles, written) if deletes else set()
-        proven = sync.outcome.is_proven(sync.rules.checksum)
+        proven = sync.is_proven
     return msgspec.structs.replace(
         batch,
         added=report.files_added,
@@ -160,8 +160,8 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(pair)
     with locked(pair.storage, LOCK_TIMEOUT, dry_run=dry_run), sync.compared(settles=False) as compared:
-        earlier = sum(batch.deleted for batch in batches)
-        sync.check_deletes(compared, missing=sum(batch.missing for batch in batches), earlier=earlier)
+        missing, earlier = sum(batch.missing for batch in batches), sum(batch.deleted for batch in batches)
+        sync.check_deletes(compared, missing=missing, earlier=earlier)
         sync.outcome.refuse()
         if not dry_run:
             # All downloads have ended: what is still unfinished is of an attempt that was killed.
@@ -171,24 +171,5 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
         if not (len(work.unsettled) or len(work.files) or len(work.links) or len(work.touched) or len(work.directories)):
             sync.remember(compared, wrote=not dry_run)
         report = sync.report(compared, measure, dry_run=False)
-    counts = {
-        "files_added": sum(batch.added for batch in batches),
-        "files_updated": sum(batch.updated for batch in batches),
-        "files_touched": sum(batch.touched for batch in batches),
-        "files_moved": sum(batch.moved for batch in batches),
-        "files_deleted": deleted + earlier,
-    }
-    changed = any(counts.values()) or any(batch.made for batch in batches) or sync.outcome.changed
-    proven = all(batch.proven for batch in batches) and report.verified is not None
-    warnings = [*report.warnings, *(warning for batch in batches for warning in batch.warnings)]
-    if work.added and proven and not dry_run:
-        warnings.append(f"{work.added} files came to the source since it was compared; the next sync brings them.")
-    return msgspec.structs.replace(
-        report,
-        status=("planned" if dry_run else "changed") if changed else "unchanged",
-        files_read=sum(batch.files_read for batch in batches),
-        bytes_written=sum(batch.bytes_written for batch in batches),
-        verified="digest" if proven and not dry_run else None,
-        warnings=tuple(warnings),
-        **counts,
-    )
+    came = work.added if report.verified is not None else 0
+    return report_of_batches(report, batches, deleted=deleted, changed=sync.outcome.changed, came=came, dry_run=dry_run)

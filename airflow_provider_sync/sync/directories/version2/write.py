@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.tree_writer import Backup
+from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.apply import Applying
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
@@ -17,7 +17,6 @@ from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
-from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Rules
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 from airflow_provider_sync.sync.directories.version2.written_so_far import Written
@@ -28,7 +27,7 @@ class Writing:
 
     :param root: remembers digests and chunks of the target's files
     :param written: counts what is written
-    :param outcome: takes what came of it, also when it fails
+    :param outcome: takes what came of it
     """
 
     def __init__(
@@ -70,7 +69,6 @@ class Writing:
         self._written.total_files = len(work.files) + len(work.links)
         self._written.total_bytes = work.bytes
         obstacles = work.obstacles if self._outcome.may_delete else set()
-        failed: dict[str, SyncError] = {}
         with ExitStack() as stack:
             storage = self._storage
             if directory.atomic:
@@ -80,12 +78,12 @@ class Writing:
                     durable=directory.durable,
                     may_replace=obstacles.__contains__,
                     backup=Backup(directory.backup, directory.backup_days) if directory.backup is not None else None,
-                    on_failure=failed.__setitem__,
+                    on_failure=self._outcome.note_failed,
                 )
             )
             hard_links = stack.enter_context(HardLinks(work.hard_linked, self._written))
-            opened = OpenTarget(self._storage, self._root, writer, self._written, self._rules)
-            fetching = Fetching(self._source, opened, failed=failed, downloads=directory.downloads)
+            opened = OpenTarget(self._storage, self._root, writer, self._written, self._outcome, self._rules)
+            fetching = Fetching(self._source, opened, downloads=directory.downloads)
             copies = LocalCopies(
                 self._source,
                 opened,
@@ -94,15 +92,11 @@ class Writing:
                 checks_versions=not directory.atomic,
             )
             applying = Applying(work, self._source, opened, fetching, copies)
-            try:
-                if files:
-                    applying.write(target.large_sizes)
-                self._outcome.note_writes(applying, fetching, copies)
-                if deletes:
-                    before_deletes()
-                    if self._outcome.may_delete:
-                        applying.delete()
-                    if self._rules.mtime:
-                        applying.date_directories(source.directories)
-            finally:
-                self._outcome.note_writes(applying, fetching, copies)
+            if files:
+                applying.write(target.large_sizes)
+            if deletes:
+                before_deletes()
+                if self._outcome.may_delete:
+                    applying.delete()
+                if self._rules.mtime:
+                    applying.date_directories(source.directories)

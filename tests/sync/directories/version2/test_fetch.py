@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_sync.exceptions import FileError, GuardError, IncompleteStreamError, SyncFailed
 from airflow_provider_sync.files.local import writer
 from airflow_provider_sync.sync import attempts
+from airflow_provider_sync.sync.directories import failures_in_a_row
 from airflow_provider_sync.sync.directories.version2 import fetch, large_files
 from tests.sync.directories.disturbed import cut_at, sync_with
 from tests.sync.directories.mirror import Mirror, everything, target
@@ -61,7 +62,7 @@ def test_a_connection_that_brings_nothing(folders: Mirror) -> None:
 
 def test_many_broken_answers_in_a_row(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     """After more files at which the connection breaks than that, the rest is not asked for."""
-    monkeypatch.setattr(fetch, "MAX_BROKEN_IN_A_ROW", 1)
+    monkeypatch.setattr(failures_in_a_row, "MAX_BROKEN_IN_A_ROW", 1)
     asked: list[list[str]] = []
     with pytest.raises(SyncFailed) as failure:
         sync_with(folders, before_read=asked.append, on_message=cut_at("b", "c", "d"))
@@ -72,7 +73,7 @@ def test_many_broken_answers_in_a_row(folders: Mirror, monkeypatch: pytest.Monke
 
 def test_a_file_that_arrives_ends_the_row(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files at which the connection breaks are counted anew after each that arrives."""
-    monkeypatch.setattr(fetch, "MAX_BROKEN_IN_A_ROW", 1)
+    monkeypatch.setattr(failures_in_a_row, "MAX_BROKEN_IN_A_ROW", 1)
     with pytest.raises(SyncFailed, match="'b', 'd' of directory 'd' could not be synced; all others were"):
         sync_with(folders, on_message=cut_at("b", "d"))
     assert sorted(folders.contents()) == ["a", "c", "e"]
@@ -101,7 +102,7 @@ def test_files_that_cannot_be_written(folders: Mirror, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("number", "limit"), [(errno.EACCES, 1), (errno.ENOSPC, 100)])
 def test_a_target_that_cannot_be_written(folders: Mirror, monkeypatch: pytest.MonkeyPatch, number: int, limit: int) -> None:
     """A full disk ends the sync at once, and so do more refused files in a row than that; what came before stays."""
-    monkeypatch.setattr(fetch, "MAX_FAILED_IN_A_ROW", limit)
+    monkeypatch.setattr(failures_in_a_row, "MAX_FAILED_IN_A_ROW", limit)
     monkeypatch.setattr(fetch, "BATCH_FILES", 1)
     refuse(monkeypatch, number, "b", "c")
     asked: list[list[str]] = []
