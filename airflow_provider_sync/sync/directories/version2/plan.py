@@ -75,19 +75,77 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 class _OpenDirectory:
     """A directory, of which the entries that follow may be part.
 
-    :ivar needed: whether it has to stay
-    :ivar emptied: whether something in it is removed
-    :ivar replaced: whether something else of the source takes its place
+    :ivar entry: what is to be removed if nothing needs it; ``None`` if nothing is
+    :ivar needed: whether it has to stay; those above it have to, too
+    :ivar emptied: whether something in it is removed; those above it count as emptied, too
+    :ivar replaced: whether something else of the source takes its place, or that of one above it
     """
 
     __slots__ = ("emptied", "entry", "needed", "prefix", "replaced")
 
-    def __init__(self, entry: TreeEntry | None, prefix: str, *, needed: bool = False, replaced: bool = False) -> None:
+    def __init__(self, entry: TreeEntry | None, prefix: str, *, needed: bool, replaced: bool) -> None:
         self.entry = entry
         self.prefix = prefix
         self.needed = needed
         self.emptied = False
         self.replaced = replaced
+
+
+class _OpenDirectories:
+    """The directories on the way to where the walk is, the deepest one last.
+
+    :ivar prefix: what the paths below the deepest one begin with
+    :ivar are_replaced: whether the source has something else in the place of one of them
+
+    :param are_listed: whether both sides list directories, so that one that is missing is not there
+    """
+
+    def __init__(self, *, are_listed: bool) -> None:
+        self.prefix = ""
+        self.are_replaced = False
+        self._are_listed = are_listed
+        self._open: list[_OpenDirectory] = []
+
+    def leave(self, path: str) -> Iterator[Step]:
+        """Leave those that are not on the way to a path, which is empty at the end; yield the steps that remove them."""
+        while self._open and not (path and path.startswith(self.prefix)):
+            directory = self._open.pop()
+            above = self._open[-1] if self._open else None
+            self.prefix, self.are_replaced = (above.prefix, above.replaced) if above is not None else ("", False)
+            if not directory.needed and directory.entry is not None and (directory.emptied or self._are_listed):
+                yield Step("remove_directory", None, directory.entry, "gone")
+
+    def enter(self, path: str, entry: TreeEntry | None = None, *, needed: bool = False, replaced: bool = False) -> None:
+        """Open a directory.
+
+        :param entry: the target's, if it may have to be removed
+        :param needed: whether it has to stay
+        :param replaced: whether something else of the source takes its place; it goes as a whole then
+        """
+        self.prefix, self.are_replaced = f"{path}/", replaced or self.are_replaced
+        needed = needed or self.are_replaced
+        self._open.append(_OpenDirectory(entry, self.prefix, needed=needed, replaced=self.are_replaced))
+
+    def enter_unlisted(self, path: str) -> None:
+        """Open the directories on the way to a path, of which patterns have left some out of the listings."""
+        start = len(self.prefix)
+        while (end := path.find("/", start)) >= 0:
+            self.enter(path[:end], TreeEntry(path[:end], "directory"))
+            start = end + 1
+
+    def keep_all(self) -> None:
+        """Note that something in them comes or stays."""
+        for directory in reversed(self._open):
+            if directory.needed:
+                break
+            directory.needed = True
+
+    def note_removed(self) -> None:
+        """Note that something in them is removed."""
+        for directory in reversed(self._open):
+            if directory.emptied:
+                break
+            directory.emptied = True
 
 
 def nothing(_: str) -> bool:
@@ -113,53 +171,54 @@ def plan(
     :param unknown_at_source: whether the source could not list a path, so that it may be there
     :param unknown_at_target: the same of the target
     """
-    open_directories: list[_OpenDirectory] = []
-    for path, entry, present, is_above in _pairs(source, target):
-        while open_directories and not path.startswith(open_directories[-1].prefix):
-            yield from _leave(open_directories, rules)
+    directories = _OpenDirectories(are_listed=rules.directories)
+    for path, entry, present, has_entries_below in _pairs(source, target):
+        if not path.startswith(directories.prefix):
+            yield from directories.leave(path)
         if not rules.directories:
-            _enter(open_directories, path)
-        if entry is not None:
-            for directory in reversed(open_directories):
-                if directory.needed:
-                    break
-                directory.needed = True
-        if present is None and entry is not None:
-            if unknown_at_target(path):
-                yield Step("left", entry)
-                continue
+            directories.enter_unlisted(path)
+        if entry is None:
+            if present is not None:
+                yield from _only_at_target(present, directories, has_entries_below, unknown_at_source(path))
+            continue
+        directories.keep_all()
+        if present is None and unknown_at_target(path):
+            yield Step("left", entry)
+        elif present is None:
             yield Step(_ADDED[entry.kind], entry, None, "new")
-            if is_above and entry.kind != "directory":
-                open_directories.append(_OpenDirectory(None, f"{path}/", needed=True, replaced=True))
-        elif present is not None and entry is None:
+            if has_entries_below and entry.kind != "directory":
+                directories.enter(path, needed=True, replaced=True)
+        elif entry.kind == present.kind:
+            yield _compare(entry, present, rules)
+            if entry.kind == "directory":
+                directories.enter(path, needed=True)
+        elif entry.kind == "directory":
+            yield Step("removed", None, present, "kind", obstacle=True)
+            yield Step("make_directory", entry, None, "kind")
+        else:
+            yield Step(_ADDED[entry.kind], entry, present, "kind")
             if present.kind == "directory":
-                # One that is in the way goes as a whole.
-                stays = unknown_at_source(path) or any(directory.replaced for directory in open_directories)
-                open_directories.append(_OpenDirectory(present, f"{path}/", needed=stays))
-                continue
-            if unknown_at_source(path):
-                for directory in open_directories:
-                    directory.needed = True
-                yield Step("left", None, present)
-                continue
-            for directory in open_directories:
-                directory.emptied = True
-            obstacle = is_above or any(directory.replaced for directory in open_directories)
-            yield Step("removed", None, present, "gone", obstacle)
-        elif entry is not None and present is not None:
-            if entry.kind == present.kind:
-                yield _compare(entry, present, rules)
-                if entry.kind == "directory":
-                    open_directories.append(_OpenDirectory(None, f"{path}/", needed=True))
-            elif entry.kind == "directory":
-                yield Step("removed", None, present, "kind", obstacle=True)
-                yield Step("make_directory", entry, None, "kind")
-            else:
-                yield Step(_ADDED[entry.kind], entry, present, "kind")
-                if present.kind == "directory":
-                    open_directories.append(_OpenDirectory(None, f"{path}/", needed=True, replaced=True))
-    while open_directories:
-        yield from _leave(open_directories, rules)
+                directories.enter(path, needed=True, replaced=True)
+    yield from directories.leave("")
+
+
+def _only_at_target(
+    present: TreeEntry, directories: _OpenDirectories, has_entries_below: bool, is_unknown: bool
+) -> Iterator[Step]:
+    """Decide about a path that the source did not list.
+
+    :param has_entries_below: whether the source has something below it
+    :param is_unknown: whether the source may have it
+    """
+    if is_unknown:
+        directories.keep_all()
+    if present.kind == "directory":
+        directories.enter(present.path, present, needed=is_unknown)
+    elif is_unknown:
+        yield Step("left", None, present)
+    else:
+        directories.note_removed()
+        yield Step("removed", None, present, "gone", has_entries_below or directories.are_replaced)
 
 
 def _pairs(
@@ -181,22 +240,6 @@ def _pairs(
 
 
 _ADDED: dict[str, Action] = {"file": "added", "link": "make_link", "directory": "make_directory"}
-
-
-def _enter(open_directories: list[_OpenDirectory], path: str) -> None:
-    """Open the directories on the way to a path, of which patterns have left some out of the listings."""
-    start = len(open_directories[-1].prefix) if open_directories else 0
-    while (end := path.find("/", start)) >= 0:
-        # One that is in the way goes as a whole.
-        stays = any(directory.replaced for directory in open_directories)
-        open_directories.append(_OpenDirectory(TreeEntry(path[:end], "directory"), path[: end + 1], needed=stays))
-        start = end + 1
-
-
-def _leave(open_directories: list[_OpenDirectory], rules: Rules) -> Iterator[Step]:
-    directory = open_directories.pop()
-    if not directory.needed and directory.entry is not None and (directory.emptied or rules.directories):
-        yield Step("remove_directory", None, directory.entry, "gone")
 
 
 def _compare(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
