@@ -18,7 +18,8 @@ def format_reports(reports: Sequence[Report]) -> str:
 
     The total has its unit: rows of tables, files of directories. No line ends in spaces, and the last line has no line break.
     """
-    return "\n".join([*table_of(reports).plain(), *(note for report in reports for note in notes_of(report))])
+    notes = (note for report in reports for note in (*notes_of(report), *_failure_of(report)))
+    return "\n".join([*table_of(reports).plain(), *notes])
 
 
 def table_of(reports: Sequence[Report]) -> TextTable:
@@ -28,11 +29,14 @@ def table_of(reports: Sequence[Report]) -> TextTable:
 
 
 def notes_of(report: Report) -> list[str]:
-    """Return what has no column, the warnings and the error of a report, one line each."""
+    """Return what has no column, and the warnings of a report, one line each."""
     name = printable(report.name)  # perhaps one that a server gave
     notes = [f"{name}: {sentence}" for sentence in details_of(report)]
-    notes += [f"{name}: warning: {warning}" for warning in report.warnings]
-    return notes + ([f"{name}: failed: {report.error}"] if report.error else [])
+    return notes + [f"{name}: warning: {warning}" for warning in report.warnings]
+
+
+def _failure_of(report: Report) -> list[str]:
+    return [f"{printable(report.name)}: failed: {report.error}"] if report.error else []
 
 
 def format_bytes(amount: int) -> str:

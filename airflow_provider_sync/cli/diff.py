@@ -11,6 +11,7 @@ import msgspec
 
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.run import parts_of
+from airflow_provider_sync.cli.run_log import log_reports
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.cli.terminal.styles import Meaning
@@ -37,6 +38,7 @@ def main(options: Namespace) -> int:
     output = Output.of(options)
     with show_progress(quiet=options.quiet) as progress:
         found = diff_run(config, plan, opener=OPENER, progress=progress)
+    log_reports(found.reports, options)
     if output.takes_data:
         output.data(_plain(found))
     else:

@@ -26,7 +26,7 @@ from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.next_steps import Call, next_step
 from airflow_provider_sync.cli.parser import build_parser
 from airflow_provider_sync.cli.run_log import is_asked_for
-from airflow_provider_sync.cli.terminal.error_lines import show_error
+from airflow_provider_sync.cli.terminal.error_lines import lines_of_failed, show_errors
 from airflow_provider_sync.cli.terminal.output import Output
 from airflow_provider_sync.cli.terminal.standard_streams import give_up, open_standard_streams
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
@@ -111,11 +111,11 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
     except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
         if options.verbose:
             print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-        message = _message(error, options)
-        _log_end(message, options)
+        _log_end(_log_message(error, options), options)
         # If nothing can be written, the exit code has to do.
         with suppress(OSError):
-            show_error(program, redact(message), next_step(error, call))
+            sys.stdout.flush()  # the table of results comes first
+            show_errors(program, [redact(message) for message in _messages(error, options)], next_step(error, call))
         return USAGE if isinstance(error, ConfigurationError) else FAILED
     return code
 
@@ -125,22 +125,28 @@ def _log_end(message: str, options: argparse.Namespace) -> None:
         log.error("%s", message)
 
 
+def _log_message(error: Exception, options: argparse.Namespace) -> str:
+    """Return what the log says of an error at the end: of failed tables and directories it has a line each already."""
+    if isinstance(error, SyncFailed) and error.reports:
+        return f"{sum(report.status == 'failed' for report in error.reports)} of {len(error.reports)} failed."
+    return _message(error, options)
+
+
+def _messages(error: Exception, options: argparse.Namespace) -> list[str]:
+    """Return the lines of an error: for people one for each table and directory that failed, beside data one in all."""
+    if isinstance(error, SyncFailed) and not Output.of(options).takes_data:
+        return lines_of_failed(error)
+    return [_message(error, options)]
+
+
 def _message(error: Exception, options: argparse.Namespace) -> str:
     """Return an error's message in one line."""
-    if isinstance(error, SyncFailed) and _on_one_terminal() and not Output.of(options).is_silent:
-        # The table above shows the reasons, each with its name.
-        failed = sum(report.status == "failed" for report in error.reports)
-        return f"{failed} of {len(error.reports)} failed, see above."
     if isinstance(error, SyncError):
         # A message with a CREATE TABLE, or a parser's message, may have several lines.
         return " ".join(str(error).split())
     # A bug: whoever reports it needs the name of its class.
     remedy = "Please report it." if options.verbose else "Run it again with --verbose to see where, and report it."
     return f"An unexpected error, {type(error).__name__}: {reason(error)}. {remedy}"
-
-
-def _on_one_terminal() -> bool:
-    return sys.stdout.isatty() and sys.stderr.isatty()
 
 
 if __name__ == "__main__":

@@ -101,12 +101,11 @@ def show(reports: Sequence[Report], output: Output) -> None:
 
 
 def parts_of(reports: Sequence[Report]) -> Iterator[Part]:
-    """Yield a table of reports, and below it what has no column."""
+    """Yield a table of reports, and below it what has no column; the errors go to standard error, in :mod:`.main`."""
     if not reports:
         yield Line("Nothing to do: the configuration names no table and no directory.")
         return
     yield table_of(reports)
     for report in reports:
         for note in notes_of(report):
-            is_error = bool(report.error) and note.endswith(str(report.error))
-            yield Line(note, "failed" if is_error else "warning" if ": warning: " in note else "")
+            yield Line(note, "warning" if ": warning: " in note else "")

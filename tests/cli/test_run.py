@@ -118,22 +118,33 @@ def test_a_database_that_cannot_be_opened_is_reported(site: Site, capsys: pytest
     assert "'oracle' are not supported" in printed.err
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
 @pytest.mark.parametrize("name", ["run", "diff"])
-def test_a_terminal_has_each_reason_once(
-    site: Site, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+def test_each_reason_once(
+    site: Site,
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    is_terminal: bool,
 ) -> None:
-    """On a terminal the reasons stand below the table of results, a line says how many there are, and the last what to do."""
-    site.configure(**{**yaml.safe_load(site.config.read_text()), "tables": {"orders": {}, "prices": {}}})
+    """Each reason stands once, on standard error, below the table of results, under its names; the last line says what to do."""
+    settings = yaml.safe_load(site.config.read_text())
+    site.configure(**{**settings, "single_transaction": True, "tables": {"orders": {}, "prices": {}, "customers": {}}})
     monkeypatch.setenv("TERM", "dumb")
     for stream in (sys.stdout, sys.stderr):
-        monkeypatch.setattr(stream, "isatty", lambda: True)
+        monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    execute(site.target, "CREATE TABLE prices (id INTEGER PRIMARY KEY)", "DROP TABLE customers")
     assert command(name) == 3
     printed = capsys.readouterr()
-    assert printed.out.count("does not offer a table 'prices'") == 1
-    assert printed.err.splitlines()[-2:] == [
-        "airflow-sync: 1 of 3 failed, see above.",
-        f"next: airflow-sync list --config {site.config}",
-    ]
+    assert "prices" in printed.out
+    assert "does not offer a table" not in printed.out
+    assert "no table 'customers'" not in printed.out
+    assert printed.err.count("airflow-sync: prices: The server does not offer a table 'prices'.") == 1
+    assert printed.err.count("airflow-sync: customers: There is no table 'customers'") == 1
+    assert printed.err.count("does not offer a table") == printed.err.count("There is no table") == 1
+    step = f"next: airflow-sync list --config {site.config}"
+    assert printed.err.endswith(f"\n{step}\n" if is_terminal else f" {step}\n")
 
 
 def test_no_server_fails_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,31 +1,60 @@
-"""An error on standard error: one line in a log; on a terminal a line, and one with the next step."""
+"""Errors on standard error: a line each, and the next step; on a terminal that has a line of its own."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from airflow_provider_sync.cli.terminal.styles import STYLES, is_styled, styled_console
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.printable import printable
+
+MAX_NAMES = 5
+"""Most names before an error that several tables share."""
 
 
-def show_error(program: str, message: str, next_step: str | None) -> None:
-    """Write an error to standard error.
+def lines_of_failed(error: SyncFailed) -> list[str]:
+    """Return a line for each error of a run, after the names of the tables and directories that have it."""
+    names: dict[str, list[str]] = {}
+    for report in error.reports:
+        if report.error:
+            names.setdefault(_on_one_line(report.error), []).append(printable(report.name))
+    reported = "\n".join(names)
+    # What belongs to no table: for instance, a database in which tables are to be dropped cannot be opened.
+    others = [line for failure in error.failures if (line := _on_one_line(str(failure))) not in reported]
+    return [*(f"{_listed(of)}: {line}" for line, of in names.items()), *dict.fromkeys(others)]
 
-    :param message: on one line
-    :param next_step: what to do about it, such as a command
+
+def _on_one_line(message: str) -> str:
+    # One with a CREATE TABLE has several.
+    return " ".join(message.split())
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{', '.join(names[:MAX_NAMES])}{more}"
+
+
+def show_errors(program: str, messages: Sequence[str], next_step: str | None) -> None:
+    """Write errors to standard error.
+
+    :param messages: each on one line
+    :param next_step: what to do about them, such as a command
     """
-    error, step = f"{program}: {message}", f"next: {next_step}" if next_step else ""
+    errors, step = [f"{program}: {message}" for message in messages], f"next: {next_step}" if next_step else ""
     if not sys.stderr.isatty():
-        print(" ".join(filter(None, [error, step])), file=sys.stderr)
+        print("\n".join([*errors[:-1], " ".join(filter(None, [*errors[-1:], step]))]), file=sys.stderr)
     elif not is_styled(sys.stderr):
-        print("\n".join(filter(None, [error, step])), file=sys.stderr)
+        print("\n".join(filter(None, [*errors, step])), file=sys.stderr)
     else:
-        _draw(program, message, next_step)
+        _draw(program, messages, next_step)
 
 
-def _draw(program: str, message: str, next_step: str | None) -> None:
+def _draw(program: str, messages: Sequence[str], next_step: str | None) -> None:
     from rich.text import Text
 
     console = styled_console(sys.stderr)
-    console.print(Text.assemble((f"{program}: ", STYLES["failed"]), message), soft_wrap=True)
+    for message in messages:
+        console.print(Text.assemble((f"{program}: ", STYLES["failed"]), message), soft_wrap=True)
     if next_step:
         console.print(Text.assemble(("next: ", STYLES["heading"]), (next_step, STYLES["next"])), soft_wrap=True)
