@@ -29,7 +29,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     :ivar verified: how the target was checked before the commit; ``None`` if it was not
     :ivar warnings: what the user should know although the sync succeeded
     :ivar error: why it failed, in one line; ``None`` unless ``status`` is ``failed``
-    :ivar seconds: duration of this sync, without the start of Python
+    :ivar seconds: of the work on this table or directory; what is done for several at once counts for the first
     """
 
     name: str

@@ -15,7 +15,8 @@ There is no DDL between BEGIN and COMMIT, since MySQL commits before any DDL. Ea
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,12 +37,15 @@ from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.trigger_watch import TriggerWatch
 from airflow_provider_sync.merge.without_rollback import Remains
 
+Working = Callable[[Table], AbstractContextManager[object]]
+
 
 def merge_tables(
     database: Database,
     connection: Connection,
     staged: Sequence[StagedTable | DirectRows],
     *,
+    working: Working = nullcontext,
     check: Callable[[Table, MergeCounts], None] | None = None,
     verify: Callable[[Table], None] | None = None,
     before_commit: Callable[[], None] | None = None,
@@ -51,6 +55,7 @@ def merge_tables(
     """Merge all of ``staged``, or nothing.
 
     :param connection: in autocommit mode, outside any transaction
+    :param working: returns what is entered while one target is worked on
     :param check: called with each target and the counts of its changes, before any row is written; an error stops all merges
     :param verify: called with each target after its merge verified it, inside the transaction; an error rolls back everything
     :param before_commit: called last; an error rolls back everything
@@ -62,7 +67,10 @@ def merge_tables(
     :raises TableBusyError: if the target changed meanwhile; likewise
     """
     with ExitStack() as cleanup:
-        merges = [cleanup.enter_context(_prepared(database, connection, entry, number)) for number, entry in enumerate(staged)]
+        merges: list[TableWrite] = []
+        for number, entry in enumerate(staged):
+            with working(entry.target):
+                merges.append(cleanup.enter_context(_prepared(database, connection, entry, number)))
         ordered = parents_first(connection, merges, lambda merge: merge.target)
         targets = [merge.target for merge in merges]
         remains = Remains(targets)
@@ -73,7 +81,7 @@ def merge_tables(
             database.transaction(connection),
         ):
             for merge in ordered:
-                with _about(merge.target):
+                with working(merge.target), _about(merge.target):
                     merge.list_changes()
                     if check:
                         check(merge.target, merge.counts)
@@ -84,18 +92,19 @@ def merge_tables(
             watch.begin()
             remains.writing = any(merge.writes for merge in merges)
             with references_kept:
-                _each(ordered, lambda merge: merge.prepare())
-                _each(ordered, lambda merge: merge.release())
-                _each(reversed(ordered), lambda merge: merge.delete())
-                _each(ordered, lambda merge: merge.write())
-                _each(ordered, lambda merge: merge.write_last())
-                _each(reversed(ordered), lambda merge: merge.delete_last())
-                _each(ordered, lambda merge: merge.finish())
+                each = partial(_each, working)
+                each(ordered, lambda merge: merge.prepare())
+                each(ordered, lambda merge: merge.release())
+                each(reversed(ordered), lambda merge: merge.delete())
+                each(ordered, lambda merge: merge.write())
+                each(ordered, lambda merge: merge.write_last())
+                each(reversed(ordered), lambda merge: merge.delete_last())
+                each(ordered, lambda merge: merge.finish())
             # Triggers that fire at the commit must not change rows that were verified before.
             database.run_deferred(connection)
             watch.check()
             for merge in ordered:
-                with _about(merge.target):
+                with working(merge.target), _about(merge.target):
                     merge.verify()
                     if verify:
                         verify(merge.target)
@@ -120,10 +129,10 @@ def _order_by_references(
     return references_kept
 
 
-def _each(writes: Iterable[TableWrite], step: Callable[[TableWrite], None]) -> None:
+def _each(working: Working, writes: Iterable[TableWrite], step: Callable[[TableWrite], None]) -> None:
     """Take one step for each of the tables."""
     for write in writes:
-        with _about(write.target):
+        with working(write.target), _about(write.target):
             step(write)
 
 

@@ -9,57 +9,62 @@ from typing import Any
 
 from airflow_provider_sync.client import SyncClient
 
-_Counters = tuple[int, int, int]
+MEASURED = ("requests", "bytes_received", "bytes_sent", "seconds")
+"""The fields of a report that are measured."""
+
+_Counters = tuple[float, float, float, float]
 
 
 class Measure:
     """Measure time and traffic from its construction on; :meth:`so_far` returns them as fields of a report.
 
+    Of several at the same client only one may run at a time: each counts all that the client sends while it runs.
+
     :param client: the client whose traffic is counted
+    :param running: whether it starts at once; otherwise :meth:`counting` does
     :param earlier: what earlier steps cost, as :meth:`so_far` of each returned it
     """
 
-    def __init__(self, client: SyncClient, *, earlier: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, client: SyncClient, *, earlier: Iterable[Mapping[str, Any]] = (), running: bool = True) -> None:
         self._earlier = list(earlier)
         self._traffic = client.traffic
-        self._started = time.monotonic()
-        self._since: _Counters | None = self._counters()
-        self._counted: _Counters = (0, 0, 0)
+        self._since = self._counters() if running else None
+        self._counted: _Counters = (0, 0, 0, 0.0)
 
     def pause(self) -> None:
-        """Stop counting traffic, since what follows belongs to something else. Time goes on."""
+        """Stop counting, since what follows belongs to something else."""
         self._counted, self._since = self._total(), None
 
-    def resume(self) -> None:
-        """Count traffic again, after a pause."""
-        self._since = self._counters()
-
     @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the traffic of the block, after a pause and until the next."""
-        self.resume()
+    def counting(self, instead_of: Measure | None = None) -> Iterator[None]:
+        """Count the time and the traffic of the block.
+
+        :param instead_of: what counts before and after the block, and not meanwhile
+        """
+        if self._since is not None:
+            yield  # it counts already
+            return
+        if instead_of is not None:
+            instead_of.pause()
+        self._since = self._counters()
         try:
             yield
         finally:
             self.pause()
+            if instead_of is not None:
+                instead_of._since = instead_of._counters()
 
     def so_far(self) -> dict[str, Any]:
-        """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds`` since the start."""
-        requests, received, sent = self._total()
-        measured = {
-            "requests": requests,
-            "bytes_received": received,
-            "bytes_sent": sent,
-            "seconds": time.monotonic() - self._started,
-        }
+        """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds``, as far as they were counted."""
+        measured = dict(zip(MEASURED, self._total(), strict=True))
         return {name: round(amount + sum(step[name] for step in self._earlier), 3) for name, amount in measured.items()}
 
     def _total(self) -> _Counters:
         if self._since is None:
             return self._counted
         now = zip(self._counted, self._counters(), self._since, strict=True)
-        requests, received, sent = (counted + after - before for counted, after, before in now)
-        return requests, received, sent
+        requests, received, sent, seconds = (counted + after - before for counted, after, before in now)
+        return requests, received, sent, seconds
 
     def _counters(self) -> _Counters:
-        return self._traffic.requests, self._traffic.bytes_received, self._traffic.bytes_sent
+        return self._traffic.requests, self._traffic.bytes_received, self._traffic.bytes_sent, time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.traffic import Measure
+from airflow_provider_sync.sync.traffic import MEASURED, Measure
 
 _OF_THE_SERVER = frozenset({401, 404, 405, 410, 429, 502, 503, 504})
 """HTTP statuses that do not depend on the table: any other table would get the same answer."""
@@ -91,15 +91,19 @@ def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], err
     return _failed(costs, protocol, error)
 
 
-def failed_together(names: Sequence[str], measure: Measure, protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:
-    """Report on the tables of one transaction, which failed; what was sent is counted once, for the first of them.
+def failed_together(
+    measures: Mapping[str, Measure], whole: Measure, protocol: Literal[1, 2], error: SyncError
+) -> list[TableReport]:
+    """Report on the tables of one transaction, which failed; what was done for all of them counts for the first.
 
-    :param names: names under which the server offers them
-    :param measure: time and traffic of all of them
+    :param measures: time and traffic of each table, by the name under which the server offers it
+    :param whole: time and traffic of all
     """
-    first = measure.so_far()
-    rest = {"seconds": first["seconds"]}
-    return _failed({name: rest if number else first for number, name in enumerate(names)}, protocol, error)
+    costs = {name: measure.so_far() for name, measure in measures.items()}
+    first, *others = costs
+    total = whole.so_far()
+    costs[first] = {field: round(total[field] - sum(costs[name][field] for name in others), 3) for field in MEASURED}
+    return _failed(costs, protocol, error)
 
 
 def _failed(costs: Mapping[str, Mapping[str, Any]], protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:

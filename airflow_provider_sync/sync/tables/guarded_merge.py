@@ -98,21 +98,25 @@ class _GuardedMerge:
         self.equal = [table.target for table in tables if table.rows.is_equal]
         self.others = others
         self.verified: dict[str, Verified | None] = {}
+        # What is done for all tables at once, such as the commit, counts for the first.
+        self.shared = merging[0].measure
 
     def run(self, *, dry_run: bool) -> list[MergeResult]:
         """Merge, and return the results in the order of the tables."""
         staged = [table.rows.staged for table in self.merging.values()]
         try:
-            return merge_tables(
-                self.database,
-                self.connection,
-                staged,
-                check=self._check,
-                verify=self._verify,
-                before_commit=self.lock.check,
-                beside=self._beside,
-                dry_run=dry_run,
-            )
+            with self.shared.counting():
+                return merge_tables(
+                    self.database,
+                    self.connection,
+                    staged,
+                    working=lambda target: self.merging[str(target)].measure.counting(instead_of=self.shared),
+                    check=self._check,
+                    verify=self._verify,
+                    before_commit=self.lock.check,
+                    beside=self._beside,
+                    dry_run=dry_run,
+                )
         except SyncError as error:
             # The merge knows tables by what they are called at the target.
             table = self.merging.get(error.table or "")
@@ -137,9 +141,7 @@ class _GuardedMerge:
         table = self.merging[str(target)]
         if not table.target.options.verify:
             return
-        # Segments that moved are asked for again.
-        with table.measure.counting():
-            self.verified[str(target)] = table.rows.verify(self.connection)
+        self.verified[str(target)] = table.rows.verify(self.connection)
 
     def _beside(self) -> Iterator[Table]:
         """Yield the tables of the run that no trigger may change, with the columns of their modes."""

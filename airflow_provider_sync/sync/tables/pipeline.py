@@ -56,7 +56,9 @@ def sync_tables(
     outcomes = Outcomes[TableReport]()
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     # With a transaction for each table, one request about all of them has to come before the first lock.
+    asking = Measure(client)
     ahead = ask_ahead(client, database, tables, making=not dry_run) if len(groups) > 1 else None
+    asking.pause()
     run_tables = {table.name: table for table in tables}
     made: list[MadeTable] = []
     adapted: dict[str, Target] = {}
@@ -66,7 +68,12 @@ def sync_tables(
         others = [
             table for table in tables if table.name not in names and (table.name in compared or table.has_rows_beside_source)
         ]
-        with outcomes.going_on(partial(_failed, client, group, Measure(client), adapted)):
+        # What was asked about all tables counts for the first.
+        asked = [asking.so_far()] if group is groups[0] else []
+        measures = {
+            table.name: Measure(client, earlier=[] if number else asked, running=False) for number, table in enumerate(group)
+        }
+        with outcomes.going_on(partial(_failed, client, measures, Measure(client, earlier=asked), adapted)):
             sync = TransactionSync(
                 client,
                 with_row_security(database, group),
@@ -76,6 +83,7 @@ def sync_tables(
                 progress=progress or silent,
                 ahead=ahead,
                 adapted=adapted,
+                measures=measures,
                 others=partial(with_tables_here, database, others, elsewhere),
             )
             outcomes.add(sync.run(lock_timeout, run_tables))
@@ -91,12 +99,12 @@ def sync_tables(
 
 def _failed(
     client: SyncClient,
-    tables: Sequence[TargetTable],
-    measure: Measure,
+    measures: Mapping[str, Measure],
+    whole: Measure,
     adapted: Mapping[str, Target],
     error: SyncError,
 ) -> list[TableReport]:
     """Report on tables that failed, and on columns that were added to them before, which stay."""
-    reports = failed_together([table.name for table in tables], measure, client.protocol_spoken, error)
+    reports = failed_together(measures, whole, client.protocol_spoken, error)
     changes = {name: target.schema_changes for name, target in adapted.items()}
     return [msgspec.structs.replace(report, schema_changes=changes.get(report.name, ())) for report in reports]

@@ -242,7 +242,7 @@ def merge_slices(
     """
     outcomes = Outcomes[TableReport]()
     merges = [
-        _SlicesToMerge(options, slices, Measure(client, earlier=[table_slice.traffic() for table_slice in slices]))
+        _SlicesToMerge(options, slices, Measure(client, earlier=[entry.traffic() for entry in slices], running=False))
         for options, slices in tables.values()
     ]
     groups = transaction_groups(database, merges, lambda merge: merge.options.table_name, single_transaction=single_transaction)
@@ -291,10 +291,10 @@ def _merge(
         staged: list[TableToMerge] = []
 
         def find(merge: _SlicesToMerge) -> None:
-            target = merge.applied_to(present_target(client, database, merge.options))
-            target.check_rollback()
-            rows = _find_staged(client, database, connection, target, merge)
-            merge.measure.pause()
+            with merge.measure.counting():
+                target = merge.applied_to(present_target(client, database, merge.options))
+                target.check_rollback()
+                rows = _find_staged(client, database, connection, target, merge)
             staged.append(TableToMerge(rows, merge.measure))
 
         if failure := try_each([(merge.options.name, partial(find, merge)) for merge in merges]):

@@ -12,7 +12,7 @@ Nothing of a target is touched before all rows have arrived, and nothing stays o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -68,6 +68,7 @@ class TransactionSync:
     """The sync of tables that are merged in one transaction, over one connection.
 
     :param adapted: gets the targets that had to follow the columns of their sources, by name
+    :param measures: get the costs of each table, by name
     :param ahead: what is known of all tables of the run; ``None`` if nothing was asked yet
     :param others: returns tables of other transactions that no trigger may change: they were compared already, or keep rows of
         their own
@@ -83,6 +84,7 @@ class TransactionSync:
         resume: bool,
         progress: Progress,
         adapted: dict[str, Target],
+        measures: Mapping[str, Measure],
         ahead: KnownAhead | None = None,
         others: Callable[[], Iterable[TargetTable]] = tuple,
     ) -> None:
@@ -96,6 +98,7 @@ class TransactionSync:
         self.others = others
         self.attempts = Attempts(client)
         self.adapted = adapted
+        self.measures = measures
         self.made: list[MadeTable] = []
         self.described = Descriptions()
 
@@ -181,21 +184,21 @@ class TransactionSync:
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
         clean_up = CleanUp(self.database)
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
-            asked = Measure(self.client)
-            unchanged = self._find_unchanged(targets)
-            self._clear(connection, [target for target in targets if target.name in unchanged], clean_up)
+            # What is asked about all tables at once stands in the report of the first.
+            with self.measures[targets[0].name].counting() if targets else nullcontext():
+                unchanged = self._find_unchanged(targets)
+                self._clear(connection, [target for target in targets if target.name in unchanged], clean_up)
             staged = []
             for number, target in enumerate(targets, 1):
-                # What was asked about all tables at once stands in the report of the first.
-                measure = Measure(self.client, earlier=[asked.so_far()] if number == 1 else ())
+                measure = self.measures[target.name]
                 if target.name in unchanged:
-                    rows = source_of(self.client, self.database).equal_rows(target, rows=unchanged[target.name])
-                    measure.pause()
-                    staged.append(TableToMerge(rows, measure))
+                    equal = source_of(self.client, self.database).equal_rows(target, rows=unchanged[target.name])
+                    staged.append(TableToMerge(equal, measure))
                     continue
-                with self._explaining(targets[number:]), recording_table(target.name):
+                with measure.counting(), self._explaining(targets[number:]), recording_table(target.name):
                     found, adapt = self.adapted.get(target.name, target), partial(self._adapt, lock)
-                    staged.append(self._stage(connection, found, adapt, staging_tables, clean_up, measure))
+                    rows = self._stage(connection, found, adapt, staging_tables, clean_up)
+                staged.append(TableToMerge(rows, measure))
             reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run, others=self.others)
         return clean_up.with_warnings(reports)
 
@@ -259,8 +262,7 @@ class TransactionSync:
         adapt: Adapt,
         staging_tables: ExitStack,
         clean_up: CleanUp,
-        measure: Measure,
-    ) -> TableToMerge:
+    ) -> StagedRows:
         rows = staging_for(self.database, target.options.staging)
         staging_tables.push(partial(self._drop, rows, target, clean_up))
         area = StagingArea(
@@ -272,27 +274,21 @@ class TransactionSync:
             described=self.described.get(target.name),
         )
 
-        @contextmanager
-        def asking() -> Iterator[None]:
-            with measure.counting(), self.client.within(target.options.max_seconds):
-                yield
-
         def stage(found: Target) -> StagedRows:
             return source_of(self.client, self.database).stage(
                 replace(area, target=found),
                 resume=self.resume or self.attempts.cut,
                 # Rows that are loaded directly cannot be asked for again one by one.
                 direct=not self.attempts.moved,
-                asking=asking,
+                asking=partial(self.client.within, target.options.max_seconds),
             )
 
         with self.client.within(target.options.max_seconds), naming_table(target.name):
             staged = following_source(target, adapt, stage)
-        measure.pause()
         if not rows.created:
             with clean_up.of(target.name):
                 rows.clear(connection, target.table)
-        return TableToMerge(staged, measure)
+        return staged
 
     def _drop(
         self,
