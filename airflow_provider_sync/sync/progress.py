@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
@@ -13,6 +13,15 @@ from airflow_provider_sync.report_table import format_bytes
 
 MIN_SECONDS = 5.0
 """Seconds after which the speed says something about the time that is left."""
+
+MIN_SHARE = 0.02
+"""Share of the work after which it does, too: the first file may be the slowest."""
+
+LONG_SECONDS = 60.0
+"""Seconds after which it does with a smaller share."""
+
+RECENT_SECONDS = 30.0
+"""How far back the speed is measured: where small files follow large ones, the speed of those says nothing about these."""
 
 
 class Progress(Protocol):
@@ -65,25 +74,37 @@ def together(*parts: Progress) -> Progress:
     return tell
 
 
-@dataclass(slots=True)
 class _Amount:
     """How much of one unit is done.
 
-    :ivar before: what the first call told, which may have been there before this sync began
+    :param done: what the first call told, which may have been there before this sync began
+    :param now: when that was, in seconds
     """
 
-    done: int
-    before: int
-    total: int | None = None
+    def __init__(self, done: int, now: float) -> None:
+        self.done = self._before = done
+        self.total: int | None = None
+        self._samples = deque([(now, done)])
 
-    def speed(self, elapsed: float) -> float:
-        """Return how many are done in a second."""
-        return (self.done - self.before) / elapsed if elapsed > 0 else 0.0
+    def add(self, amount: int, now: float) -> None:
+        """Take note of more that is done."""
+        self.done += amount
+        if now - self._samples[-1][0] >= 1:
+            self._samples.append((now, self.done))
 
-    def seconds_left(self, elapsed: float) -> float | None:
+    def speed(self, now: float) -> float:
+        """Return how many were done in a second lately."""
+        while len(self._samples) > 1 and now - self._samples[1][0] >= RECENT_SECONDS:
+            self._samples.popleft()
+        since, done = self._samples[0]
+        return (self.done - done) / (now - since) if now > since else 0.0
+
+    def seconds_left(self, now: float, elapsed: float) -> float | None:
         """Estimate how long the rest takes; ``None`` if that cannot be known."""
-        gained = self.done - self.before
-        return elapsed * (self.total - self.done) / gained if self.total is not None and gained > 0 else None
+        if self.total is None or elapsed < MIN_SECONDS or (speed := self.speed(now)) <= 0:
+            return None
+        is_enough = elapsed >= LONG_SECONDS or self.done - self._before >= MIN_SHARE * (self.total - self._before)
+        return (self.total - self.done) / speed if is_enough else None
 
     def text(self, unit: str) -> str:
         """Write the amount for people."""
@@ -117,17 +138,20 @@ class _Work:
 
     def left_text(self, now: float) -> str:
         """Write how long the rest takes; empty if that cannot be known."""
-        elapsed = now - self._started
-        # The slower unit decides: many small files take longer than their bytes let one expect.
-        left = max((left for amount in self.amounts.values() if (left := amount.seconds_left(elapsed)) is not None), default=0)
-        return f"about {_duration(left)} left" if elapsed >= MIN_SECONDS and left > 0 else ""
+        left = self._deciding().seconds_left(now, now - self._started)
+        return f"about {_duration(left)} left" if left else ""
 
     def speed_text(self, now: float) -> str:
         """Write how much is done in a second, in bytes if those are counted; empty as long as that says nothing."""
-        elapsed = now - self._started
         unit = "bytes" if "bytes" in self.amounts else next(iter(self.amounts))
-        speed = round(self.amounts[unit].speed(elapsed))
-        return f"{_with_unit(speed, unit)}/s" if elapsed >= 1 and speed > 0 else ""
+        speed = round(self.amounts[unit].speed(now))
+        return f"{_with_unit(speed, unit)}/s" if now - self._started >= 1 and speed > 0 else ""
+
+    def _deciding(self) -> _Amount:
+        """Return the amount that says how long the rest takes: bytes, unless they are not counted, or all there."""
+        is_over = (told := self.amounts.get("bytes")) is not None and told.total == told.done
+        order = sorted(self.amounts, key=lambda unit: (unit == "bytes") == is_over)
+        return self.amounts[order[0]]
 
     def share(self) -> float | None:
         """Return how much is done, of the unit that is furthest behind; ``None`` if no total is known."""
@@ -148,14 +172,15 @@ class Amounts:
     def add(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
         """Add an amount under a name; see :class:`Progress`."""
         with self._lock:
+            now = self._clock()
             work = self._works.get(name)
             if work is None:
-                work = self._works[name] = _Work(self._clock())
+                work = self._works[name] = _Work(now)
             known = work.amounts.get(unit)
             if known is None:
-                known = work.amounts[unit] = _Amount(amount, amount)
+                known = work.amounts[unit] = _Amount(amount, now)
             else:
-                known.done += amount
+                known.add(amount, now)
             if total is not None:
                 known.total = total
             if known.total is not None and known.done > known.total:

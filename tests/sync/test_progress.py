@@ -58,15 +58,36 @@ def test_the_time_that_is_left(clock: Clock, elapsed: float, done: int, total: i
     assert amounts.text("images") == expected
 
 
-def test_the_slower_unit_decides(clock: Clock) -> None:
-    """Where bytes are nearly done and files are not, files say how long it takes; and the reverse."""
+def test_bytes_decide(clock: Clock) -> None:
+    """Where bytes are known they say how long the rest takes, since the first of many files may be the largest; then files do."""
     amounts = Amounts(clock)
     for amount in (0, 90):
-        amounts.add("images", amount, "bytes", 100)
-        amounts.add("images", amount // 9, "files", 110)
+        amounts.add("images", amount, "bytes", 180)
+        amounts.add("images", amount // 9, "files", 4000)
         clock.seconds += 10
-    assert amounts.text("images") == "90 B of 100 B, 10 of 110 files, about 3 min left"
-    assert amounts.share("images") == pytest.approx(10 / 110)
+    assert amounts.text("images") == "90 B of 180 B, 10 of 4,000 files, about 20 s left"
+    assert amounts.share("images") == pytest.approx(10 / 4000)
+    amounts.add("images", 90, "bytes")
+    amounts.add("images", 1990, "files")
+    assert amounts.text("images") == "180 B of 180 B, 2,000 of 4,000 files, about 20 s left"
+
+
+def test_the_beginning_says_nothing(clock: Clock) -> None:
+    """As long as hardly anything is done no time is told, unless that takes long; then it is the speed of late that counts."""
+    amounts = Amounts(clock)
+    amounts.add("images", 0, "bytes", 1000)
+    clock.seconds = 30
+    amounts.add("images", 19, "bytes")
+    assert amounts.text("images") == "19 B of 1000 B"
+    clock.seconds = 60
+    amounts.add("images", 1, "bytes")
+    assert amounts.text("images") == "20 B of 1000 B, about 8 h left"
+    for _ in range(60):
+        clock.seconds += 1
+        amounts.add("images", 10, "bytes")
+    assert amounts.text("images") == "620 B of 1000 B, about 38 s left"
+    clock.seconds += 60
+    assert amounts.text("images") == "620 B of 1000 B"
 
 
 def test_what_was_there_before_is_no_speed(clock: Clock) -> None:
