@@ -36,9 +36,12 @@ def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
 def reason(error: BaseException) -> str:
     """Return an error's message on one line, without a full stop at its end.
 
-    An error without a message gives "no reason was given", since the name of its class would mean nothing to a user.
+    An error without a message gives "no reason was given", since the name of its class would mean nothing to a user. Of
+    SQLAlchemy's it is the driver's message, without the statement and the address of a page.
     """
-    return quoted(str(error), MAX_CHARACTERS).rstrip(".") or "no reason was given"
+    driver_error = getattr(error, "orig", None)
+    text = str(driver_error if isinstance(driver_error, BaseException) else error)
+    return quoted(text.partition("(Background on this error at:")[0], MAX_CHARACTERS).rstrip(".") or "no reason was given"
 
 
 def _escaped(character: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from airflow_provider_sync.printable import printable, reason
 
@@ -45,6 +47,8 @@ def test_any_text(text: str) -> None:
     [
         (ValueError("two\nlines."), "two lines"),
         (ValueError(), "no reason was given"),
+        (OperationalError("SELECT 1", {}, ValueError("no such table: t")), "no such table: t"),
+        (PoolTimeout("QueuePool limit reached", code="3o7r"), "QueuePool limit reached"),
         (OSError(28, "No space left"), "[Errno 28] No space left"),
     ],
 )

@@ -25,12 +25,12 @@ from airflow_provider_sync.exceptions import (
     TableError,
     TransportError,
 )
-from airflow_provider_sync.printable import printable
+from airflow_provider_sync.printable import MAX_MESSAGE, printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
 from airflow_provider_sync.redaction import redact
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.http_errors import HttpError, RequestEnded, SnapshotEnded, TooManyScans
+from airflow_provider_sync.server.http_errors import HttpError, SnapshotEnded, TooManyScans
 from airflow_provider_sync.server.observability.request_account import account_of
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failur
         active.account.failed(error)
         if not active.ended_early:
             log.error("%s broke off: %s", what, printable(error), exc_info=traceback_of(error))
+            log_cause(what, error)
         status, message = status_and_message(error)
         return Failure(status=status, message=message)
 
@@ -126,11 +127,24 @@ def _without_secrets(message: str) -> str:
 
 
 def _log(request: Request, error: Exception) -> None:
-    # The cause says more than the client is told: a driver's own words. An error of a file has its cause in its message, and
-    # where the file lies in its notes.
-    shown = error if isinstance(error, (FileError, RequestEnded, TransportError)) else error.__cause__ or error
+    # Where a file lies is in the notes of its error, and for the log only.
+    shown = error.__cause__ if isinstance(error.__cause__, FileError) else error
     message = printable(" ".join([str(shown), *getattr(shown, "__notes__", ())]))
-    log.warning("%s: %s", printable(request.scope["path"]), message, exc_info=traceback_of(error))
+    path = printable(request.scope["path"])
+    log.warning("%s: %s", path, message, exc_info=traceback_of(error))
+    log_cause(path, error)
+
+
+def log_cause(what: str, error: Exception) -> None:
+    """Log a driver's own words at DEBUG, with the SQL of the statement; the message of an error has the first line of them.
+
+    :param what: what the error is about
+    """
+    cause = error.__cause__
+    while isinstance(cause, SyncError):
+        cause = cause.__cause__
+    if cause is not None and log.isEnabledFor(logging.DEBUG):
+        log.debug("%s: the cause: %s", what, printable(redact(str(cause)), MAX_MESSAGE))
 
 
 def traceback_of(error: Exception) -> Exception | None:

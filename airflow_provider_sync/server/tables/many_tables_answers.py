@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTa
 from airflow_provider_sync.protocol.v2.stream import write_message_groups
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.error_answers import status_and_message
+from airflow_provider_sync.server.error_answers import log_cause, status_and_message
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import stream_messages, work_ahead
 from airflow_provider_sync.server.tables.offered_tables import OfferedTables
@@ -152,5 +152,7 @@ class _Snapshots:
 
 def _failed(number: int, name: str, error: Exception) -> TableFailed:
     status, message = status_and_message(error)
-    log.warning("Table %r: %s", printable(name), printable(error))
+    what = f"Table {printable(name)!r}"
+    log.warning("%s: %s", what, printable(error))
+    log_cause(what, error)
     return TableFailed(number=number, status=status, message=message)
