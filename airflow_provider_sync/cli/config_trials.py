@@ -41,8 +41,9 @@ from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context
 from airflow_provider_sync.server.sources import no_file
+from airflow_provider_sync.server.tables.first_request import try_first_request
 from airflow_provider_sync.server.tables.offered_tables import matched_tables, names_where
-from airflow_provider_sync.server.tables.open_table import OpenTable
+from airflow_provider_sync.server.tables.open_table import OpenTable, names_and_queries
 from airflow_provider_sync.server.tables.source_relation import describe_source
 from airflow_provider_sync.sync.tables.target import resolve_target
 
@@ -285,10 +286,14 @@ def _missing(sends_types: bool) -> str:
 
 
 def _source_table(database: Database, connection: Connection, source: SourceTable, *, mask_key: str) -> str:
+    database.reader.renew_snapshot(connection, *names_and_queries([source]))
     table = describe_source(database, connection, source, mask_key)
+    database.reader.check_snapshot(connection, table)
     opened = OpenTable(source, database, connection, table)
     opened.check_names("windows", source.windows)
-    return _found(table, opened.key(opened.offered_columns()))
+    found = _found(table, opened.key(opened.offered_columns()))
+    try_first_request(opened)
+    return found
 
 
 def _found(table: Table, key: Sequence[str]) -> str:

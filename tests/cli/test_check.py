@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config.json_schema import json_schema
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
 from tests.client.scripted_server import reply, scripted_server
-from tests.scenario import Scenario
+from tests.databases.plain_role import plain_role
+from tests.scenario import Scenario, opened
 from tests.server.process.certificates import Authority
 
 
@@ -215,6 +217,37 @@ def test_every_engine(on: Scenario, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "There is no table 'nothing'" in found["table", "nothing"][1]
     assert "has no primary key" in found["table", "keyless"][1]
     assert "has no column 'code', which `primary` names" in found["table", "trees"][1]
+
+
+FAILING = {"sqlite": "abs(4 - id - 9223372036854775807)", "mysql": "(SELECT id FROM plants)", "postgresql": "1 / (id - 5)"}
+"""What is no mistake of a query, and fails when the row with the key 5 is read."""
+
+
+def test_what_fails_at_the_first_request(on: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A source is ok only if its rows can be digested and read: a query that the database fails to run is not."""
+    mark = on.database.quote("a")[0]
+    on.execute(f"CREATE TABLE plants (id INT NOT NULL PRIMARY KEY, name VARCHAR(20), {mark}50%{mark} INT)")
+    on.execute("INSERT INTO plants VALUES (5, 'fir', 1), (6, 'oak', 2)")
+    query = f"SELECT id, {on.pick(FAILING)} AS n FROM plants WHERE name LIKE 'f%'"
+    masked = {"table": "plants", "mask": {"name": "redact"}}
+    tables = {"plants": {}, "failing": {"query": query, "primary": "id"}, "masked": masked}
+    url = on.database.engine.url.render_as_string(hide_password=False)
+    path = tmp_path / "server.yaml"
+    path.write_text(yaml.safe_dump({"connections": {"here": url}, "tables": tables}), encoding="utf-8")
+    assert main(["check", "--config", str(path), "--connect"]) == 3
+    found = results(capsys.readouterr().out)
+    assert [name for (_, name), (mark, _) in found.items() if mark == "ok"] == ["here", "masked", "plants"]
+    assert any(word in found["table", "failing"][1] for word in ("overflow", "more than 1 row", "division by zero"))
+
+
+def test_a_role_that_may_describe_and_not_read(postgresql_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that the source's user may see and not read fails, with the grant that it needs."""
+    with plain_role(postgresql_url) as url, opened(postgresql_url) as owner:
+        owner.execute("CREATE TABLE t (id INT PRIMARY KEY)", f"REVOKE SELECT ON t FROM {make_url(url).username}")
+        path = tmp_path / "server.yaml"
+        path.write_text(yaml.safe_dump({"connections": {"here": url}, "tables": {"t": {}}}), encoding="utf-8")
+        assert main(["check", "--config", str(path), "--connect"]) == 3
+    assert "permission denied for table t" in results(capsys.readouterr().out)["table", "t"][1]
 
 
 def test_patterns(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
