@@ -52,6 +52,9 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
         advice = "`airflow-sync serve` answers without a path, and behind a proxy or in Airflow with the path given there."
         return ServerError(f"{what} (status {status}). Check the URL {url.removesuffix(_endpoint(url))}: {advice}", status)
+    if status == 407:
+        advice = "Give them in HTTP_PROXY or ALL_PROXY, as in http://USER:PASSWORD@host:port, or add the host to NO_PROXY."
+        return ServerError(f"The proxy before {url} wants a user and a password (status 407). {advice}", status)
     if status == 410:
         return ServerError(_message(body) or f"{subject} is gone at the server (status 410).", status)
     if status == 422:

@@ -68,3 +68,11 @@ def test_a_wrong_url_is_said(server: ScriptedServer, client: SyncClient, status:
     with pytest.raises(ServerError, match=f"{advice}.*Check the URL") as caught:
         client.get_table_hash("orders")
     assert not caught.value.retryable
+
+
+def test_a_proxy_that_wants_a_password(server: ScriptedServer, client: SyncClient) -> None:
+    """A proxy that refuses the client is not told as a failure of the server."""
+    server.answer(reply(407))
+    with pytest.raises(ServerError, match=r"The proxy before .* wants a user and a password") as caught:
+        client.get_table_hash("orders")
+    assert not caught.value.retryable
