@@ -9,7 +9,7 @@ from typing import Self
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.sync.directories.version2.plan import Step
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.write_log import WriteLog
 
 
 class HardLinks:
@@ -19,7 +19,7 @@ class HardLinks:
     :param written: tells what became of the first names
     """
 
-    def __init__(self, firsts: Collection[str], written: Written) -> None:
+    def __init__(self, firsts: Collection[str], written: WriteLog) -> None:
         self._firsts = firsts
         self._written = written
         self._chosen: dict[str, str] = {}

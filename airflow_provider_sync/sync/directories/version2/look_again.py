@@ -13,7 +13,7 @@ from airflow_provider_sync.sync.directories.version2.source_directory import Sou
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class Relisted:
     """What became of some files.
 
     :ivar entries: those that can be fetched, by path
@@ -26,14 +26,14 @@ class Now:
     gone: set[str] = field(default_factory=set)
 
 
-def look_again(source: SourceDirectory, paths: Sequence[str]) -> Now:
+def look_again(source: SourceDirectory, paths: Sequence[str]) -> Relisted:
     """Ask what files are now; a source that takes no digests lists its directory again."""
     return repeated(source.client, lambda: _digest(source, paths)) or repeated(source.client, lambda: _list(source, paths))
 
 
-def _digest(source: SourceDirectory, paths: Sequence[str]) -> Now | None:
+def _digest(source: SourceDirectory, paths: Sequence[str]) -> Relisted | None:
     """Return what digests tell; ``None`` if the source takes none."""
-    now, answered = Now(), False
+    now, answered = Relisted(), False
     with source.digest_files(paths) as answer:
         for path, digest in answer:
             answered = True
@@ -46,8 +46,8 @@ def _digest(source: SourceDirectory, paths: Sequence[str]) -> Now | None:
     return now if answered else None
 
 
-def _list(source: SourceDirectory, paths: Sequence[str]) -> Now:
-    now = Now(gone=set(paths))
+def _list(source: SourceDirectory, paths: Sequence[str]) -> Relisted:
+    now = Relisted(gone=set(paths))
     with source.list_files() as answer:
         for entries in answer:
             now.entries.update((entry.path, entry) for entry in entries if entry.kind == "file" and entry.path in now.gone)

@@ -10,7 +10,7 @@ from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import FileEntry
 from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.write_log import WriteLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OpenTarget:
     storage: Storage
     root: CachedRoot
     writer: TreeWriter
-    written: Written
+    written: WriteLog
     outcome: Outcome
     rules: Rules
 

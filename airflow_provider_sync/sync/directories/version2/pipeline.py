@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.outcome import Outcome
@@ -21,7 +22,11 @@ from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
+from airflow_provider_sync.sync.directories.version2.fetch import Fetching
+from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
+from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
+from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
 from airflow_provider_sync.sync.directories.version2.plan import Step
 from airflow_provider_sync.sync.directories.version2.preflight import check_deletes_of, check_work
 from airflow_provider_sync.sync.directories.version2.remembered import (
@@ -35,8 +40,8 @@ from airflow_provider_sync.sync.directories.version2.remembered import (
 from airflow_provider_sync.sync.directories.version2.selection import ignored_actions, rules_for, scope_of, selection_of
 from airflow_provider_sync.sync.directories.version2.settle import Settling
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
-from airflow_provider_sync.sync.directories.version2.write import Writing
-from airflow_provider_sync.sync.directories.version2.written_so_far import Written
+from airflow_provider_sync.sync.directories.version2.work_writer import WorkWriter
+from airflow_provider_sync.sync.directories.version2.write_log import WriteLog
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -67,7 +72,7 @@ class DirectorySync:
         self.selection = selection_of(directory, storage)
         self.root = pair.cache.root(storage.location, scope=scope_of(directory))
         self.key = state_key(pair.client.url, directory, self.rules)
-        self.written = Written(directory.name, pair.progress, self.root)
+        self.written = WriteLog(directory.name, pair.progress, self.root)
         self.outcome = Outcome(directory, lambda: self.written.files)
 
     def done(self) -> dict[str, Any]:
@@ -169,15 +174,39 @@ class DirectorySync:
         if not (compared.work.is_possible or ends):
             return
         check_names(self.storage, compared.source.clashes)
-        writing = Writing(self.source, self.directory, self.storage, self.root, self.rules, self.written, self.outcome)
-
-        def before_deletes() -> None:
-            if self.directory.atomic:
-                self.outcome.refuse_mixture()
-            # A source of which nothing can be read is not to be taken for an empty one.
-            self.check_deletes(compared, missing=len(self.outcome.failed) + len(self.outcome.gone))
-
-        writing.run(compared.work, compared.source, compared.target, files=files, deletes=deletes, before_deletes=before_deletes)
+        directory, work, outcome = self.directory, compared.work, self.outcome
+        self.written.total_files = len(work.files) + len(work.links)
+        self.written.total_bytes = work.bytes
+        obstacles = work.obstacles if outcome.may_delete else set()
+        with ExitStack() as stack:
+            storage = self.storage
+            if directory.atomic:
+                storage = stack.enter_context(storage.atomic_copy(durable=directory.durable, digests=self.root))
+            tree_writer = stack.enter_context(
+                storage.writer(
+                    durable=directory.durable,
+                    may_replace=obstacles.__contains__,
+                    backup=Backup(directory.backup, directory.backup_days) if directory.backup is not None else None,
+                    on_failure=outcome.note_failed,
+                )
+            )
+            target = OpenTarget(self.storage, self.root, tree_writer, self.written, outcome, self.rules)
+            hard_links = stack.enter_context(HardLinks(work.hard_linked, self.written))
+            moves, checks_versions = deletes and outcome.may_delete, not directory.atomic
+            copies = LocalCopies(self.source, target, hard_links, moves=moves, checks_versions=checks_versions)
+            fetching = Fetching(self.source, target, downloads=directory.downloads)
+            writer = WorkWriter(work, self.source, target, fetching, copies)
+            if files:
+                writer.write(compared.target.large_sizes)
+            if deletes:
+                if directory.atomic:
+                    outcome.refuse_mixture()
+                # A source of which nothing can be read is not to be taken for an empty one.
+                self.check_deletes(compared, missing=len(outcome.failed) + len(outcome.gone))
+                if outcome.may_delete:
+                    writer.delete()
+                if self.rules.mtime:
+                    writer.date_directories(compared.source.directories)
 
     def remember(self, compared: Compared, *, wrote: bool) -> None:
         """Remember that nothing is left to do, if that is so.

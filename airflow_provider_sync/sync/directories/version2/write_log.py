@@ -25,7 +25,7 @@ class _Expected(NamedTuple):
     chunks: ChunkList | None
 
 
-class Written:
+class WriteLog:
     """What arrived so far; its methods may be called from several threads at once.
 
     :param name: of the directory

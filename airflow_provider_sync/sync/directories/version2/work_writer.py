@@ -21,7 +21,7 @@ from airflow_provider_sync.sync.directories.version2.preflight import check_byte
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 
-class Applying:
+class WorkWriter:
     """The writes of one sync of one directory."""
 
     def __init__(self, work: Work, source: SourceDirectory, target: OpenTarget, fetching: Fetching, copies: LocalCopies) -> None:
