@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
 import msgspec
@@ -177,6 +178,14 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    def has_unique(self, names: Collection[str]) -> bool:
+        """Whether the primary key or a unique key promises that no two rows have the same values in these columns.
+
+        It promises nothing of rows with NULL, which :meth:`.Reader.find_null` finds: most unique keys let several be alike.
+        """
+        unique = (self.primary_key, *(unique.columns for unique in self.unique_keys))
+        return any(columns and set(columns).issubset(names) for columns in unique)
 
     def is_indexed(self, name: str) -> bool:
         """Whether a unique index finds rows by this column; other indexes are not known here."""

@@ -28,7 +28,6 @@ from __future__ import annotations
 from airflow_provider_sync.databases.schema import OP, Kind, Op
 from airflow_provider_sync.merge.merge_result import MergeCounts
 from airflow_provider_sync.merge.merge_tables import MergeTables
-from airflow_provider_sync.merge.target_key import key_is_unique
 
 
 class ChangeList:
@@ -51,7 +50,7 @@ class ChangeList:
         # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
         # With `append` it stays as it is. If only some rows are staged, those of such keys are not among them unless the target's
         # row is another one that the source still has, beside which they do not fit.
-        renames = key_is_unique(staged.target, staged.key) and self.mode.name != "history"
+        renames = staged.target.has_unique(staged.key) and self.mode.name != "history"
         renames = renames and not (self.mode.name == "append" and staged.removed is not None)
         self.forms = self.statements.loosely_compared(key) if renames else []
         self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")

@@ -20,6 +20,7 @@ from airflow_provider_sync.databases.schema import Column, Op
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.merge import TableMerge
 from airflow_provider_sync.merge.moments import moment_after, now
+from airflow_provider_sync.merge.target_key import refuse_null_keys
 
 
 class HistoryMerge(TableMerge):
@@ -75,16 +76,16 @@ class HistoryMerge(TableMerge):
             self._execute(self.statements.insert_listed(self._changes, names, op=op, constants=constants))
 
     def _check_target_key(self) -> None:
-        """Check that no row has two current versions; those of single rows are checked where they are compared.
+        """Check that the key identifies the current versions; where only some rows are staged, the comparison did.
 
-        :raises TableError: when one has
+        No index promises that: unique is the key together with the beginning of a version.
+
+        :raises TableError: if it is NULL in a row, or the same in several current versions
         """
         if self.staged.removed is not None:
             return
-        by_bytes = ", ".join(self.statements.comparable(column, "t") for column in self.key)
-        current = self.database.current(self.target, "t")
-        doubles = f"SELECT 1 FROM {self._from('target', 't')} WHERE {current} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
-        if self.connection.exec_driver_sql(doubles).first():
+        refuse_null_keys(self.database, self.connection, self.target, self.key)
+        if self.database.reader.has_duplicates(self.connection, self.target, self.key):
             raise several_current(self.column("valid_to"))
 
     def column(self, option: str) -> Column:

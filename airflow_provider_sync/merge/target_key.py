@@ -1,9 +1,10 @@
-"""Whether a key tells all rows of a target apart."""
+"""Whether a key identifies the rows of a target."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
@@ -11,26 +12,24 @@ from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.exceptions import TableError
 
 
-def key_is_unique(target: Table, key: Sequence[str]) -> bool:
-    """Whether an index of the target guarantees that no two rows have the same key."""
-    unique = [target.primary_key, *(unique.columns for unique in target.unique_keys if unique.nulls_distinct)]
-    return any(columns and set(columns) <= set(key) for columns in unique)
+def refuse_null_keys(database: Database, connection: Connection, target: Table, key: Sequence[Column]) -> None:
+    """Refuse a target with rows whose key is NULL, also where a unique index allows only one of them.
+
+    :raises TableError: naming the column; the table is to be named by the caller
+    """
+    column = database.reader.find_null(connection, target, key)
+    if column is not None:
+        message = f"the target has rows without a value in the key column {column.name!r}. Fill or delete them."
+        raise TableError(message).without_subject()
 
 
 def check_key(database: Database, connection: Connection, target: Table, key: Sequence[Column]) -> None:
-    """Check that a key identifies every row of the target.
+    """Check that a key identifies every row of the target, those that ended as well: the source's row may come back to one.
 
     :raises TableError: if it is NULL in a row, or the same in several
     """
-    rows = f"{database.qualified(target)} t"
-    for column in key:
-        missing = f"SELECT COUNT(*) FROM {rows} WHERE {database.is_null(f't.{database.quote(column.name)}')}"
-        if column.nullable and connection.exec_driver_sql(missing).scalar_one():
-            raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
+    refuse_null_keys(database, connection, target, key)
     names = [column.name for column in key]
-    if key_is_unique(target, names):
-        return
-    by_bytes = ", ".join(database.statements.comparable(column, "t") for column in key)
-    doubles = f"SELECT 1 FROM {rows} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
-    if connection.exec_driver_sql(doubles).first():
+    every_row = msgspec.structs.replace(target, ended_at=None)
+    if not target.has_unique(names) and database.reader.has_duplicates(connection, every_row, key):
         raise TableError(f"several rows of the target have one key ({', '.join(names)}). Name a key with 'primary'.")

@@ -9,7 +9,7 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
-from airflow_provider_sync.databases.schema import TEXTUAL, Column, Row, Table
+from airflow_provider_sync.databases.schema import Column, Row, Table
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 
 BATCH_ROWS = 5_000
@@ -66,7 +66,7 @@ class Reader(DatabaseComponent):
         """Count the rows."""
 
     def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first of the columns that holds NULL, or ``None``; NOT NULL columns are skipped."""
+        """Return the first of the columns that holds NULL in any row, or ``None``; NOT NULL columns are skipped."""
         for column in columns:
             missing = self.database.is_null(f"t.{self.quote(column.name)}")
             statement = f"SELECT 1 FROM {self.relation(table)} AS t WHERE {missing} LIMIT 1"
@@ -75,19 +75,12 @@ class Reader(DatabaseComponent):
         return None
 
     def has_duplicates(self, connection: Connection, table: Table, key: Sequence[Column]) -> bool:
-        """Whether several rows have the same key, compared by bytes. NULL counts as a value.
+        """Whether several of the rows that count (:attr:`.Table.ended_at`) have the same key, compared by bytes.
 
-        Reads nothing where a unique index rules duplicates out, and all keys otherwise.
+        Reads all keys; where :meth:`.Table.has_unique` rules duplicates out, there is no need to. NULL counts as a value.
         """
-        names = {column.name for column in key}
-        unique = [table.primary_key, *(unique.columns for unique in table.unique_keys)]
-        if any(columns and names.issuperset(columns) for columns in unique):
-            return False
-        comparable = self.database.statements.comparable
-        values = ", ".join(
-            comparable(column, "t") if column.kind in TEXTUAL else f"t.{self.quote(column.name)}" for column in key
-        )
-        statement = f"SELECT 1 FROM {self.relation(table)} AS t GROUP BY {values} HAVING COUNT(*) > 1 LIMIT 1"
+        by_bytes = ", ".join(self.database.statements.comparable(column, "t") for column in key)
+        statement = f"SELECT 1 FROM {self.database.current_rows(table)} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
         return connection.exec_driver_sql(statement).first() is not None
 
     def is_empty(self, connection: Connection, table: Table) -> bool:

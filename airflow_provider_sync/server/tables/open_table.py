@@ -109,7 +109,8 @@ class OpenTable:
                 f"Table {self.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
                 f" name another key with `primary` in the server's configuration."
             )
-        if self.database.reader.has_duplicates(self.connection, self.table, key):
+        unique = self.table.has_unique([column.name for column in key])
+        if not unique and self.database.reader.has_duplicates(self.connection, self.table, key):
             names = ", ".join(column.name for column in key)
             if masked:
                 raise TableError(

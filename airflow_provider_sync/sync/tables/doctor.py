@@ -9,6 +9,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.databases.type_rules import map_type
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
@@ -117,7 +118,9 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     if left_out & set(described.key):
         return Diagnosis(name=options.name, columns=unusable, notes=notes)
     usable = [column for column in described.columns if column.name not in left_out]
-    if not compare_segments(client, database, _narrowed(target, described, [column.name for column in usable])).differing:
+    with naming_table(options.name):
+        segments = compare_segments(client, database, _narrowed(target, described, [column.name for column in usable]))
+    if not segments.differing:
         return Diagnosis(name=options.name, columns=unusable, notes=notes)
     rows = _Rows(client, database, target, described)
     findings = [rows.of_column(column) for column in usable if column.name not in described.key]

@@ -74,6 +74,21 @@ def test_two_current_versions_of_a_row(two_same: Link, rows: int) -> None:
         assert targets.rows("history", columns=VERSIONS) == before
 
 
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_version_without_a_key(same: Link, protocol: str) -> None:
+    """A version whose key is NULL, which SQLite allows, is refused by both versions of the protocol; nothing is written."""
+    same.protocol = protocol
+    with copies(same, rows=3) as targets:
+        columns = "id INTEGER, v VARCHAR(20), valid_from DATETIME NOT NULL, valid_to DATETIME, is_current BOOLEAN"
+        same.target.execute("DROP TABLE history", f"CREATE TABLE history ({columns}, PRIMARY KEY (id, valid_from))")
+        targets.sync("history")
+        same.target.execute("INSERT INTO history VALUES (NULL, 'own', '2020-01-01 00:00:00', NULL, TRUE)")
+        before = targets.rows("history", columns=VERSIONS)
+        with pytest.raises(SyncFailed, match=r"Table '[a-z]+': the target has rows without a value in the key column 'id'"):
+            targets.sync("history")
+        assert targets.rows("history", columns=VERSIONS) == before
+
+
 def test_a_mirror_becomes_a_history(two_into: Link) -> None:
     """For a table that was mirrored the error has the statements to run, which work; where a key cannot change, it says so."""
     two_into.create("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))")

@@ -21,9 +21,10 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.sample import digest_sample
-from airflow_provider_sync.databases.table_slice import Key, SegmentDigest, TableSlice
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
+from airflow_provider_sync.databases.table_slice import Key, SegmentDigest
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError
 from airflow_provider_sync.merge.history import several_current
+from airflow_provider_sync.merge.target_key import refuse_null_keys
 from airflow_provider_sync.protocol.v2.messages import (
     DescribeTable,
     DigestRows,
@@ -77,7 +78,7 @@ def compare_segments(
         table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
 
         def digest_target(connection: Connection) -> dict[int, SegmentDigest]:
-            refuse_null_keys(database, connection, table_slice)
+            refuse_null_keys(database, connection, table_slice.table, table_slice.key_columns)
             if described.sample:
                 return dict(digest_sample(database, connection, table_slice, described.partitioning, described.sample))
             return dict(database.digests.digest_segments(connection, table_slice, described.partitioning))
@@ -191,19 +192,6 @@ def _check_announced_rows(messages: Iterable[RowDigests], compared: ComparedSegm
                 " window."
             )
         yield message
-
-
-def refuse_null_keys(database: Database, connection: Connection, table_slice: TableSlice) -> None:
-    """Refuse a target with rows whose key has no value.
-
-    :raises TableError: naming the column
-    """
-    column = database.reader.find_null(connection, table_slice.table, table_slice.key_columns)
-    if column is not None:
-        raise TableError(
-            f"Table {str(table_slice.table)!r} has rows without a value in {column.name!r}, a column of the key."
-            " Fill or delete them."
-        )
 
 
 def _ask_both(database: Database, source: Callable[[], Found], target: Callable[[Connection], Found]) -> tuple[Found, Found]:

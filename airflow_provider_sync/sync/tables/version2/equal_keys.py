@@ -16,7 +16,6 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.table_slice import Key
-from airflow_provider_sync.merge.target_key import key_is_unique
 from airflow_provider_sync.sync.tables.version2.compared_segments import ComparedSegments
 from airflow_provider_sync.sync.tables.version2.row_lookups import digests_by_key
 from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDigests, digest_by_segment
@@ -77,7 +76,7 @@ class EqualKeys:
 
     def _texts(self) -> list[Column]:
         """Return the columns of the key in which different texts may be equal. Equal decimals are one key at the source, too."""
-        if not key_is_unique(self._compared.target.table, self._key_names):
+        if not self._compared.target.table.has_unique(self._key_names):
             return []
         loosely = self._database.statements.loosely_compared(self._key)
         return [column for column in loosely if column.kind is not Kind.DECIMAL]

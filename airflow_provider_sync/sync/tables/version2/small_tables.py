@@ -25,12 +25,13 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.merge.gone_columns import columns_with_values
+from airflow_provider_sync.merge.target_key import refuse_null_keys
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, with_row_security
 from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice, map_columns, requested_slice_for
-from airflow_provider_sync.sync.tables.version2.comparison import differing_segments_of, refuse_null_keys
+from airflow_provider_sync.sync.tables.version2.comparison import differing_segments_of
 from airflow_provider_sync.sync.tables.version2.source_digests import probes_of, read_segments
 
 Table = TypeVar("Table")
@@ -191,6 +192,6 @@ def _equal_rows(database: Database, connection: Connection, target: Target, tabl
         return None  # there is something to write
     source = read_segments(table.segments)
     with database.translate_errors():
-        refuse_null_keys(database, connection, table_slice)
+        refuse_null_keys(database, connection, table_slice.table, table_slice.key_columns)
         held = database.digests.digest_segments(connection, table_slice, described.partitioning)
     return None if differing_segments_of(target, source, held) else sum(segment.rows for segment in source.values())

@@ -43,6 +43,13 @@ def test_a_target_key_that_is_not_unique_is_refused(keyed: Link) -> None:
     assert "several rows of the target have one key (code)" in refused(keyed)
 
 
+def test_a_target_key_of_null_is_refused(keyed: Link) -> None:
+    """Version 2: rows of the target whose key is NULL are an error that names table and column."""
+    keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1)")
+    keyed.target.execute("DROP TABLE t", CREATE.replace(" NOT NULL", ""), "INSERT INTO t VALUES (1, 'a', 1), (3, NULL, 2)")
+    assert "Table 't': the target has rows without a value in the key column 'code'. Fill" in refused(keyed)
+
+
 def test_version_1_names_the_key_that_is_not_unique(into: Link) -> None:
     """Version 1: rows that arrive with the same key are an error that says so."""
     into.offered["t"] = {"primary": "code"}
@@ -53,7 +60,7 @@ def test_version_1_names_the_key_that_is_not_unique(into: Link) -> None:
 
 
 def test_each_engine_finds_keys_that_are_not_unique(into: Link) -> None:
-    """Equal are keys that are equal by bytes; where an index is unique there are none."""
+    """Equal are keys that are equal by bytes."""
     into.target.execute(CREATE, "INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
     database = into.target.database
     with database.connect() as connection:
