@@ -58,7 +58,7 @@ def test_in_steps(tables: Link) -> None:
     database = tables.target.database
     options = {name: table_from_options(name, {}) for name in NAMES}
     with tables.client(*NAMES) as client, counted_once(reports):
-        compared = {name: compare_table(client, options[name], database, run="run") for name in NAMES}
+        compared = {name: compare_table(client, options[name], database, run_id="run") for name in NAMES}
         staged = {
             name: (options[name], [stage_slice(client, options[name], database, planned) for planned in compared[name].slices])
             for name in NAMES
