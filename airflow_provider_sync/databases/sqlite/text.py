@@ -77,6 +77,9 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
             return f"CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"
         case LogicalKind.UUID:
             return f"lower({_plain(name, affinity)})"
+        case LogicalKind.JSON:
+            # JSONB is a blob, also where its bytes can be read as text. No JSON begins with an x.
+            return f"CASE typeof({name}) WHEN 'blob' THEN 'x''' || lower(hex({name})) || '''' ELSE {_plain(name, affinity)} END"
         case LogicalKind.DECIMAL:
             zeros = "." + "0" * logical.scale if logical.scale else ""
             scale = "NULL" if logical.scale is None else logical.scale

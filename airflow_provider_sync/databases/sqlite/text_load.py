@@ -32,6 +32,8 @@ _TRANSACTION_BYTES = 24 * 1024 * 1024
 _MAX_EXACT_DIGITS = 15
 """Most digits with which every decimal survives being stored as a double."""
 
+_JSONB = re.compile("x'(?:[0-9a-f]{2})*+'")
+
 _WHOLE_DIGITS = 20
 """More digits than a 64-bit integer has. Larger numbers skip int(): a short text with a large exponent would fill the memory."""
 
@@ -123,6 +125,9 @@ def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[
         return _each(texts, _blob)
     if logical.kind is LogicalKind.ANY:
         return _each(texts, _tagged)
+    if logical.kind is LogicalKind.JSON and any(map(_is_jsonb, texts)):
+        others = iter(_values([text for text in texts if not _is_jsonb(text)], logical, affinity))
+        return [_blob(text[2:-1]) if _is_jsonb(text) else next(others) for text in texts]
     if affinity is Affinity.TEXT:
         return texts
     if logical.kind in (LogicalKind.INTEGER, LogicalKind.BOOLEAN):
@@ -231,6 +236,11 @@ def _blob(text: Any) -> bytes:
     if value.hex() != text:
         raise ValueError(f"{text[:80]!r} is not lower-case hexadecimal")
     return value
+
+
+def _is_jsonb(text: Any) -> bool:
+    """Whether a text of a JSON column stands for a blob."""
+    return isinstance(text, str) and _JSONB.fullmatch(text) is not None
 
 
 def _tagged(text: Any) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.version1 import Version1
-from airflow_provider_sync.databases.schema import Column, Table, Value
+from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
 from airflow_provider_sync.databases.sqlite.session import decode
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
@@ -46,13 +46,14 @@ class SQLiteVersion1(Version1):
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first column with a value that JSON cannot carry; all are searched, since any may hold any value.
 
-        JSON has no blobs, so the target tells text from blob by the column's declared type. In a column without one, a blob
-        would arrive as text, and the hashes would still be equal.
+        JSON has no blobs, so the target tells text from blob by the column's declared type. In a column without one, and in
+        one of JSON, a blob would arrive as text, and the hashes would still be equal.
         """
         for rows in self.database.reader.read(connection, table, columns):
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 types = set(map(type, values))
-                if bytes in types and column.sql_type.strip().upper() in ("", "ANY"):
+                may_be_text = column.kind is Kind.JSON or column.sql_type.strip().upper() in ("", "ANY")
+                if bytes in types and may_be_text:
                     return column
                 if (bytes in types or float in types) and not all(map(_sendable, values)):
                     return column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import reply, stream
 from tests.scenario import Scenario
 from tests.server.wire import post
+from tests.sync.link import Link, linked
 from tests.sync.tables.version1.existing_server import existing_server
 
-LOST = [("", "x'6162'"), ("ANY", "x'6162'")]
+LOST = [("", "x'6162'"), ("ANY", "x'6162'"), ("JSON", "x'5c17611331'"), ("JSONB", "x'5c17611331'")]
 KEPT = [
     ("", "'text'"),
     ("", "1"),
@@ -54,7 +56,7 @@ def _tables(folder: Path, kind: str, value: str) -> tuple[Scenario, Scenario]:
 
 @pytest.mark.parametrize(("kind", "value"), LOST)
 def test_what_would_arrive_as_something_else_is_refused(tmp_path: Path, kind: str, value: str) -> None:
-    """A blob in a column without a type is a 422 that points to version 2, which carries it."""
+    """A blob in a column without a type, or of JSON, is a 422 that points to version 2, which carries it."""
     source, target = _tables(tmp_path, kind, value)
     url = source.database.engine.url.render_as_string()
     config = ServerConfig.from_dict({"connections": {"source": url}, "tables": {"t": {}}})
@@ -101,6 +103,32 @@ def test_a_declared_type_says_what_a_string_is(tmp_path: Path, kind: str, value:
             sync_tables(client, [table_from_options("t", {})], target.database)
         arrived.append(target.rows("t"))
     assert arrived[0] == arrived[1]
+
+
+@pytest.fixture
+def two_same(tmp_path: Path) -> Iterator[Link]:
+    """Give source and target, and a client that takes version 2."""
+    with linked(f"sqlite:///{tmp_path / 's.db'}", f"sqlite:///{tmp_path / 't.db'}") as link:
+        link.protocol = "2"
+        yield link
+
+
+NUMBERS = ", (7, 12), (8, 1.5)"
+
+
+@pytest.mark.parametrize(("declared", "numbers"), [("JSON", NUMBERS), ("JSONB", NUMBERS), ("TEXT", "")])
+def test_jsonb_stays_jsonb(two_same: Link, declared: str, numbers: str) -> None:
+    """JSON as text, as a number and as JSONB, whether its bytes are UTF-8 or not, arrives as it is, in columns of text, too."""
+    values = f"""(1, x'5c17611331'), (2, '{{"a":1}}'), (3, NULL), (4, x'ff00'), (5, '"x''ab''"'), (6, x''){numbers}"""
+    two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON)", f"INSERT INTO t VALUES {values}")
+    two_same.target.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})")
+    types = "SELECT group_concat(id || typeof(v) || hex(v)) FROM t"
+    assert two_same.sync_one("t").verified == "digest"
+    assert two_same.target.scalar(types) == two_same.source.scalar(types)
+    two_same.source.execute("UPDATE t SET v = CAST(v AS TEXT) WHERE id = 1", "UPDATE t SET v = CAST(v AS BLOB) WHERE id = 2")
+    assert two_same.sync_one("t").rows_updated == 2
+    assert two_same.target.scalar(types) == two_same.source.scalar(types)
+    assert two_same.sync_one("t").status == "unchanged"
 
 
 def test_an_existing_server_tells_no_blob_from_text(tmp_path: Path) -> None:
