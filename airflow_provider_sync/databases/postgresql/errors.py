@@ -56,6 +56,10 @@ ADVICE: Mapping[str | None, str] = {
     "3F000": "Create the schema, or correct the name of the table, or the search_path of the role.",
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
 }
+_ROWS_HIDDEN = "query would be affected by row-level security policy"
+"""What a view or a query answers where a policy hides rows of a table that it reads."""
+
+_ROW_REFUSED = "new row violates row-level security policy"
 _PRIVILEGES = {
     "table": "SELECT at the source, and SELECT, INSERT, UPDATE and DELETE at the target",
     "view": "SELECT",
@@ -186,11 +190,22 @@ def translate(error: Exception) -> SyncError:
     if state == DEPENDENT_OBJECTS:
         return TableError(f"PostgreSQL: {message}{_dependents(error)}. Drop what needs it first.")
     if state == INSUFFICIENT_PRIVILEGE:
-        denied = _DENIED.search(message)
-        needed = _PRIVILEGES.get(denied[1], "") if denied else ""
-        advice = f"It takes {needed}: grant it to the role" if needed else "Grant it to the role"
-        return TableError(f"PostgreSQL: {message}. {advice}, or connect as another one.")
+        return TableError(f"PostgreSQL: {message}. {_advice_to_denied(message)}")
     return TableError(f"PostgreSQL: {message}")
+
+
+def _advice_to_denied(message: str) -> str:
+    if message.startswith(_ROWS_HIDDEN):
+        return (
+            "Connect as a role that sees all rows (BYPASSRLS; of a view its owner counts, unless it is security_invoker), or set"
+            " allow_row_security to sync only the rows that the role sees."
+        )
+    if message.startswith(_ROW_REFUSED):
+        return "The role may not write a row of the source: connect as one with BYPASSRLS, or change the policy."
+    denied = _DENIED.search(message)
+    needed = _PRIVILEGES.get(denied[1], "") if denied else ""
+    advice = f"It takes {needed}: grant it to the role" if needed else "Grant it to the role"
+    return f"{advice}, or connect as another one."
 
 
 def error_message(error: BaseException) -> str:

@@ -63,6 +63,21 @@ def test_rows_hidden_at_the_source(link: Link, postgresql_url: str) -> None:
     assert link.sync_one("t").status == "unchanged"
 
 
+@pytest.mark.parametrize("query", [False, True], ids=["view", "query"])
+def test_rows_hidden_from_a_view(link: Link, postgresql_url: str, role: str, query: bool) -> None:
+    """A view, or a query, over a table whose rows are hidden is refused, and the error says what to do, which helps."""
+    offered = {"primary": "id", "query" if query else "table": "SELECT * FROM t" if query else "seen"}
+    with on(postgresql_url) as source:
+        source.execute("CREATE VIEW seen AS SELECT * FROM t", f"ALTER VIEW seen OWNER TO {role}", *FILTER)
+    link.offered["t"] = offered
+    with pytest.raises(SyncError, match=r'policy for table "t"\. Connect as a role that sees all.*allow_row_security') as failed:
+        link.sync_one("t")
+    assert "grant" not in str(failed.value).lower()
+    assert len(link.target.rows("t")) == 50
+    link.offered["t"] = offered | ALLOWED
+    assert link.sync_one("t", {"max_deletes": 20}).rows_deleted == 20
+
+
 def test_rows_hidden_at_the_target(link: Link) -> None:
     """A target of which the role sees only some rows is refused by everything that compares it, and nothing is written."""
     url = link.target.database.engine.url
@@ -106,7 +121,7 @@ def test_first_load_into_a_filtered_target(link: Link) -> None:
         assert target.scalar("SELECT count(*) FROM t") == 50
 
         link.source.execute("INSERT INTO t VALUES (60, 4)")
-        with pytest.raises(SyncError, match="violates row-level security") as failed:
+        with pytest.raises(SyncError, match=r"violates row-level security.*change the policy") as failed:
             link.sync_one("t", ALLOWED)
         assert not failed.value.retryable
         assert target.scalar("SELECT count(*) FROM t") == 50
