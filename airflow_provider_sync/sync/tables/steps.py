@@ -25,9 +25,10 @@ from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
-from airflow_provider_sync.merge.staging import PERMANENT
+from airflow_provider_sync.merge.staging import PERMANENT, Staging
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, source_changed
@@ -305,8 +306,14 @@ def _merge(
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run_id, merge.options.name).both:
                 with clean_up.of(merge.options.name):
-                    clean_up_fully(partial(staging.clear, connection, table.target.table))
+                    clean_up_fully(partial(_clear, database, staging, table.target.table))
     return clean_up.with_warnings(reports)
+
+
+def _clear(database: Database, staging: Staging, target: Table) -> None:
+    # Over a connection of its own: one on which an error was passed over before knows only that error.
+    with database.connect() as connection:
+        staging.clear(connection, target)
 
 
 def _find_staged(

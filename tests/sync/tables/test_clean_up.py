@@ -137,6 +137,25 @@ def test_steps_whose_staging_table_cannot_be_dropped(server: str, sqlite_url: st
         assert link.target.rows("t") == [(1, "a"), (2, "b")]
 
 
+def test_steps_where_nothing_may_be_dropped(sqlite_url: str, postgresql_url: str) -> None:
+    """Where an event trigger of PostgreSQL forbids to drop anything, the warnings of the steps have its words."""
+    with linked(sqlite_url, postgresql_url) as link:
+        link.protocol = "2"
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
+        link.target.execute(
+            TABLE,
+            "INSERT INTO t VALUES (1,'z')",
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$",
+            "CREATE EVENT TRIGGER refuse ON sql_drop EXECUTE FUNCTION refuse()",
+        )
+        steps = Steps(link)
+        report = steps.merge([steps.download(part) for part in steps.compare()])
+        assert (report.status, report.error) == ("changed", None)
+        assert report.warnings
+        assert all("not here" in warning for warning in report.warnings)
+        assert link.target.rows("t") == [(1, "a"), (2, "b")]
+
+
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_staging_class_that_fails_to_drop(into: Link, protocol: str) -> None:
     """On every engine, an error of a user's class after the commit is a warning with its words."""
