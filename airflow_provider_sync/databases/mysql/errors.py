@@ -69,6 +69,8 @@ _FULL = frozenset({3, 1021, 1026, 1041, 1114})
 
 _READ_ONLY = frozenset({1036, 1792, 1836})
 
+_NOT_WITH_GTIDS = 1785
+
 _PREVENTED_BY_OPTION = 1290
 """An option of the server forbids the statement; which one, only the message says."""
 
@@ -184,6 +186,12 @@ def translate(error: BaseException) -> SyncError:
     if number in _READ_ONLY or (number == _PREVENTED_BY_OPTION and re.search("read[-_]only", message)):
         advice = "It is read-only: connect to the primary, or switch read_only off."
         return ReadOnlyError(f"The database refused: {message}.", advice)
+    if number == _NOT_WITH_GTIDS:
+        advice = (
+            "Convert the table that cannot roll back, which may be one that a trigger writes to (ENGINE=InnoDB); or sync it in a"
+            " transaction of its own (single_transaction: false)."
+        )
+        return TableError(f"The database refused: {message} {advice}")
     if number in DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
     return TableError(f"The database refused: {message}")

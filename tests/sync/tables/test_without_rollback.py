@@ -144,3 +144,22 @@ def test_tables_of_one_transaction(into: Link) -> None:
     assert "Rows of table 'u' (MyISAM) may have changed" in t
     assert "Nothing was changed" not in t
     assert into.target.rows("t") == [(1, 5)]
+
+
+@pytest.mark.slow
+def test_a_server_with_gtids(mysql_url: str, sqlite_url: str) -> None:
+    """MySQL with GTIDs refuses such a table in the transaction of others: the error says what to do, and that helps."""
+    with linked(sqlite_url, mysql_url) as link:
+        link.protocol = "2"
+        link.target.execute(f"{TABLE} ENGINE=MyISAM", TABLE.replace(" t ", " u "))
+        for name in ("t", "u"):
+            link.source.execute(TABLE.replace(" t ", f" {name} "), f"INSERT INTO {name} VALUES (1, 1), (2, 2)")
+            link.target.execute(f"INSERT INTO {name} VALUES (7, 7)")
+        if link.target.scalar("SELECT @@enforce_gtid_consistency") != "ON":
+            pytest.skip("without GTIDs")
+        options = {"t": ALLOWED | {"max_deletes": 1}, "u": {"max_deletes": 1}}
+        with pytest.raises(SyncFailed, match=r"GTID.*ENGINE=InnoDB.*single_transaction: false"):
+            link.sync("t", "u", options=options)
+        assert link.target.rows("u") == [(7, 7)]
+        reports = link.sync("t", "u", options=options, single_transaction=False)
+        assert [report.status for report in reports] == ["changed", "changed"]
