@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
+from airflow_provider_sync.databases.partitioning import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_sync.databases.partitioning import intersect_key_ranges
 from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments, sample_numbers
-from airflow_provider_sync.databases.slices import intersect_key_ranges
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import slice_of
 from tests.scenario import Scenario

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.duckdb.text import canonical_text, parsed
 from airflow_provider_sync.databases.duckdb.windows import window_bound
+from airflow_provider_sync.databases.partitioning import key_range_conditions
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind
-from airflow_provider_sync.databases.slices import key_range_conditions
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS

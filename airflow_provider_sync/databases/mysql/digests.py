@@ -17,8 +17,8 @@ from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
 from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
+from airflow_provider_sync.databases.partitioning import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from airflow_provider_sync.databases.mysql.row_text import key_number
+from airflow_provider_sync.databases.partitioning import key_range_conditions, key_range_of
 from airflow_provider_sync.databases.schema import Column, Kind
-from airflow_provider_sync.databases.slices import key_range_conditions, key_range_of
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.partitioning import key_range_of
 from airflow_provider_sync.databases.postgresql.session import stores_utf8, undoubled
 from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, is_null, literal, parsed
 from airflow_provider_sync.databases.schema import Kind
-from airflow_provider_sync.databases.slices import key_range_of
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS

@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
+from airflow_provider_sync.databases.partitioning import key_range_conditions, key_range_of
 from airflow_provider_sync.databases.schema import Value
-from airflow_provider_sync.databases.slices import key_range_conditions, key_range_of
 from airflow_provider_sync.databases.sqlite.line_digest import SQLiteLineDigest, digest_as_lines
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.slice_sql import NUMERIC, SliceSQL, affinity, read_keys, stream, where

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.partitioning import key_range_conditions
 from airflow_provider_sync.databases.schema import Column, Value
-from airflow_provider_sync.databases.slices import key_range_conditions
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.text import SECONDS, expression, logical_type

@@ -7,8 +7,8 @@ from collections.abc import Container, Sequence
 import msgspec
 
 from airflow_provider_sync.config.source_tables import HASH_MASK
+from airflow_provider_sync.databases.partitioning import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.databases.schema import Column, Kind
-from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound

@@ -14,7 +14,7 @@ asks again until the step is no question any more (:attr:`Step.asks`). For each 
 next step: :func:`plan_sync`, :func:`plan_slice`, :func:`plan_division`, :func:`plan_check` and :func:`plan_diff`. Each ends after
 at most one probe, three comparisons of segments and two samples of rows, plus the slices of the rows that differ.
 
-How finely a source cuts its table when nobody tells it is in :mod:`airflow_provider_sync.databases.slices`.
+How finely a source cuts its table when nobody tells it is in :mod:`airflow_provider_sync.databases.partitioning`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from enum import StrEnum, auto
 
 import msgspec
 
-from airflow_provider_sync.databases.slices import SEGMENT_ROWS, segments_for
+from airflow_provider_sync.databases.partitioning import SEGMENT_ROWS, segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from airflow_provider_sync.sync.tables.version2.facts import Cut, Facts, RowFacts, SegmentFacts

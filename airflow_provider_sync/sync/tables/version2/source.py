@@ -18,7 +18,7 @@ from functools import partial
 import msgspec
 
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.databases.slices import cut_key_ranges
+from airflow_provider_sync.databases.partitioning import cut_key_ranges
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.staged_table import StagedTable

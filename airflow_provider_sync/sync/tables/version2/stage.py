@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.partitioning import key_range_of, missing_segment_ranges
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.slices import key_range_of, missing_segment_ranges
 from airflow_provider_sync.databases.table_mode import MIRROR
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.exceptions import ProtocolError

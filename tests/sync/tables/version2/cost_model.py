@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
+from airflow_provider_sync.databases.partitioning import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, Partitioning, Scheme
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from airflow_provider_sync.sync.tables.version2.facts import Facts, RowFacts, SampleFacts, SegmentFacts

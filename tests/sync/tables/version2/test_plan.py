@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.slices import segments_for
+from airflow_provider_sync.databases.partitioning import segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning, Scheme
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from airflow_provider_sync.sync.tables.version2.facts import Facts, RowFacts, SampleFacts, SegmentFacts

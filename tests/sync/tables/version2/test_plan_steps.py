@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
+from airflow_provider_sync.databases.partitioning import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from airflow_provider_sync.sync.tables.version2.facts import Cut, Facts, RowFacts, SampleFacts, SegmentFacts

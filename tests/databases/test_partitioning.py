@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.slices import cut_key_ranges, key_range_of, missing_segment_ranges
+from airflow_provider_sync.databases.partitioning import cut_key_ranges, key_range_of, missing_segment_ranges
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)  # 3 keys in each
