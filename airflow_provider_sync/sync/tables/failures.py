@@ -14,6 +14,9 @@ from airflow_provider_sync.sync.traffic import MEASURED, Measure
 _OF_THE_SERVER = frozenset({401, 404, 405, 410, 429, 502, 503, 504})
 """HTTP statuses that do not depend on the table: any other table would get the same answer."""
 
+_MAX_NAMED = 20
+"""Most tables that the report of another one names."""
+
 
 Check = tuple[str, Callable[[], object]]
 """The name of a table, and a function that raises its error, if it has one."""
@@ -126,8 +129,14 @@ def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
         own = {str(error.table): str(error)}
     else:
         changed = f"none but {', '.join(error.may_have_changed)}" if error.may_have_changed else "none"
-        together = f"{error} (Of {', '.join(tables)}, which share one transaction, {changed} was changed.)"
+        together = f"{error} (Of {_listed(tables)}, which share one transaction, {changed} was changed.)"
         return dict.fromkeys(tables, together)
     changed = f"Nothing but {', '.join(error.may_have_changed)}" if error.may_have_changed else "Nothing"
-    others = f"{changed} was changed, since it shares one transaction with {', '.join(map(repr, own))}, which failed."
+    others = f"{changed} was changed, since it shares one transaction with {_listed([repr(name) for name in own])}, which failed."
     return {name: own.get(name, others) for name in tables}
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Name some tables, and count the others: this stands in the report of each table, of which a server may offer thousands."""
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

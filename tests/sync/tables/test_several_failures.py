@@ -15,6 +15,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed, TableError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.sync.tables.failures import TablesFailed, reasons
 from tests.client.scripted_server import recorded, reply
 from tests.scenario import Scenario
 from tests.sync.tables.version1.existing_server import existing_server
@@ -165,3 +166,13 @@ def test_a_failure_keeps_its_cause(url: str, target: Scenario) -> None:
         sync_tables(client, [table_from_options("good", {})], target.database, progress=fail)
     assert isinstance(failure.value.__cause__, TableError)
     assert failure.value.__cause__.__cause__ is full
+
+
+def test_thousands_of_tables_fail_in_short_reports() -> None:
+    """What stands in the report of each table names a few others: a server may offer so many that all names fill the memory."""
+    tables = [f"table_{number}" for number in range(5_000)]
+    failed = TablesFailed({name: TableError("It is bad.") for name in tables[:-1]})
+    for error in (TableError("Nothing answers."), failed):
+        found = reasons(error, tables)
+        assert "and 49" in found[tables[-1]]
+        assert max(map(len, found.values())) < 1_000
