@@ -68,14 +68,14 @@ COMMITTED_POINTS = {
 FILE_POINTS = {
     "directory locked": "before files.local.local_storage:LocalStorage.clean",
     "manifests compared": "after sync.directories.version1.pipeline:DirectorySync.compare",
-    "temporary file made": "after files.local.file_writer:LocalFileWriter.__enter__",
-    "content written": "after files.local.file_writer:LocalFileWriter.write",
-    "content durable": "before files.local.file_writer:LocalFileWriter._place",
-    "moved aside": "after files.local.file_writer:LocalFileWriter._move_aside",
-    "file placed": "after files.local.file_writer:LocalFileWriter._place",
+    "temporary file made": "after files.local.writer:LocalTreeWriter.create",
+    "content written": "after files.local.new_file:LocalNewFile.write",
+    "content durable": "after files.local.pending_files:Durability.sync",
+    "moved aside": "after files.local.obstacles:Obstacles._exchange",
+    "file placed": "after files.local.commits:LocalCommits._place",
     "all files arrived": "after sync.directories.version1.downloads:FileDownloads.run",
-    "file deleted": "after files.local.local_storage:LocalStorage.delete",
-    "before it is made durable": "before files.local.local_storage:LocalStorage.flush",
+    "file deleted": "after files.local.writer:LocalTreeWriter.remove",
+    "before names are durable": "before files.local.writer:LocalTreeWriter._end",
 }
 """Points of the sync of a directory by version 1: each file is old or new."""
 
