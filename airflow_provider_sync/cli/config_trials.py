@@ -43,8 +43,7 @@ from airflow_provider_sync.server.process.tls import certificate_end, tls_contex
 from airflow_provider_sync.server.sources import no_file
 from airflow_provider_sync.server.tables.first_request import try_first_request
 from airflow_provider_sync.server.tables.offered_tables import matched_tables, names_where
-from airflow_provider_sync.server.tables.open_table import OpenTable, names_and_queries
-from airflow_provider_sync.server.tables.source_relation import describe_source
+from airflow_provider_sync.server.tables.open_table import find_table
 from airflow_provider_sync.sync.tables.target import resolve_target
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)
@@ -286,13 +285,10 @@ def _missing(sends_types: bool) -> str:
 
 
 def _source_table(database: Database, connection: Connection, source: SourceTable, *, mask_key: str) -> str:
-    database.reader.renew_snapshot(connection, *names_and_queries([source]))
-    table = describe_source(database, connection, source, mask_key)
-    database.reader.check_snapshot(connection, table)
-    opened = OpenTable(source, database, connection, table)
-    opened.check_names("windows", source.windows)
-    found = _found(table, opened.key(opened.offered_columns()))
-    try_first_request(opened)
+    with find_table(database, source, connection, mask_key) as opened:
+        opened.check_names("windows", source.windows)
+        found = _found(opened.table, opened.key(opened.offered_columns()))
+        try_first_request(opened)
     return found
 
 

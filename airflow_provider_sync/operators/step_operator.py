@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.run_steps import WorkFound
-from airflow_provider_sync.sync.step_value import StepValue
+from airflow_provider_sync.sync.step_value import Comparison, StepValue
 
 
 class StepOperator(SyncOperator):
@@ -34,11 +34,18 @@ class StepOperator(SyncOperator):
             self.log.info("\n%s", format_reports(changed))  # a table was made, or columns were added, and no row differs
         if not compared.pieces:
             raise AirflowSkipException("Nothing is left to do." if changed else "Everything is up to date.")
-        numbers = {"attempt": getattr(context.get("ti"), "try_number", 0), "pieces": len(compared.pieces)}
-        return self.passed_on([msgspec.structs.replace(piece, **numbers) for piece in compared.pieces])
+        comparison = _comparison(context, len(compared.pieces))
+        return self.passed_on([msgspec.structs.replace(piece, comparison=comparison) for piece in compared.pieces])
 
     def passed_on(self, pieces: Sequence[StepValue]) -> list[dict[str, Any]]:
         """Log pieces of work, and return them as the next step takes them."""
         for piece in pieces:
             self.log.info("%s", piece.summary)
         return [piece.to_dict() for piece in pieces]
+
+
+def _comparison(context: Context, pieces: int) -> Comparison:
+    instance = context.get("ti")
+    if instance is None:
+        return Comparison(pieces=pieces)
+    return Comparison(task=f"{instance.task_id}/{instance.map_index}", attempt=instance.try_number, pieces=pieces)

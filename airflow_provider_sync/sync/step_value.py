@@ -10,15 +10,26 @@ import msgspec
 from airflow_provider_sync.exceptions import ConfigurationError
 
 
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt of a first step that has cut the work into pieces.
+
+    :ivar task: tells it from other comparisons of the run, whose pieces the same last step may take
+    :ivar attempt: the number of the attempt
+    :ivar pieces: how many pieces it has cut; 0 where that is not known
+    """
+
+    task: str = ""
+    attempt: int = 0
+    pieces: int = 0
+
+
 class StepValue(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a step, and what it cost. It refers to rows and files and never contains them.
 
-    :ivar attempt: which attempt of the first step this is a piece of
-    :ivar pieces: how many pieces that attempt has cut; 0 where that is not known
+    :ivar comparison: what has cut the piece of work that this is
     """
 
-    attempt: int = 0
-    pieces: int = 0
+    comparison: Comparison = Comparison()
     requests: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
@@ -51,15 +62,17 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
     def read_all(cls, results: Sequence[Mapping[str, Any]]) -> list[Self]:
         """Read what all tasks of the step before returned, for a step that needs all of it.
 
-        Airflow keeps the results of tasks that an earlier attempt of the first step was cut into, and that a later one was not.
+        When a comparison is repeated and cuts fewer pieces, Airflow keeps the results of the tasks that are not needed any more.
         They are left out.
 
         :raises ConfigurationError: when some are missing: of a task that failed, or that somebody marked as successful
         """
         found = [cls.from_dict(plain) for plain in results]
-        latest = max((piece.attempt for piece in found), default=0)
-        current = [piece for piece in found if piece.attempt == latest]
-        expected = max((piece.pieces for piece in current), default=1)
+        latest: dict[str, int] = {}
+        for comparison in (piece.comparison for piece in found):
+            latest[comparison.task] = max(comparison.attempt, latest.get(comparison.task, 0))
+        current = [piece for piece in found if piece.comparison.attempt == latest[piece.comparison.task]]
+        expected = sum({piece.comparison.task: piece.comparison.pieces for piece in current}.values())
         if expected and len(current) != expected:
             raise ConfigurationError(
                 f"Only {len(current)} of {expected} downloads have returned something, so that nothing was written or deleted."

@@ -144,6 +144,21 @@ def test_results_of_an_earlier_attempt(source: Source, target: Target, monkeypat
     assert target.rows("orders") == MANY
 
 
+def test_two_comparisons_of_different_attempts(source: Source, target: Target) -> None:
+    """A merge takes the slices of two comparisons, of which one was tried again, and needs the downloads of each."""
+
+    def staged_by(table: str, attempt: int) -> list[dict[str, Any]]:
+        instance = SimpleNamespace(dag_id="d", run_id="r", task_id=f"{table}.compare", map_index=-1, try_number=attempt)
+        context: Any = {"ti": instance}
+        arguments: dict[str, Any] = {"tables": table, "target_conn_id": "target"}
+        slices = TableCompareOperator(task_id="compare", **arguments).execute(context)
+        return list(TableDownloadOperator(task_id="download", table_slice=slices, **arguments).execute({}))
+
+    staged = [staged_by("orders", 1), staged_by("customers", 2)]
+    merge = TableMergeOperator(task_id="merge", tables=["orders", "customers"], target_conn_id="target", slices=staged)
+    assert [report["rows_inserted"] for report in merge.execute({})] == [len(ROWS["orders"]), len(ROWS["customers"])]
+
+
 @pytest.mark.parametrize("slices", [1, 2])
 def test_trigger_rule(source: Source, target: Target, slices: int) -> None:
     """A group with a trigger rule runs though the task before it was skipped; if nothing differs, all its steps are skipped."""

@@ -124,7 +124,8 @@ class _Snapshots:
         database = self._sources.database(source)
         try:
             connection = self._connection(database, self._sources.url(source))
-            with find_table(self._sources, source, connection, self._described_as(source, connection)) as opened:
+            described = self._described_as(source, connection)
+            with find_table(database, source, connection, self._sources.mask_key, described) as opened:
                 yield opened
         except BaseException:
             with self._open.pop(database, (None, ExitStack()))[1]:

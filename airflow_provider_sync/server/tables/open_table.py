@@ -165,27 +165,35 @@ def open_table(
         active.reads(sources.url(source)),
         opening as connection,
         active.cancels(database.canceller(connection)),
-        find_table(sources, source, connection, described(source, connection), is_held=held is not None) as opened,
+        find_table(
+            database, source, connection, sources.mask_key, described(source, connection), is_held=held is not None
+        ) as opened,
     ):
         yield opened
 
 
 @contextmanager
 def find_table(
-    sources: Sources, source: SourceTable, connection: Connection, described: Table | None = None, *, is_held: bool = False
+    database: Database,
+    source: SourceTable,
+    connection: Connection,
+    mask_key: str,
+    described: Table | None = None,
+    *,
+    is_held: bool = False,
 ) -> Iterator[OpenTable]:
     """Describe what is offered of a table of the configuration in an open snapshot, which may be renewed for it.
 
     Errors of the block say nothing that ``mask`` hides.
 
+    :param mask_key: of the server, for columns that are masked by ``hash``
     :param described: the table as its database describes it, where that is known
     :param is_held: whether others read the snapshot, too
     :raises TableError: when there is no such table, row security hides rows, or the snapshot does not show them
     """
-    database = sources.database(source)
     with errors_of(database, source):
         if not is_held:
             database.reader.renew_snapshot(connection, *names_and_queries([source]))
-        table = describe_source(database, connection, source, sources.mask_key, described)
+        table = describe_source(database, connection, source, mask_key, described)
         database.reader.check_snapshot(connection, table)
         yield OpenTable(source, database, connection, table)

@@ -206,8 +206,7 @@ def stage_slice(
             staged = Attempts(client).run(lambda: source.stage_slice(area, planned), is_moved=source_changed)
     return msgspec.structs.replace(
         staged,
-        attempt=planned.attempt,
-        pieces=planned.pieces,
+        comparison=planned.comparison,
         synced=planned.synced,
         schema_changes=planned.schema_changes,
         equal=planned.equal,
