@@ -64,6 +64,10 @@ class Body:
         """Record progress, which restarts the limit `max_silence`."""
         self._time_limits.progress()
 
+    def hurry(self) -> None:
+        """Expect a short answer: no more than the timeout for all that is left of it."""
+        self._time_limits.hurry()
+
     def chunks(self, *, limit: int, option: str | None = None, size: int = CHUNK_BYTES) -> Iterator[bytes]:
         """Yield the body as it arrives, without the compression that a proxy may have added.
 
@@ -106,7 +110,7 @@ class Body:
 
         :return: at most :data:`MAX_ERROR_BYTES`
         """
-        self._time_limits.hurry()
+        self.hurry()
         read = bytearray()
         try:
             for chunk in self.chunks(limit=MAX_ERROR_BYTES):

@@ -26,6 +26,7 @@ def read_capabilities(body: Body) -> Capabilities | None:
     :return: ``None`` for a server of version 1, which has no such endpoint: it answers 404, 405, or a web page
     :raises ProtocolError: for JSON of another service, and for an unknown version
     """
+    body.hurry()
     with body.response:
         if body.response.status_code != 200 or "html" in body.content_type:
             body.beginning()  # only after reading the body can the connection be reused

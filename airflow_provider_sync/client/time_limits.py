@@ -66,7 +66,7 @@ class RequestTimeLimits:
     :param url: the endpoint, for messages
     :param limits: of the client
     :param silence: seconds that may pass without progress
-    :param timeout: seconds for all of an answer that is of no use
+    :param timeout: seconds for all of an answer that is short, or of no use
     """
 
     def __init__(self, url: str, limits: TimeLimits, silence: float, timeout: float) -> None:
@@ -74,6 +74,7 @@ class RequestTimeLimits:
         self._url = url
         self._limits = limits
         self._silence = silence
+        self._hurried = False
         self.progress()
 
     def progress(self) -> None:
@@ -81,8 +82,8 @@ class RequestTimeLimits:
         self._silent_until = time.monotonic() + self._silence
 
     def hurry(self) -> None:
-        """Allow the rest of the answer, which is of no use, no more than the timeout."""
-        self._silent_until = min(self._silent_until, time.monotonic() + self._timeout)
+        """Allow the rest of the answer, which is short or of no use, no more than the timeout."""
+        self._silent_until, self._hurried = min(self._silent_until, time.monotonic() + self._timeout), True
 
     @property
     def deadline(self) -> float:
@@ -100,6 +101,8 @@ class RequestTimeLimits:
         if given_up:
             raise TransportError(f"The request to {self._url} was given up on this side.")
         self._limits.check()
+        if time.monotonic() >= self._silent_until and self._hurried:
+            raise TransportError(f"{self._url} did not answer in time. Raise the timeout if the server needs longer.")
         if time.monotonic() >= self._silent_until:
             raise TransportError(
                 f"{self._url} sent neither rows nor digests nor files for {self._silence:g} seconds."

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from copy import copy
 from itertools import count
 from typing import ClassVar, Self
@@ -35,6 +35,7 @@ from airflow_provider_sync.databases.contract.version1 import Version1
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot, SharedConnection
 from airflow_provider_sync.databases.keep_alive import keep_alive
 from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.databases.opening_limit import limited_opening
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.session_rules import SessionRules
 
@@ -106,15 +107,14 @@ class Database(ABC):
             of its own kind
         :raises TransportError: (retryable) when the database does not answer
         """
-        with self.translate_errors():
-            connection = self.open_connection(loading=loading).execution_options(isolation_level="AUTOCOMMIT")
-            try:
+        with self.translate_errors(), ExitStack() as stack:
+            with limited_opening(self.engine):
+                connection = self.open_connection(loading=loading).execution_options(isolation_level="AUTOCOMMIT")
+                stack.callback(_close, connection)
                 keep_alive(connection.connection.driver_connection)
                 self.prepare_session(connection)
-                with self._cancellable(connection):
-                    yield connection
-            finally:
-                _close(connection)
+            with self._cancellable(connection):
+                yield connection
 
     def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
         """Cancel what runs on the connection when the sync that uses this database is ended from outside."""

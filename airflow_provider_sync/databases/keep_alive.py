@@ -23,14 +23,20 @@ def keep_alive(driver: Any) -> None:
 
     :param driver: a connection of mysqlclient, pymysql, psycopg or psycopg2; a database in a file has no socket
     """
-    # The second is pymysql's.
-    opened = driver if hasattr(driver, "fileno") else getattr(driver, "_sock", None)
-    if opened is None:
+    number = socket_of(driver)
+    if number is None:
         return
-    with suppress(OSError), socket.socket(fileno=os.dup(opened.fileno())) as peer:
+    with suppress(OSError), socket.socket(fileno=os.dup(number)) as peer:
         if peer.family not in (socket.AF_INET, socket.AF_INET6):
             return
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _PROBES:
             if hasattr(socket, name):
                 peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def socket_of(driver: Any) -> int | None:
+    """Return the descriptor of the socket of a driver's connection; ``None`` where there is none."""
+    # The second is pymysql's.
+    opened = driver if hasattr(driver, "fileno") else getattr(driver, "_sock", None)
+    return None if opened is None else int(opened.fileno())

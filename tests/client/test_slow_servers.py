@@ -137,6 +137,14 @@ def test_an_answer_that_never_ends_is_given_up(slow: tuple[ScriptedServer, SyncC
     assert time.monotonic() - began < 60
 
 
+def test_capabilities_come_within_the_timeout(server: ScriptedServer) -> None:
+    """The first question, whose answer is short, is given up after the timeout, however long it trickles."""
+    server.answer(_forever(server, _head() + _chunk(b'{"protocol": 2'), _chunk(b" ")))
+    expected = pytest.raises(TransportError, match=r"did not answer in time\. Raise the timeout")
+    with SyncClient(server.url, retries=0, timeout=0.2) as client, expected:
+        client.capabilities()
+
+
 @pytest.mark.parametrize(
     ("start", "piece"),
     [

@@ -16,6 +16,7 @@ from MySQLdb import _mysql
 from MySQLdb.connections import Connection
 
 from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name, refusal
+from airflow_provider_sync.databases.opening_limit import reached
 
 _HEADER = object.__basicsize__
 """Bytes of Python's own at the beginning of a connection; behind them is the library's MYSQL."""
@@ -62,7 +63,16 @@ class _Handled(_mysql.connection):  # type: ignore[misc]  # it has no annotation
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        reached(self)
         guard(self)
+
+    def set_character_set(self, charset: str) -> None:
+        """Set a character set; for that of the login by a statement, which lets other threads run while the server is silent."""
+        if charset == self.character_set_name():
+            self.query(f"SET NAMES {charset}")
+            self.store_result()
+        else:
+            super().set_character_set(charset)
 
 
 class _Guarded(Connection, _Handled):  # type: ignore[misc]  # it has no annotations

@@ -7,6 +7,7 @@ from typing import Any
 from pymysql import connections, err
 
 from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name, refusal
+from airflow_provider_sync.databases.opening_limit import reached
 
 _CONFINABLE = (
     hasattr(connections, "LoadLocalPacketWrapper")
@@ -42,6 +43,10 @@ class _Guarded(connections.Connection):  # type: ignore[misc]  # it has no annot
     """
 
     offered: str | None = None
+
+    def _get_server_information(self) -> None:
+        reached(self)  # it has a socket by now, and waits for the server's greeting without a limit
+        super()._get_server_information()
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
         """Read as the driver does, through :class:`_Result`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import Engine, event
 
 from airflow_provider_sync.databases.session_rules import SessionRules
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.printable import printable
 
 _NO_LIMIT = "18446744073709551615"
 
@@ -90,6 +93,12 @@ def quote_by_backticks(engine: Engine) -> None:
 
 
 def _set_plain_mode(driver: Any, _record: object) -> None:
+    version = driver.get_server_info().removeprefix("5.5.5-")  # MariaDB's, for clients of that time
+    if [int(part) for part in re.split("[.+-]", version) if part.isdecimal()] < [5]:
+        # SQLAlchemy would go on without a version, and fail by a TypeError.
+        raise ConfigurationError(
+            f"The server names its version {printable(version)!r}, by which it is no MySQL or MariaDB of today."
+        )
     cursor = driver.cursor()
     # SQLAlchemy rolls back what it has asked, which may begin a transaction by the server's default, and it needs answers.
     cursor.execute(f"SET SESSION sql_mode = '', completion_type = 'NO_CHAIN', sql_select_limit = {_NO_LIMIT}")

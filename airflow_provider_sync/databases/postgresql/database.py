@@ -41,6 +41,7 @@ from airflow_provider_sync.databases.postgresql.session import (
 from airflow_provider_sync.databases.postgresql.text import is_null
 from airflow_provider_sync.databases.postgresql.version1 import PostgreSQLVersion1
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, TableError
+from airflow_provider_sync.printable import reason
 
 _DRIVERS = ("psycopg", "psycopg2")
 
@@ -87,6 +88,16 @@ class PostgreSQLDatabase(Database):
         self._pooler = Pooler()
 
     # -- connections -------------------------------------------------------------------------------------------------
+
+    def open_connection(self, *, loading: bool) -> Connection:
+        """Open a connection; SQLAlchemy reads the server's version at the first one.
+
+        :raises ConfigurationError: with what the server says, if that is no version of PostgreSQL
+        """
+        try:
+            return super().open_connection(loading=loading)
+        except AssertionError as error:
+            raise ConfigurationError(f"The server does not name its version as PostgreSQL does: {reason(error)}.") from error
 
     def prepare_session(self, connection: Connection) -> None:
         """Set a fresh connection's session: see :mod:`.session`."""

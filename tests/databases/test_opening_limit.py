@@ -1,0 +1,116 @@
+"""A database server that takes a connection, and then is silent, keeps nobody waiting for ever, whatever the driver."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Thread
+
+import pytest
+from sqlalchemy import make_url
+
+from airflow_provider_sync.databases import opening_limit
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import ConfigurationError, TransportError
+
+DRIVERS = ["mysqldb", "pymysql", "psycopg", "psycopg2"]
+
+
+def _asks(data: bytes) -> bool:
+    """Whether a client sends a statement: a Query or Parse of PostgreSQL, a COM_QUERY of MySQL."""
+    return data[:1] in (b"Q", b"P") or data[3:5] == b"\x00\x03"
+
+
+@contextmanager
+def _before(url: str, pass_on: Callable[[bytes], bool], change: Callable[[bytes], bytes] = bytes) -> Iterator[str]:
+    """Stand between a database and its clients; yield the URL that leads here.
+
+    :param pass_on: whether what a client sends reaches the server; from the first time on that it does not, nothing does
+    :param change: what the client gets of the server's answers
+    """
+    server = make_url(url)
+
+    def copy(source: socket.socket, target: socket.socket, *, asked: bool) -> None:
+        silent = False
+        with suppress(OSError):
+            while data := source.recv(65536):
+                silent = silent or (asked and not pass_on(data))
+                if not silent:
+                    target.sendall(data if asked else change(data))
+            target.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client = opened.enter_context(listener.accept()[0])
+                upstream = opened.enter_context(socket.create_connection((server.host or "", server.port or 0)))
+                for source, target, asked in ((client, upstream, True), (upstream, client, False)):
+                    threads.append(Thread(target=copy, args=(source, target), kwargs={"asked": asked}))
+                    threads[-1].start()
+
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        threads = [Thread(target=accept)]
+        threads[0].start()
+        try:
+            yield server.set(port=listener.getsockname()[1]).render_as_string(hide_password=False)
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+@pytest.fixture
+def server_url(request: pytest.FixtureRequest, driver: str) -> str:
+    """Give the URL of a database with the driver."""
+    family, engine = ("postgresql", "postgresql") if driver.startswith("psycopg") else ("mysql", "mariadb")
+    url = make_url(request.getfixturevalue(f"{engine}_url")).set(drivername=f"{family}+{driver}")
+    return url.update_query_dict({"connect_timeout": "2"}).render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_silent_after_login(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers no statement after the login is given up, with an error that is tried again."""
+    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUTS", 0.2)
+    with _before(server_url, lambda data: not _asks(data)) as url:
+        database = database_for(open_engine(url))
+        with pytest.raises(TransportError, match=r"within 0\.4 seconds"), database.connect():
+            pass
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_silent_from_the_first_byte(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What accepts a connection, and never says a word, is given up."""
+    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUTS", 0.2)
+    family = "postgresql" if driver.startswith("psycopg") else "mysql"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"{family}+{driver}://u:p@127.0.0.1:{listener.getsockname()[1]}/shop?connect_timeout=2"
+        with pytest.raises(TransportError, match="No answer from"), database_for(open_engine(url)).connect():
+            pass
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_open_sessions_have_no_limit(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that is open may be silent for longer than its opening may take."""
+    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUTS", 0.15)
+    pause = "SELECT pg_sleep(0.4)" if server_url.startswith("postgresql") else "SELECT SLEEP(0.4)"
+    with database_for(open_engine(server_url)).connect() as connection:
+        connection.exec_driver_sql(pause)
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_version_of_no_number(server_url: str) -> None:
+    """A server whose version cannot be read is named with what it says, and not as an unexpected error."""
+
+    def change(data: bytes) -> bytes:
+        data = re.sub(rb"\d+\.\d+\.\d+-MariaDB", lambda found: b"?" * len(found[0]), data)
+        return data.replace(b"PostgreSQL ", b"FoundationQ")
+
+    with _before(server_url, lambda data: True, change) as url:
+        database = database_for(open_engine(url))
+        with pytest.raises(ConfigurationError, match=r"\?{9}|Foundation"), database.connect():
+            pass
