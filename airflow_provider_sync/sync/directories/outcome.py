@@ -5,10 +5,11 @@ By both versions of the protocol; whoever reads or writes files notes here what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.problems import (
     clashing,
     gone,
@@ -30,8 +31,8 @@ class Outcome:
     :param directory: its options
     :param files_written: counts the files that came or were replaced
     :ivar unlisted: files that could not be compared, and why
-    :ivar more_unlisted: number of such files besides, whose names the target cannot hold
     :ivar failed: files that could not be fetched or written, and why
+    :ivar undone: number of those among them that seemed done, and that a commit could not do
     :ivar restless: files that changed at the source each time that they were requested
     :ivar gone: files that the source removed during the sync
     :ivar in_use: directories that are gone at the source and that the system does not let go
@@ -45,13 +46,13 @@ class Outcome:
     """
 
     def __init__(self, directory: TargetDirectory, files_written: Callable[[], int]) -> None:
-        self.unlisted: dict[str, str] = {}
-        self.more_unlisted = 0
-        self.failed: dict[str, str] = {}
-        self.restless: tuple[str, ...] = ()
-        self.gone: set[str] = set()
-        self.in_use: list[str] = []
-        self.unkept: list[str] = []
+        self.unlisted = NotedFiles()
+        self.failed = NotedFiles()
+        self.undone = 0
+        self.restless = NotedFiles()
+        self.gone = NotedFiles()
+        self.in_use = NotedFiles()
+        self.unkept = NotedFiles()
         self.files_read = 0
         self.has_digests = True
         self.touched = 0
@@ -63,12 +64,17 @@ class Outcome:
 
     def note_failed(self, path: str, error: SyncError) -> None:
         """Note a file that could not be fetched or written."""
-        self.failed[path] = str(error)
+        self.failed.add(path, str(error))
+
+    def note_undone(self, path: str, error: SyncError) -> None:
+        """Note a file that a commit could not write or delete."""
+        self.undone += 1
+        self.note_failed(path, error)
 
     @property
-    def problems(self) -> dict[str, str]:
+    def problems(self) -> NotedFiles:
         """All files that could not be synced, and why."""
-        return self.unlisted | self.failed
+        return NotedFiles(self.unlisted.named | self.failed.named, self.unlisted.more + self.failed.more)
 
     @property
     def is_complete(self) -> bool:
@@ -101,24 +107,24 @@ class Outcome:
         :raises FileError: naming the files that could not be synced, unless they may be skipped
         :raises FileChangedError: when nothing came but files that never stand still
         """
-        self._refuse(self.problems, more=self.more_unlisted)
+        self._refuse(self.problems)
         self.refuse_failed()
 
     def refuse_mixture(self) -> None:
         """Raise the errors of files that are not of the version that was listed, besides those of :meth:`refuse`."""
         self.refuse()
         if self.restless:
-            raise never_at_rest(self.restless[0], self._directory.name)
+            raise never_at_rest(next(iter(self.restless.named)), self._directory.name)
 
     def refuse_failed(self) -> None:
         """Raise the errors of files that could not be fetched or written; see :meth:`refuse`."""
         self._refuse(self.failed)
         if self.is_stuck:
-            raise never_at_rest(self.restless[0], self._directory.name)
+            raise never_at_rest(next(iter(self.restless.named)), self._directory.name)
 
-    def _refuse(self, problems: Mapping[str, str], *, more: int = 0) -> None:
+    def _refuse(self, problems: NotedFiles) -> None:
         if problems and not self._directory.skip_unreadable:
-            raise not_synced(problems, self._directory.name, more=more, deleted=self.deleted)
+            raise not_synced(problems.named, self._directory.name, more=problems.more, deleted=self.deleted)
 
     def warnings(
         self,
@@ -149,20 +155,20 @@ class Outcome:
         if links_skipped:
             warnings.append(links_left_out(links_skipped))
         if self.unlisted:
-            warnings.append(skipped(self.unlisted, more=self.more_unlisted))
+            warnings.append(skipped(self.unlisted.named, more=self.unlisted.more))
         return (*warnings, *self.warnings_of_writes())
 
     def warnings_of_writes(self) -> tuple[str, ...]:
         """Return what the user should know of the files that were to be written."""
         warnings = []
         if self.unkept:
-            warnings.append(unkept(self.unkept))
+            warnings.append(unkept(self.unkept.named, more=self.unkept.more))
         if self.in_use:
-            warnings.append(in_use(self.in_use))
+            warnings.append(in_use(self.in_use.named, more=self.in_use.more))
         if self.failed:
-            warnings.append(skipped(self.failed))
+            warnings.append(skipped(self.failed.named, more=self.failed.more))
         if self.restless:
-            warnings.append(restless(self.restless))
+            warnings.append(restless(self.restless.named, more=self.restless.more))
         if self.gone:
-            warnings.append(gone(self.gone))
+            warnings.append(gone(self.gone.named, more=self.gone.more))
         return tuple(warnings)

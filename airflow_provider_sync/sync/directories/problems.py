@@ -14,7 +14,7 @@ MAX_NAMED = 5
 """Most files that a message names."""
 
 MAX_KEPT = 1_000
-"""Most names of a source that no file can have and that are kept with their reasons; others are counted."""
+"""Most files that are kept by name, with their reasons; others are counted."""
 
 
 def is_below(path: str, unreadable: Iterable[str]) -> bool:
@@ -55,25 +55,25 @@ def never_at_rest(path: str, directory: str) -> FileChangedError:
     )
 
 
-def restless(paths: Collection[str]) -> str:
+def restless(paths: Collection[str], *, more: int = 0) -> str:
     """Warn of files that changed all the time."""
     return (
-        f"{some_of(paths)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run brings"
-        " what is there then."
+        f"{some_of(paths, more=more)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run"
+        " brings what is there then."
     )
 
 
-def gone(paths: Collection[str]) -> str:
+def gone(paths: Collection[str], *, more: int = 0) -> str:
     """Warn of files that the source removed meanwhile."""
-    return f"{some_of(sorted(paths))} went from the source during the sync; the next run deletes what is left."
+    return f"{some_of(sorted(paths), more=more)} went from the source during the sync; the next run deletes what is left."
 
 
-def in_use(paths: Collection[str]) -> str:
+def in_use(paths: Collection[str], *, more: int = 0) -> str:
     """Warn of directories that are gone at the source and that the system does not let go."""
-    is_, was, it = ("is", "was", "it") if len(paths) == 1 else ("are", "were", "them")
+    is_, was, it = ("is", "was", "it") if len(paths) + more == 1 else ("are", "were", "them")
     return (
-        f"{some_of(paths)} {is_} gone at the source, and {was} emptied and left: the system uses {it}, as it does a mount point."
-        f" Unmount {it}, or exclude {it}."
+        f"{some_of(paths, more=more)} {is_} gone at the source, and {was} emptied and left: the system uses {it}, as it does a"
+        f" mount point. Unmount {it}, or exclude {it}."
     )
 
 
@@ -82,9 +82,9 @@ def without_permissions(location: str) -> str:
     return f"{location} is on a file system, or in a store, that keeps no permissions, so none are synced."
 
 
-def unkept(paths: Collection[str]) -> str:
+def unkept(paths: Collection[str], *, more: int = 0) -> str:
     """Warn of files that did not get the permissions that they were to have."""
-    return f"{some_of(paths)} did not get the permissions of the source, which the target's file system does not keep."
+    return f"{some_of(paths, more=more)} did not get the permissions of the source, which the target's file system does not keep."
 
 
 def clashing(first: str, second: str) -> str:

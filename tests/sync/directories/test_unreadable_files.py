@@ -20,6 +20,7 @@ from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
+from airflow_provider_sync.sync.directories import noted_files
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.directories.version1 import source_files
 from tests.client.scripted_server import Request, ScriptedServer, reply, scripted_server, stream
@@ -131,6 +132,27 @@ def test_nothing_that_the_server_can_read(plain: Mirror, make: Any, steps: bool)
     with pytest.raises(Exception, match="is empty, and the target has 2 files"):
         (in_steps if steps else Mirror.sync)(plain, SKIP)
     assert plain.contents() == before
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_many_files_that_the_server_cannot_read(plain: Mirror, monkeypatch: pytest.MonkeyPatch, steps: bool) -> None:
+    """Of many, some are kept by name and all counted: while any fails nothing is deleted, and if they are skipped they stay."""
+    monkeypatch.setattr(noted_files, "MAX_KEPT", 2)
+    names = [f"secret {number}" for number in range(6)]
+    for name in names:
+        plain.put(name)
+        (source(plain) / name).chmod(0)
+    plain.put("a")
+    for name in (*names[3:], "old"):  # the others are new
+        plain.put_target(name, "kept")
+    run = in_steps if steps else Mirror.sync
+    with pytest.raises(Exception, match=r"'secret \d', 'secret \d' and \d more") as failure:
+        run(plain)
+    assert not failure.value.retryable  # type: ignore[attr-defined]  # a SyncError
+    assert set(plain.contents()) == {*names[3:], "a", "old"}
+    report = run(plain, SKIP)
+    assert (report.files_deleted, report.verified) == (1, None)
+    assert set(plain.contents()) == {*names[3:], "a"}
 
 
 def test_existing_clients_are_not_told_half(plain: Mirror) -> None:

@@ -82,7 +82,9 @@ class FileDownloads:
             if not self._refused and not (self._moved and again):
                 break
             before, manifest = manifest, self.source.manifest()
-            self._outcome.gone |= {path for path in (*self._moved, *self._refused) if path not in manifest}
+            self._outcome.gone.update(
+                dict.fromkeys((path for path in (*self._moved, *self._refused) if path not in manifest), "")
+            )
             for path, error in self._refused.items():
                 if path in manifest and manifest[path] == before[path]:
                     self._outcome.note_failed(path, error)
@@ -91,7 +93,7 @@ class FileDownloads:
             wanted = [path for path in self._moved if path in manifest]
             if not wanted:
                 break
-        self._outcome.restless = tuple(path for path in self._moved if path not in self._outcome.gone)
+        self._outcome.restless.update(dict.fromkeys((path for path in self._moved if path in manifest), ""))
         return manifest
 
     def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:

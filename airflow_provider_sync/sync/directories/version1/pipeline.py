@@ -27,6 +27,7 @@ from airflow_provider_sync.files.tree_writer import remove_emptied
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
+from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.problems import is_below
 from airflow_provider_sync.sync.directories.refused_names import check_names
@@ -140,8 +141,7 @@ class DirectorySync:
         )
 
     def _note_unlisted(self) -> None:
-        self.outcome.unlisted = {**self.source.unreadable, **self.unreadable}
-        self.outcome.more_unlisted = self.source.more_unreadable
+        self.outcome.unlisted = NotedFiles({**self.source.unreadable, **self.unreadable}, self.source.more_unreadable)
 
     def target_manifest(self, hasher: FileHasher) -> dict[str, str]:
         """Digest the target's files; a file that cannot be read is to be replaced, and has no digest."""

@@ -178,7 +178,7 @@ class Fetching:
             case "changed":
                 self.changed.append(step)
             case "unreadable":
-                self._target.outcome.failed[step.path] = printable(message.message)
+                self._target.outcome.failed.add(step.path, printable(message.message))
 
     def commit(self) -> None:
         """Give what was received its names, and count it.

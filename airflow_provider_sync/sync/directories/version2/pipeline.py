@@ -17,6 +17,7 @@ from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
+from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
@@ -141,12 +142,12 @@ class DirectorySync:
             yield Compared(source, target, work)
 
     def _note_unlisted(self, source: SourceListing, target: TargetListing) -> None:
-        self.outcome.unlisted |= {**source.unreadable, **target.unreadable, **source.impossible}
-        self.outcome.more_unlisted = source.more_impossible
+        listed = {**source.unreadable, **target.unreadable, **source.impossible}
+        self.outcome.unlisted = NotedFiles(listed, source.more_impossible)
 
     def _note_settled(self, settling: Settling) -> None:
-        self.outcome.unlisted |= settling.unreadable
-        self.outcome.gone |= settling.gone
+        self.outcome.unlisted.add_noted(settling.unreadable)
+        self.outcome.gone.add_noted(settling.gone)
         self.outcome.files_read, self.outcome.has_digests = settling.files_read, settling.has_digests
 
     def check(self, compared: Compared) -> None:
@@ -187,7 +188,7 @@ class DirectorySync:
                     durable=directory.durable,
                     may_replace=obstacles.__contains__,
                     backup=Backup(directory.backup, directory.backup_days) if directory.backup is not None else None,
-                    on_failure=outcome.note_failed,
+                    on_failure=outcome.note_undone,
                 )
             )
             target = OpenTarget(self.storage, self.root, tree_writer, self.written, outcome, self.rules)

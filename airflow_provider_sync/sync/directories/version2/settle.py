@@ -16,6 +16,7 @@ from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.file_messages import FileDigest
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step, compare_files, settle
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
@@ -44,8 +45,8 @@ class Settling:
 
     def __init__(self, source: SourceDirectory, storage: Storage, rules: Rules, record: Record) -> None:
         self.files_read = 0
-        self.gone: set[str] = set()
-        self.unreadable: dict[str, str] = {}
+        self.gone = NotedFiles()
+        self.unreadable = NotedFiles()
         self.has_digests = True
         self._source = source
         self._storage = storage
@@ -98,7 +99,7 @@ class Settling:
                 digest = FileDigest(entry.digest, entry.size, entry.mtime_ns)
             if digest.digest is None:
                 if digest.problem:
-                    self.unreadable[path] = printable(digest.problem)
+                    self.unreadable.add(path, printable(digest.problem))
                 else:
                     self.gone.add(path)
                 continue

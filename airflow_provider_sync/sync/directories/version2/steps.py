@@ -128,7 +128,7 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
             sync.write(compared, deletes=False)
         sync.outcome.refuse_failed()
         report = sync.report(compared, measure, dry_run)
-        made = (step.path for step in compared.work.directories if step.path not in sync.outcome.failed)
+        made = (step.path for step in compared.work.directories if step.path not in sync.outcome.failed.named)
         written = chain((entry.path for entry in sync.written.entries), made)
         deletes = pair.directory.delete and not dry_run
         deleted = removed_obstacles(pair.storage, compared.work.obstacles, written) if deletes else set()

@@ -31,8 +31,6 @@ class WorkWriter:
         self._outcome = target.outcome
         self._fetching = fetching
         self._copies = copies
-        # Those that count as failed without having been counted as deleted.
-        self._not_removed: set[str] = set()
 
     def write(self, large_sizes: set[int]) -> None:
         """Write everything.
@@ -53,14 +51,13 @@ class WorkWriter:
 
     def delete(self) -> None:
         """Delete what the source lacks, and count what is gone."""
-        failed = self._outcome.failed
-        before = set(failed)
+        before = self._outcome.undone
         try:
             self._each(self._work.removed, self._remove)
             # Stores delete many objects with one request.
             self._fetching.commit()
         finally:
-            self._outcome.deleted -= len(failed.keys() - before - self._not_removed)
+            self._outcome.deleted -= self._outcome.undone - before
         self._each(self._work.emptied, self._remove_directory)
 
     def date_directories(self, directories: Iterable[FileEntry]) -> None:
@@ -81,7 +78,7 @@ class WorkWriter:
             again = self._look_again(changed)
             fetching.run(again, total_bytes=bytes_of(again))
         changed, fetching.changed = fetching.changed, []
-        self._outcome.restless += tuple(step.path for step in changed)
+        self._outcome.restless.update(dict.fromkeys((step.path for step in changed), ""))
 
     def _look_again(self, changed: Sequence[Step]) -> list[Step]:
         """Ask for the size and time that files have now.
@@ -89,8 +86,8 @@ class WorkWriter:
         :raises GuardError: when these are more bytes than the limits allow
         """
         now = look_again(self._source, [step.path for step in changed])
-        self._outcome.failed |= now.unreadable
-        self._outcome.gone |= now.gone
+        self._outcome.failed.update(now.unreadable)
+        self._outcome.gone.update(dict.fromkeys(now.gone, ""))
         again = [
             msgspec.structs.replace(step, source=msgspec.structs.replace(now.entries[step.path], mode=step.source.mode))
             for step in changed
@@ -126,7 +123,7 @@ class WorkWriter:
         if entry is not None:
             self._target.written.add_touched(entry, step.target.digest)
             if metadata.mode is not None and (entry.mode ^ metadata.mode) & PERMISSIONS:
-                self._outcome.unkept.append(step.path)
+                self._outcome.unkept.add(step.path)
                 if (entry.mode, entry.mtime_ns) == (step.target.mode, step.target.mtime_ns):
                     return
         if step.source.kind == "file":
@@ -135,11 +132,7 @@ class WorkWriter:
             self._outcome.changes += 1
 
     def _remove(self, step: Step) -> None:
-        try:
-            self._target.writer.remove(step.path)
-        except FileError:
-            self._not_removed.add(step.path)
-            raise
+        self._target.writer.remove(step.path)
         if step.target is not None:
             self._target.written.deleted.append(step.target)
             self._outcome.deleted += 1
@@ -150,7 +143,7 @@ class WorkWriter:
         except FileError as error:
             if not is_in_use(error.__cause__):
                 raise
-            self._outcome.in_use.append(step.path)
+            self._outcome.in_use.add(step.path)
             return
         if is_gone and step.target is not None:
             self._target.written.deleted.append(step.target)
