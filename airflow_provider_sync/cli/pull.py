@@ -10,8 +10,9 @@ from pathlib import Path
 from airflow_provider_sync.cli.config_trials import not_offered
 from airflow_provider_sync.cli.run import run_and_show
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, TargetDirectory
+from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.config.mistakes import Mistake, WrongOptions
+from airflow_provider_sync.config.options import flag_of
 from airflow_provider_sync.exceptions import ConfigurationError, ServerError, SyncFailed
 from airflow_provider_sync.sync.run import RunPlan
 
@@ -35,14 +36,6 @@ _NOT_OFFERED = 422
 _EVERYBODY = stat.S_IROTH | stat.S_IWOTH
 
 
-class _PulledDirectory(TargetDirectory, frozen=True):
-    """The options of a directory, which flags of this command set."""
-
-    def what_to_set(self, option: str) -> str:
-        """Return the flag for an option."""
-        return _flag(option)
-
-
 def main(options: Namespace) -> int:
     """Copy the directory that the arguments name; see :mod:`.main` for the exit code."""
     given = {name: value for name in _DIRECTORY_OPTIONS if (value := getattr(options, name)) is not None}
@@ -53,7 +46,7 @@ def main(options: Namespace) -> int:
     except WrongOptions as error:
         raise ConfigurationError(" ".join(_naming_its_flag(mistake) for mistake in error.mistakes)) from error
     (directory,) = config.directories.values()
-    plan = RunPlan.of((), [_PulledDirectory.model_validate(dict(directory))])
+    plan = RunPlan.of((), [directory]).set_by_flags(**{name: getattr(directory, name) for name in _DIRECTORY_OPTIONS})
     try:
         return run_and_show(config, plan, "airflow-sync pull", options)
     except SyncFailed as failure:
@@ -67,11 +60,7 @@ def _naming_its_flag(mistake: Mistake) -> str:
     if mistake.place[:1] != ("directories",) or len(mistake.place) < 3:
         return mistake.message
     _, name, option, *_ = mistake.place
-    return mistake.message.removeprefix(f"{name!r}: ").replace(str(option), _flag(str(option)), 1)
-
-
-def _flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
+    return mistake.message.removeprefix(f"{name!r}: ").replace(str(option), flag_of(str(option)), 1)
 
 
 def _check_name(config: ClientConfig, name: str, failure: SyncFailed) -> None:

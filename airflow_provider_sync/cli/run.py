@@ -30,7 +30,7 @@ DONE = 0
 def main(options: Namespace) -> int:
     """Sync what the configuration names, or only what the options name; see :mod:`.main` for the exit code."""
     config = ClientConfig.from_yaml(options.config)
-    plan = plan_run(config, tables=options.table, directories=options.directory).with_options(**_limits(options))
+    plan = plan_run(config, tables=options.table, directories=options.directory).set_by_flags(**_limits(options))
     job = f"airflow-sync run {Path(options.config).resolve()}"
     return run_and_show(config, plan, job, options)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from airflow_provider_sync.config.mistakes import KIND, SENTENCE, VALUE, mistakes_in, refusal
@@ -30,6 +30,8 @@ class Options(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True,
     By keyword, a mistake raises pydantic's ``ValidationError``; :meth:`from_dict` raises an error of this package.
     """
 
+    _flags: frozenset[str] = PrivateAttr(default=frozenset())
+
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """Check ``settings`` and build the value.
@@ -44,13 +46,24 @@ class Options(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True,
         except ValidationError as error:
             raise refusal(mistakes_in(error, cls)) from error
 
+    def set_by_flags(self, **options: Any) -> Self:
+        """Return the same with these options, checked already, which flags of a command have set."""
+        changed = self.model_copy(update=options)
+        changed._flags = self._flags.union(options)  # type: ignore[misc]  # pydantic lets it be set, also in a frozen model
+        return changed
+
     def what_to_set(self, option: str) -> str:
-        """Return what an error tells the user to set to change an option: here, the option as a configuration has it."""
-        return option
+        """Return what an error tells the user to set to change an option: its flag if one has set it."""
+        return flag_of(option) if option in self._flags else option
 
     def __str__(self) -> str:
         # pydantic's own shows fields that __repr__ keeps secret.
         return repr(self)
+
+
+def flag_of(option: str) -> str:
+    """Return the flag of a command that sets an option."""
+    return f"--{option.replace('_', '-')}"
 
 
 def entry_from_options(group: str, name: str, options: Mapping[str, Any] | None, kind: type[Entry]) -> Entry:

@@ -72,7 +72,7 @@ def limited_opening(engine: Engine) -> Iterator[None]:
         yield
         return
     with suppress(TypeError, ValueError):  # of a value that the driver refuses
-        timeout = float(engine.url.query.get("connect_timeout", timeout)) or timeout  # type: ignore[arg-type]
+        timeout = float(engine.url.query.get("connect_timeout", timeout)) or timeout
     if not event.contains(engine, "connect", _reached):
         event.listen(engine, "connect", _reached, insert=True)  # before SQLAlchemy's own first questions
     opening, seconds = _Opening(), CONNECT_TIMEOUTS * timeout

@@ -110,9 +110,10 @@ class MergeCheck:
                 f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
             )
         if self.triggers:
+            who = " or ".join(self.triggers)
             return (
-                f"A trigger ({', '.join(self.triggers)}) of a table that was merged with it changes what is written{where}:"
-                " change it, or leave one of the tables out."
+                f"{who[0].upper()}{who[1:]}, of a table that was merged with it, changes what is written{where}: change it, or"
+                " leave one of the tables out."
             )
         computed = ", ".join(repr(column.name) for column in self.key if column.generated)
         if computed:

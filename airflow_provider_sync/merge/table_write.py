@@ -25,11 +25,11 @@ def explaining_duplicates(
 ) -> Iterator[None]:
     """Add to an error about a value of a unique key why it may be there twice, and what to do.
 
-    :param triggers: names of those that may have written such a row
+    :param triggers: those that may have written such a row, in words
     """
     if triggers:
-        reason = f"{reason} Or a trigger ({', '.join(triggers)}) has written such a row."
-        advice = f"{advice} If it was a trigger, change that, or leave one of the tables out."
+        reason = f"{reason} Or {' or '.join(triggers)} has written such a row."
+        advice = f"{advice} If it was that, change that, or leave one of the tables out."
     try:
         with database.translate_errors():
             yield
@@ -45,7 +45,7 @@ class TableWrite(ABC):
 
     :param target: the table that is written
     :ivar counts: rows to insert, update and delete; set by :meth:`list_changes`
-    :ivar triggers: names of all triggers that the transaction may fire; set by :mod:`.trigger_watch`
+    :ivar triggers: what the transaction may fire, in words: triggers, and functions; set by :mod:`.trigger_watch`
     :ivar warnings: what the report should say
     """
 

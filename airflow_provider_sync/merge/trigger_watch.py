@@ -100,18 +100,20 @@ class TriggerWatch:
         raise self._error(changed)
 
     def _find_triggers(self) -> Iterator[str]:
-        """Yield the names of the triggers of all tables that are written, and of the functions that these call."""
-        for merge in self.merges:
-            target = merge.target
-            if merge.writes:
-                yield from target.triggers
-                yield from (f"function {name}" for name in target.functions)
-                if self.database.catalog.has_unseen_triggers(self.connection, target):
-                    yield f"one of {str(target)!r} that this user may not see"
-                    merge.warnings.append(
-                        f"Table {str(target)!r} has triggers that this user may not see, which use other tables and fire for"
-                        " rows that a sync changes."
-                    )
+        """Yield, in words, the triggers of all tables that are written, and the functions that these call."""
+        written = [merge for merge in self.merges if merge.writes]
+        if triggers := [name for merge in written for name in merge.target.triggers]:
+            yield f"a trigger ({', '.join(triggers)})"
+        if functions := dict.fromkeys(name for merge in written for name in merge.target.functions):
+            yield f"a function ({', '.join(functions)})"
+        for merge in written:
+            name = repr(str(merge.target))
+            if self.database.catalog.has_unseen_triggers(self.connection, merge.target):
+                yield f"a trigger of {name} that this user may not see"
+                merge.warnings.append(
+                    f"Table {name} has triggers that this user may not see, which use other tables and fire for rows that a sync"
+                    " changes."
+                )
 
     def _note_merged(self) -> Iterator[_Noted]:
         computes = any(column.generated for merge in self.merges for column in merge.target.columns)
@@ -157,8 +159,8 @@ class TriggerWatch:
         culprit, remedy = "an action of a foreign key to a generated column", "Drop the foreign key at the target"
         if self.triggers:
             kind = TriggerError
-            culprit = f"a trigger ({', '.join(self.triggers)}) of a table that was merged"
-            remedy = "Drop the trigger at the target"
+            culprit = f"{' or '.join(self.triggers)}, of a table that was merged,"
+            remedy = "Drop the trigger, or what calls the function, at the target"
         elif changed.forgotten:
             names = ", ".join(map(repr, changed.forgotten))
             culprit = f"a column that is computed from {names}, which gone_columns sets to NULL,"

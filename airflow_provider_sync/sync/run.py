@@ -126,14 +126,14 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
             self, tables=_by_url(tables.values()), directories=tuple(directories.values()), patterns=tuple(patterns)
         )
 
-    def with_options(self, **options: Any) -> Self:
+    def set_by_flags(self, **options: Any) -> Self:
         """Return the same with these options for everything, checked already, whatever the configuration says."""
         return type(self).of(
             [
-                *((url, table.model_copy(update=options)) for url, tables in self.tables.items() for table in tables),
-                *((url, pattern.model_copy(update=options)) for url, pattern in self.patterns),
+                *((url, table.set_by_flags(**options)) for url, tables in self.tables.items() for table in tables),
+                *((url, pattern.set_by_flags(**options)) for url, pattern in self.patterns),
             ],
-            [directory.model_copy(update=options) for directory in self.directories],
+            [directory.set_by_flags(**options) for directory in self.directories],
         )
 
     def patterns_of(self, url: str) -> list[TargetTable]:

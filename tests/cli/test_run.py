@@ -193,7 +193,12 @@ def test_deletes_are_allowed_for_one_run(site: Site, command: Command, capsys: p
     gone.unlink()
     assert command("run", "--max-deletes", "many") == 2
     assert "--max-deletes is 'many'. Give a number" in capsys.readouterr().err
-    assert command("run", "--max-deletes", "0") == command("run") == 3
+    assert command("run", "--max-deletes", "0") == 3
+    said = capsys.readouterr().err
+    assert "; --max-deletes is 0. If that is right, set --max-deletes to '100%'" in said
+    assert "max_deletes" not in said
+    assert command("run") == 3
+    assert "; max_deletes is 0. If that is right, set max_deletes to '100%'" in capsys.readouterr().err
     assert command("run", "--max-deletes", "1") == 0
     assert (site.rows("orders"), site.files()) == (ROWS[:2], ["a.png"])
     execute(site.source, "DELETE FROM orders")

@@ -331,7 +331,7 @@ class _References:
             "The source has such rows without what they refer to, or its tables changed between two answers, or a mode, a window"
             f" or 'columns' of {constraint.child} leaves them as they are: change those rows"
             if inside
-            else f"Sync {constraint.child} in the same run and transaction, or change those rows"
+            else f"Sync {constraint.child} in the same run and transaction, if it is not yet; or change those rows"
         )
         return ReferencedRowsError(
             f"Foreign keys stay on, and {constraint.label} is in the way: {reason}. Nothing was changed. {advice};"

@@ -154,6 +154,6 @@ class _Snapshots:
 def _failed(number: int, name: str, error: Exception) -> TableFailed:
     status, message = status_and_message(error)
     what = f"Table {printable(name)!r}"
-    log.warning("%s: %s", what, printable(error))
+    log.warning("%s", printable(error) if str(error).startswith(what) else f"{what}: {printable(error)}")
     log_cause(what, error)
     return TableFailed(number=number, status=status, message=message)

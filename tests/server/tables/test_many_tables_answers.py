@@ -69,7 +69,7 @@ def test_each_is_answered_as_alone(base: str) -> None:
     assert empty[1:] == [Segments(numbers=(), counts=(), sums=()), TableDone(number=0)]
 
 
-def test_failures_are_of_one_table(base: str) -> None:
+def test_failures_are_of_one_table(base: str, caplog: pytest.LogCaptureFixture) -> None:
     """A table that is missing, unknown, or without a key fails by itself, with status and reason; those after it are answered."""
     *failed, last = ask_about(base, "missing", "nope", "keyless", "nulls", "t")
     reasons = [(message.status, message.message) for [message] in failed if isinstance(message, TableFailed)]
@@ -79,6 +79,10 @@ def test_failures_are_of_one_table(base: str) -> None:
     ):
         assert expected in reason
     assert last[-1] == TableDone(number=4)
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Table ")]
+    assert [
+        line.count(name) for line, name in zip(lines, ("Table 'missing'", "Table 'nope'", "Table 'keyless'"), strict=False)
+    ] == [1, 1, 1]
 
 
 def test_large_tables_are_described_only(url: str) -> None:

@@ -113,7 +113,7 @@ def test_functions_that_write(acted: Link, calls: str) -> None:
     before = acted.target.rows("a")
 
     for arguments in ({"single_transaction": True}, {"single_transaction": False}):
-        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*a trigger \(function (act|act_\w+)\)"):
+        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*a function \((act|act_\w+)\)"):
             acted.sync("c", "a", **arguments)
 
         assert acted.target.rows("c") == acted.source.rows("c")

@@ -146,7 +146,9 @@ def test_written_rows_that_a_trigger_of_another_table_changes(into: Link, protoc
     into.protocol = protocol
     prepare(into, "INTEGER", "UPDATE b SET v = 3 WHERE id = 200")
     # The trigger of a table that is written last finds the rows of the others.
-    with pytest.raises(SyncFailed, match=r"trigger \(act\) of a table that was merged with it changes what is written") as raised:
+    with pytest.raises(
+        SyncFailed, match=r"trigger \(act\), of a table that was merged with it, changes what is written"
+    ) as raised:
         into.sync("b", "a")
 
     assert not raised.value.retryable

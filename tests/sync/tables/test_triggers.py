@@ -209,7 +209,9 @@ def test_triggers_that_the_user_may_not_see(mysql_url: str, tmp_path: Path, sing
         owner.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
         before = owner.target.rows("c")
 
-        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*one of 'a' that this user may not"):
+        with pytest.raises(
+            SyncFailed, match=r"'c' was compared with the source already.*a trigger of 'a' that this user may not"
+        ):
             link.sync("c", "a", single_transaction=single_transaction)
 
         assert owner.target.rows("c") == before
@@ -227,7 +229,9 @@ def test_a_grant_that_another_one_hides(mysql_url: str, tmp_path: Path) -> None:
         prepare(owner, "VARCHAR(9)", "UPDATE c SET v = 3 WHERE id = 1")
         owner.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
 
-        with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*one of 'a' that this user may not"):
+        with pytest.raises(
+            SyncFailed, match=r"'c' was compared with the source already.*a trigger of 'a' that this user may not"
+        ):
             link.sync("c", "a")
 
         assert owner.target.rows("c") == [(1, 1), (2, 1)]
