@@ -17,7 +17,7 @@ from airflow_provider_sync.files.local.obstacles import Obstacles
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, OpenDirectory
 from airflow_provider_sync.files.local.pending_files import Durability, PendingFile
 from airflow_provider_sync.files.local.tree_removal import remove_tree
-from airflow_provider_sync.files.paths import TEMPORARY_PREFIX
+from airflow_provider_sync.files.paths import TEMPORARY_PREFIX, parents
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import OnFailure
 
@@ -82,6 +82,7 @@ class LocalCommits:
         self._pending: list[PendingFile] = []
         self._lock = threading.Lock()
         self._committing = threading.Lock()
+        self._wanted: set[str] = set()
 
     def temporary_name(self) -> str:
         """Return a new temporary name."""
@@ -103,12 +104,19 @@ class LocalCommits:
             self._pending.append(file)
         self._begun.pop(file.temporary, None)
 
+    def want_directory(self, path: str) -> None:
+        """Keep a directory that was made, although nothing may come into it, from the next commit on."""
+        with self._lock:
+            self._wanted.add(path)
+
     def commit(self) -> list[TreeEntry]:
         """Make durable and name what is complete; see :meth:`.TreeWriter.commit`."""
         with self._committing:
             with self._lock:
                 waiting, self._pending = self._pending, []
+                wanted, self._wanted = self._wanted, set()
             made = len(self._directories.made)
+            wanted |= {file.path.rpartition("/")[0] for file in waiting} if made else set()
             entries: list[TreeEntry] = []
             # What is left in it was not placed.
             waiting.reverse()
@@ -121,7 +129,8 @@ class LocalCommits:
             except BaseException:
                 self._remove(waiting)
                 raise
-            del self._directories.made[:made]
+            used = {above for path in wanted for above in (path, *parents(path))}
+            self._directories.made[:made] = [path for path in self._directories.made[:made] if path not in used]
         if failed is not None:
             raise failed
         return entries
@@ -193,6 +202,10 @@ class LocalCommits:
             self._directories.forget(path)
             with suppress(OSError), self._directories.using(path.rpartition("/")[0]) as above:  # `clean` tries again
                 remove_tree(above, temporary)
+        self.remove_unused()
+
+    def remove_unused(self) -> None:
+        """Remove directories that were made for files that did not come."""
         for path in reversed(self._directories.made):
             self._directories.forget(path)
             above_path, _, name = path.rpartition("/")

@@ -52,7 +52,7 @@ class OpenDirectories:
     Where a file or link is in the place of a directory, a directory under a temporary name stands in for it until the owner
     lets them change places. So the file stays where it is until everything that comes in its place is complete.
 
-    :ivar made: directories that were made since the owner last cleared it, those above before those below
+    :ivar made: directories that were made and may go again while nothing is in them, those above before those below
     :ivar stand_ins: paths whose directories are still under temporary names, which are the values
     :ivar lock: to be held while these are renamed
 

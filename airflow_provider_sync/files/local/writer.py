@@ -92,6 +92,7 @@ class LocalTreeWriter:
         try:
             if kind is None:
                 self.commit()
+                self._commits.remove_unused()
                 self._end()
         finally:
             try:
@@ -223,6 +224,7 @@ class LocalTreeWriter:
                     set_on_directory(directory, Metadata(mode=metadata.mode), at_least=OWNER_BITS)
         except OSError as error:
             raise file_error("write", path, self._location, error) from error
+        self._commits.want_directory(path)
         if path in self._directories.stand_ins:
             self._obstacles.wanted.add(path)
         self._note_metadata(path, metadata)

@@ -56,6 +56,18 @@ def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_that_is_discarded_leaves_no_directory(storage: LocalStorage, root: Path) -> None:
+    """Directories that were made for a discarded file alone go at the end; those asked for, used or there before stay."""
+    (root / "there").mkdir()
+    with storage.writer(may_replace=lambda path: False) as writer:
+        for directory in ("lost/deep", "used/deep", "asked", "there"):
+            writer.create(f"{directory}/f", size=1, metadata=PLAIN).discard()
+        writer.make_directory("asked", PLAIN)
+        writer.commit()
+        writer.put("used/x", b"x", PLAIN)
+    assert tree(root) == {"asked": None, "there": None, "used": None, "used/x": b"x"}
+
+
 def test_an_exception_discards_what_is_not_committed(storage: LocalStorage, root: Path) -> None:
     """What was committed stays; of the rest neither files nor the directories made for them remain."""
     (root / "there").mkdir()

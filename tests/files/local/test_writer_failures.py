@@ -36,7 +36,7 @@ def test_a_full_disk(storage: LocalStorage, root: Path, monkeypatch: pytest.Monk
                 new_file.write(b"c")
             new_file.discard()
         assert len(list(root.rglob(".airflow-sync-*"))) == 1
-    assert tree(root) == {"a": b"a", "sub": None}
+    assert tree(root) == {"a": b"a"}
 
 
 @pytest.mark.parametrize("files", [1, 5, 2 * MAX_HELD])

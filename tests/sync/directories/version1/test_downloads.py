@@ -9,7 +9,9 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.sync import sync_directory
+from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version1 import downloads
 from tests.client.scripted_server import scripted_server, stream
 from tests.sync.directories.mirror import Mirror, everything, target_directory
@@ -34,6 +36,18 @@ def test_what_arrived_before_an_error_stays(tmp_path: Path) -> None:
         with pytest.raises(SyncFailed):
             sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
     assert everything(tmp_path / "target") == ["a", "b"]
+
+
+def test_a_file_that_never_stands_still_leaves_no_directory(tmp_path: Path) -> None:
+    """A file that changes each time that it is asked for leaves no empty directory behind."""
+    listed = manifest("a", "new/deep/f")
+    changed = frame_header("new/deep/f", 3) + b"new"
+    with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
+        again = [listed, stream(changed)] * (ROUNDS - 1)
+        script.answer(listed, stream(frames("a") + changed), *again)
+        report = sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
+    assert (report.status, report.verified) == ("changed", None)
+    assert everything(tmp_path / "target") == ["a"]
 
 
 def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
