@@ -67,6 +67,10 @@ class AnswerHash:
         """Whether this is the hash that a server with exactly these rows announces."""
         return source_hash in (self._mysql.hexdigest(), (self._sqlite or self._mysql).hexdigest())
 
+    def is_of_same_rows(self, other: AnswerHash) -> bool:
+        """Whether another answer had the same rows."""
+        return self._mysql.hexdigest() == other._mysql.hexdigest()
+
 
 def _fields(values: Sequence[Value], number: Callable[[float], str]) -> Iterable[bytes]:
     types = set(map(type, values))

@@ -22,6 +22,7 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
+from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns, version1_warnings
@@ -50,7 +51,8 @@ def download(client: SyncClient, database: Database, area: StagingArea, *, known
 
     - our own server says so;
     - or its rows have the hash that the source sends;
-    - or the source sends the same hash before and after it.
+    - or the source sends the same hash before and after it, and the answer before it had the same rows. The hashes alone would
+      not do: rows that go and come back meanwhile make pages skip others.
 
     Otherwise the rows are requested again. Where the source cannot hash, rows that two answers lack are deleted.
 
@@ -87,6 +89,7 @@ class _Download:
         self.zone = find_zone(client, database, area.connection, area.target.table)
         self.warnings: list[str] = []
         self.source_hash: str | None = None
+        self.earlier: AnswerHash | None = None  # of the answer before
         self.received = 0
 
     def run(self, hash_before: str | None) -> WholeTable:
@@ -102,6 +105,7 @@ class _Download:
                 staged = attempts.run(partial(self._staged_answer, with_hash=asked == 0))
             except _RepeatedKeyError as repeated:
                 asked += 1
+                self.earlier = None
                 hash_before = self._check_moved(repeated.error, hash_before, asked)
                 continue
             if staged is None:
@@ -121,7 +125,7 @@ class _Download:
                     return self._whole(staged, listed)
                 self._list_missing(missing)
                 continue
-            hash_before = self.source_hash
+            hash_before, self.earlier = self.source_hash, staged.hashed
             if asked == TRIES:
                 return self._whole_without_deletes(staged)
 
@@ -256,7 +260,10 @@ class _Download:
             self.source_hash = hash_before
             return True
         self.source_hash = ask_hash(self.client, self.target)
-        return self.source_hash is not None and (self.source_hash == hash_before or hashed.matches(self.source_hash))
+        if self.source_hash is None:
+            return False
+        stood_still = self.source_hash == hash_before and self.earlier is not None and hashed.is_of_same_rows(self.earlier)
+        return stood_still or hashed.matches(self.source_hash)
 
     def _lacks_rows(self) -> bool:
         """Whether the merge would take the source's word for it that rows are gone."""

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import TableAnswer
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.ddl import StagingLayout
-from airflow_provider_sync.databases.schema import Column, Row
+from airflow_provider_sync.databases.schema import Column, Kind, Row
 from airflow_provider_sync.databases.version1_hash import zoned_places
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, DuplicateKeyError, TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.sync.progress import RowProgress
@@ -82,15 +82,18 @@ def stage(
     begin()
     converter = _Converter(database, mapping, zone.zone)
     loaded = 0
-    if zone.other is not None and first:
-        zone, converter, loaded = _decide(database, connection, target, staging, mapping, zone, first, begin)
-    rows = _Passing(converter, hashed, on_rows)
-    if loaded:
-        rows.pass_by(first)
-        batches = rest
-    else:
-        batches = _joined(first, rest)
-    loaded += staging.load(connection, target.table, rows.converted(batches))
+    try:
+        if zone.other is not None and first:
+            zone, converter, loaded = _decide(database, connection, target, staging, mapping, zone, first, begin)
+        rows = _Passing(converter, hashed, on_rows)
+        if loaded:
+            rows.pass_by(first)
+            batches = rest
+        else:
+            batches = _joined(first, rest)
+        loaded += staging.load(connection, target.table, rows.converted(batches))
+    except DuplicateKeyError as error:
+        raise _repeated_time(target, zone.zone, error) from error
     if loaded != rows.count:
         raise TableError(f"Table {target.name!r}: {rows.count} rows came, but {loaded} were staged.", NOTHING_CHANGED)
     return StagedAnswer(
@@ -124,20 +127,41 @@ def _decide(
         loaded = staging.load(connection, target.table, [converter.convert(first)])
         return converter, loaded, rows_in_common(database, connection, target.table, staging.table, target.key_columns, zoned)
 
+    failure: TableError | None = None
     try:
         converter, loaded, common = load(zone.zone)
-    except NoSuchTimeError:
-        converter, loaded, common = _Converter(database, mapping, zone.zone), 0, -1
+    except DuplicateKeyError:
+        raise
+    except TableError as error:
+        failure, converter, loaded, common = error, _Converter(database, mapping, zone.zone), 0, -1
     if common == loaded * len(zoned):
         return zone.decided(zone.zone, _EQUAL_ROWS), converter, loaded
     other = zone.other or zone.zone
     begin()
-    second, loaded, found = load(other)
+    try:
+        second, loaded, found = load(other)
+    except TableError:
+        if failure is not None:
+            raise failure from None
+        found = -1
     if found > common:
-        return zone.decided(other, _EQUAL_ROWS if found else "since the default one skips a time that came"), second, loaded
+        return zone.decided(other, _EQUAL_ROWS if found else "since times that came do not fit the default one"), second, loaded
     begin()
     converter, loaded, _ = load(zone.zone)
     return zone.decided(zone.zone, _EQUAL_ROWS if common else zone.doubt or ""), converter, loaded
+
+
+def _repeated_time(target: Target, zone: TimeZone, error: DuplicateKeyError) -> DuplicateKeyError:
+    """Return the error for rows of one key, which may be due to clock times that the zone has twice."""
+    times = [column.name for column in target.key_columns if column.kind is Kind.TIMESTAMP]
+    if not times or zone.offset is not None:
+        return error
+    return DuplicateKeyError(
+        f"Table {target.name!r}: several rows of the source have one key ({', '.join(target.key)}) in the target. Version 1 sends"
+        f" the times of {', '.join(times)} as the clock of {zone.name} shows them, and when summer time ends, an hour comes twice.",
+        NOTHING_CHANGED,
+        "Let the source's database run in UTC, or use version 2 on both ends.",
+    )
 
 
 class _Converter:

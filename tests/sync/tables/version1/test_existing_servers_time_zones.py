@@ -218,6 +218,29 @@ def test_summer_time(source: tuple[Scenario, PagingServer], target: Scenario) ->
     assert [row[1] for row in target.rows("t")] == times
 
 
+def test_times_that_fit_into_one_zone_alone(source: tuple[Scenario, PagingServer], mariadb_target: Scenario) -> None:
+    """Where a time is out of range in one of two possible zones, the other one is taken."""
+    scenario, server = source
+    fill(scenario, [(4, "2038-01-19 03:14:07", "last moment of TIMESTAMP")])
+    assert "+01:00 was taken" in about_zones(sync(server.url, mariadb_target))[0]
+    assert mariadb_target.rows("t") == scenario.rows("t")
+
+
+def test_a_time_of_the_key_that_comes_twice(source: tuple[Scenario, PagingServer], postgresql_target: Scenario) -> None:
+    """Rows that are one because their key has the hour that comes twice are refused with that reason."""
+    scenario, server = source
+    keyed = "(id INT NOT NULL, at {} NOT NULL, name VARCHAR(50), PRIMARY KEY (id, at))"
+    for side, kind in ((scenario, "TIMESTAMP(6)"), (postgresql_target, "TIMESTAMPTZ")):
+        side.execute("DROP TABLE t", f"CREATE TABLE t {keyed.format(kind)}")
+    # As the clock of Europe/Berlin shows 00:30 and 01:30 UTC; this server's own clock has them once.
+    scenario.execute("ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (id, at, name)")
+    fill(scenario, [(1, "2024-10-27 01:30:00", "summer"), (1, "2024-10-27 01:30:00", "winter")])
+    with pytest.raises(SyncFailed, match=r"one key \(id, at\).*an hour comes twice.*Nothing was changed") as failure:
+        sync(server.url, postgresql_target, "Europe/Berlin")
+    assert not failure.value.retryable
+    assert postgresql_target.rows("t") == []
+
+
 def test_sqlite_has_texts(source: tuple[Scenario, PagingServer], sqlite_url: str) -> None:
     """SQLite keeps the text that the source sends; there is nothing to convert, and nothing to warn of."""
     _, server = source
