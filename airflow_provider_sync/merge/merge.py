@@ -244,6 +244,7 @@ class TableMerge(TableWrite):
             if self.staged.verify:
                 check = MergeCheck(self.tables, self.counts, all_inserted=self.is_empty, triggers=self.triggers)
                 self.verified = check.run()
+                self.computed_otherwise = check.computed_otherwise
                 self.warnings += check.warnings
             if self.target.foreign_keys:
                 self.orphans = self.database.foreign_keys.count_orphans(self.connection, self.target)

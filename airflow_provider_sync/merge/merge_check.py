@@ -16,6 +16,7 @@ from airflow_provider_sync.merge.merge_tables import MergeTables
 class MergeCheck:
     """The comparison of one merge.
 
+    :ivar computed_otherwise: names of columns that the target computes otherwise than the source
     :ivar warnings: what a report should say
 
     :param counts: what the merge had to do
@@ -24,6 +25,7 @@ class MergeCheck:
     """
 
     def __init__(self, tables: MergeTables, counts: MergeCounts, *, all_inserted: bool, triggers: Sequence[str] = ()) -> None:
+        self.computed_otherwise: Sequence[str] = ()
         self.warnings: list[str] = []
         self.database = tables.database
         self.statements = tables.database.statements
@@ -69,7 +71,8 @@ class MergeCheck:
         # Compares decimals by value, since the target decides how many trailing zeros a generated column has.
         computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
         if computed and self._count_differing(computed):
-            names = ", ".join(column.name for column in computed)
+            self.computed_otherwise = [column.name for column in computed if self._count_differing([column])]
+            names = ", ".join(self.computed_otherwise)
             self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
             return False
         return True

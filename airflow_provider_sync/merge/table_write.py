@@ -46,11 +46,13 @@ class TableWrite(ABC):
     :param target: the table that is written
     :ivar counts: rows to insert, update and delete; set by :meth:`list_changes`
     :ivar triggers: what the transaction may fire, in words: triggers, and functions; set by :mod:`.trigger_watch`
+    :ivar computed_otherwise: columns that the target computes otherwise than the source; set by :meth:`verify`
     :ivar warnings: what the report should say
     """
 
     counts: MergeCounts
     triggers: Sequence[str] = ()
+    computed_otherwise: Sequence[str] = ()
 
     def __init__(self, target: Table) -> None:
         self.target = target

@@ -47,7 +47,7 @@ def merge_tables(
     *,
     working: Working = nullcontext,
     check: Callable[[Table, MergeCounts], None] | None = None,
-    verify: Callable[[Table], None] | None = None,
+    verify: Callable[[Table, Sequence[str]], None] | None = None,
     before_commit: Callable[[], None] | None = None,
     beside: Callable[[], Iterable[Table]] = tuple,
     dry_run: bool = False,
@@ -57,7 +57,8 @@ def merge_tables(
     :param connection: in autocommit mode, outside any transaction
     :param working: returns what is entered while one target is worked on
     :param check: called with each target and the counts of its changes, before any row is written; an error stops all merges
-    :param verify: called with each target after its merge verified it, inside the transaction; an error rolls back everything
+    :param verify: called with each target after its merge verified it, and with the columns that it computes otherwise than the
+        source, inside the transaction; an error rolls back everything
     :param before_commit: called last; an error rolls back everything
     :param beside: returns tables that were compared with their sources already, and that no trigger may change
     :param dry_run: list and check the changes, but write nothing
@@ -107,7 +108,7 @@ def merge_tables(
                 with working(merge.target), _about(merge.target):
                     merge.verify()
                     if verify:
-                        verify(merge.target)
+                        verify(merge.target, merge.computed_otherwise)
             if before_commit:
                 before_commit()
         return [merge.result() for merge in merges]

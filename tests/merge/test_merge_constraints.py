@@ -98,7 +98,7 @@ def test_foreign_keys_are_checked_again_afterwards(family: Scenario) -> None:
     assert family.rows("child") == [(10, 1), (20, 2)]
 
 
-def _refuse(_: object) -> None:
+def _refuse(*_: object) -> None:
     raise TableError("no")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 import pytest
@@ -60,7 +61,7 @@ def test_verification_can_be_left_out(fruit: Scenario) -> None:
 def test_callers_verification_rolls_back(fruit: Scenario) -> None:
     """An error of the caller's own verification rolls the merge back."""
 
-    def refuse(_: Table) -> NoReturn:
+    def refuse(_: Table, __: Sequence[str]) -> NoReturn:
         raise TableError("hashes differ")
 
     with pytest.raises(TableError, match="hashes differ"):
@@ -84,7 +85,7 @@ def test_several_tables_fail_together(fruit: Scenario) -> None:
     """When one of several tables fails, nothing of the others is written."""
     fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO seed VALUES (1, 1)")
 
-    def refuse(target: Table) -> None:
+    def refuse(target: Table, _: Sequence[str]) -> None:
         if target.name == "seed":
             raise TableError("no")
 
@@ -147,7 +148,7 @@ def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
     """During a merge others read what was there before, and write rows that the merge does not touch."""
     seen = []
 
-    def meanwhile(_: Table) -> None:
+    def meanwhile(_: Table, __: Sequence[str]) -> None:
         seen.append(fruit.rows("fruit"))
         if fruit.dialect in LOCK_TIMEOUTS:  # SQLite has one writer at a time
             with fruit.database.connect() as other:
@@ -178,7 +179,7 @@ def test_statements_inside_the_transaction(fruit: Scenario) -> None:
         "other",
         [(1, "b"), (2, "a"), (4, "d")],
         check=lambda _, __: inside.append(True),
-        verify=lambda _: inside.clear(),
+        verify=lambda *_: inside.clear(),
     )
 
     changing = [verb for verb in statements if verb not in ("SELECT", "WITH", "PRAGMA", "SAVEPOINT", "RELEASE", "SET", "SHOW")]

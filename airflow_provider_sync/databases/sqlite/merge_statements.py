@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.listed_changes import ListedRows
-from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
@@ -42,8 +42,15 @@ class SQLiteMergeStatements(MergeStatements):
         return f"{expression} COLLATE BINARY"
 
     def same(self, column: Column, left: str, right: str) -> str:
-        """Compare with IS, which every version has; in a column that keeps any type, 1 and 1.0 are two values."""
+        """Compare with IS, which every version has; in a column that keeps any type, 1 and 1.0 are two values.
+
+        A computed decimal is a floating-point number here, such as 1.6500000000000001 for 1.65: it is rounded to its scale.
+        """
         same = f"{self.comparable(column, left)} IS {self.comparable(column, right)}"
+        if column.generated and column.kind is Kind.DECIMAL and column.precision is not None:
+            here, there = (f"{alias}.{self.quote(column.name)}" for alias in (left, right))
+            numbers = " AND ".join(f"typeof({value}) IN ('integer', 'real')" for value in (here, there))
+            return f"({same} OR {numbers} AND round({here}, {column.scale or 0}) IS round({there}, {column.scale or 0}))"
         return f"({same} AND {self._same_type(column, left, right)})" if _keeps_any_type(column) else same
 
     def _same_type(self, column: Column, left: str, right: str) -> str:

@@ -20,7 +20,7 @@ from airflow_provider_sync.merge.transaction import merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.guards import check_deletes
-from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows, computes_otherwise
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -137,11 +137,14 @@ class _GuardedMerge:
             rows.target.options, deletes=counts.deleted, present=counts.target_rows, offered=rows.rows_total, unit="rows"
         )
 
-    def _verify(self, target: Table) -> None:
+    def _verify(self, target: Table, computed_otherwise: Sequence[str]) -> None:
         table = self.merging[str(target)]
         if not table.target.options.verify:
             return
-        self.verified[str(target)] = table.rows.verify(self.connection)
+        self.verified[str(target)] = verified = table.rows.verify(self.connection)
+        exact = [name for name in computed_otherwise if table.rows.carries(target.column(name))]
+        if exact and verified is None:
+            raise computes_otherwise(table.target.name, exact)
 
     def _beside(self) -> Iterator[Table]:
         """Yield the tables of the run that no trigger may change, with the columns of their modes."""

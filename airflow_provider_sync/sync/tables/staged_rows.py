@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Literal
 
 from sqlalchemy import Connection
 
+from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows
 from airflow_provider_sync.merge.staged_table import StagedTable
@@ -69,6 +71,10 @@ class StagedRows(ABC):
         :raises TableBusyError: when the target differs from what the source announced
         """
 
+    def carries(self, column: Column) -> bool:
+        """Whether values of a column come as they are, so that others at the target are not the source's."""
+        return True
+
     def source_changed(self) -> bool:
         """Whether, after a failed merge, the source's rows differ from those staged; it asks the source.
 
@@ -100,6 +106,17 @@ class EqualRows(StagedRows):
     def verify(self, connection: Connection) -> Verified | None:
         """Return what the comparison has proven; nothing was merged."""
         return self.verified
+
+
+def computes_otherwise(name: str, columns: Iterable[str]) -> TableError:
+    """Return the error for columns that the target computes otherwise than the source."""
+    names = ", ".join(map(repr, sorted(columns)))
+    return TableError(
+        f"Table {name!r}: the target computes other values for column {names} than the source has, so that the two never"
+        " become equal.",
+        NOTHING_CHANGED,
+        "Give the column the same expression on both sides, make it a plain one at the target, or leave it out with `columns`.",
+    )
 
 
 def not_as_staged(name: str) -> TargetChangedError:

@@ -131,12 +131,13 @@ def test_jsonb_stays_jsonb(two_same: Link, declared: str, numbers: str) -> None:
     assert two_same.sync_one("t").status == "unchanged"
 
 
-def test_an_existing_server_tells_no_blob_from_text(tmp_path: Path) -> None:
-    """What an existing server sends for a column without a type lands as text, and the report says what that means."""
-    _, target = _tables(tmp_path, "", "1")
+@pytest.mark.parametrize("declared", ["", "ANY"])
+def test_an_existing_server_tells_no_blob_from_text(tmp_path: Path, declared: str) -> None:
+    """What an existing server sends for a column that takes any type lands as text, and the report says what that means."""
+    _, target = _tables(tmp_path, declared, "1")
     with existing_server() as server, SyncClient(server.url, retries=0) as client:
         server.answer("/getTableHash", reply(200, b'{"hash":"%b"}' % (b"0" * 40)))
         server.answer("/getTable", stream(gzip.compress(b'{"id":1,"v":"ab"}\n')))
         (report,) = sync_tables(client, [table_from_options("t", {})], target.database)
-    assert any("Column v of 't' has no type" in warning for warning in report.warnings)
+    assert any("Column v of 't' takes any type" in warning for warning in report.warnings)
     assert target.rows("t") == [(1, "ab")]

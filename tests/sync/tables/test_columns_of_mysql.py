@@ -91,6 +91,18 @@ def test_a_primary_key_that_the_server_makes(alike: Link) -> None:
         alike.source.execute(f"{show} ON")
 
 
+def test_columns_that_are_invisible_at_the_source_alone(mariadb_url: str, postgresql_url: str) -> None:
+    """By version 1, where the hashes differ, the report names the columns that did not come, and may be INVISIBLE."""
+    with linked(mariadb_url, postgresql_url) as link:
+        link.source.execute(INVISIBLE, "INSERT INTO t (id, a, v) VALUES (1, 1, 5)")
+        link.target.execute(INVISIBLE.replace(" INVISIBLE", ""))
+        (warning,) = link.sync_one("t").warnings
+        assert "does not send v, but may hash it" in warning
+        link.target.execute("ALTER TABLE t DROP COLUMN v", "ALTER TABLE t ADD COLUMN own INT")
+        link.source.execute("ALTER TABLE t DROP COLUMN v")
+        assert link.sync_one("t").warnings == ()
+
+
 def test_version_1_leaves_invisible_columns_out(mariadb: Link) -> None:
     """As existing servers do, whose hash covers them; the report says that they do not come, and what is there stays."""
     mariadb.protocol = "1"

@@ -319,11 +319,11 @@ class _Download:
             *version1_warnings(self.target, staged.columns, staged.source_columns),
             *staged.zone.warnings(self.target.table),
         ]
-        untyped = [column.name for column in staged.columns if not column.sql_type.strip()]
+        untyped = [column.name for column in staged.columns if column.sql_type.strip().upper() in ("", "ANY")]
         if untyped and not staged.one_snapshot:
             # This package's server refuses to send blobs of such columns.
             warnings.append(
-                f"Column {', '.join(untyped)} of {str(self.target.table)!r} has no type: version 1 sends blobs as text, and as"
+                f"Column {', '.join(untyped)} of {str(self.target.table)!r} takes any type: version 1 sends blobs as text, and as"
                 " such they arrive. Declare the column BLOB where it has any."
             )
         if staged.repeated:

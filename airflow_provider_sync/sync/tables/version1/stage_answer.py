@@ -158,7 +158,7 @@ def _repeated_time(target: Target, zone: TimeZone, error: DuplicateKeyError) -> 
         return error
     return DuplicateKeyError(
         f"Table {target.name!r}: several rows of the source have one key ({', '.join(target.key)}) in the target. Version 1 sends"
-        f" the times of {', '.join(times)} as the clock of {zone.name} shows them, and when summer time ends, an hour comes twice.",
+        f" {', '.join(times)} by the clock of {zone.name}, on which an hour comes twice when summer time ends.",
         NOTHING_CHANGED,
         "Let the source's database run in UTC, or use version 2 on both ends.",
     )

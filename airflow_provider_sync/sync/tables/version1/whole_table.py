@@ -8,7 +8,7 @@ from typing import Self
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import Column
+from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
@@ -103,6 +103,14 @@ class WholeTable(StagedRows):
         found = hash_rows(self.database, connection, self.target, self.hashed, self.zone)
         return "hash" if found == self.source_hash else None
 
+    def carries(self, column: Column) -> bool:
+        """Whether values come as they are.
+
+        FLOAT has six digits, databases round a computed DOUBLE in their own ways, and how many digits a decimal without a scale
+        has at the source is not known.
+        """
+        return column.kind not in (Kind.FLOAT, Kind.DOUBLE) and (column.kind is not Kind.DECIMAL or column.scale is not None)
+
     def doubt(self, verified: Verified | None) -> str | None:
         """Return the reason why the hashes are not equal."""
         if verified or not self.rows_total:
@@ -117,6 +125,13 @@ class WholeTable(StagedRows):
             return (
                 "Verified by rows only: the target keeps rows, or values, that the source does not have, so that the hashes of"
                 " the two differ. Version 1 knows no other comparison: each sync sends the whole table."
+            )
+        hashed = {column.name for column in self.hashed}
+        if unsent := [column.name for column in self.target.table.visible if column.name not in hashed]:
+            return (
+                "Verified by rows only: the hashes of source and target differ although the rows that came are equal. The source"
+                f" does not send {', '.join(unsent)}, but may hash it, as version 1 does with INVISIBLE columns; then its values"
+                " in the target stay as they are. Sync the table by version 2, or make the column visible at the source."
             )
         return (
             "Verified by rows only: the hashes of source and target differ although the rows are equal, as with other types,"

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_slice import Key, TableSlice
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
+from airflow_provider_sync.sync.tables.staged_rows import computes_otherwise
 
 _SAMPLE = 100
 """Rows whose values are compared."""
@@ -45,14 +45,7 @@ def refuse_other_values(
         if own != other and column.column.generated
     }
     if differing:
-        names = ", ".join(map(repr, sorted(differing)))
-        raise TableError(
-            f"Table {name!r}: the target computes other values for column {names} than the source has, so that the two never"
-            " become equal.",
-            NOTHING_CHANGED,
-            "Give the column the same expression on both sides, make it a plain one at the target, or leave it out with"
-            " `columns`.",
-        )
+        raise computes_otherwise(name, differing)
 
 
 def _differing_keys(database: Database, connection: Connection, table_slice: TableSlice, sent: TableSlice) -> list[Key]:
