@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+import msgspec
+
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, TargetTable, cache_path
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
@@ -24,6 +26,7 @@ from airflow_provider_sync.sync.kept_apart import check_kept_apart
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, other_tables, tables_failed
+from airflow_provider_sync.sync.shared_options import check_shared_options, shared_options
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
@@ -95,7 +98,9 @@ def compare_tables(
                 there = {entry.report.name for entry in compared}
                 failed = {table.table_name for table in tables if table.name not in there}
                 compared = with_foreign_keys(database, compared, failed=failed, dry_run=dry_run)
-                found += [table_slice for entry in compared for table_slice in entry.slices]
+                for entry in compared:
+                    options = shared_options(config, named[entry.report.name], connection=url)
+                    found += [msgspec.structs.replace(table_slice, options=options) for table_slice in entry.slices]
                 outcomes.add([entry.report for entry in compared if not entry.slices])
     outcomes.check(outcomes.found)
     pieces = with_first(found, equal=tuple(report.name for report in outcomes.found))
@@ -108,13 +113,13 @@ def download_tables(
     """Stage what the target needs of each slice.
 
     :return: what was done with each slice, for the merge
-    :raises ConfigurationError: for a slice of a table that the plan does not have
+    :raises ConfigurationError: for a slice of a table that the plan does not have, or has with other options
     :raises SyncFailed: for the first slice that fails, with the report of its table
     """
     staged: list[StagedSlice] = []
     with SyncClient.from_config(config) as client:
         for table_slice in slices:
-            url, table = plan.find_table(table_slice.table)
+            url, table = _table_of(config, plan, table_slice)
             with _failing(TableReport, table.name), opener.database(url) as database:
                 staged.append(stage_slice(client, table, database, table_slice, progress=progress))
     return staged
@@ -136,12 +141,12 @@ def merge_tables(
     :param slices: everything that the downloads returned
     :param keep_staged: whether the staging tables stay, for another merge
     :return: a report for each table, with the costs of all steps
-    :raises ConfigurationError: for a slice of a table that the plan does not have; nothing was merged
+    :raises ConfigurationError: for a slice of a table that the plan does not have, or has with other options; nothing was merged
     :raises SyncFailed: when any failed, with the reports of all
     """
     by_url: dict[str, dict[str, tuple[TargetTable, list[StagedSlice]]]] = {}
     for table_slice in slices:
-        url, table = plan.find_table(table_slice.table)
+        url, table = _table_of(config, plan, table_slice)
         by_url.setdefault(url, {}).setdefault(table_slice.table, (table, []))[1].append(table_slice)
     equal = [plan.find_table(name) for name in sorted({name for table_slice in slices for name in table_slice.equal})]
     merged = [(url, table) for url, staged in by_url.items() for table, _ in staged.values()]
@@ -181,7 +186,8 @@ def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, 
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
                 compared = compare_directory(client, directory, storage, batches=each, cache=cache)
-                found += compared.batches
+                options = shared_options(config, directory)
+                found += [msgspec.structs.replace(batch, options=options) for batch in compared.batches]
                 outcomes.add([] if compared.batches else [compared.report])
     outcomes.check(outcomes.found)
     return WorkFound(unchanged=outcomes.found, pieces=found)
@@ -199,13 +205,13 @@ def download_directories(
     """Download the files of each batch that still differ.
 
     :return: the batches, with what was done and what it cost
-    :raises ConfigurationError: for a batch of a directory that the plan does not have
+    :raises ConfigurationError: for a batch of a directory that the plan does not have, or has with other options
     :raises SyncFailed: for the first batch that fails, with the report of its directory
     """
     done: list[FileBatch] = []
     with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         for batch in batches:
-            directory = plan.find_directory(batch.directory)
+            directory = _directory_of(config, plan, batch)
             with _failing(DirectoryReport, directory.name):
                 storage = opener.storage(directory.path)
                 done.append(download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache))
@@ -219,12 +225,13 @@ def delete_in_directories(
 
     :param batches: everything that the downloads returned
     :return: a report for each directory, with the costs of all steps
-    :raises ConfigurationError: for a batch of a directory that the plan does not have; nothing was deleted
+    :raises ConfigurationError: for a batch of a directory that the plan does not have, or has with other options; nothing was
+        deleted
     :raises SyncFailed: when any failed, with the reports of all
     """
     by_name: dict[str, list[FileBatch]] = {}
     for batch in batches:
-        by_name.setdefault(plan.find_directory(batch.directory).name, []).append(batch)
+        by_name.setdefault(_directory_of(config, plan, batch).name, []).append(batch)
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         for name, downloaded in by_name.items():
@@ -234,6 +241,20 @@ def delete_in_directories(
                 outcomes.add([delete_files(client, directory, storage, downloaded, dry_run=dry_run, cache=cache)])
     outcomes.check(outcomes.found)
     return outcomes.found
+
+
+def _table_of(config: ClientConfig, plan: RunPlan, piece: PlannedSlice | StagedSlice) -> tuple[str, TargetTable]:
+    """Return the database URL and the options of the table of a slice, which must be those of the comparison."""
+    url, table = plan.find_table(piece.table)
+    check_shared_options(piece, config, table, connection=url)
+    return url, table
+
+
+def _directory_of(config: ClientConfig, plan: RunPlan, batch: FileBatch) -> TargetDirectory:
+    """Return the options of the directory of a batch, which must be those of the comparison."""
+    directory = plan.find_directory(batch.directory)
+    check_shared_options(batch, config, directory)
+    return directory
 
 
 @contextmanager

@@ -27,9 +27,11 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a step, and what it cost. It refers to rows and files and never contains them.
 
     :ivar comparison: what has cut the piece of work that this is
+    :ivar options: digests of what all steps must share, by name; see :mod:`.shared_options`
     """
 
     comparison: Comparison = Comparison()
+    options: dict[str, str] = {}
     requests: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0

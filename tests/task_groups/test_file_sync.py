@@ -64,6 +64,25 @@ def test_a_download_is_missing(source: Source, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "target/gone.txt").exists()
 
 
+@pytest.mark.parametrize(("option", "value"), [("path", "elsewhere"), ("prefix", "deep"), ("include", ["*.txt"])])
+def test_changed_between_steps(source: Source, tmp_path: Path, option: str, value: Any) -> None:
+    """What decides which files are meant may not change between the steps of a run: that is an error that names it."""
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target/gone.txt").write_text("x")
+    arguments: dict[str, Any] = {"directories": "images", "path": str(tmp_path / "target")}
+    changed = {**arguments, option: str(tmp_path / value) if option == "path" else value}
+    batches = FileCompareOperator(task_id="compare", **arguments).execute({})
+    message = f"'images': {option} is not what it was"
+    with pytest.raises(AirflowFailException, match=message):
+        FileDownloadOperator(task_id="download", batch=batches, **changed).execute({})
+    downloaded = FileDownloadOperator(task_id="download", batch=batches, **arguments).execute({})
+    with pytest.raises(AirflowFailException, match=message):
+        FileDeleteOperator(task_id="delete", batches=downloaded, **changed).execute({})
+    assert (tmp_path / "target/gone.txt").exists()
+    FileDeleteOperator(task_id="delete", batches=downloaded, max_deletes=1, **arguments).execute({})
+    assert sorted(path.name for path in (tmp_path / "target").rglob("*.*")) == ["one.txt", "two.pdf"]
+
+
 @pytest.mark.parametrize(
     ("operator", "arguments", "message"),
     [

@@ -217,3 +217,35 @@ def test_patterns(source: Source, target: Target) -> None:
     assert {states[0] for states in states_of(run).values()} == {"success"}
     assert [report["name"] for report in result_of(run, "parts.merge")] == ["orders", "countries"]
     assert {name: target.rows(name) for name in ROWS} == {**ROWS, "customers": []}
+
+
+@pytest.mark.parametrize(
+    ("then", "option"),
+    [
+        ({"window": ["id", "1", "2"]}, "window"),
+        ({"columns": ["id", "name"]}, "columns"),
+        ({"renames": {"name": "amount", "amount": "name"}}, "renames"),
+        ({"mode": "append"}, "mode"),
+        ({"table": "customers"}, "table"),
+        ({"target_conn_id": "elsewhere"}, "the connection"),
+        ({"sync_conn_id": "other"}, "the server"),
+    ],
+)
+def test_changed_between_steps(
+    source: Source, target: Target, monkeypatch: pytest.MonkeyPatch, then: dict[str, Any], option: str
+) -> None:
+    """What decides which rows are meant may not change between the steps of a run: that is an error that names it."""
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", '{"conn_type": "sync", "host": "http://other.example"}')
+    arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
+    changed = {**arguments, **then}
+    slices = TableCompareOperator(task_id="compare", **arguments).execute({})
+    message = f"'orders': {option} is not what it was"
+    with pytest.raises(AirflowFailException, match=message):
+        TableDownloadOperator(task_id="download", table_slice=slices, **changed).execute({})
+    staged = TableDownloadOperator(task_id="download", table_slice=slices, **arguments).execute({})
+    with pytest.raises(AirflowFailException, match=message):
+        TableMergeOperator(task_id="merge", slices=staged, **changed).execute({})
+    assert (target.rows("orders"), target.rows("customers")) == ([], [])
+    # Guards and the like may: a failed merge is tried again with other ones.
+    TableMergeOperator(task_id="merge", slices=staged, max_deletes=7, verify=False, **arguments).execute({})
+    assert target.rows("orders") == ROWS["orders"]

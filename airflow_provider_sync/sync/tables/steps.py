@@ -207,6 +207,7 @@ def stage_slice(
     return msgspec.structs.replace(
         staged,
         comparison=planned.comparison,
+        options=planned.options,
         synced=planned.synced,
         schema_changes=planned.schema_changes,
         equal=planned.equal,
