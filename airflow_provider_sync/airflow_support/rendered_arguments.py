@@ -201,10 +201,10 @@ def read_step_results(argument: str, value: Any) -> list[Mapping[str, Any]]:
 
     :raises ConfigurationError: for anything else
     """
-    if value is None or (isinstance(value, Sequence) and not len(value)):
+    if value in (None, "None") or (isinstance(value, Sequence) and not len(value)):
         raise ConfigurationError(
-            f"{argument!r} is empty: the step before has returned nothing. With the trigger rule 'all_success', this step would"
-            " have been skipped."
+            f"{argument!r} is empty: the step before has returned nothing, or its result is gone, as after `airflow db clean`."
+            " Run the steps again from the first, each with the trigger rule 'all_success'."
         )
     value = decode_argument(argument, value)
     if isinstance(value, Mapping):

@@ -49,11 +49,16 @@ class ReportsUndefinedTemplates:
         jinja_env: jinja2.Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """Render one value; in place of an undefined one there is an :class:`UndefinedText`."""
+        """Render one value; in place of an undefined one there is an :class:`UndefinedText`.
+
+        Native rendering and the result of another task may give ``None``, which would mean that an option is not set: a sync
+        without its window, say. In its place there is the text that other templates render to.
+        """
         try:
-            return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
+            rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
         except jinja2.UndefinedError as error:
             return UndefinedText(str(error), _missing(content, context, jinja_env or jinja2.Environment(autoescape=True)))
+        return "None" if rendered is None and content is not None else rendered
 
 
 def check_present(argument: str, value: Any) -> None:

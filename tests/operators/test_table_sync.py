@@ -299,6 +299,24 @@ def test_undefined_templates(source: Source, target: Target, arguments: dict[str
     assert target.rows("orders") == []
 
 
+def test_nothing_is_no_option(source: Source, target: Target) -> None:
+    """An argument that another task, or a native template, makes ``None`` fails the task: it is not as if it was left out."""
+    target.execute("INSERT INTO orders VALUES (9, 'outside of the window', NULL)")
+    with DAG("nothing", schedule=None, render_template_as_native_obj=True) as dag:
+
+        @task
+        def no_window() -> None:
+            """Return nothing."""
+
+        window = no_window()
+        options: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
+        TableSyncOperator(task_id="result", window=window, **options)
+        TableSyncOperator(task_id="native", window="{{ ti.xcom_pull(task_ids='no_window') }}", **options).set_upstream(window)
+    states = task_states(run_dag(dag))
+    assert (states["result"], states["native"]) == ("failed", "failed")
+    assert target.rows("orders") == [(9, "outside of the window", None)]
+
+
 def test_undefined_templates_are_not_tried_again(source: Source, target: Target) -> None:
     """A run without a data interval fails at once, whatever the retries, mapped or not."""
     options: dict[str, Any] = {
