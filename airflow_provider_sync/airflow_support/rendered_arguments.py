@@ -234,7 +234,8 @@ def decode_argument(argument: str, value: Any) -> Any:
         return decode_argument(argument, _literal(text))
     except (ValueError, SyntaxError, TypeError) as error:
         raise ConfigurationError(
-            f"{argument!r} rendered to text that is no list and no mapping. Use the filter tojson in its template."
+            f"{argument!r} begins with {text[0]!r}, and is no list and no mapping. Use the filter tojson in its template, or"
+            " write a single text that begins so, such as the pattern '[0-9]*', in a list."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -134,6 +135,13 @@ class SyncServerHook(BaseHook):
         try:
             yield
         except AirflowNotFoundException as error:
+            variable = f"AIRFLOW_CONN_{self.sync_conn_id.upper()}"
+            if os.environ.get(variable):
+                # Airflow passes over what it cannot read.
+                raise ConfigurationError(
+                    f"The environment variable {variable} is no connection that Airflow can read. Write it as JSON, or"
+                    " percent-encode the token in its URI."
+                ) from error
             raise ConfigurationError(
                 f"There is no connection {self.sync_conn_id!r}. Make one of the type {self.hook_name!r}, or name another"
                 " with sync_conn_id."

@@ -125,6 +125,15 @@ def test_form_of_old_airflow(form_stand_ins: None) -> None:
 
 
 @in_any_process
+@pytest.mark.parametrize("text", ['{"conn_type": "sync", "password": "a"', "sync://http://:a/b@source.example:80"])
+def test_unreadable_connection(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the environment that Airflow passes over, since it cannot read it, is named."""
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", text)
+    with pytest.raises(ConfigurationError, match=r"AIRFLOW_CONN_ODD is no connection that Airflow can read\..*percent-encode"):
+        SyncServerHook("odd").get_config()
+
+
+@in_any_process
 def test_missing_connection() -> None:
     """A connection that does not exist is named, in a task and in an event loop."""
     hook = SyncServerHook("nowhere")
