@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
+from airflow_provider_sync.airflow_support.task_failures import reason_of
 from airflow_provider_sync.airflow_support.task_history import open_airflow_history
 from airflow_provider_sync.history import Record
 from airflow_provider_sync.report import Report
@@ -84,7 +86,7 @@ def _error_of(context: Mapping[str, Any], subject: str) -> str:
         # What Airflow says of a whole run: "task_failure", "success".
         reason = str(context.get("reason") or "")
         return "" if reason in ("", "success") else f"The run of {subject} ended: {reason.replace('_', ' ')}."
-    return str(error)
+    return reason_of(error) if isinstance(error, AirflowTaskTimeout) else str(error)
 
 
 def _of_run(context: Mapping[str, Any]) -> list[tuple[str, Report]]:

@@ -7,7 +7,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+)
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, current_cancellation
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
@@ -56,6 +61,8 @@ def reason_of(error: BaseException) -> str:
     match error:
         case SyncCancelled():
             return f"The task was ended by {signal.Signals(error.number).name}."
+        case AirflowTaskTimeout():
+            return "The task did not end within its execution_timeout."
         case AirflowNotFoundException():
             return f"{str(error).rstrip('.')}. Add the connection, or name another one."
         case SyncError():

@@ -5,9 +5,15 @@ from __future__ import annotations
 import logging
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+)
 
-from airflow_provider_sync.airflow_support.task_failures import failing_tasks
+from airflow_provider_sync.airflow_support.callback_reports import reports_of
+from airflow_provider_sync.airflow_support.task_failures import failing_tasks, reason_of
 from airflow_provider_sync.exceptions import GuardError, ServerError, SyncError, SyncFailed, TransportError
 from airflow_provider_sync.report import TableReport
 
@@ -35,6 +41,13 @@ def test_a_missing_connection_fails_the_task() -> None:
     """A connection that Airflow does not have fails the task at once, with the next step."""
     with pytest.raises(AirflowFailException, match="Add the connection"), failing_tasks():
         raise AirflowNotFoundException("The conn_id `nowhere` isn't defined")
+
+
+def test_a_task_out_of_time_is_told_so() -> None:
+    """In records and messages, a task whose execution_timeout is over did not end by an unexpected error."""
+    error = AirflowTaskTimeout("Timeout, PID: 7")
+    assert reason_of(error) == "The task did not end within its execution_timeout."
+    assert reports_of({"exception": error, "reason": None}).error == reason_of(error)
 
 
 def test_reports_of_a_failed_run_are_logged(caplog: pytest.LogCaptureFixture) -> None:
