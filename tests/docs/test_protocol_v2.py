@@ -33,6 +33,7 @@ from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import MAX_FILE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
+from airflow_provider_sync.server.process.body_writer import MAX_TINY_CHUNKS, TINY_BYTES
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.server.streaming import IDLE_SECONDS
 from airflow_provider_sync.server.tables.table_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES
@@ -169,6 +170,7 @@ def test_limits() -> None:
     limits = {name: re.findall(r"[\d,]+\d", cells[0]) for name, cells in table_below(PAGE, "Limits").items()}
     assert limits == {
         "body of a request": [f"{MAX_KEYS_BYTES:,}", f"{MAX_BYTES_BESIDE_KEYS:,}"],
+        f"chunks of less than {TINY_BYTES} bytes in the body of a request": [str(MAX_TINY_CHUNKS)],
         "keys in a request": [f"{MAX_KEYS:,}"],
         "tables in a request": [f"{MAX_TABLES:,}", f"{MAX_SNAPSHOT_TABLES:,}"],
         "name of a snapshot": [f"{MAX_SNAPSHOT_NAME:,}"],

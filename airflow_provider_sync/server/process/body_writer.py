@@ -1,4 +1,4 @@
-"""Write the body of an answer as HTTP, without a copy of it: h11 joins each chunk with its size and its end."""
+"""The bodies of one connection: answers are written without a copy of them, and requests in tiny chunks are refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 import h11
 
 LARGE_BYTES = 16 * 1024
-"""Bytes of a chunk from which on a copy costs more than two more buffers."""
+"""Bytes of a chunk from which on a copy costs more than two more buffers: h11 joins each chunk with its size and its end."""
+
+MAX_TINY_CHUNKS = 100
+"""Most chunks of a request's body that are smaller than :data:`TINY_BYTES`."""
+
+TINY_BYTES = 64
+"""Bytes that a chunk of a request's body has on average, if there are many: reading one takes as long as a thousand bytes do, so
+that a few hundred KB of chunks of one byte would keep the server from answering anybody for seconds."""
 
 
 class BodyWriter(h11.Connection):
@@ -20,6 +27,22 @@ class BodyWriter(h11.Connection):
     def __init__(self, write: Callable[[Sequence[bytes]], None], max_head_bytes: int) -> None:
         super().__init__(h11.SERVER, max_head_bytes)
         self._write = write
+        self._chunks = self._bytes = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return what was received next.
+
+        :raises h11.RemoteProtocolError: for what is not HTTP, and for a body in too many tiny chunks
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += event.chunk_end
+            self._bytes += len(event.data)
+            if self._chunks > MAX_TINY_CHUNKS + self._bytes // TINY_BYTES:
+                raise h11.RemoteProtocolError("The body of the request has too many tiny chunks.")
+        return event
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # of which h11 has overloads
         """Return the bytes that the caller still has to write."""

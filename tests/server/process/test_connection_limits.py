@@ -324,3 +324,29 @@ def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
 def test_addresses(host: Any, address: str) -> None:
     """An IPv6 network counts as one address: whoever has one has all of it."""
     assert client_address(host) == address
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\n \r\n", b"1;extension=1\r\n \r\n"], ids=["plain", "extensions"])
+@pytest.mark.parametrize("token", [b"", b"Authorization: Bearer secret\r\n"], ids=["no token", "token"])
+def test_tiny_chunks(tmp_path: Path, token: bytes, chunk: bytes) -> None:
+    """A body in thousands of tiny chunks is refused after the first hundred: to read them all would keep others waiting."""
+    head = b"POST /getFiles HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" + token + b"\r\n"
+    with RunningServer(config(tokens=["secret"], directories={"d": {"path": str(tmp_path)}})) as server:
+        with closing(connect(server.url, head + chunk * 2_000)) as connection:
+            assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+        body = b"40\r\n" + b"x" * 64 + b"\r\n"
+        with closing(connect(server.url, head + body * 2_000 + b"0\r\n\r\n")) as connection:
+            assert connection.recv(12) == (b"HTTP/1.1 422" if token else b"HTTP/1.1 401")
+
+
+def test_tiny_chunks_after_the_answer(tmp_path: Path) -> None:
+    """A connection that goes on sending tiny chunks after it was refused is closed, not listened to."""
+    head = b"POST /getFiles HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with (
+        RunningServer(
+            config(tokens=["secret"], directories={"d": {"path": str(tmp_path)}}, limits={"head_seconds": 60})
+        ) as server,
+        closing(connect(server.url, head)) as connection,
+    ):
+        assert connection.recv(12) == b"HTTP/1.1 401"
+        assert is_closed(connection, sending=b"1\r\n \r\n" * 50)
