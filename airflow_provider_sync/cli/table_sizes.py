@@ -30,6 +30,12 @@ Found = Mapping[str, Size | str]
 _MAX_KEY = 32
 """Most columns of a key that are shown."""
 
+MAX_KEY_BYTES = 32 * 1024 * 1024
+"""Most bytes of the keys of all tables together; of tables after that no key is shown, since a server may name any number."""
+
+_BYTES_OF_A_NAME = 64
+"""Bytes that a name takes besides its characters."""
+
 
 def describe_tables(client: SyncClient, names: Iterable[str], say: Callable[[str], None] = lambda text: None) -> Found:
     """Ask for the description of each table; one that the server cannot describe keeps no other from being described.
@@ -38,7 +44,11 @@ def describe_tables(client: SyncClient, names: Iterable[str], say: Callable[[str
     """
     names = list(names)
     say(f"Asking about {len(names)} tables")
-    described = dict(_describe_together(client, names))
+    described: dict[str, Size] = {}
+    left = MAX_KEY_BYTES
+    for name, size in _describe_together(client, names):
+        left -= sum(len(column) + _BYTES_OF_A_NAME for column in size.key)
+        described[name] = size if left >= 0 else size._replace(key=())
     found: dict[str, Size | str] = {}
     for name in names:
         if name in described:

@@ -15,7 +15,7 @@ from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.content_check import ContentCheck, is_keep_alive, wanted_bytes
-from airflow_provider_sync.protocol.v2.file_checks import ChunksCheck, EntryCheck, check_file_digest
+from airflow_provider_sync.protocol.v2.file_checks import MAX_PATH_BYTES, ChunksCheck, EntryCheck, check_file_digest
 from airflow_provider_sync.protocol.v2.file_messages import (
     Chunked,
     ChunkFile,
@@ -39,6 +39,9 @@ from airflow_provider_sync.protocol.v2.stream import read_file_messages
 
 MAX_UNREADABLE = 4_096
 """Most unreadable files of one listing; servers stop before."""
+
+_MAX_UNREADABLE_PATH = 4 * MAX_PATH_BYTES
+"""Most characters of the path of an unreadable file: a name that is not UTF-8 comes with its bytes as ``\\xff``."""
 
 _MAX_REASON = 1_000
 """Most characters of a reason that is shown."""
@@ -137,6 +140,9 @@ class ListingAnswer(_FileStream):
     def _add_unreadable(self, message: UnreadableFiles) -> None:
         if len(self.unreadable) + len(message.reasons) > MAX_UNREADABLE:
             raise ProtocolError(f"The server names more than {MAX_UNREADABLE} files that it cannot read. Check its log.")
+        for path in message.reasons:
+            if len(path) > _MAX_UNREADABLE_PATH:
+                raise ProtocolError(f"The server cannot read a file {quoted(path)!r}, and no path is that long. Check its log.")
         self.unreadable.update({path: quoted(reason, _MAX_REASON) for path, reason in message.reasons.items()})
 
     def _end(self, message: Listed) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from airflow_provider_sync.cli import table_sizes
 from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.table_streams import DescribedAnswer
@@ -121,3 +122,11 @@ def test_list_shows_sizes_and_keys(site: Site, command: Command, capsys: pytest.
     sizes = json.loads(capsys.readouterr().out)["sizes"]
     assert sizes["orders"] == {"rows": 3, "key": ["id"], "columns": 2}
     assert "no primary key" in sizes["customers"]["error"]
+
+
+def test_keys_of_too_many_tables(command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all keys together, so many are shown as fit in memory; tables after them are listed without."""
+    monkeypatch.setattr(table_sizes, "MAX_KEY_BYTES", 100)
+    assert command("list", "--json", "--sizes") == 0
+    sizes = json.loads(capsys.readouterr().out)["sizes"]
+    assert [(found["key"], found["columns"]) for found in sizes.values()] == [(["id"], 2), ([], 2)]

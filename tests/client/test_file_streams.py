@@ -300,3 +300,11 @@ def test_chunks_are_checked(server: ScriptedServer, client: SyncClient) -> None:
     server.answer(_answer(many))
     with pytest.raises(ProtocolError, match="more than 3 chunks of 'a'"):
         _chunk(client)
+
+
+def test_paths_that_nobody_can_have(server, client) -> None:  # type: ignore[no-untyped-def]
+    """What a server cannot read has paths of the length that paths have: a few KB could otherwise fill the memory."""
+    server.answer(_answer([*_LISTING[:2], UnreadableFiles(reasons={"x" * 20_000: "Permission denied."}), _LISTING[-1]]))
+    with pytest.raises(ProtocolError, match="no path is that long") as caught:
+        _list(client)
+    assert len(str(caught.value)) < 1_000

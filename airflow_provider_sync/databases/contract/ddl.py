@@ -109,8 +109,9 @@ class Ddl(DatabaseComponent):
         """
         defaults, comments = defaults or {}, comments or {}
         definitions = []
+        key_names = frozenset(key)
         for column in columns:
-            in_key = column.name in key
+            in_key = column.name in key_names
             required = in_key or not column.nullable
             sql_type = self.sql_type(column.type, key=in_key)
             definition = self.definition(sql_type, required=required)

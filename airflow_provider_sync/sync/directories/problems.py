@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Container, Mapping
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError
 from airflow_provider_sync.printable import printable
@@ -17,9 +18,10 @@ MAX_KEPT = 1_000
 """Most files that are kept by name, with their reasons; others are counted."""
 
 
-def is_below(path: str, unreadable: Iterable[str]) -> bool:
+def is_below(path: str, unreadable: Container[str]) -> bool:
     """Whether a path is below one of the directories among others that cannot be read."""
-    return any(path.startswith(directory) for directory in unreadable if directory.endswith("/"))
+    # One look for each of its directories: both the paths and what cannot be read may be many.
+    return any(path[: slash.end()] in unreadable for slash in re.finditer("/", path))
 
 
 def some_of(paths: Collection[str], *, more: int = 0) -> str:

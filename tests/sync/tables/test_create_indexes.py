@@ -19,7 +19,7 @@ from airflow_provider_sync.protocol.v2.described_details import (
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, ColumnDescription, Described
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.new_target.creation import create_table
-from airflow_provider_sync.sync.tables.new_target.details import plan_details
+from airflow_provider_sync.sync.tables.new_target.details import ReportedDetails, plan_details
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2.column_mapping import create_statement
 from tests.database_servers import MARIADB, POSTGRESQL
@@ -348,3 +348,10 @@ def test_a_unique_index_that_was_never_built(request: pytest.FixtureRequest, tmp
             link.source.execute("CREATE UNIQUE INDEX CONCURRENTLY t_n ON t (n)")
         assert link.sync_one("t", MAKE).rows_inserted == 2
         assert details(link.target, "t").indexes == ()
+
+
+def test_a_warning_names_some_of_what_was_left_out() -> None:
+    """However much a table does not get, the warning has a bounded number of names, and says how many there are besides."""
+    few, many = (ReportedDetails(name="t", left_out=("x",) * count).warnings for count in (20, 1_000))
+    assert few == (f"create_indexes left out: {'; '.join('x' * 20)}.",)
+    assert many == (f"create_indexes left out: {'; '.join('x' * 20)}; and 980 more.",)

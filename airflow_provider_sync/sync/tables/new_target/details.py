@@ -22,6 +22,9 @@ from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescri
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 
+MAX_NAMED = 20
+"""Most of what was left out that a warning names."""
+
 UNSAFE_COMMENT = "which is too long, or has a backslash"
 """What is wrong with a comment for which there is no statement."""
 
@@ -69,7 +72,10 @@ class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the report says of what was left out."""
-        return (f"create_indexes left out: {'; '.join(self.left_out)}.",) if self.left_out else ()
+        if not self.left_out:
+            return ()
+        more = len(self.left_out) - MAX_NAMED
+        return (f"create_indexes left out: {'; '.join(self.left_out[:MAX_NAMED])}{f'; and {more} more' if more > 0 else ''}.",)
 
 
 class MadeTable(ReportedDetails, frozen=True, kw_only=True):
