@@ -58,6 +58,9 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
         # Texts of two collations cannot be joined.
         name = f"({name} COLLATE C)"
     plain = f"CAST({name} AS VARCHAR)"
+    if column.kind is Kind.DECIMAL and column.scale and column.scale == column.precision:
+        # DuckDB writes .05 where there is no digit before the point.
+        plain = f"regexp_replace({plain}, '^(-?)[.]', '\\10.')"
     match column.kind:
         case Kind.BOOLEAN if kind.kind is not LogicalKind.TEXT:
             return f"CAST(CAST({name} AS TINYINT) AS VARCHAR)"

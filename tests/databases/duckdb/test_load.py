@@ -108,6 +108,7 @@ def test_times_that_would_change(duckdb_on: Scenario, place: int, text: str) -> 
         ("FLOAT", 0.10000000149011612, "0.1"),
         ("HUGEINT", str(2**127 - 1), str(2**127 - 1)),
         ("DECIMAL(38,10)", "-1234567890123456789012345678.1234567890", "-1234567890123456789012345678.1234567890"),
+        ("DECIMAL(4,4)", "0.0512", ".0512"),
     ],
 )
 def test_numbers_of_version_1(duckdb_on: Scenario, column: str, value: float | str, stored: str) -> None:
