@@ -47,7 +47,8 @@ def logical_type(column: Column) -> LogicalType:
             return LogicalType(kind=LogicalKind.DECIMAL)
         case Kind.DECIMAL:
             scale = max(column.scale or 0, 0)
-            precision = None if column.precision is None else column.precision - min(column.scale or 0, 0)
+            # numeric(5,-2) has seven digits, and numeric(3,5) five, which other databases cannot say otherwise.
+            precision = None if column.precision is None else max(column.precision - min(column.scale or 0, 0), scale)
             return LogicalType(kind=LogicalKind.DECIMAL, scale=scale, precision=precision)
         case Kind.FLOAT | Kind.DOUBLE:
             return LogicalType(kind=LogicalKind.FLOAT32 if column.kind is Kind.FLOAT else LogicalKind.FLOAT64)

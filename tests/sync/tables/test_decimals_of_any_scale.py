@@ -12,7 +12,7 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync.tables.doctor import diagnose_table
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
-from tests.database_servers import POSTGRESQL, DatabaseServers
+from tests.database_servers import DUCKDB, MARIADB, POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
 
@@ -144,3 +144,16 @@ def test_other_engines(
 def decimals(on: Scenario, name: str) -> list[Decimal]:
     """Read the decimals of a table."""
     return [Decimal(str(value)) for _, value in on.rows(name)]
+
+
+@pytest.mark.parametrize("engine", [MARIADB, DUCKDB])
+def test_scales_beyond_the_precision(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, engine: str) -> None:
+    """PostgreSQL's numeric(3,5) and numeric(3,-2) get columns of other databases that hold all of their values."""
+    with database_servers.database(engine, tmp_path) as other, linked(postgresql_url, other) as link:
+        link.protocol = "2"
+        link.source.execute(
+            "CREATE TABLE t (id int PRIMARY KEY, n numeric(3,5), h numeric(3,-2))", "INSERT INTO t VALUES (1, 0.00999, 99900)"
+        )
+        link.sync_one("t", {"create_table": True})
+        assert [tuple(map(Decimal, row)) for row in link.target.rows("t")] == [(1, Decimal("0.00999"), 99900)]
+        assert link.sync_one("t").status == "unchanged"
