@@ -118,6 +118,12 @@ class MergeCheck:
                 f"{who[0].upper()}{who[1:]}, of a table that was merged with it, changes what is written{where}: change it, or"
                 " leave one of the tables out."
             )
+        if self.target.row_filter:
+            return (
+                f"Row-level security hides rows from {self.target.row_filter}, and may keep this role from changing rows that it"
+                " sees: let its policies for UPDATE and DELETE allow what those for SELECT show, or connect as a role with"
+                " BYPASSRLS."
+            )
         computed = ", ".join(repr(column.name) for column in self.key if column.generated)
         if computed:
             return (

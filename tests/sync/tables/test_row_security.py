@@ -101,6 +101,22 @@ def test_rows_hidden_at_the_target(link: Link) -> None:
         assert target.scalar("SELECT count(*) FROM t") == 50
 
 
+@pytest.mark.parametrize("change", ["DELETE FROM t WHERE id = 4", "UPDATE t SET tenant = 9 WHERE id = 4"])
+def test_rows_that_are_shown_and_may_not_be_changed(link: Link, change: str) -> None:
+    """Where policies show more rows than they let the role change, the error names them, and nothing is written."""
+    with on(link.target.database.engine.url.set(username="postgres").render_as_string()) as target:
+        target.execute(
+            "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+            "CREATE POLICY all_rows ON t FOR SELECT USING (true)",
+            *(f"CREATE POLICY own_{kind} ON t FOR {kind} USING (tenant < 3)" for kind in ("update", "delete")),
+        )
+        link.source.execute(change)
+        with pytest.raises(SyncError, match=r"own_update for UPDATE.*policies for UPDATE and DELETE") as failed:
+            link.sync_one("t", ALLOWED)
+        assert not failed.value.retryable
+        assert target.scalar("SELECT tenant FROM t WHERE id = 4") == 4
+
+
 def test_policies_that_do_not_concern_the_role(link: Link, postgresql_url: str, role: str) -> None:
     """The owner of a table sees all its rows, whatever its policies, unless they are forced; with none at all it sees no row."""
     with on(postgresql_url) as source:
