@@ -75,16 +75,19 @@ class DirectLoad(TableWrite):
         """
         # Closed here: the traceback of an error would otherwise keep the source's response open.
         explaining = explaining_duplicates(self.database, triggers=self.triggers)
-        with naming_table(self.target.name), explaining, closing(self.staged.blocks()) as blocks:
-            with self._indexes_last():
-                loaded = self.database.loader.load_text(
-                    self.connection, self.target, self.staged.columns, blocks, is_digested=self.staged.is_digested
-                )
-            self.database.identities.move_past_keys(self.connection, self.target)
+        with naming_table(self.target.name), explaining, closing(self.staged.blocks()) as blocks, self._indexes_last():
+            loaded = self.database.loader.load_text(
+                self.connection, self.target, self.staged.columns, blocks, is_digested=self.staged.is_digested
+            )
         expected = self.staged.rows()
         if loaded != expected:
             raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}.", NOTHING_CHANGED)
         self._loaded = loaded
+
+    def move_sequences(self) -> None:
+        """Move sequences past the keys that were loaded."""
+        with naming_table(self.target.name):
+            self.database.identities.move_past_keys(self.connection, self.target)
 
     def _indexes_last(self) -> AbstractContextManager[None]:
         return self.database.ddl.without_indexes(self.connection, self.target) if self.staged.is_new else nullcontext()

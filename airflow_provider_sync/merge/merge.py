@@ -211,8 +211,6 @@ class TableMerge(TableWrite):
         """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
         with self._writing():
             self._write_rows()
-            if self.counts.inserted:
-                self.database.identities.move_past_keys(self.connection, self.target)
         if self.writes and self.target.triggers:
             triggers = ", ".join(self.target.triggers)
             self.warnings.append(
@@ -233,8 +231,23 @@ class TableMerge(TableWrite):
         except SQLAlchemyError as error:
             if not self.database.is_orphan(error):
                 raise
-            self._insert()
+            self._insert_first(error)
+
+    def _insert_first(self, orphan: SQLAlchemyError) -> None:
+        """Insert, then update rows that refer to new ones; if new rows take unique values of those, write references last."""
+        try:
+            with self.database.savepoint(self.connection):
+                self._insert()
+                self._update()
+        except SQLAlchemyError as error:
+            if not self.database.is_duplicate(error):
+                raise
+            columns = self.database.foreign_keys.to_itself(self.connection, self._changes)
+            if not columns:
+                raise orphan from error
+            self.postponed |= columns
             self._update()
+            self._insert()
 
     def verify(self) -> None:
         """Compare staged rows and target by bytes, see that columns that are gone are NULL, and count orphans."""
@@ -248,6 +261,12 @@ class TableMerge(TableWrite):
                 self.warnings += check.warnings
             if self.target.foreign_keys:
                 self.orphans = self.database.foreign_keys.count_orphans(self.connection, self.target)
+
+    def move_sequences(self) -> None:
+        """Move sequences on if rows are new."""
+        if self.counts.inserted:
+            with self._naming_table():
+                self.database.identities.move_past_keys(self.connection, self.target)
 
     def result(self) -> MergeResult:
         """Return what was done."""

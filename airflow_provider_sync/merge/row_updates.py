@@ -117,8 +117,9 @@ class RowUpdates:
         except SQLAlchemyError as error:
             if not self.database.is_constraint(error):
                 raise
+            constraint = "foreign key" if self.database.is_orphan(error) else "CHECK or a domain"
             raise NotParkedError(
-                "rows exchange values of a unique key, and a CHECK or a domain allows no others that they could have meanwhile."
+                f"rows exchange values of a unique key, and a {constraint} allows no others that they could have meanwhile."
                 " Drop the key or that constraint for one sync, or allow NULL in a column of the key."
             ) from error
 

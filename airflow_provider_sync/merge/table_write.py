@@ -111,6 +111,9 @@ class TableWrite(ABC):
     def verify(self) -> None:  # noqa: B027  # see the class
         """Compare what was written with what was to be written."""
 
+    def move_sequences(self) -> None:  # noqa: B027  # see the class
+        """Move sequences past the new keys, after everything that may fail: a rollback does not take them back."""
+
     @abstractmethod
     def result(self) -> MergeResult:
         """Return what was done; in a dry run, what would have been done."""

@@ -109,6 +109,7 @@ def merge_tables(
                     merge.verify()
                     if verify:
                         verify(merge.target, merge.computed_otherwise)
+            each(ordered, lambda merge: merge.move_sequences())
             if before_commit:
                 before_commit()
         return [merge.result() for merge in merges]

@@ -52,3 +52,40 @@ def test_rings_of_tables_that_belong_to_others(target: Target) -> None:
     target.owner.execute("UPDATE department SET manager = NULL", "DELETE FROM employee", "DELETE FROM department")
     target.plain.sync_all([("employee", [(1, 1, "x")], (), ()), ("department", [(1, 1, "a")], (), ())])
     assert target.owner.rows("department") == [(1, 1, "a")]
+
+
+UNIQUE = {
+    "key": "ALTER TABLE page ADD UNIQUE (slug)",
+    "expression": "CREATE UNIQUE INDEX ON page (lower(slug))",
+    "beside the parent": "ALTER TABLE page ADD UNIQUE (slug, up)",
+}
+
+
+@pytest.mark.parametrize("unique", UNIQUE)
+@pytest.mark.parametrize("action", ["CASCADE", pytest.param("SET NULL", marks=pytest.mark.slow)])
+def test_a_new_row_takes_the_place_of_one_below_it(target: Target, action: str, unique: str) -> None:
+    """A row may get a new parent in its own table that takes its unique value, and columns that are not synced stay."""
+    target.owner.execute(
+        f"CREATE TABLE page (id int PRIMARY KEY, up int REFERENCES page ON DELETE {action}, slug text NOT NULL, mine text)",
+        UNIQUE[unique],
+        "INSERT INTO page VALUES (1, NULL, 'home', 'kept'), (2, 1, 'shop', 'kept'), (3, 2, 'sale', 'kept')",
+    )
+    rows = [(1, None, "home"), (2, 4, "old-shop"), (3, 5, "shop"), (4, 1, "shop2"), (5, 4, "sale")]
+
+    target.plain.sync("page", rows, columns=["id", "up", "slug"])
+
+    assert target.owner.rows("page", "id", "up", "slug") == rows
+    assert target.owner.scalar("SELECT count(*) FROM page WHERE mine = 'kept'") == 3
+
+
+def test_a_missing_parent_is_not_told_as_a_duplicate(target: Target) -> None:
+    """If a row lacks its parent, that is the error, whatever value of a unique key another row takes from it."""
+    target.owner.execute(
+        "CREATE TABLE line (id int PRIMARY KEY, parent int NOT NULL REFERENCES parent, place int NOT NULL UNIQUE)",
+        "INSERT INTO line VALUES (1, 1, 10)",
+    )
+
+    with pytest.raises(TableError, match="line_parent_fkey"):
+        target.plain.sync("line", [(1, 99, 20), (2, 1, 10)])
+
+    assert target.owner.rows("line") == [(1, 1, 10)]

@@ -70,3 +70,18 @@ def test_identities_of_rows_with_children_are_refused(roles: tuple[Scenario, Sce
         role.sync("t", [(1, 11, "x"), (2, 2, "b"), (3, 3, "c")], columns=COLUMNS)
         assert owner.rows("t", *COLUMNS) == [(1, 11, "x"), (2, 2, "b"), (3, 3, "c")]
     assert owner.rows("note") == [(1, 2)]
+
+
+@pytest.mark.parametrize("rows", [1, 0], ids=["merged", "loaded"])
+def test_a_sequence_that_is_not_rolled_back_moves_last(postgresql_on: Scenario, rows: int) -> None:
+    """A merge that fails its verification leaves the sequence where it was, so that the next own row gets the next key."""
+    postgresql_on.execute("CREATE TABLE t (id serial PRIMARY KEY, v text)", *["INSERT INTO t (v) VALUES ('own')"] * rows)
+
+    def fail(*_: object) -> None:
+        raise TableError("not verified")
+
+    with pytest.raises(TableError, match="not verified"):
+        postgresql_on.sync("t", [(1, "own"), (2**31 - 1, "last")], verify=fail)
+
+    postgresql_on.execute("INSERT INTO t (v) VALUES ('next')")
+    assert postgresql_on.scalar("SELECT max(id) FROM t") == rows + 1

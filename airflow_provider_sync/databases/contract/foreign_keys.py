@@ -57,6 +57,10 @@ class ForeignKeys(DatabaseComponent):
         """
         return [frozenset() for _ in changes]
 
+    def to_itself(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
+        """Return the written columns that may be NULL and belong to a foreign key of a table to itself that stays on."""
+        return frozenset()
+
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
         """Count rows without a parent, in ``table`` and in the tables that refer to it.

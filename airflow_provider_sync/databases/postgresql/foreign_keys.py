@@ -196,6 +196,10 @@ class PostgreSQLForeignKeys(ForeignKeys):
             return super().written_last(connection, changes)
         return references.written_last(self.database, connection, changes)
 
+    def to_itself(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
+        """Look for constraints of a tree."""
+        return references.to_itself(self.database, connection, change)
+
     def merged_together(self, names: Sequence[str]) -> list[list[int]]:
         """Group the tables between which there are foreign keys that this role cannot switch off."""
         with self.database.connect() as connection:

@@ -100,11 +100,23 @@ def written_last(database: Database, connection: Connection, changes: Sequence[L
         touched = change.inserted or change.deleted
         for constraint in constraints_to(connection, undoubled(database.qualified(change.target))) if touched else ():
             if (child := references.needed_before(change, constraint)) and not constraint.mine:
-                columns = map(child.target.column, constraint.names)
-                keys = {column.name for column in child.key}
-                nullable = [column.name for column in columns if column.nullable and column.name not in keys]
-                found[changes.index(child)] |= set(nullable) & set(child.written)
+                found[changes.index(child)] |= _nullable(child, constraint)
     return [frozenset(columns) for columns in found]
+
+
+def to_itself(database: Database, connection: Connection, change: ListedChanges) -> frozenset[str]:
+    """Return the written columns that may be NULL and refer to rows of the same table."""
+    name = undoubled(database.qualified(change.target))
+    own = set(connection.exec_driver_sql(INVOLVED, (name, name)).scalars())
+    found = (_nullable(change, constraint) for constraint in constraints_to(connection, name) if constraint.child_oid in own)
+    return frozenset[str]().union(*found)
+
+
+def _nullable(child: ListedChanges, constraint: Constraint) -> set[str]:
+    """Return the columns of a constraint that are written after all rows, because they may be NULL until then."""
+    columns = map(child.target.column, constraint.names)
+    keys = {column.name for column in child.key}
+    return {column.name for column in columns if column.nullable and column.name not in keys} & set(child.written)
 
 
 class _References:

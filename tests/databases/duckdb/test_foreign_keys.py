@@ -53,3 +53,15 @@ def test_children_without_a_parent_are_refused(family: Scenario) -> None:
     with pytest.raises(TableError, match=r"'child'.*foreign key"):
         family.sync("child", [(10, 1, 0), (20, 2, 0), (30, 7, 0)])
     assert family.rows("child") == [(10, 1, 0), (20, 2, 0)]
+
+
+def test_rows_of_a_tree_that_exchange_values_are_refused(duckdb_on: Scenario) -> None:
+    """A row that is referred to cannot give up its unique value meanwhile; the error says that a foreign key is in the way."""
+    duckdb_on.execute(
+        "CREATE TABLE page (id INTEGER PRIMARY KEY, up INTEGER REFERENCES page (id), slug VARCHAR NOT NULL UNIQUE)",
+        "INSERT INTO page VALUES (1, NULL, 'home')",
+        "INSERT INTO page VALUES (2, 1, 'shop')",
+    )
+    with pytest.raises(TableError, match="a foreign key allows no others"):
+        duckdb_on.sync("page", [(1, None, "shop"), (2, 1, "home")])
+    assert duckdb_on.rows("page") == [(1, None, "home"), (2, 1, "shop")]
