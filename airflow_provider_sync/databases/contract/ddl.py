@@ -60,9 +60,6 @@ class StagingLayout(msgspec.Struct, frozen=True, kw_only=True):
 class Ddl(DatabaseComponent):
     """Creates, changes and drops tables."""
 
-    has_schemas: ClassVar[bool] = True
-    """Whether a dot in the name of a new table separates its schema (on MySQL: its database) from the table."""
-
     table_options: ClassVar[str] = ""
     """SQL that follows the column list of a CREATE TABLE."""
 
@@ -100,7 +97,7 @@ class Ddl(DatabaseComponent):
     ) -> str:
         """Return the CREATE TABLE for the columns that the source describes, as the driver takes it.
 
-        :param name: name of the new table; may be ``schema.table`` where :attr:`has_schemas`
+        :param name: name of the new table; may be ``schema.table``
         :param key: names of the primary key's columns
         :param defaults: SQL of the default of each column that has one
         :param comments: SQL of the comment of each column that has one
@@ -124,8 +121,8 @@ class Ddl(DatabaseComponent):
         return f"CREATE TABLE {self.quoted_name(name)} ({', '.join(definitions)}){self.table_options}{options}"
 
     def quoted_name(self, name: str) -> str:
-        """Quote the name of a new table, which may be ``schema.table`` where :attr:`has_schemas`."""
-        return ".".join(map(self.database.quote, name.split(".", 1) if self.has_schemas else [name]))
+        """Quote the name of a new table; a dot separates its schema (on MySQL: its database) from the table."""
+        return ".".join(map(self.database.quote, name.split(".", 1)))
 
     def try_create(self, connection: Connection, name: str, statement: str) -> None:
         """Run a CREATE TABLE, and take it back.

@@ -118,7 +118,7 @@ class DetailStatements(DatabaseComponent):
 
         :param key: with the names of the target; its ``parent`` may be ``schema.table``
         """
-        parent = ".".join(map(self.quote, key.parent.split(".", 1) if self.database.ddl.has_schemas else [key.parent]))
+        parent = self.database.ddl.quoted_name(key.parent)
         return (
             f"CONSTRAINT {self.quote(bounded(key.name))} FOREIGN KEY ({self.columns(key.columns)})"
             f" REFERENCES {parent} ({self.columns(key.parent_columns)}) ON DELETE {key.on_delete} ON UPDATE {key.on_update}"

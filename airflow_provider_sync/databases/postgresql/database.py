@@ -29,6 +29,7 @@ from airflow_provider_sync.databases.postgresql.identities import PostgreSQLIden
 from airflow_provider_sync.databases.postgresql.load import PostgreSQLLoader
 from airflow_provider_sync.databases.postgresql.locks import hold_locks
 from airflow_provider_sync.databases.postgresql.merge_statements import PostgreSQLMergeStatements
+from airflow_provider_sync.databases.postgresql.partitions import refuse_partitions
 from airflow_provider_sync.databases.postgresql.pooler import Pooler, behind_pooler, keeps_sessions
 from airflow_provider_sync.databases.postgresql.queries import PostgreSQLQueries
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, PostgreSQLReader
@@ -37,6 +38,7 @@ from airflow_provider_sync.databases.postgresql.session import (
     read_as_utf8,
     set_for_pooler,
     set_session,
+    undoubled,
 )
 from airflow_provider_sync.databases.postgresql.text import is_null
 from airflow_provider_sync.databases.postgresql.version1 import PostgreSQLVersion1
@@ -203,11 +205,17 @@ class PostgreSQLDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold advisory locks on the tables' schemas and names, over one separate connection."""
+        """Hold advisory locks on the tables' schemas and names, over one separate connection.
+
+        :raises ConfigurationError: when one table is a partition of another, too
+        """
         with self.connect() as connection:
             self._require_session(connection)
             places = self.catalog.places_of(connection, names)
             locks = by_lock((f"{schema}.{table}", name) for (schema, table), name in zip(places, names, strict=True))
+            if len(locks) > 1:
+                quoted = (undoubled(".".join(map(self.quote, place))) for place in places)
+                refuse_partitions(connection, dict(zip(quoted, names, strict=True)))
             with hold_locks(connection, locks, timeout=timeout) as lock:
                 yield lock
 

@@ -77,7 +77,13 @@ def describe_columns(connection: Connection, relation: str) -> tuple[Column, ...
 def place_of(connection: Connection, name: str) -> tuple[str, str]:
     """Return the schema and the name of a table, or of the one that would be made under this name."""
     schema, found = _resolve(connection, name)
-    return ("main", name) if found is None else (schema or "main", found[0])
+    return ("main", name_in_main(name)) if found is None else (schema or "main", found[0])
+
+
+def name_in_main(name: str) -> str:
+    """Return the name of a new table without the schema ``main``, if it has that."""
+    schema, _, table = name.partition(".")
+    return table if schema.lower() == "main" and table else name
 
 
 def is_strict(connection: Connection, table: Table) -> bool:

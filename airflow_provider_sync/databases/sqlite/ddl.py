@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout
 from airflow_provider_sync.databases.schema import OP, Column, Table
 from airflow_provider_sync.databases.sqlite import type_names
-from airflow_provider_sync.databases.sqlite.catalog import is_strict
+from airflow_provider_sync.databases.sqlite.catalog import is_strict, name_in_main
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -20,7 +20,9 @@ _INDEXES = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tb
 class SQLiteDdl(Ddl):
     """Staging tables beside the target, work tables in the connection's own temporary database."""
 
-    has_schemas = False
+    def quoted_name(self, name: str) -> str:
+        """Quote the name of a new table, without ``main``; any other dot belongs to the name."""
+        return self.quote(name_in_main(name))
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
-from airflow_provider_sync.databases.listed_changes import ListedRows
+from airflow_provider_sync.databases.listed_changes import ListedChanges, ListedRows
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind
+
+_MAX_JOINED = 1_900
+"""Most columns that are set by a join, which adds some of its own to those of the result; SQLite allows 2,000 by default."""
 
 
 class SQLiteMergeStatements(MergeStatements):
@@ -56,6 +59,17 @@ class SQLiteMergeStatements(MergeStatements):
     def _same_type(self, column: Column, left: str, right: str) -> str:
         name = self.quote(column.name)
         return f"typeof({left}.{name}) = typeof({right}.{name})"
+
+    def update_listed(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str:
+        """Set very many columns by a subquery, whose result has no others."""
+        if len(columns) <= _MAX_JOINED:
+            return super().update_listed(changes, columns, op)
+        listed = f"w.{OP} = '{op}' AND {self.match(changes.key, 't', 'w')}"
+        return (
+            f"UPDATE{self.on_conflict(changes.target)} {self.qualified(changes.target)} AS t SET ({self.columns(columns)}) ="
+            f" (SELECT {self.columns(columns, 's')} FROM {self._listed_staged(changes)} WHERE {listed})"
+            f" WHERE EXISTS (SELECT 1 FROM {self.qualified(changes.work)} AS w WHERE {listed})"
+        )
 
     def delete_listed(self, rows: ListedRows, op: Op = Op.DELETE) -> str:
         """Find the rows by their key and delete them by what identifies them in SQLite, which has no DELETE with a join."""
