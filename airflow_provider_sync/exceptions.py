@@ -6,7 +6,7 @@
     ├── ConfigurationError            an option is missing, wrong, or names something that does not exist
     ├── TransportError      retry     no connection, or no answer in time
     │   ├── ConnectionLimitError retry     a database has no connection left
-    │   └── SessionTimeoutError retry      a database ended a session that took longer than it may
+    │   └── SessionTimeoutError retry      a database ended a session or a statement that took longer than it may
     ├── ProtocolError                 an answer that this version of the protocol does not allow
     │   └── IncompleteStreamError retry    the body of an answer is incomplete
     ├── ServerError         retry if 410, 429 or 5xx    the server answered with an error
@@ -157,7 +157,7 @@ class ConnectionLimitError(TransportError):
 
 
 class SessionTimeoutError(TransportError):
-    """A database ended a session that was idle, or in a transaction, for too long; the message names no host and no user."""
+    """A database ended a session, or a statement, that took longer than it may; the message names no host and no user."""
 
 
 class ProtocolError(SyncError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLong, RemoteDisconnected
@@ -10,7 +11,7 @@ from ssl import SSLCertVerificationError, SSLError
 import requests
 import urllib3
 
-from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, TransportError
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, ServerError, TransportError
 
 # What the libraries also raise for an answer that is not HTTP, such as a chunk of a negative size.
 _MALFORMED = (urllib3.exceptions.HTTPError, HTTPException, ValueError, LookupError, OverflowError)
@@ -52,6 +53,8 @@ def request_errors(url: str) -> Iterator[None]:
                 f"Cannot connect to {url}: the bundle of authorities has no certificate that can be read. Give the path of one in"
                 " PEM format as `verify`, or in the environment as REQUESTS_CA_BUNDLE."
             ) from error
+        if _tunnel_status(reason) == "407":
+            raise proxy_refusal(url) from error
         raise TransportError(f"No answer from {url}: {_text(reason)}. {_advice(url, reason)}") from error
     except _MALFORMED as error:
         raise _not_http(url, error) from error
@@ -73,6 +76,21 @@ def body_errors(url: str) -> Iterator[None]:
         raise IncompleteStreamError(f"The answer of {url} broke off: {_text(_reason(error))}. Try again.") from error
     except _MALFORMED as error:
         raise _not_http(url, error) from error
+
+
+def proxy_refusal(url: str) -> ServerError:
+    """Return the error of a proxy that answered 407, to a request or to the CONNECT before it."""
+    return ServerError(
+        f"The proxy before {url} wants a user and a password (status 407). Give them, percent-encoded, in HTTP_PROXY, HTTPS_PROXY"
+        " or ALL_PROXY, as in http://USER:PASSWORD@host:port, or add the host to NO_PROXY.",
+        407,
+    )
+
+
+def _tunnel_status(reason: BaseException) -> str | None:
+    """Return the status with which a proxy refused to connect; the standard library has it only in the text of its error."""
+    found = re.match(r"Tunnel connection failed: (\d+)", str(reason)) if isinstance(reason, OSError) else None
+    return found[1] if found else None
 
 
 _PROXY = "The environment names a proxy (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY): correct it, or add the host to NO_PROXY."
@@ -148,6 +166,8 @@ def _context(error: BaseException) -> BaseException | None:
 
 
 def _text(error: BaseException) -> str:
+    if status := _tunnel_status(error):
+        return f"the proxy refused to connect, with status {status}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return next((words for kinds, words in _WORDS if isinstance(error, kinds)), "the connection ended")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from requests import Response
 
+from airflow_provider_sync.client.network_errors import proxy_refusal
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.printable import quoted
@@ -53,8 +54,7 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
         advice = "`airflow-sync serve` answers without a path, and behind a proxy or in Airflow with the path given there."
         return ServerError(f"{what} (status {status}). Check the URL {url.removesuffix(_endpoint(url))}: {advice}", status)
     if status == 407:
-        advice = "Give them in HTTP_PROXY or ALL_PROXY, as in http://USER:PASSWORD@host:port, or add the host to NO_PROXY."
-        return ServerError(f"The proxy before {url} wants a user and a password (status 407). {advice}", status)
+        return proxy_refusal(url)
     if status == 410:
         return ServerError(_message(body) or f"{subject} is gone at the server (status 410).", status)
     if status == 422:

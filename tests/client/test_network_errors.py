@@ -13,9 +13,9 @@ import urllib3
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.network_errors import body_errors, request_errors
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, SyncError, TransportError
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ServerError, SyncError, TransportError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
-from tests.client.scripted_server import ScriptedServer, stream
+from tests.client.scripted_server import ScriptedServer, reply, stream
 from tests.server.process.certificates import Authority
 
 URL = "https://source.example/getTable"
@@ -76,6 +76,24 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, proxy: st
     ):
         client.capabilities()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (407, ServerError, r"wants a user and a password .*HTTPS_PROXY"),
+        (502, TransportError, "refused to connect, with status 502"),
+    ],
+)
+def test_a_proxy_that_does_not_connect(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int, kind: type[SyncError], said: str
+) -> None:
+    """A proxy that refuses to connect to a server with TLS is told with its status; 407 with where its password belongs."""
+    server.answer(reply(status))
+    monkeypatch.setenv("https_proxy", server.url.removesuffix("/api/sync"))
+    with SyncClient("https://source.example/", retries=0) as client, pytest.raises(kind, match=said) as caught:
+        client.capabilities()
+    assert caught.value.retryable is (status == 502)
 
 
 @pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])

@@ -77,8 +77,8 @@ _PREVENTED_BY_OPTION = 1290
 _OFFLINE = 3032
 _SCHEMA_READ_ONLY = 3989
 
-_TOO_LONG = frozenset({1969, 3024})
-"""A statement took longer than it may."""
+_STATEMENT_LIMITS = {1969: "max_statement_time", 3024: "max_execution_time"}
+"""Errors of a statement that took longer than it may, and the setting of MariaDB and of MySQL that limits it, for users too."""
 
 _MAX_MESSAGE = 300
 
@@ -169,11 +169,8 @@ def translate(error: BaseException) -> SyncError:
         return TableError(f"The database refused: {message}. {advice}")
     if number == _NO_DATABASE:
         return TableError(f"The database refused: {message}. Create it, or correct its name in the connection.")
-    if number in _TOO_LONG:
-        advice = (
-            "If it is a limit of the user or the server, raise it: max_statement_time on MariaDB, max_execution_time on MySQL."
-        )
-        return TableError(f"The database ended a statement: {message}. {advice}")
+    if setting := _STATEMENT_LIMITS.get(number):
+        return SessionTimeoutError(f"The database ended a statement: {message}. Raise {setting} of the user or the server.")
     if number in _FULL or (number == 1030 and "28" in message):
         return TableError(
             f"The database has no room: {message}. Free some space on its disk, and on that of its temporary files."

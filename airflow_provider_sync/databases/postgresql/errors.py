@@ -180,8 +180,12 @@ def translate(error: Exception) -> SyncError:
     if state in _BUSY:
         return TableBusyError(f"PostgreSQL: {message}. Try again when the other transaction is done.")
     if state == QUERY_CANCELED:
-        advice = "If it is a limit of the role or the database, give the role more: ALTER ROLE … SET statement_timeout."
-        return TableError(f"PostgreSQL ended a statement: {message}. {advice}")
+        advice = (
+            "Its statement_timeout is too short for it: give the role more, ALTER ROLE … SET statement_timeout."
+            if "statement timeout" in message
+            else "Somebody asked the server to: try again."
+        )
+        return SessionTimeoutError(f"PostgreSQL ended a statement: {message}. {advice}")
     if state == _READ_ONLY or _IN_RECOVERY.search(message):
         advice = "It is a standby, or read-only by default: connect to the primary, as a role that may write."
         return ReadOnlyError(f"PostgreSQL: {message}.", advice)

@@ -23,6 +23,8 @@ from airflow_provider_sync.exceptions import (
         (2005, TransportError, "are host and port right? A password in a URL is percent-encoded."),
         (2013, TransportError, "see wait_timeout, and idle_transaction_timeout on MariaDB; if not, its log."),
         (4031, SessionTimeoutError, "Raise wait_timeout of the user or the server."),
+        (1969, SessionTimeoutError, "Raise max_statement_time of the user or the server."),
+        (3024, SessionTimeoutError, "Raise max_execution_time of the user or the server."),
         (1045, TableError, "Check user and password, and from where the user may connect."),
         (1049, TableError, "Create it, or correct its name in the connection."),
         (3032, TransportError, "Try again when SET GLOBAL offline_mode = OFF was run."),

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from airflow_provider_sync.databases.postgresql.errors import translate
-from airflow_provider_sync.exceptions import ReadOnlyError
+from airflow_provider_sync.exceptions import ReadOnlyError, SessionTimeoutError
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,17 @@ def test_a_standby(state: str, said: str) -> None:
     assert type(error) is ReadOnlyError
     assert f"{said}. It is a standby" in str(error)
     assert "connect to the primary" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("canceling statement due to statement timeout", "ALTER ROLE … SET statement_timeout."),
+        ("canceling statement due to user request", "Somebody asked the server to: try again."),
+    ],
+)
+def test_a_statement_that_was_ended(said: str, advice: str) -> None:
+    """A statement that a limit or a person ended may be tried again, and the limit is named."""
+    error = translate(psycopg.errors.lookup("57014")(said))
+    assert type(error) is SessionTimeoutError
+    assert str(error).endswith(advice)
