@@ -234,14 +234,18 @@ class _Download:
         """Accept a key that came twice if the source may have changed meanwhile, and return the source's hash.
 
         :raises DuplicateKeyError: when it did not change, so that several of its rows have one key in the target
-        :raises TableBusyError: when it changed each time
+        :raises TableBusyError: when it changed each time, or may have
         """
         now = ask_hash(self.client, self.target)
         if asked > 1 and now is not None and now == hash_before:
             raise error
         if asked == TRIES:
             if now is None:
-                raise error
+                raise TableBusyError(
+                    f"{error} Or the source changed each of the {TRIES} times that it was read, and sent rows twice: it cannot"
+                    " hash this table, so there is no telling. Try again when it is quiet.",
+                    NOTHING_CHANGED,
+                ) from error
             raise TableBusyError(
                 f"Table {self.target.name!r}: the source changed each of {TRIES} times that it was read, and sent rows twice.",
                 NOTHING_CHANGED,
@@ -262,8 +266,11 @@ class _Download:
         self.source_hash = ask_hash(self.client, self.target)
         if self.source_hash is None:
             return False
-        stood_still = self.source_hash == hash_before and self.earlier is not None and hashed.is_of_same_rows(self.earlier)
-        return stood_still or hashed.matches(self.source_hash)
+        if hashed.matches(self.source_hash):
+            return True
+        # The hash of a table without rows is always known.
+        stood_still = self.source_hash == hash_before and staged.rows > 0
+        return stood_still and self.earlier is not None and hashed.is_of_same_rows(self.earlier)
 
     def _lacks_rows(self) -> bool:
         """Whether the merge would take the source's word for it that rows are gone."""

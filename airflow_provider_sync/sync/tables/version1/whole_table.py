@@ -127,7 +127,8 @@ class WholeTable(StagedRows):
                 " the two differ. Version 1 knows no other comparison: each sync sends the whole table."
             )
         hashed = {column.name for column in self.hashed}
-        if unsent := [column.name for column in self.target.table.visible if column.name not in hashed]:
+        unsent = [column.name for column in self.target.table.visible if column.name not in hashed]
+        if unsent and self.target.options.gone_columns == "keep":
             return (
                 "Verified by rows only: the hashes of source and target differ although the rows that came are equal. The source"
                 f" does not send {', '.join(unsent)}, but may hash it, as version 1 does with INVISIBLE columns; then its values"

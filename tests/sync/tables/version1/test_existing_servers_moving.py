@@ -204,6 +204,18 @@ def test_rows_that_go_and_come_back_meanwhile(source: Source, sqlite_target: Sce
     assert (report.rows_updated, report.rows_deleted, report.verified) == (1, 1, "hash")
 
 
+def test_an_empty_answer_of_a_source_with_rows(source: Source, sqlite_target: Scenario) -> None:
+    """A source that is emptied for as long as it answers is not taken for empty, though ``allow_empty_source`` allows that."""
+    source.execute("UPDATE t SET name = 'new' WHERE id = 59")
+    source.server.before_page = lambda page: source.execute("DELETE FROM t")
+    refilled = [f"INSERT OR IGNORE INTO t VALUES ({number}, '{name}')" for number, name in ROWS]
+    source.server.before_hash = lambda: source.execute(*refilled)
+    with pytest.raises(SyncFailed, match="was empty at last") as failure:
+        sync(source, sqlite_target, allow_empty_source=True)
+    assert failure.value.retryable
+    assert set(ROWS) <= set(kept(sqlite_target))
+
+
 @BOTH
 def test_a_source_that_never_stands_still_loses_no_row(source: Source, sqlite_target: Scenario, way: Any) -> None:
     """Where the source changes each time, what is new arrives, nothing is deleted, and the report says so."""
@@ -268,8 +280,10 @@ def test_rows_that_are_one_key_in_the_target_are_an_error_that_stays(source: Sou
     assert kept(sqlite_target) == [("x", "old")]
 
 
-def test_a_source_that_repeats_rows_each_time_may_pass(source: Source, sqlite_target: Scenario) -> None:
+@pytest.mark.parametrize("can_hash", [True, False])
+def test_a_source_that_repeats_rows_each_time_may_pass(source: Source, sqlite_target: Scenario, can_hash: bool) -> None:
     """A source that is inserted into each time is an error that a retry may mend, and nothing is written."""
+    source.server.can_hash = can_hash
     numbers = iter(range(1, 100))
 
     def insert(page: int) -> None:
@@ -282,7 +296,7 @@ def test_a_source_that_repeats_rows_each_time_may_pass(source: Source, sqlite_ta
         sync(source, sqlite_target)
     assert failure.value.retryable
     assert kept(sqlite_target) == before
-    assert source.server.asked("/getTable") == 3
+    assert source.server.asked("/getTable") == (3 if can_hash else 4)  # the first with the hash, which fails
 
 
 def test_guards_hold_for_what_two_answers_lack(source: Source, sqlite_target: Scenario) -> None:
