@@ -68,7 +68,7 @@ def read_frames(chunks: Iterable[bytes]) -> Iterator[Frame]:
     while not stream.at_end():
         length = int.from_bytes(stream.read(_LENGTH_BYTES))
         if length > MAX_METADATA_BYTES:
-            stream.refuse(f"A frame announces {length} bytes of metadata; {MAX_METADATA_BYTES} are allowed.", length.to_bytes(4))
+            stream.refuse(f"A frame announces {length} bytes of metadata; {MAX_METADATA_BYTES} are allowed.")
         path, size = _metadata(stream.read(length))
         content = stream.take(size, path)
         yield Frame(path, size, content)
@@ -93,6 +93,7 @@ class _Stream:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
+        self._tail = b""  # what was read last, in which the server's error may begin
 
     def at_end(self) -> bool:
         while not self._rest:
@@ -103,15 +104,16 @@ class _Stream:
         return False
 
     def _some(self, most: int) -> bytes:
-        some, self._rest = self._rest[:most], self._rest[most:]
-        return bytes(some)
+        some, self._rest = bytes(self._rest[:most]), self._rest[most:]
+        self._tail = (self._tail + some[-TAIL_BYTES:])[-TAIL_BYTES:]
+        return some
 
     def read(self, count: int) -> bytes:
         """Return exactly ``count`` bytes of a header."""
         data = bytearray()
         while len(data) < count:
             if self.at_end():
-                raise IncompleteStreamError("The body ended within the header of a file. Try again.")
+                raise self._incomplete("The body ended within the header of a file. Try again.")
             data += self._some(count - len(data))
         return bytes(data)
 
@@ -120,16 +122,21 @@ class _Stream:
         left = count
         while left:
             if self.at_end():
-                raise IncompleteStreamError(f"The body ended within {path!r}: {left} of {count} bytes are missing. Try again.")
+                raise self._incomplete(f"The body ended within {path!r}: {left} of {count} bytes are missing. Try again.")
             chunk = self._some(left)
             left -= len(chunk)
             yield chunk
 
-    def refuse(self, otherwise: str, start: bytes) -> NoReturn:
+    def refuse(self, otherwise: str) -> NoReturn:
         """Raise the error for a wrong body; it is retryable if the server failed while it sent the body."""
-        while len(start) < TAIL_BYTES and not self.at_end():
-            start += self._some(TAIL_BYTES - len(start))
-        message = glued_error(start)
+        read = 0
+        while read < TAIL_BYTES and not self.at_end():
+            read += len(self._some(TAIL_BYTES // 2))
+        message = glued_error(self._tail)
         if message is not None:
             raise IncompleteStreamError(failed_in_midstream(message))
         raise ProtocolError(f"{otherwise} Is the URL that of a sync server?")
+
+    def _incomplete(self, otherwise: str) -> IncompleteStreamError:
+        message = glued_error(self._tail)
+        return IncompleteStreamError(otherwise if message is None else failed_in_midstream(message))

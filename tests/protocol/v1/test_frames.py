@@ -75,6 +75,14 @@ def test_a_glued_error_is_named(files: list[tuple[str, bytes]], size: int) -> No
         _read(_body(files) + _ERROR, size)
 
 
+@pytest.mark.parametrize("missing", [1, 20, 26, 28, 5000])
+@pytest.mark.parametrize("size", [1, 4096])
+def test_an_error_that_is_glued_into_a_file_is_named(missing: int, size: int) -> None:
+    """So is one in the place of content, which may be longer or shorter than it."""
+    with pytest.raises(IncompleteStreamError, match="Server Error"):
+        _read(frame_header("a", 10 + missing) + b"x" * 10 + _ERROR, size)
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

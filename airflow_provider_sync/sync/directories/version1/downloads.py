@@ -52,6 +52,7 @@ class FileDownloads:
         self._waiting_bytes = 0
         self._moved: list[str] = []
         self._refused: dict[str, ServerError] = {}
+        self._broken: dict[str, IncompleteStreamError] = {}
         self._outcome = outcome
         self._failures = FailuresInARow(outcome)
 
@@ -76,8 +77,9 @@ class FileDownloads:
                 raise
 
     def _download(self, writer: TreeWriter, manifest: Mapping[str, str], wanted: Sequence[str]) -> Mapping[str, str]:
+        first = manifest
         for again in reversed(range(ROUNDS)):
-            self._moved, self._refused = [], {}
+            self._moved, self._refused, self._broken = [], {}, {}
             self._download_once(writer, manifest, wanted)
             if not self._refused and not (self._moved and again):
                 break
@@ -93,7 +95,11 @@ class FileDownloads:
             wanted = [path for path in self._moved if path in manifest]
             if not wanted:
                 break
-        self._outcome.restless.update(dict.fromkeys((path for path in self._moved if path in manifest), ""))
+        for path in filter(manifest.__contains__, self._moved):
+            if path in self._broken and manifest[path] == first.get(path):
+                self._outcome.note_failed(path, self._broken[path])  # it did not change
+            else:
+                self._outcome.restless.add(path)
         return manifest
 
     def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:
@@ -121,9 +127,11 @@ class FileDownloads:
                     continue
                 else:
                     broken += 1
-                    if broken > MAX_BROKEN_IN_A_ROW or (len(remaining) == 1 and not self.written):
+                    alone = len(remaining) == 1 and not self.written and not self.directory.skip_unreadable
+                    if alone or broken > MAX_BROKEN_IN_A_ROW:
                         raise
                     self._moved.append(batch[0])
+                    self._broken[batch[0]] = error
                     attempts, done = Attempts(self.source.client), 1
             except ServerError as error:
                 if error.status not in _ABOUT_FILES:

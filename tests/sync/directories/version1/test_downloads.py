@@ -14,7 +14,7 @@ from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version1 import downloads
 from tests.client.scripted_server import scripted_server, stream
-from tests.sync.directories.mirror import Mirror, everything, target_directory
+from tests.sync.directories.mirror import Mirror, everything, put, target_directory
 from tests.sync.directories.test_interruptions import frames, manifest
 
 
@@ -48,6 +48,33 @@ def test_a_file_that_never_stands_still_leaves_no_directory(tmp_path: Path) -> N
         report = sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
     assert (report.status, report.verified) == ("changed", None)
     assert everything(tmp_path / "target") == ["a"]
+
+
+FAILED = b'{"message": "Server Error"}'
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_file_that_the_server_cannot_send(tmp_path: Path, skip: bool) -> None:
+    """A file over which an existing server fails in mid-stream is named, or skipped; it is not told as changed."""
+    target = open_storage(str(tmp_path / "target"))
+    put(target, "old", "kept")
+    listed = manifest("a", "b")
+    failing = stream(frame_header("b", 100) + FAILED)
+    with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
+        options = target_directory({"skip_unreadable": skip})
+        script.answer(listed, stream(frames("a") + frame_header("b", 100) + FAILED), failing, *[listed, failing] * (ROUNDS - 1))
+        if not skip:
+            with pytest.raises(SyncFailed, match=r"'b' .*could not be synced.*nothing was deleted.*The server failed"):
+                sync_directory(client, options, target)
+            assert everything(tmp_path / "target") == ["a", "old"]
+            return
+        (warning,) = sync_directory(client, options, target).warnings
+        assert "'b' could not be synced and was skipped" in warning
+        assert everything(tmp_path / "target") == ["a"]
+        script.answer(*[listed, failing] * ROUNDS)
+        report = sync_directory(client, options, target)
+        assert report.status == "unchanged"
+        assert report.warnings == (warning,)
 
 
 def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
