@@ -40,6 +40,9 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _OF_PATTERNS: Sequence[str] = ("exclude", "drop_missing", "max_drops")
 """Options that an entry without a pattern does not have."""
 
+_NAMES: Sequence[str] = ("table", "prefix")
+"""Options that are a name."""
+
 MAX_TASKS = 1_024
 """Tasks that Airflow maps by default (``[core] max_map_length``)."""
 
@@ -89,13 +92,10 @@ def read_directories(argument: str, directories: Any, path: Any, defaults: Mappi
     :raises ConfigurationError: naming the argument
     """
     entries = _entries(argument, directories)
-    single = isinstance(decode_argument(argument, directories), str)
+    single = isinstance(_name(decode_argument(argument, directories)), str)
     options = _options(defaults)
     if path is not None:
         options["path"] = decode_argument("path", str(path))
-    if isinstance(options.get("prefix"), int):
-        # DAGs that render templates as native objects make a number of {{ ds_nodash }}.
-        options["prefix"] = str(options["prefix"])
     found = []
     for name, own in entries.items():
         if "path" not in own and "path" not in options:
@@ -112,17 +112,17 @@ def read_names(argument: str, value: Any) -> list[str]:
 
     :raises ConfigurationError: naming the argument, for an empty rendering or anything else
     """
-    found = decode_argument(argument, value)
-    names = [found] if isinstance(found, str) else found
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+    found = _name(decode_argument(argument, value))
+    names = [found] if isinstance(found, str) else list(map(_name, found)) if isinstance(found, (list, tuple)) else None
+    if names is None or not all(isinstance(name, str) for name in names):
         raise ConfigurationError(f"{argument!r} is {value!r}. Give a name, or a list of names.")
-    return list(names)
+    return names
 
 
 def names_in(value: Any) -> list[str]:
     """Return the names in an argument for tables or directories; none where they cannot be read."""
     try:
-        found = decode_argument("", value)
+        found = _name(decode_argument("", value))
     except ConfigurationError:
         return []
     names = [found] if isinstance(found, str) else found
@@ -255,7 +255,7 @@ def _literal(text: str) -> Any:
 
 def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
     """Return the options by name, decode_argument, each in a mapping of its own."""
-    value = decode_argument(argument, value)
+    value = _name(decode_argument(argument, value))
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, Mapping):
@@ -264,15 +264,21 @@ def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
                 raise ConfigurationError(f"{argument!r}: the options of {name!r} are {own!r}. Give a mapping of options.")
         return {str(name): _options(own or {}, f"{argument}.{name}.") for name, own in value.items()}
     if isinstance(value, (list, tuple)):
-        names = [decode_argument(argument, name) for name in value]
+        names = [_name(decode_argument(argument, name)) for name in value]
         if all(isinstance(name, str) for name in names):
             return {name: {} for name in names}
     raise ConfigurationError(f"{argument!r} is {value!r}. Give a name, a list of names, or a mapping of names to options.")
 
 
+def _name(value: Any) -> Any:
+    """Return a name as text: DAGs that render templates as native objects make a number of 2026, and of {{ ds_nodash }}."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Decode the options that are set; an empty list or mapping is a value here."""
-    return {str(name): _option(f"{prefix}{name}", value) for name, value in options.items() if value is not None}
+    found = {str(name): _option(f"{prefix}{name}", value) for name, value in options.items() if value is not None}
+    return {name: _name(value) if name in _NAMES else value for name, value in found.items()}
 
 
 def _option(argument: str, value: Any) -> Any:

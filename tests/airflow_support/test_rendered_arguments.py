@@ -9,7 +9,12 @@ import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_directories, read_tables
+from airflow_provider_sync.airflow_support.rendered_arguments import (
+    read_argument,
+    read_directories,
+    read_names,
+    read_tables,
+)
 from airflow_provider_sync.airflow_support.templates import UndefinedText
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.sensors.difference import WhenUnchanged
@@ -38,10 +43,16 @@ def test_results_of_mapped_tasks() -> None:
     assert [table.name for table in read_tables("tables", UserList(["orders", "items"]), {})] == ["orders", "items"]
 
 
-def test_a_prefix_that_is_a_number() -> None:
-    """A prefix that native rendering makes a number of, as of ``{{ ds_nodash }}``, is the text that it was."""
-    (directory,) = read_directories("directories", "exports", "/srv", {"prefix": 20260131})
-    assert directory.prefix == "20260131"
+def test_names_that_are_numbers() -> None:
+    """A name that native rendering makes a number of, as of ``2026`` or ``{{ ds_nodash }}``, is the text that it was."""
+    (directory,) = read_directories("directories", 2026, "/srv", {"prefix": 20260131})
+    assert (directory.name, directory.path, directory.prefix) == ("2026", "/srv", "20260131")
+    (directory,) = read_directories("directories", {2026: {"prefix": 7}}, "/srv", {})
+    assert (directory.name, directory.path, directory.prefix) == ("2026", "/srv/2026", "7")
+    assert [table.name for table in read_tables("tables", [2025, "2026"], {})] == ["2025", "2026"]
+    (table,) = read_tables("tables", "orders", {"table": 2026})
+    assert table.table_name == "2026"
+    assert (read_names("tables", 2026), read_names("tables", [2025, "a"])) == (["2026"], ["2025", "a"])
 
 
 def test_one_name() -> None:
@@ -83,10 +94,11 @@ def test_empty_renderings(value: Any) -> None:
     "value",
     [
         ["orders", ""],
-        ["orders", 1],
+        ["orders", 1.5],
+        ["orders", True],
         ["orders", '["a"]'],
         ["orders", "{'a': {}}"],
-        1,
+        1.5,
         "[orders",
         {"orders": "id"},
         {"orders": {"primary": ""}},

@@ -312,8 +312,9 @@ def test_nothing_is_no_option(source: Source, target: Target) -> None:
         options: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
         TableSyncOperator(task_id="result", window=window, **options)
         TableSyncOperator(task_id="native", window="{{ ti.xcom_pull(task_ids='no_window') }}", **options).set_upstream(window)
+        TableSyncOperator.partial(task_id="mapped", target_conn_id="target", window=window).expand(tables=["orders"])
     states = task_states(run_dag(dag))
-    assert (states["result"], states["native"]) == ("failed", "failed")
+    assert states == {"no_window": "success", "result": "failed", "native": "failed", "mapped": "failed"}
     assert target.rows("orders") == [(9, "outside of the window", None)]
 
 
