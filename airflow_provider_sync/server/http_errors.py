@@ -38,19 +38,26 @@ RETRY_AFTER_SECONDS = 5
 _LATER = MappingProxyType({"Retry-After": str(RETRY_AFTER_SECONDS)})
 # The rest of the body is not read, so the connection cannot be used again.
 _CLOSE = MappingProxyType({"Connection": "close"})
+_WHEN = f"Try again in {RETRY_AFTER_SECONDS} seconds"
 
 
 class HttpError(Exception):
     """An error with a status; its text is the message that the client gets.
 
+    :param values: what stands in the places of :attr:`message`, in their order
     :cvar status: of the answer
+    :cvar message: the text, with ``{}`` for each value
     :ivar headers: that the answer has besides
     :cvar logged: whether the log gets a line
     """
 
     status: ClassVar[int] = 500
+    message: ClassVar[str] = "{}"
     headers: Mapping[str, str] = MappingProxyType({})
     logged: ClassVar[bool] = False
+
+    def __init__(self, *values: object) -> None:
+        super().__init__(self.message.format(*values))
 
 
 class AmbiguousLength(HttpError):
@@ -59,9 +66,7 @@ class AmbiguousLength(HttpError):
     status = 400
     # The next request on this connection cannot be told from the body of this one.
     headers = _CLOSE
-
-    def __init__(self) -> None:
-        super().__init__("A request has either Content-Length or Transfer-Encoding.")
+    message = "A request has either Content-Length or Transfer-Encoding."
 
 
 class Unauthenticated(HttpError):
@@ -72,9 +77,10 @@ class Unauthenticated(HttpError):
 
     status = 401
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+    message = "Unauthenticated."
 
     def __init__(self, reason: str = "no token") -> None:
-        super().__init__("Unauthenticated.")
+        super().__init__()
         self.reason = reason
 
 
@@ -82,34 +88,22 @@ class OnlyFromHere(HttpError):
     """Another machine asks for metrics, and the configuration has no token for that."""
 
     status = 403
-
-    def __init__(self) -> None:
-        super().__init__("Metrics are for this machine only. Set metrics.token in the server's configuration to read them.")
+    message = "Metrics are for this machine only. Set metrics.token in the server's configuration to read them."
 
 
 class SentByWebPage(HttpError):
-    """A browser sends a request of a page that is not of this machine.
-
-    :param name: of the page's server
-    """
+    """A browser sends a request of a page that is not of this machine: the name of the page's server."""
 
     status = 403
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The server does not answer to {name!r}, in Origin. Web pages cannot use this server.")
+    message = "The server does not answer to {!r}, in Origin. Web pages cannot use this server."
 
 
 class RequestTooSlow(HttpError):
-    """The body of a request does not arrive.
-
-    :param seconds: for which a client may stand still
-    """
+    """The body of a request does not arrive: the seconds for which a client may stand still."""
 
     status = 408
     headers = _CLOSE
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"The body of the request did not come in time: nothing for {seconds:g} seconds, or too little.")
+    message = "The body of the request did not come in time: nothing for {:g} seconds, or too little."
 
 
 class SnapshotEnded(HttpError):
@@ -139,32 +133,20 @@ class SnapshotEnded(HttpError):
 
 
 class RequestTooLarge(HttpError):
-    """The body of a request is above the limit.
-
-    :param limit: most bytes of a body
-    :param of: what a client should ask less of, as ``files``
-    """
+    """The body of a request is above the limit: that limit, and what a client should ask less of, as ``files``."""
 
     status = 413
     headers = _CLOSE
-
-    def __init__(self, limit: int, of: str) -> None:
-        super().__init__(f"The request is larger than {limit} bytes. Ask for fewer {of} at once.")
+    message = "The request is larger than {} bytes. Ask for fewer {} at once."
 
 
 class HostNotServed(HttpError):
-    """A request is for a name that this server does not have.
-
-    :param name: in its header ``Host``
-    """
+    """A request is for a name, in its header ``Host``, that this server does not have."""
 
     status = 421
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"The server does not answer to {name!r}, in Host. Add the name to allowed_hosts in the server's configuration if it"
-            " is right."
-        )
+    message = (
+        "The server does not answer to {!r}, in Host. Add the name to allowed_hosts in the server's configuration if it is right."
+    )
 
 
 class TooManyOfAddress(HttpError):
@@ -175,12 +157,10 @@ class TooManyOfAddress(HttpError):
     """
 
     status = 429
+    message = "More than {} requests a minute came from this address (limits.requests_per_minute). Try again in {} seconds."
 
     def __init__(self, limit: int, seconds: int) -> None:
-        super().__init__(
-            f"More than {limit} requests a minute came from this address (limits.requests_per_minute)."
-            f" Try again in {seconds} seconds."
-        )
+        super().__init__(limit, seconds)
         self.headers = {"Retry-After": str(seconds)}
 
 
@@ -189,29 +169,19 @@ class TooManyRefused(HttpError):
 
     status = 429
     headers = _LATER
-
-    def __init__(self) -> None:
-        super().__init__("Too many requests with wrong tokens. Check the token, and try again later.")
+    message = "Too many requests with wrong tokens. Check the token, and try again later."
 
 
 class HeadTooLarge(HttpError):
-    """The head of a request is above the limit.
-
-    :param limit: most bytes of a head
-    """
+    """The head of a request is above the limit."""
 
     status = 431
     headers = _CLOSE
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The head of a request may have at most {limit} bytes.")
+    message = "The head of a request may have at most {} bytes."
 
 
 class CannotServe(HttpError):
-    """The data is offered, and cannot be read as things are.
-
-    :param message: what happened and what to do, for the client
-    """
+    """The data is offered, and cannot be read as things are: what happened and what to do."""
 
     status = 500
     logged = True
@@ -226,83 +196,48 @@ class RequestDamaged(HttpError):
     status = 503
     headers = MappingProxyType({"Retry-After": "0"})
     logged = True
-
-    def __init__(self) -> None:
-        super().__init__("The request was damaged on its way: its body does not match its Content-Digest. Send it again.")
+    message = "The request was damaged on its way: its body does not match its Content-Digest. Send it again."
 
 
 class TooManyBytes(HttpError):
-    """The bodies of all requests at work are too large together.
-
-    :param limit: most bytes of them
-    """
+    """The bodies of all requests at work are too large together."""
 
     status = 503
     # The rest of the body is not read, so the connection cannot be used again.
     headers = MappingProxyType({**_LATER, **_CLOSE})
     logged = True
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The server works on requests of {limit} bytes already, and on no more at once."
-            f" Try again in {RETRY_AFTER_SECONDS} seconds."
-        )
+    message = f"The server works on requests of {{}} bytes already, and on no more at once. {_WHEN}."
 
 
 class TooManyRequests(HttpError):
-    """As many requests are at work as there may be.
-
-    :param limit: how many
-    """
+    """As many requests are at work as there may be."""
 
     status = 503
     headers = _LATER
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The server works on {limit} requests already, and no more at once (limits.requests)."
-            f" Try again in {RETRY_AFTER_SECONDS} seconds."
-        )
+    message = f"The server works on {{}} requests already, and no more at once (limits.requests). {_WHEN}."
 
 
 class TooManyScans(HttpError):
-    """As many requests read one database as may.
-
-    :param limit: how many
-    """
+    """As many requests read one database as may."""
 
     status = 503
     headers = _LATER
     logged = True
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The server reads this database for {limit} requests already, and for no more at once (limits.scans)."
-            f" Try again in {RETRY_AFTER_SECONDS} seconds."
-        )
+    message = f"The server reads this database for {{}} requests already, and for no more at once (limits.scans). {_WHEN}."
 
 
 class TooManySnapshots(HttpError):
-    """As many snapshots are held as there may be.
-
-    :param limit: how many
-    """
+    """As many snapshots are held as there may be."""
 
     status = 503
     headers = _LATER
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The server holds {limit} snapshots already, and no more at once (limits.snapshots)."
-            f" Try again in {RETRY_AFTER_SECONDS} seconds, or sync without `consistent`."
-        )
+    message = (
+        f"The server holds {{}} snapshots already, and no more at once (limits.snapshots). {_WHEN}, or sync without `consistent`."
+    )
 
 
 class RequestEnded(HttpError):
-    """The server ended the request: it took too long, or the server stops.
-
-    :param message: which of them, and what to do
-    """
+    """The server ended the request, since it took too long, or since the server stops: which of them, and what to do."""
 
     status = 503
     headers = _LATER
