@@ -1,8 +1,9 @@
-"""Record what tasks did in the history of syncs, and open that history."""
+"""Record in the history of syncs what tasks do and did, and open that history."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -10,6 +11,8 @@ from airflow_provider_sync.airflow_support.database_connections import engine_fr
 from airflow_provider_sync.airflow_support.settings import read_settings
 from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
 from airflow_provider_sync.report import Report
+from airflow_provider_sync.sync.noted_progress import noted_while_running
+from airflow_provider_sync.sync.progress import Progress, silent
 
 
 def record_reports(context: Context, reports: Sequence[Report], *, group: str | None = None) -> None:
@@ -47,3 +50,18 @@ def open_airflow_history() -> History:
     """
     settings = read_settings()
     return open_history(settings.history, days=settings.history_days, open_engine=engine_from_connection)
+
+
+@contextmanager
+def shown_while_running(context: Context, names: Sequence[str], *, group: str | None = None) -> Iterator[Progress]:
+    """Note a task in the history of syncs during the block, and give what notes its progress there.
+
+    :param names: of the tables and directories
+    :param group: id of the task group whose tasks are the steps of one sync
+    """
+    origin = origin_of(context, group=group)
+    if origin is None:
+        yield silent
+        return
+    with noted_while_running(open_airflow_history, origin, names) as noted:
+        yield noted

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, func, inspect, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from airflow_provider_sync.databases.portable_types import exact_text, long_text, microseconds, row_number
 from airflow_provider_sync.databases.schema import HISTORY_TABLES
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history.records import MAX_NAME
 
 VERSION = 1
 """Version of these tables. A release that changes them raises it, and has :func:`prepare` alter older tables."""
+
+_MYSQL = ("mysql", "mariadb")
+
+# Types that behave the same on every database: case-sensitive names, texts of megabytes, times without a zone that keep
+# microseconds, and numbers that the database counts up.
+_NAME = String(MAX_NAME).with_variant(mysql.VARCHAR(MAX_NAME, charset="utf8mb4", collation="utf8mb4_bin"), *_MYSQL)
+_LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL)
+_TIME = DateTime().with_variant(mysql.DATETIME(fsp=6), *_MYSQL)
+_COUNTED = BigInteger().with_variant(Integer, "sqlite")
 
 _metadata = MetaData()
 
@@ -23,19 +46,19 @@ versions = Table(_version_name, _metadata, Column("version", Integer, primary_ke
 records = Table(
     _records_name,
     _metadata,
-    Column("id", row_number(), primary_key=True),
-    Column("finished", microseconds(), nullable=False),
-    Column("name", exact_text(MAX_NAME), nullable=False),
+    Column("id", _COUNTED, primary_key=True),
+    Column("finished", _TIME, nullable=False),
+    Column("name", _NAME, nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("job", exact_text(MAX_NAME), nullable=False),
+    Column("job", _NAME, nullable=False),
     Column("status", String(16), nullable=False),
     Column("source", String(16), nullable=False),
-    Column("dag_id", exact_text(MAX_NAME)),
-    Column("run_id", exact_text(MAX_NAME)),
-    Column("task_id", exact_text(MAX_NAME)),
+    Column("dag_id", _NAME),
+    Column("run_id", _NAME),
+    Column("task_id", _NAME),
     Column("map_index", Integer),
     Column("try_number", Integer),
-    Column("report", long_text(), nullable=False),
+    Column("report", _LONG_TEXT, nullable=False),
     # They serve as indexes. Constraints are created with the table in one statement, so none can be missing after a crash.
     UniqueConstraint("name", "kind", "job", "id", name="sync_history_series"),
     UniqueConstraint("name", "kind", "job", "status", "id", name="sync_history_failures"),
@@ -49,17 +72,17 @@ records = Table(
 running = Table(
     _running_name,
     _metadata,
-    Column("id", row_number(), primary_key=True),
-    Column("job", exact_text(MAX_NAME), nullable=False),
+    Column("id", _COUNTED, primary_key=True),
+    Column("job", _NAME, nullable=False),
     Column("source", String(16), nullable=False),
-    Column("dag_id", exact_text(MAX_NAME)),
-    Column("run_id", exact_text(MAX_NAME)),
-    Column("task_id", exact_text(MAX_NAME)),
+    Column("dag_id", _NAME),
+    Column("run_id", _NAME),
+    Column("task_id", _NAME),
     Column("map_index", Integer),
     Column("try_number", Integer),
-    Column("started", microseconds(), nullable=False),
-    Column("updated", microseconds(), nullable=False),
-    Column("work", long_text(), nullable=False),
+    Column("started", _TIME, nullable=False),
+    Column("updated", _TIME, nullable=False),
+    Column("work", _LONG_TEXT, nullable=False),
 )
 
 

@@ -13,9 +13,8 @@ from airflow_provider_sync.airflow_support.approval import OnGuard, ask, check_a
 from airflow_provider_sync.airflow_support.lineage import ReportsLineage
 from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument
-from airflow_provider_sync.airflow_support.running_tasks import shown_while_running
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks, reason_of
-from airflow_provider_sync.airflow_support.task_history import record_reports
+from airflow_provider_sync.airflow_support.task_history import record_reports, shown_while_running
 from airflow_provider_sync.airflow_support.task_metrics import emit_report_metrics
 from airflow_provider_sync.airflow_support.task_spans import emit_report_spans
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates

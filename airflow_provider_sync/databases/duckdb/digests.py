@@ -1,21 +1,31 @@
-"""Digests for version 2, computed by DuckDB's own SHA-256."""
+"""Digests for version 2, computed by DuckDB's own SHA-256.
+
+A first load is proven by its own hash function, which also hashes the lines that come, in a DuckDB in memory: a sixth of the
+time of SHA-256, and another thread's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import duckdb
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
-from airflow_provider_sync.databases.duckdb.errors import translated
-from airflow_provider_sync.databases.duckdb.line_digest import DuckDBLineDigest
+from airflow_provider_sync.databases.duckdb.errors import is_not_utf8, translated
+from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.duckdb.session import driver_of, stream
 from airflow_provider_sync.databases.duckdb.slice_sql import SliceSQL
-from airflow_provider_sync.databases.line_digest import SUM_MODULUS
+from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
+
+_HASHED_LINES = LinesStatement(
+    before="SELECT count(*), coalesce(sum(hash(line)), 0) FROM", fields="'line': 'VARCHAR'", separator="\r", null="\\0"
+)
+"""No line has a carriage return, which is written as an escape, and none is a backslash and a zero."""
 
 
 class DuckDBDigests(Digests):
@@ -82,3 +92,32 @@ class DuckDBDigests(Digests):
         with translated():
             rows: list[Any] = driver_of(connection).execute(statement).fetchall()
             return rows
+
+
+class DuckDBLineDigest(LineDigest):
+    """The sum of the hashes of all lines that have passed; see :meth:`.SliceSQL.hashed_lines`."""
+
+    def passing(self, blocks: Iterable[bytes]) -> Generator[bytes]:
+        """Pass blocks of whole lines on; all of them are digested when the iteration has ended."""
+        waiting = filter(None, blocks)
+        block = next(waiting, b"")
+        with duckdb.connect(":memory:", config={"threads": 1}) as driver:
+            driver.execute("SET enable_progress_bar = false")
+            while block:
+                with PipedLines(driver, _HASHED_LINES, block) as lines:
+                    while block and lines.takes(block):
+                        lines.write(filled(block, len(self._kinds)))
+                        yield block
+                        block = next(waiting, b"")
+                with translated():
+                    self.add(*_read(lines))
+
+
+def _read(lines: PipedLines) -> tuple[int, int]:
+    try:
+        rows, total = lines.row()
+    except duckdb.InvalidInputException as error:
+        if is_not_utf8(error):
+            raise TableError("a text is not UTF-8. Correct it at the source.").without_subject() from error
+        raise
+    return int(rows), int(total)

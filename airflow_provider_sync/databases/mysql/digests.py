@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql_text
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
+from airflow_provider_sync.databases.line_digest import SUM_MODULUS
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
@@ -32,7 +33,6 @@ _SHARED_SEGMENTS = 128
 _PACKET = "sync_max_allowed_packet"
 """Key under which a connection's information has the session's ``max_allowed_packet``."""
 
-_SUM_MODULUS = 2**64
 _UNLIMITED = 2**64 - 1
 _STATISTICS = sql_text(
     "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name"
@@ -93,7 +93,7 @@ class MySQLDigests(MySQLComponent, Digests):
                 break  # no rows, and no groups
             if total >= TOO_LARGE:
                 raise _too_large(table_slice.table)
-            segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)
+            segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS)
         return segments
 
     def digest_written(

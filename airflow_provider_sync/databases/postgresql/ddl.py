@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, Wid
 from airflow_provider_sync.databases.postgresql import type_names
 from airflow_provider_sync.databases.postgresql.errors import error_message, translated
 from airflow_provider_sync.databases.postgresql.event_triggers import undo_event_triggers
-from airflow_provider_sync.databases.postgresql.late_indexes import set_aside
+from airflow_provider_sync.databases.postgresql.session import doubled, run, undoubled
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
@@ -24,6 +24,13 @@ _TEMPORARY = "pg_temp"
 
 _BUILT_IN = re.compile(r"(smallint|integer|real|numeric|character|date|time|timestamp)\b")
 """Types that can be too narrow for what a source has, as the server writes them."""
+
+_INDEXES = """
+SELECT format('%%I.%%I', n.nspname, c.relname), pg_get_indexdef(i.indexrelid), quote_ident(k.conname), pg_get_constraintdef(k.oid)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+WHERE i.indrelid = to_regclass(%s) ORDER BY i.indisprimary DESC, c.relname
+"""
 
 
 class PostgreSQLDdl(Ddl):
@@ -119,8 +126,22 @@ class PostgreSQLDdl(Ddl):
             super().drop(connection, table)
 
     def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:
-        """See :func:`.late_indexes.set_aside`."""
-        return set_aside(self.database, connection, self.qualified(table))
+        """Drop them, others waiting until the transaction ends; none if somebody uses the table, or the user may not."""
+        qualified, later = self.qualified(table), []
+        try:
+            with self.database.translate_errors(), self.database.savepoint(connection):
+                connection.exec_driver_sql(f"LOCK TABLE {qualified} IN ACCESS EXCLUSIVE MODE NOWAIT")
+                for index, definition, name, constraint in connection.exec_driver_sql(_INDEXES, (undoubled(qualified),)).all():
+                    if name is None:
+                        run(connection, f"DROP INDEX {index}")
+                        later.append(doubled(definition))
+                    else:
+                        run(connection, f"ALTER TABLE {undoubled(qualified)} DROP CONSTRAINT {name}")
+                        later.append(f"ALTER TABLE {qualified} ADD CONSTRAINT {doubled(name)} {doubled(constraint)}")
+        except TableError:
+            # What is in the way of this is in the way of no load: a reader, a foreign key, another owner.
+            return []
+        return later
 
     def lock_whole(self, connection: Connection, table: Table) -> None:
         """Keep everybody else from the table until the transaction ends."""

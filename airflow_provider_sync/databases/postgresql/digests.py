@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
+from airflow_provider_sync.databases.line_digest import SUM_MODULUS
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, MAX_KEYS, copied
 from airflow_provider_sync.databases.postgresql.session import driver_of, run, stores_utf8
@@ -21,8 +22,6 @@ from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, Tab
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
-
-_SUM_MODULUS = 2**64
 
 _PROBE = ("", *("sync: Übergröße 😀"[:length] for length in range(1, 18)), "0123456789ab" * 4)
 """Texts of every length that the hash function treats in its own way, and of every length of a character."""
@@ -77,9 +76,7 @@ class PostgreSQLDigests(Digests):
         grouping = nullcontext() if partitioning.is_whole else settings(connection, _FOR_ONE_SCAN)
         with translated(), grouping:
             found = run(connection, slice_sql(self.database, connection, table_slice).segments(partitioning))
-        return {
-            int(number): SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS) for number, rows, total in sorted(found)
-        }
+        return {int(number): SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS) for number, rows, total in sorted(found)}
 
     def digest_rows(
         self,

@@ -7,12 +7,20 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.load import Loader
-from airflow_provider_sync.databases.schema import Column, Row, Table
-from airflow_provider_sync.databases.sqlite.key_forms import adopt_keys
-from airflow_provider_sync.databases.sqlite.session import INSERT_INTO
+from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Row, Table
+from airflow_provider_sync.databases.sqlite.affinities import affinity_of
+from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, driver_of
+from airflow_provider_sync.databases.sqlite.text import SECONDS, expression, logical_type
 from airflow_provider_sync.databases.sqlite.text_load import load_blocks
 from airflow_provider_sync.databases.sqlite.value_load import load_rows
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+
+# Tables are called as their owners like, but not so.
+_THERE, _HERE, _FORMS, _STAGED = (f"{STAGING_PREFIX}{name}" for name in ("there", "here", "forms", "staged"))
+
+_MANY_FORMS = SECONDS | {LogicalKind.UUID, LogicalKind.BYTES}
+"""Keys that SQLite holds in several forms: times with more digits or fewer, UUIDs in either case, text in place of bytes."""
 
 
 class SQLiteLoader(Loader):
@@ -40,6 +48,32 @@ class SQLiteLoader(Loader):
         return f"{INSERT_INTO} {self.qualified(staging)} ({names}) VALUES ({', '.join('?' * len(columns))})"
 
     def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> None:
-        """See :func:`.key_forms.adopt_keys`."""
+        """Write staged keys as the target writes them, where it has a row whose key means the same.
+
+        Version 2 tells rows apart by the canonical text of their keys, the merge by their bytes.
+        """
         columns = [column.column for column in key]
-        adopt_keys(connection, self.qualified(target), self.qualified(staging), columns, self.quote)
+        if not any(logical_type(column).kind in _MANY_FORMS for column in columns):
+            return
+        names = [self.quote(column.name) for column in columns]
+
+        def listed(table: str) -> str:
+            texts = (
+                f"CAST({expression(name, logical_type(column), affinity_of(column.sql_type))} AS TEXT) AS c{number}"
+                for number, (column, name) in enumerate(zip(columns, names, strict=True))
+            )
+            stored = (f"{name} AS k{number}" for number, name in enumerate(names))
+            return f"MATERIALIZED (SELECT {', '.join([*texts, *stored])} FROM {table})"
+
+        numbers = range(len(columns))
+        same = " AND ".join(f"t.c{number} = s.c{number}" for number in numbers)
+        other = " OR ".join(f"t.k{number} IS NOT s.k{number} COLLATE BINARY" for number in numbers)
+        forms = ", ".join(f"s.k{number} AS s{number}, t.k{number} AS t{number}" for number in numbers)
+        changes = ", ".join(f"{name} = {_FORMS}.t{number}" for number, name in enumerate(names))
+        found = " AND ".join(f"{_STAGED}.{name} IS {_FORMS}.s{number} COLLATE BINARY" for number, name in enumerate(names))
+        driver_of(connection).execute(
+            f"WITH {_THERE} AS {listed(self.qualified(target))}, {_HERE} AS {listed(self.qualified(staging))},"
+            f" {_FORMS} AS (SELECT {forms} FROM {_HERE} AS s JOIN {_THERE} AS t ON {same} WHERE {other})"
+            f" UPDATE {self.qualified(staging)} AS {_STAGED} SET {changes}"
+            f" FROM {_FORMS} WHERE {found}"
+        )
