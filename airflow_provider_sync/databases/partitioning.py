@@ -12,6 +12,9 @@ SEGMENT_ROWS = 128
 USUAL_SEGMENTS = 16_384
 """Most segments that a source chooses by itself, so that their digests take at most a few hundred KB on the wire."""
 
+SegmentRanges = Sequence[tuple[int, int]]
+"""First and last segment number of each range, ascending."""
+
 
 def segments_for(rows: int, *, each: int) -> int:
     """Return the number of segments for a table of so many rows: a power of two, within the protocol's limit.

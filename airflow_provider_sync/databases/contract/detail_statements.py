@@ -26,12 +26,12 @@ _MAX_NAME = 63
 
 
 class DetailStatements(DatabaseComponent):
-    """Writes statements in the SQL that databases share."""
+    """Writes statements in the SQL that databases share; PostgreSQL takes them as they are."""
 
-    has_comments: ClassVar[bool] = False
+    has_comments: ClassVar[bool] = True
     """Whether tables and columns can have comments."""
 
-    sets_comments: ClassVar[bool] = False
+    sets_comments: ClassVar[bool] = True
     """Whether comments are set by statements of their own, ``COMMENT ON``."""
 
     names_are_per_table: ClassVar[bool] = False

@@ -6,13 +6,14 @@ Both sides render their values as the source's logical types say, so that equal 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
+from airflow_provider_sync.databases.partitioning import SegmentRanges
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
 
@@ -81,11 +82,7 @@ class Digests(DatabaseComponent):
 
     @abstractmethod
     def digest_rows(
-        self,
-        connection: Connection,
-        table_slice: TableSlice,
-        partitioning: Partitioning,
-        segment_ranges: Sequence[tuple[int, int]],
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
         """Stream batches of key texts and 60-bit digests of the rows in these segments; ordered by key for ``key_range``.
 

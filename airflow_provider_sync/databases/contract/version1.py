@@ -76,9 +76,24 @@ class Version1(DatabaseComponent):
 
         return render_all
 
-    @abstractmethod
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first column with a value that JSON cannot carry (bytes that are not UTF-8, infinity), or ``None``.
 
-        Only columns whose type allows such values are searched.
+        Only columns whose type allows such values are searched, one by one; engines override it where one search finds all.
         """
+        with self.database.translate_errors():
+            return next((column for column in columns if self.has_unsendable(connection, table, column)), None)
+
+    def has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
+        """Whether a column has a value that JSON cannot carry."""
+        if (condition := self.unsendable(column, self.quote(column.name))) is None:
+            return False
+        statement = f"SELECT EXISTS (SELECT 1 FROM {self.relation(table)} AS t WHERE {condition})"
+        return bool(connection.exec_driver_sql(statement).scalar_one())
+
+    def unsendable(self, column: Column, name: str) -> str | None:
+        """Return the condition that a value cannot be sent, where SQL can tell; ``None`` if each value can be.
+
+        :param name: the quoted name of the column
+        """
+        return None

@@ -8,6 +8,4 @@ from airflow_provider_sync.databases.contract.detail_statements import DetailSta
 class DuckDBDetailStatements(DetailStatements):
     """Writes common SQL. DuckDB adds no foreign key to a table that is there, and its tables are loaded in any order."""
 
-    has_comments = True
-    sets_comments = True
     has_foreign_keys = False

@@ -18,6 +18,7 @@ from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, P
 from airflow_provider_sync.databases.duckdb.session import driver_of, stream
 from airflow_provider_sync.databases.duckdb.slice_sql import SliceSQL
 from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
+from airflow_provider_sync.databases.partitioning import SegmentRanges
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
@@ -58,11 +59,7 @@ class DuckDBDigests(Digests):
         return SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS)
 
     def digest_rows(
-        self,
-        connection: Connection,
-        table_slice: TableSlice,
-        partitioning: Partitioning,
-        segment_ranges: Sequence[tuple[int, int]],
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
         """Choose the rows by the number of their segment."""
         if segment_ranges:

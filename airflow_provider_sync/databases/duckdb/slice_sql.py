@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.duckdb.text import canonical_text, parsed
 from airflow_provider_sync.databases.duckdb.windows import window_bound
-from airflow_provider_sync.databases.partitioning import key_range_conditions
+from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_conditions
+from airflow_provider_sync.databases.row_text_sql import null_fields, value_fields
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
-from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -67,7 +68,7 @@ class SliceSQL:
             f" FROM (SELECT {self._digest()} AS d FROM {self._relation}{self._where()}) GROUP BY 1"
         )
 
-    def digests(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+    def digests(self, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
         """Select key texts and digest of the rows in these segments; in the order of the keys for ``key_range``."""
         ranges = ", ".join(f"({first}, {last})" for first, last in segment_ranges)
         # A join by equal numbers hashes them. DuckDB would try every range on every row.
@@ -122,23 +123,13 @@ class SliceSQL:
 
     def _row_text(self) -> str:
         """Return the expression of the row text that ``protocol.v2.row_text`` defines."""
-        fields = []
-        for column in self._table_slice.columns:
-            text = self._text(column)
-            if column.type.kind in LENGTH_PREFIXED:
-                fields.append(f"CAST(strlen({text}) AS VARCHAR)")
-            fields.append(text)
         columns = self._table_slice.columns
-        fields += [self._nulls(columns[start : start + NULL_BITS]) for start in range(0, len(columns), NULL_BITS)]
-        return f"concat_ws('|', {', '.join(fields)})"
+        numbers = [f"CAST({bits} AS VARCHAR)" for bits in null_fields(columns, self._null_bit)]
+        fields = value_fields(columns, self._text, lambda text: f"CAST(strlen({text}) AS VARCHAR)")
+        return f"concat_ws('|', {', '.join([*fields, *numbers])})"
 
-    def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
-        bits = [
-            f"CASE WHEN {self._name(column)} IS NULL THEN CAST({1 << place} AS BIGINT) ELSE 0 END"
-            for place, column in enumerate(columns)
-            if column.column.nullable
-        ]
-        return f"CAST({' + '.join(bits)} AS VARCHAR)" if bits else "'0'"
+    def _null_bit(self, column: CanonicalColumn, number: int) -> str:
+        return f"CASE WHEN {self._name(column)} IS NULL THEN CAST({number} AS BIGINT) ELSE 0 END"
 
     # -- conditions --------------------------------------------------------------------------------------------------
 

@@ -23,23 +23,20 @@ class DuckDBVersion1(Version1):
                 return lambda value: mysql_float(float(value or 0)).encode()
         return lambda value: value if isinstance(value, bytes) else str(value).encode()
 
-    def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first column with bytes that are not UTF-8, infinity, NaN, or a date that no other engine has."""
-        return next((column for column in columns if self._has_unsendable(connection, table, column)), None)
+    def has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
+        """Read bytes, which SQL does not check."""
+        if column.kind is Kind.BINARY:
+            return self._has_other_than_utf8(connection, table, column)
+        return super().has_unsendable(connection, table, column)
 
-    def _has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
-        name = self.quote(column.name)
+    def unsendable(self, column: Column, name: str) -> str | None:
+        """Return the condition for infinity, NaN, and dates that no other engine has."""
         match column.kind:
             case Kind.FLOAT | Kind.DOUBLE:
-                condition = f"NOT isfinite({name})"
+                return f"NOT isfinite({name})"
             case Kind.DATE | Kind.DATETIME | Kind.TIMESTAMP:
-                condition = f"NOT isfinite({name}) OR year({name}) < 1"
-            case Kind.BINARY:
-                return self._has_other_than_utf8(connection, table, column)
-            case _:
-                return False
-        statement = f"SELECT EXISTS (SELECT 1 FROM {self.relation(table)} AS t WHERE {condition})"
-        return bool(connection.exec_driver_sql(statement).scalar_one())
+                return f"NOT isfinite({name}) OR year({name}) < 1"
+        return None
 
     def _has_other_than_utf8(self, connection: Connection, table: Table, column: Column) -> bool:
         for rows in self.database.reader.read(connection, table, [column]):

@@ -21,7 +21,7 @@ _MAX_TABLE_COMMENT = 2048
 class MySQLDetailStatements(DetailStatements):
     """Comments stand in the definitions."""
 
-    has_comments = True
+    sets_comments = False
     names_are_per_table = True
     indexes_in_table = True
 

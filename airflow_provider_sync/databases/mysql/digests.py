@@ -5,7 +5,7 @@ Sums are of DECIMALs, hence exact. SHA2 is the only hash that every server has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -18,7 +18,7 @@ from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
 from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
-from airflow_provider_sync.databases.partitioning import intersect_key_ranges, key_range_of
+from airflow_provider_sync.databases.partitioning import SegmentRanges, intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -130,11 +130,7 @@ class MySQLDigests(MySQLComponent, Digests):
             return {**self.digest_segments(connection, lower, partitioning), **waiting.result()}
 
     def digest_rows(
-        self,
-        connection: Connection,
-        table_slice: TableSlice,
-        partitioning: Partitioning,
-        segment_ranges: Sequence[tuple[int, int]],
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
         """Stream keys and digests of the rows in these segments: key ranges by the index, all else by a scan.
 

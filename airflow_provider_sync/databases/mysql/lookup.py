@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from airflow_provider_sync.databases.mysql.row_text import key_number
-from airflow_provider_sync.databases.partitioning import key_range_conditions, key_range_of
+from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_conditions, key_range_of
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -75,9 +75,7 @@ def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
     return " AND ".join([*conditions, f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"])
 
 
-def in_segment_ranges(
-    key: Column, name: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]
-) -> Iterator[str]:
+def in_segment_ranges(key: Column, name: str, partitioning: Partitioning, segment_ranges: SegmentRanges) -> Iterator[str]:
     """Yield conditions for ranges of segments of a partitioning by key range, at most 30 ranges each, in order.
 
     :param name: the quoted key column
@@ -92,7 +90,7 @@ def in_segment_ranges(
         yield f"({' OR '.join(conditions[start : start + _MAX_RANGES])})"
 
 
-def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
     """Return the condition that a row is in one of these segments of a partitioning by hash; true for rows without a digest.
 
     :param hashed: expression of the row's digest, or of its key's hash

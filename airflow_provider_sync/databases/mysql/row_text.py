@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from airflow_provider_sync.databases.mysql.text import canonical_text
+from airflow_provider_sync.databases.row_text_sql import null_fields, value_fields
 from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.messages import Partitioning
-from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
-from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 
 TOO_LARGE = 10**40
 """Stands for the digest of a row that is too large for the server: above the sum of any table's digests, exact in a DECIMAL."""
@@ -53,12 +53,12 @@ def always_fits(columns: Sequence[CanonicalColumn], packet: int) -> bool:
 
 def texts(columns: Iterable[CanonicalColumn], quote: Callable[[str], str]) -> str:
     """Return the expressions of the columns' canonical texts, separated by commas."""
-    return ", ".join(canonical_text(column.column, column.type, quote(column.column.name)) for column in columns)
+    return ", ".join(_text(column, quote) for column in columns)
 
 
 def key_hash(key: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str:
     """Return the expression of a key's hash."""
-    texts = [canonical_text(column.column, column.type, quote(column.column.name)) for column in key]
+    texts = [_text(column, quote) for column in key]
     return f"CRC32({texts[0]})" if len(texts) == 1 else f"CRC32(CONCAT_WS('|', {', '.join(texts)}))"
 
 
@@ -98,18 +98,13 @@ def key_number(key: Column, name: str) -> str:
 
 
 def _row_text(columns: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str:
-    fields: list[str] = []
-    nulls: list[list[str]] = [[] for _ in range(-(-len(columns) // NULL_BITS))]
-    for position, column in enumerate(columns):
-        name = quote(column.column.name)
-        text = canonical_text(column.column, column.type, name)
-        if column.type.kind in LENGTH_PREFIXED:
-            fields.append(f"LENGTH({text})")
-        fields.append(text)
-        if column.column.nullable:
-            nulls[position // NULL_BITS].append(f"ISNULL({name}) * {1 << position % NULL_BITS}")
-    fields += [" + ".join(bits) or "0" for bits in nulls]
+    fields = value_fields(columns, lambda column: _text(column, quote), lambda text: f"LENGTH({text})")
+    fields += null_fields(columns, lambda column, number: f"ISNULL({quote(column.column.name)}) * {number}")
     return f"CONCAT_WS('|', {', '.join(fields)})"
+
+
+def _text(column: CanonicalColumn, quote: Callable[[str], str]) -> str:
+    return canonical_text(column.column, column.type, quote(column.column.name))
 
 
 def _max_bytes(column: CanonicalColumn) -> int | None:

@@ -14,7 +14,6 @@ from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog
 from airflow_provider_sync.databases.postgresql.ddl import PostgreSQLDdl
-from airflow_provider_sync.databases.postgresql.detail_statements import PostgreSQLDetailStatements
 from airflow_provider_sync.databases.postgresql.digests import PostgreSQLDigests
 from airflow_provider_sync.databases.postgresql.errors import (
     DRIVER_ERRORS,
@@ -73,7 +72,6 @@ class PostgreSQLDatabase(Database):
     reader = component(PostgreSQLReader)
     queries = component(PostgreSQLQueries)
     loader = component(PostgreSQLLoader)
-    details = component(PostgreSQLDetailStatements)
     digests = component(PostgreSQLDigests)
     statements = component(PostgreSQLMergeStatements)
     foreign_keys = component(PostgreSQLForeignKeys)

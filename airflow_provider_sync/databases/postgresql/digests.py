@@ -6,13 +6,14 @@ Digests are computed inside the database. Streaming row texts out and hashing th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.line_digest import SUM_MODULUS
+from airflow_provider_sync.databases.partitioning import SegmentRanges
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, MAX_KEYS, copied
 from airflow_provider_sync.databases.postgresql.session import driver_of, run, stores_utf8
@@ -79,11 +80,7 @@ class PostgreSQLDigests(Digests):
         return {int(number): SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS) for number, rows, total in sorted(found)}
 
     def digest_rows(
-        self,
-        connection: Connection,
-        table_slice: TableSlice,
-        partitioning: Partitioning,
-        segment_ranges: Sequence[tuple[int, int]],
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
         """Look key ranges up by the index; segments by hash need a scan."""
         sql = slice_sql(self.database, connection, table_slice)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.partitioning import key_range_of
+from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_of
 from airflow_provider_sync.databases.postgresql.session import stores_utf8, undoubled
 from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, is_null, literal, parsed
+from airflow_provider_sync.databases.row_text_sql import null_fields, value_fields
 from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
-from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
-from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 
 _MAX_ARGUMENTS = 90
 """Most fields in one function call; PostgreSQL allows 100 arguments."""
@@ -92,7 +92,7 @@ class SliceSQL:
             f" (SELECT unnest(ARRAY[{self._digest()}]) AS d FROM {self._relation} AS t{self._where()}) s GROUP BY 1"
         )
 
-    def digests(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+    def digests(self, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
         """Select key texts and digest of the rows in these segments."""
         if partitioning.scheme == "key_range":
             name = self._number()
@@ -136,12 +136,9 @@ class SliceSQL:
 
     def _row_text(self) -> str:
         """Return the expression of the row text that ``protocol.v2.row_text`` defines."""
-        fields = []
-        for column in self._table_slice.columns:
-            text = self._text(column)
-            if column.type.kind in LENGTH_PREFIXED:
-                fields.append(f"octet_length({text if self._utf8 else self._bytes(text)})")
-            fields.append(text)
+        fields = value_fields(
+            self._table_slice.columns, self._text, lambda text: f"octet_length({text if self._utf8 else self._bytes(text)})"
+        )
         while len(fields) > _MAX_ARGUMENTS:
             groups = [fields[start : start + _MAX_ARGUMENTS] for start in range(0, len(fields), _MAX_ARGUMENTS)]
             fields = [
@@ -150,16 +147,10 @@ class SliceSQL:
         return f"concat_ws('|', {', '.join([*fields, *self._all_nulls()])})"
 
     def _all_nulls(self) -> list[str]:
-        columns = self._table_slice.columns
-        return [self._nulls(columns[start : start + NULL_BITS]) for start in range(0, len(columns), NULL_BITS)]
-
-    def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
-        bits = [
-            f"CASE WHEN {is_null(self._name(column))} THEN {1 << place}::bigint ELSE 0 END"
-            for place, column in enumerate(columns)
-            if column.column.nullable
-        ]
-        return " + ".join(bits) or "0"
+        return null_fields(
+            self._table_slice.columns,
+            lambda column, number: f"CASE WHEN {is_null(self._name(column))} THEN {number}::bigint ELSE 0 END",
+        )
 
     # -- conditions --------------------------------------------------------------------------------------------------
 
@@ -212,7 +203,7 @@ class SliceSQL:
     def _clamped(self, key: int) -> int:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
-    def _key_ranges(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+    def _key_ranges(self, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
         """Return a table of the key ranges of these segments, in the key's type, so that its index can be used."""
         lows, highs = [], []
         for segment_range in segment_ranges:

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.version1 import Version1
-from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import fetch
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
 from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
@@ -47,25 +46,6 @@ def _text(value: Value) -> bytes:
     return str(value).encode()
 
 
-def _has_unsendable(connection: Connection, column: Column, *, name: str, table: str) -> bool:
-    """Return whether the column has bytes that are not UTF-8, NaN, infinity, or dates before the common era.
-
-    :param name: the quoted column
-    :param table: the quoted name of its table, or its query in parentheses
-    """
-    match column.kind:
-        case Kind.FLOAT | Kind.DOUBLE:
-            condition = f"{name} IN ('NaN', 'Infinity', '-Infinity')"
-        case Kind.DATE | Kind.DATETIME | Kind.TIMESTAMP:
-            # No other engine has these.
-            condition = f"NOT isfinite({name}) OR {name} < '0001-01-01'"
-        case Kind.BINARY:
-            return _has_other_than_utf8(connection, name, table)
-        case _:
-            return False
-    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table} AS t WHERE {condition})").scalar_one())
-
-
 def _has_other_than_utf8(connection: Connection, name: str, table: str) -> bool:
     # No function in all supported versions tests for UTF-8 without raising an error. SQL sorts out plain ASCII: the escape
     # format has a backslash only for other bytes and for the backslash itself.
@@ -94,10 +74,17 @@ class PostgreSQLVersion1(Version1):
         """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""
         return _hashed(column)
 
-    def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first column with bytes that are not UTF-8, infinity, NaN, or a date that no other engine has."""
-        with translated():
-            for column in columns:
-                if _has_unsendable(connection, column, name=self.quote(column.name), table=self.relation(table)):
-                    return column
+    def has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
+        """Read the bytes that may be no UTF-8."""
+        if column.kind is Kind.BINARY:
+            return _has_other_than_utf8(connection, self.quote(column.name), self.relation(table))
+        return super().has_unsendable(connection, table, column)
+
+    def unsendable(self, column: Column, name: str) -> str | None:
+        """Return the condition for infinity, NaN, and dates that no other engine has."""
+        match column.kind:
+            case Kind.FLOAT | Kind.DOUBLE:
+                return f"{name} IN ('NaN', 'Infinity', '-Infinity')"
+            case Kind.DATE | Kind.DATETIME | Kind.TIMESTAMP:
+                return f"NOT isfinite({name}) OR {name} < '0001-01-01'"
         return None

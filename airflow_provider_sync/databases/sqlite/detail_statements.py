@@ -10,6 +10,8 @@ from airflow_provider_sync.protocol.v2.described_details import IndexDescription
 class SQLiteDetailStatements(DetailStatements):
     """Foreign keys stand in the CREATE TABLE, and may refer to tables that are not there yet."""
 
+    has_comments = False
+    sets_comments = False
     adds_foreign_keys = False
 
     def index(self, table: Table, index: IndexDescription) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
-from airflow_provider_sync.databases.partitioning import key_range_conditions, key_range_of
+from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_conditions, key_range_of
 from airflow_provider_sync.databases.schema import Value
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.slice_sql import NUMERIC, SliceSQL, Text, affinity, read_keys, stream, where
@@ -94,11 +94,7 @@ class SQLiteDigests(Digests):
         return _digest_as_lines(stream(connection, sql.select(condition), values))
 
     def digest_rows(
-        self,
-        connection: Connection,
-        table_slice: TableSlice,
-        partitioning: Partitioning,
-        segment_ranges: Sequence[tuple[int, int]],
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
         """Look key ranges up if the key is an indexed integer; otherwise, stream all rows and choose."""
         sql = SliceSQL(table_slice, self.database)
@@ -144,7 +140,7 @@ class SQLiteDigests(Digests):
         statement: str,
         values: tuple[Value, ...],
         partitioning: Partitioning,
-        segment_ranges: Sequence[tuple[int, int]],
+        segment_ranges: SegmentRanges,
     ) -> Iterator[list[KeyDigest]]:
         places = _places(table_slice)
         chosen = {number for first, last in segment_ranges for number in range(first, last + 1)}
