@@ -27,30 +27,26 @@ from __future__ import annotations
 
 from airflow_provider_sync.databases.schema import OP, Kind, Op
 from airflow_provider_sync.merge.merge_result import MergeCounts
-from airflow_provider_sync.merge.merge_tables import MergeTables
+from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 
 
-class ChangeList:
+class ChangeList(MergePart):
     """The rows of one merge that differ.
 
     :ivar renames: number of rows whose key is equal but has different bytes
     """
 
     def __init__(self, tables: MergeTables) -> None:
+        super().__init__(tables)
+        staged, key = self.staged, self.key
         self.renames = 0
-        self.database = database = tables.database
-        self.statements = database.statements
-        self.connection = tables.connection
-        self.staged = staged = tables.staged
-        self.work = tables.work
-        self.key = key = tables.key
         self.mode = staged.mode
-        self.current = database.current(staged.target, "t")
-        self.compared = [column for column in tables.written if column.name not in staged.key]
+        self.current = self.database.current(self.target, "t")
+        self.compared = [column for column in self.written if column.name not in staged.key]
         # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
         # With `append` it stays as it is. If only some rows are staged, those of such keys are not among them unless the target's
         # row is another one that the source still has, beside which they do not fit.
-        renames = staged.target.has_unique(staged.key) and self.mode.name != "history"
+        renames = self.target.has_unique(staged.key) and self.mode.name != "history"
         renames = renames and not (self.mode.name == "append" and staged.removed is not None)
         self.forms = self.statements.loosely_compared(key) if renames else []
         self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")
@@ -86,9 +82,9 @@ class ChangeList:
         database, names = self.database, self.staged.key
         conditions = [self.current]
         if self.staged.removed is None:
-            rows = f"{database.qualified(self.staged.target)} AS t"
+            rows = f"{database.qualified(self.target)} AS t"
         else:
-            rows = self.statements.removed_rows(self.staged.target, self.staged.removed, self.key)
+            rows = self.statements.removed_rows(self.target, self.staged.removed, self.key)
         if self.staged.removed is None or self.forms:
             rows += f" LEFT JOIN {self.statements.by_index(self.staged.staging, 's', names)} ON {self.found}"
             conditions.append(self.statements.absent(self.key, "s"))
@@ -101,7 +97,7 @@ class ChangeList:
         absent = self.statements.absent(self.key, "t")
         rows = (
             f"{database.qualified(self.staged.staging)} AS s"
-            f" LEFT JOIN {self.statements.by_index(self.staged.target, 't', names)} ON {self.found}"
+            f" LEFT JOIN {self.statements.by_index(self.target, 't', names)} ON {self.found}"
         )
         if self.mode.name == "append":
             self._list(f"'{Op.INSERT}', {database.columns(names, 's')} FROM {rows} WHERE {absent}")
@@ -138,4 +134,4 @@ class ChangeList:
 
     def _list(self, selected: str) -> None:
         columns = self.database.columns((OP, *self.staged.key))
-        self.connection.exec_driver_sql(f"INSERT INTO {self.database.qualified(self.work)} ({columns}) SELECT {selected}")
+        self._execute(f"INSERT INTO {self.database.qualified(self.work)} ({columns}) SELECT {selected}")

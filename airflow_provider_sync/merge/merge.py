@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,26 +18,19 @@ from airflow_provider_sync.merge.change_list import ChangeList
 from airflow_provider_sync.merge.gone_columns import check_forgotten, columns_with_values, explaining_refusals
 from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.merge_result import MergeCounts, MergeResult
-from airflow_provider_sync.merge.merge_tables import MergeTables
+from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 from airflow_provider_sync.merge.row_updates import RowUpdates
 from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 from airflow_provider_sync.merge.target_key import check_key
 from airflow_provider_sync.merge.unique_keys import values_kept_by
 
 
-class TableMerge(TableWrite):
+class TableMerge(MergePart, TableWrite):
     """The steps of one table's merge from its staging table."""
 
     def __init__(self, tables: MergeTables) -> None:
-        super().__init__(tables.staged.target)
-        self.tables = tables
-        self.work = tables.work
-        self.database = tables.database
-        self.statements = tables.database.statements
-        self.connection = tables.connection
-        self.staged = tables.staged
-        self.key = tables.key
-        self.written = tables.written
+        MergePart.__init__(self, tables)
+        TableWrite.__init__(self, tables.staged.target)
         self.postponed: frozenset[str] = frozenset()
         self.orphans: dict[str, int] = {}
         self.verified = False
@@ -345,12 +337,6 @@ class TableMerge(TableWrite):
     def _from(self, which: str, alias: str) -> str:
         table = self.target if which == "target" else self.staged.staging
         return f"{self.database.qualified(table)} {alias}"
-
-    def _execute(self, statement: str) -> None:
-        self.connection.exec_driver_sql(statement)
-
-    def _count(self, statement: str) -> int:
-        return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

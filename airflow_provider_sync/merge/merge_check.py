@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 
 from airflow_provider_sync.databases.schema import OP, Column, Op
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError, TriggerError
 from airflow_provider_sync.merge.merge_result import MergeCounts
-from airflow_provider_sync.merge.merge_tables import MergeTables
+from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 
 
-class MergeCheck:
+class MergeCheck(MergePart):
     """The comparison of one merge.
 
     :ivar computed_otherwise: names of columns that the target computes otherwise than the source
@@ -25,17 +24,9 @@ class MergeCheck:
     """
 
     def __init__(self, tables: MergeTables, counts: MergeCounts, *, all_inserted: bool, triggers: Sequence[str] = ()) -> None:
+        super().__init__(tables)
         self.computed_otherwise: Sequence[str] = ()
         self.warnings: list[str] = []
-        self.database = tables.database
-        self.statements = tables.database.statements
-        self.connection = tables.connection
-        self.staged = tables.staged
-        self.target = tables.staged.target
-        self.work = tables.work
-        self.key = tables.key
-        self.columns = tables.columns
-        self.written = tables.written
         self.counts = counts
         self.all_inserted = all_inserted
         self.triggers = triggers
@@ -69,7 +60,9 @@ class MergeCheck:
                 f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
             )
         # Compares decimals by value, since the target decides how many trailing zeros a generated column has.
-        computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
+        computed = [
+            msgspec.structs.replace(column, scale=column.scale or 0) for column in self.tables.columns if column.generated
+        ]
         if computed and self._count_differing(computed):
             self.computed_otherwise = [column.name for column in computed if self._count_differing([column])]
             names = ", ".join(self.computed_otherwise)
@@ -138,6 +131,3 @@ class MergeCheck:
     def _differs(self, columns: Sequence[Column]) -> str:
         same = self.statements.all_same(columns, "t", "s")
         return f" OR NOT ({same})" if same else ""
-
-    def _count(self, statement: str) -> int:
-        return cast("int", self.connection.exec_driver_sql(statement).scalar_one())

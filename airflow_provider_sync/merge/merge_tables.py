@@ -1,9 +1,10 @@
-"""The tables of one merge, and the connection over which it reads and writes them."""
+"""The tables of one merge, and what its parts have in common: they read and write them over one connection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from sqlalchemy import Connection
 
@@ -47,6 +48,27 @@ class MergeTables:
     def loses_columns(self) -> bool:
         """Whether there are columns that the merge does not write, but no table for their values."""
         return self.kept is None and bool(columns_left_alone(self.staged))
+
+
+class MergePart:
+    """A part of one merge, by statements over its connection."""
+
+    def __init__(self, tables: MergeTables) -> None:
+        self.tables = tables
+        self.database = tables.database
+        self.statements = tables.database.statements
+        self.connection = tables.connection
+        self.staged = tables.staged
+        self.target = tables.staged.target
+        self.work = tables.work
+        self.key = tables.key
+        self.written = tables.written
+
+    def _execute(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+    def _count(self, statement: str) -> int:
+        return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
 
 
 def columns_left_alone(staged: StagedTable) -> tuple[Column, ...]:

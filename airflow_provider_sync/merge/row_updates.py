@@ -24,7 +24,7 @@ from sqlalchemy.types import NullType
 from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.schema import OP, Column, Op, Row, Value
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.merge.merge_tables import MergeTables
+from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 from airflow_provider_sync.merge.placeholder_values import candidates
 from airflow_provider_sync.merge.unique_keys import (
     NotParkedError,
@@ -38,7 +38,7 @@ MAX_PARKED_IN_CYCLE = 50
 """Rows that are tried as the one to park if rows exchange values in a cycle."""
 
 
-class RowUpdates:
+class RowUpdates(MergePart):
     """The updates of one merge.
 
     :param values: names of the columns that an update sets
@@ -46,11 +46,7 @@ class RowUpdates:
     """
 
     def __init__(self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str], late: bool) -> None:
-        self.tables = tables
-        self.database = tables.database
-        self.statements = tables.database.statements
-        self.connection = tables.connection
-        self.staged = tables.staged
+        super().__init__(tables)
         self.changes = changes
         self.parked = tables.parked
         self.kept = tables.kept
@@ -62,7 +58,7 @@ class RowUpdates:
 
         :raises TableError: if rows would have duplicate values in a unique key
         """
-        if self.changes.target.cannot_roll_back:
+        if self.target.cannot_roll_back:
             # A failed attempt could not be undone, and MySQL with GTID consistency refuses such updates after a savepoint.
             self._park()
             self._update_all()
@@ -99,12 +95,12 @@ class RowUpdates:
         if reason:
             raise _NotReplacedError(f"{label}: to delete and insert the rows again is not safe, since {reason}.") from cause
         if self.kept:
-            target_rows = self.statements.by_index(self.changes.target, "t", self.staged.key)
+            target_rows = self.statements.by_index(self.target, "t", self.staged.key)
             names = [column.name for column in self.kept.columns]
             self._execute(
                 f"INSERT INTO {self.database.qualified(self.kept)} ({self.database.columns(names)})"
                 f" SELECT {self.database.columns(names, 't')} FROM {self._work} AS w"
-                f" JOIN {target_rows} ON {self.statements.match(self.changes.key, 't', 'w')}"
+                f" JOIN {target_rows} ON {self.statements.match(self.key, 't', 'w')}"
                 f" WHERE w.{OP} = '{Op.REPLACE}'"
             )
         self._execute(self.statements.delete_listed(self.changes, Op.REPLACE))
@@ -149,7 +145,7 @@ class RowUpdates:
             pending = left[::-1]
 
     def _listed_keys(self) -> Iterator[Row]:
-        for rows in self.database.reader.read(self.connection, self.changes.work, self.changes.work.columns):
+        for rows in self.database.reader.read(self.connection, self.work, self.work.columns):
             yield from (row[1:] for row in rows if row[0] == Op.UPDATE)
 
     def _updated(self, key: Row) -> bool:
@@ -180,8 +176,8 @@ class RowUpdates:
 
     def _parkable(self) -> Iterator[Column]:
         for name in self.values:
-            column = self.changes.target.column(name)
-            if name not in self.changes.target.primary_key and (column.nullable or candidates(column) is not None):
+            column = self.target.column(name)
+            if name not in self.target.primary_key and (column.nullable or candidates(column) is not None):
                 yield column
 
     def _park_one(self, key: Row, column: Column) -> None:
@@ -189,12 +185,12 @@ class RowUpdates:
 
         :raises _TakenError: if there is no such value, or the table does not allow it
         """
-        tables = (self.changes.target, self.changes.staging)
+        tables = (self.target, self.changes.staging)
         free: list[Value] = [None] if column.nullable else free_values(self.connection, tables, column, 1)
         if not free:
             raise _TakenError
-        statement, value, names = set_where_key(self.changes.target, self.changes.key, column)
-        key_parameters = zip(names, map(self.statements.parameter, self.changes.key, key), strict=True)
+        statement, value, names = set_where_key(self.target, self.key, column)
+        key_parameters = zip(names, map(self.statements.parameter, self.key, key), strict=True)
         try:
             self.connection.execute(statement, {value: free[0], **dict(key_parameters)})
         except SQLAlchemyError as error:
@@ -205,7 +201,7 @@ class RowUpdates:
     def _list(self, key: Row) -> None:
         names = (OP, *self.staged.key)
         table = core_table(self.parked, *names)
-        values = (str(Op.UPDATE), *map(self.statements.parameter, self.changes.key, key))
+        values = (str(Op.UPDATE), *map(self.statements.parameter, self.key, key))
         parameters = [f"sync_value_{number}" for number in range(len(names))]
         bound = {name: bindparam(parameter, type_=NullType()) for name, parameter in zip(names, parameters, strict=True)}
         self.connection.execute(insert(table).values(bound), dict(zip(parameters, values, strict=True)))
@@ -220,10 +216,7 @@ class RowUpdates:
 
     @property
     def _work(self) -> str:
-        return self.database.qualified(self.changes.work)
-
-    def _execute(self, statement: str) -> None:
-        self.connection.exec_driver_sql(statement)
+        return self.database.qualified(self.work)
 
 
 class _NotReplacedError(TableError):

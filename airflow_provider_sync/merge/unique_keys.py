@@ -18,7 +18,7 @@ from sqlalchemy.types import NullType
 
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table, UniqueKey, Value
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.merge.merge_tables import MergeTables
+from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 from airflow_provider_sync.merge.placeholder_values import candidates
 
 _CANDIDATES_PER_QUERY = 500
@@ -71,25 +71,18 @@ class NotParkedError(TableError):
     """There is no free value to park a row on; the caller may still update the rows in another way."""
 
 
-class _Conflict:
+class _Conflict(MergePart):
     """The rows of one merge that exchange values of one unique key."""
 
     def __init__(self, tables: MergeTables, unique: UniqueKey) -> None:
-        self.database = tables.database
-        self.statements = tables.database.statements
-        self.connection = tables.connection
+        super().__init__(tables)
         self.unique = unique
         self.label = f"{unique.name!r} ({', '.join(unique.columns)})"
-        staged = tables.staged
-        self.target = staged.target
-        self.staging = staged.staging
-        self.mode = staged.mode.name
-        self.work = tables.work
+        self.staging = self.staged.staging
+        self.mode = self.staged.mode.name
         self.parked = tables.parked
-        self.key_names = staged.key
-        self.key = tables.key
-        self.sent = tuple(name for name in unique.columns if name in staged.columns)
-        self.kept = tuple(name for name in unique.columns if name not in staged.columns)
+        self.sent = tuple(name for name in unique.columns if name in self.staged.columns)
+        self.kept = tuple(name for name in unique.columns if name not in self.staged.columns)
 
     def list_holders(self, *, late: bool) -> int:
         """List the keys of rows whose values another row is about to take, and count them."""
@@ -99,9 +92,9 @@ class _Conflict:
         if late:
             goes = f"SELECT 1 FROM {self._table(self.work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
             movers = f"({movers} OR (w.{OP} = '{Op.INSERT}' AND EXISTS ({goes} AND {self.statements.match(self.key, 'h', 'l')})))"
-        self.connection.exec_driver_sql(
-            f"INSERT INTO {self._table(self.parked)} ({self.database.columns((OP, *self.key_names))})"
-            f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.key_names, 'h')} FROM {self._table(self.work)} w"
+        self._execute(
+            f"INSERT INTO {self._table(self.parked)} ({self.database.columns((OP, *self.staged.key))})"
+            f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.staged.key, 'h')} FROM {self._table(self.work)} w"
             f" JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'w')}{mover}"
             f" JOIN {self._table(self.target)} h ON {' AND '.join(taken)}"
             f" WHERE {movers} AND NOT ({self.statements.match(self.key, 'h', 's')})"
@@ -114,14 +107,14 @@ class _Conflict:
         :raises TableError: if one keeps it
         """
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
-        rows = self.connection.exec_driver_sql(
+        rows = self._count(
             f"SELECT COUNT(*) FROM {self._table(self.parked)} p"
             f" JOIN {self._table(self.target)} t ON {self.statements.match(self.key, 't', 'p')}"
             f" LEFT JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'p')}"
             f" WHERE ({self.statements.absent(self.key, 's')} OR ({keeps}))"
             f" AND NOT EXISTS (SELECT 1 FROM {self._table(self.work)} l"
             f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.statements.match(self.key, 'l', 'p')})"
-        ).scalar_one()
+        )
         if rows:
             why, advice = (
                 "Either the source has values twice that this key calls equal, or rows outside the window have them.",
@@ -144,7 +137,7 @@ class _Conflict:
 
     def _column_to_park(self) -> Column:
         """Choose a column of the unique key that the update will write again."""
-        columns = [self.target.column(name) for name in self.sent if name not in self.key_names]
+        columns = [self.target.column(name) for name in self.sent if name not in self.staged.key]
         for column in columns:
             if self._takes_null(column):
                 return column
