@@ -9,8 +9,6 @@ from airflow_provider_sync.protocol.v2.row_text import digest_columns
 from airflow_provider_sync.protocol.v2.tsv import decode_columns
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
-SUM_MODULUS = 2**64
-
 
 class LineDigest:
     """The digest of all rows whose lines have passed, by SHA-256, computed here.
@@ -35,4 +33,4 @@ class LineDigest:
 
     def add(self, rows: int, total: int) -> None:
         """Add rows, and the sum of their digests."""
-        self.found = SegmentDigest(rows=self.found.rows + rows, sum=(self.found.sum + total) % SUM_MODULUS)
+        self.found = SegmentDigest.of(self.found.rows + rows, self.found.sum + total)

@@ -6,7 +6,7 @@ from the logical type of its column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import msgspec
@@ -67,11 +67,25 @@ class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.key) == 1 and key.kind is Kind.INTEGER and self.table.is_indexed(key.name)
 
 
+SUM_MODULUS = 2**64
+
+
 class SegmentDigest(msgspec.Struct, frozen=True):
     """The digest of a segment: number of rows, and the sum of their 60-bit digests modulo 2**64."""
 
     rows: int
     sum: int
+
+    @classmethod
+    def of(cls, rows: int, total: int) -> Self:
+        """Return the digest of rows by the whole sum of theirs, in whatever type a database returns the two."""
+        return cls(int(rows), int(total) % SUM_MODULUS)
+
+    @classmethod
+    def together(cls, segments: Iterable[SegmentDigest]) -> Self:
+        """Return the digest of all rows of several segments."""
+        numbers = [(segment.rows, segment.sum) for segment in segments]
+        return cls.of(sum(rows for rows, _ in numbers), sum(total for _, total in numbers))
 
 
 Key = tuple[str, ...]

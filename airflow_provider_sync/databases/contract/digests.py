@@ -12,7 +12,7 @@ from typing import ClassVar
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
-from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
+from airflow_provider_sync.databases.line_digest import LineDigest
 from airflow_provider_sync.databases.partitioning import SegmentRanges
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
@@ -76,9 +76,7 @@ class Digests(DatabaseComponent):
 
         :param partitioning: by which a scan may be split
         """
-        segments = self.digest_written(connection, table_slice, partitioning).values()
-        rows, total = sum(segment.rows for segment in segments), sum(segment.sum for segment in segments)
-        return SegmentDigest(rows=rows, sum=total % SUM_MODULUS)
+        return SegmentDigest.together(self.digest_written(connection, table_slice, partitioning).values())
 
     @abstractmethod
     def digest_rows(

@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.duckdb.errors import is_not_utf8, translate
 from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.duckdb.session import driver_of, stream
 from airflow_provider_sync.databases.duckdb.slice_sql import SliceSQL
-from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
+from airflow_provider_sync.databases.line_digest import LineDigest
 from airflow_provider_sync.databases.partitioning import SegmentRanges
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -47,7 +47,7 @@ class DuckDBDigests(Digests):
     ) -> Mapping[int, SegmentDigest]:
         """Group by segment."""
         rows = self._rows(connection, SliceSQL(self.database, table_slice).segments(partitioning))
-        return {int(number): SegmentDigest(rows=count, sum=int(total) % SUM_MODULUS) for number, count, total in sorted(rows)}
+        return {int(number): SegmentDigest.of(count, total) for number, count, total in sorted(rows)}
 
     def line_digest(self, table_slice: TableSlice) -> DuckDBLineDigest:
         """Hash lines by DuckDB's own function."""
@@ -56,7 +56,7 @@ class DuckDBDigests(Digests):
     def digest_loaded(self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning) -> SegmentDigest:
         """Write the rows as lines again, and hash them."""
         ((rows, total),) = self._rows(connection, SliceSQL(self.database, table_slice).hashed_lines())
-        return SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS)
+        return SegmentDigest.of(rows, total)
 
     def digest_rows(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges

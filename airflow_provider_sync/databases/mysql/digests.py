@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql_text
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
-from airflow_provider_sync.databases.line_digest import SUM_MODULUS
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
@@ -93,7 +92,7 @@ class MySQLDigests(MySQLComponent, Digests):
                 break  # no rows, and no groups
             if total >= TOO_LARGE:
                 raise _too_large(table_slice.table)
-            segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS)
+            segments[int(segment_number)] = SegmentDigest.of(rows, total)
         return segments
 
     def digest_written(

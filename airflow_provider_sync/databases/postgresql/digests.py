@@ -12,7 +12,6 @@ from contextlib import contextmanager, nullcontext
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
-from airflow_provider_sync.databases.line_digest import SUM_MODULUS
 from airflow_provider_sync.databases.partitioning import SegmentRanges
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, MAX_KEYS, copied
@@ -77,7 +76,7 @@ class PostgreSQLDigests(Digests):
         grouping = nullcontext() if partitioning.is_whole else settings(connection, _FOR_ONE_SCAN)
         with translated(), grouping:
             found = run(connection, slice_sql(self.database, connection, table_slice).segments(partitioning))
-        return {int(number): SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS) for number, rows, total in sorted(found)}
+        return {int(number): SegmentDigest.of(rows, total) for number, rows, total in sorted(found)}
 
     def digest_rows(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges

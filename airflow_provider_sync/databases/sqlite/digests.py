@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
-from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
+from airflow_provider_sync.databases.line_digest import LineDigest
 from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_conditions, key_range_of
 from airflow_provider_sync.databases.schema import Value
 from airflow_provider_sync.databases.sqlite.session import driver_of
@@ -81,7 +81,7 @@ class SQLiteDigests(Digests):
                 counts[number] = counts.get(number, 0) + end - start
                 sums[number] = sums.get(number, 0) + sum(digests[start:end])
                 start = end
-        return {number: SegmentDigest(rows=counts[number], sum=sums[number] % SUM_MODULUS) for number in sorted(counts)}
+        return {number: SegmentDigest.of(counts[number], sums[number]) for number in sorted(counts)}
 
     def line_digest(self, table_slice: TableSlice) -> SQLiteLineDigest:
         """Hash lines by Python's own function."""
@@ -202,7 +202,7 @@ def _digest_as_lines(batches: Iterable[list[Text]]) -> SegmentDigest:
         written, hashes = _hashed(encode_rows(batch))
         rows += written
         total += hashes
-    return SegmentDigest(rows=rows, sum=total % SUM_MODULUS)
+    return SegmentDigest.of(rows, total)
 
 
 def _hashed(block: bytes) -> tuple[int, int]:

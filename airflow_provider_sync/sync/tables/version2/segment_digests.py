@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from airflow_provider_sync.databases.table_slice import Key, SegmentDigest
+from airflow_provider_sync.databases.table_slice import SUM_MODULUS, Key, SegmentDigest
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, key_hash
 
@@ -73,7 +73,7 @@ def digest_by_segment(partitioning: Partitioning, rows: Iterable[tuple[Key, int]
     for key, digest in rows:
         number = segment_of(key, digest, partitioning)
         sum_before = segments.get(number, NO_ROWS)
-        segments[number] = SegmentDigest(sum_before.rows + 1, (sum_before.sum + digest) % 2**64)
+        segments[number] = SegmentDigest(sum_before.rows + 1, (sum_before.sum + digest) % SUM_MODULUS)
     return segments
 
 
@@ -104,5 +104,5 @@ def _combine(one: SegmentDigests, other: SegmentDigests, sign: int) -> dict[int,
     segments = dict(one)
     for number, digest in other.items():
         before = segments.get(number, NO_ROWS)
-        segments[number] = SegmentDigest(before.rows + sign * digest.rows, (before.sum + sign * digest.sum) % 2**64)
+        segments[number] = SegmentDigest.of(before.rows + sign * digest.rows, before.sum + sign * digest.sum)
     return {number: digest for number, digest in segments.items() if digest != NO_ROWS}

@@ -19,6 +19,7 @@ import msgspec
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.partitioning import cut_key_ranges
+from airflow_provider_sync.databases.table_slice import SegmentDigest
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.staged_table import StagedTable
@@ -132,8 +133,8 @@ class Version2Source(TableSource):
         with naming_wider_types(self.database, area.target, findings.compared.described):
             fetched = self._stager(area, findings).stage()
         expected = fetched.expected(area.connection)
-        source_segments = fetched.compared.source_segments
-        segments = (source_segments if expected is None else expected).values()
+        source = SegmentDigest.together(fetched.compared.source_segments.values())
+        target = source if expected is None else SegmentDigest.together(expected.values())
         return StagedSlice(
             table=planned.table,
             run_id=planned.run_id,
@@ -146,10 +147,10 @@ class Version2Source(TableSource):
             removed=fetched.deleted_rows,
             forgets=bool(fetched.compared.forgotten),
             received=fetched.rows_received,
-            rows=sum(segment.rows for segment in segments),
+            rows=target.rows,
             algorithm=fetched.compared.table_slice.digest,
-            digest=sum(segment.sum for segment in segments) % 2**64,
-            source_digest=sum(segment.sum for segment in source_segments.values()) % 2**64,
+            digest=target.sum,
+            source_digest=source.sum,
             by_key=expected is None,
             proven=fetched.proven,
             warnings=fetched.warnings,

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
+from airflow_provider_sync.databases.table_slice import SUM_MODULUS, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TargetChangedError
 from airflow_provider_sync.merge.staged_table import StagedTable
-from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, KeyRange
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
@@ -63,7 +63,7 @@ class StagedSlices(StagedRows):
                 table_slice=msgspec.structs.replace(requested_slice, key_range=entry.key_range), partitioning=ONE_SEGMENT
             )
             with self.client.describe_table(request) as answer:
-                total = sum(sum(segments.sums) for segments in answer) % 2**64
+                total = sum(sum(segments.sums) for segments in answer) % SUM_MODULUS
                 if answer.described.digest == entry.algorithm and total != entry.source_digest:
                     return True
         return False
@@ -99,7 +99,4 @@ class StagedSlices(StagedRows):
         return found == SegmentDigest(entry.rows, entry.digest)
 
     def _slice_of(self, entry: StagedSlice) -> TableSlice:
-        return self._slice(entry.key_range, entry.algorithm)
-
-    def _slice(self, key_range: KeyRange | None, algorithm: str) -> TableSlice:
-        return msgspec.structs.replace(self.table_slice, key_range=key_range, digest=algorithm)
+        return msgspec.structs.replace(self.table_slice, key_range=entry.key_range, digest=entry.algorithm)
