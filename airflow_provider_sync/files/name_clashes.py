@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import unicodedata
 
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.storage import Storage
+
 Pair = tuple[str, str]
 
 
@@ -31,6 +34,21 @@ class NameClashes:
         One of the two may be the target's. A file system that takes none of these pairs for one takes no others.
         """
         return tuple(self._of_kinds.values())
+
+    def refuse_on(self, storage: Storage) -> None:
+        """Refuse two names that would be one file in a storage, before anything is written there.
+
+        One of them may be there already, and gone from the source: to write the new one and to remove the old one would leave
+        none.
+
+        :raises FileError: naming them
+        """
+        for path, other in self.pairs:
+            if storage.is_one_name(path, other):
+                raise FileError(
+                    f"{path!r} and {other!r} are one name on the file system of {storage.location}, so nothing was written."
+                    " Exclude or rename one of them at the source; if one is only at the target, rename it there."
+                )
 
     def add(self, path: str, *, at_source: bool = True) -> None:
         """Take the next path; directories above it need not have been listed."""

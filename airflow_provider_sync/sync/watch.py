@@ -17,7 +17,7 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import PathFilter
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, RequestedSlice
 from airflow_provider_sync.sync.attempts import repeated
-from airflow_provider_sync.sync.directories.protocol_version import lists_files
+from airflow_provider_sync.sync.directories.directory_pair import lists_files
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 

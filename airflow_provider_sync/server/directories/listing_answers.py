@@ -32,15 +32,12 @@ from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.directories.file_requests import decode_file_request
 from airflow_provider_sync.server.directories.file_streams import Groups, stream_files
-from airflow_provider_sync.server.directories.served_directory import ServedDirectories, ServedDirectory
+from airflow_provider_sync.server.directories.served_directory import LeftOutFiles, ServedDirectories, ServedDirectory
 from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.json_requests import invalid_field
 
 MESSAGE_ENTRIES = 1_000
 """Entries in one message: about 100 KB with paths of usual length."""
-
-MAX_UNREADABLE = 1_000
-"""Most unreadable files of one directory that an answer lists; with more, the answer is an error."""
 
 _MESSAGE_REASONS = 100
 _MAX_HARD_LINKS = 100_000
@@ -96,7 +93,7 @@ class _Listing:
         self._directory = directory
         self._active = active
         self._state = TreeState()
-        self._unreadable: dict[str, str] = {}
+        self._unreadable = LeftOutFiles(directory.storage.location)
         self._links_skipped = 0
         self._hard_links: dict[tuple[int, int], str] = {}
 
@@ -124,7 +121,7 @@ class _Listing:
 
     def _walk(self) -> Iterator[TreeEntry]:
         add = self._state.add
-        for number, entry in enumerate(self._directory.walk(self._leave_out, self._skip_link)):
+        for number, entry in enumerate(self._directory.walk(self._unreadable.add, self._skip_link)):
             if number % MESSAGE_ENTRIES == 0:
                 self._active.check()
             add(entry)
@@ -146,16 +143,6 @@ class _Listing:
 
     def _skip_link(self, _: str) -> None:
         self._links_skipped += 1
-
-    def _leave_out(self, path: str, error: FileError) -> None:
-        """Add a file to those that cannot be read.
-
-        :raises FileError: above :data:`MAX_UNREADABLE`: it is then the directory that cannot be read
-        """
-        location = self._directory.storage.location
-        if len(self._unreadable) == MAX_UNREADABLE:
-            raise FileError(f"More than {MAX_UNREADABLE} files in {location} cannot be read, {path!r} among them: {error}")
-        self._unreadable[path] = str(error)
 
 
 def _answered(groups: Groups, directory: ServedDirectory) -> Groups:

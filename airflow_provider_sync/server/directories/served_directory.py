@@ -16,6 +16,29 @@ from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, Links, ListFiles, ReadFiles
 from airflow_provider_sync.server.sources import Sources
 
+MAX_UNREADABLE = 1_000
+"""Most unreadable files of one directory that an answer lists; with more, the answer is an error."""
+
+
+class LeftOutFiles(dict[str, str]):
+    """Why files of a directory cannot be read, by their paths.
+
+    :param location: of the directory, for messages
+    """
+
+    def __init__(self, location: str) -> None:
+        super().__init__()
+        self._location = location
+
+    def add(self, path: str, error: FileError) -> None:
+        """Add a file.
+
+        :raises FileError: above :data:`MAX_UNREADABLE`: it is then the directory that cannot be read
+        """
+        if len(self) == MAX_UNREADABLE:
+            raise FileError(f"More than {MAX_UNREADABLE} files in {self._location} cannot be read, {path!r} among them: {error}")
+        self[path] = str(error)
+
 
 @dataclass(frozen=True, slots=True)
 class ServedDirectory:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any, BinaryIO, cast
 
 from starlette.responses import Response
@@ -22,13 +21,11 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_hashes_request, files_request
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.directories.served_directory import LeftOutFiles
 from airflow_provider_sync.server.directories.stoppable_file import StoppableFile
 from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
-
-MAX_UNREADABLE = 1_000
-"""Most unreadable files of one directory that an answer lists; with more, the answer is an error."""
 
 _OPEN_FILES = 64
 """Files of one request that stay open from the check until they are sent; the others are opened a second time."""
@@ -56,7 +53,7 @@ class Version1DirectoryAnswers:
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
         is_md5 = isinstance(hasher, Md5Hasher)
         hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, active)
-        unreadable: dict[str, str] | None = {} if fields.get(UNREADABLE[0]) == UNREADABLE[1] else None
+        left_out = LeftOutFiles(repr(name)) if fields.get(UNREADABLE[0]) == UNREADABLE[1] else None
         try:
             with self._storage(name) as storage:
                 cached = self._cached_md5(directory) if is_md5 else None
@@ -65,7 +62,7 @@ class Version1DirectoryAnswers:
                     hasher,
                     _selection(directory),
                     on_file=lambda *_: active.check(),
-                    on_unreadable=None if unreadable is None else partial(_list_unreadable, unreadable, storage),
+                    on_unreadable=None if left_out is None else left_out.add,
                     cached=cached,
                 )
         except FileError as error:
@@ -74,7 +71,7 @@ class Version1DirectoryAnswers:
             raise CannotServe(str(error)) from error
         active.account.count(files=len(manifest))
         return StreamResponse(
-            encode_hashes(manifest.items(), unreadable),
+            encode_hashes(manifest.items(), left_out),
             what=f"Manifest of directory {name!r}",
             active=active,
             headers=self._stream_headers,
@@ -149,13 +146,3 @@ def _frames(storage: Storage, paths: Sequence[str], readers: deque[FileReader]) 
 
 def _selection(directory: SourceDirectory) -> PathFilter:
     return PathFilter(directory.include, directory.exclude)
-
-
-def _list_unreadable(unreadable: dict[str, str], storage: Storage, path: str, error: FileError) -> None:
-    """Add a file to those that cannot be read.
-
-    :raises FileError: above :data:`MAX_UNREADABLE`: it is then the directory that cannot be read
-    """
-    if len(unreadable) == MAX_UNREADABLE:
-        raise FileError(f"More than {MAX_UNREADABLE} files in {storage.location} cannot be read, {path!r} among them: {error}")
-    unreadable[path] = str(error)

@@ -9,8 +9,10 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
-from airflow_provider_sync.sync.directories.protocol_version import protocol_for
+from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 from airflow_provider_sync.sync.progress import Progress, silent
+
+_HASHERS = (None, "md5", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,19 @@ class DirectoryPair:
         return cls(client, directory, storage, progress or silent, cache or open_cache(None))
 
     def version(self) -> Literal[1, 2]:
-        """Return the newest version of the protocol that both sides speak; see :func:`.protocol_for`."""
-        return protocol_for(self.client, self.directory)
+        """Return the newest version of the protocol that both sides speak for directories; only the first call sends a request.
+
+        A hasher of the user's own is one of version 1.
+
+        :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
+        """
+        return 2 if self.directory.hasher in _HASHERS and lists_files(self.client) else 1
+
+
+def lists_files(client: SyncClient) -> bool:
+    """Whether the server knows version 2 for directories.
+
+    :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
+    """
+    capabilities = client.capabilities()
+    return capabilities is not None and FILE_DIGEST in capabilities.file_digests

@@ -15,7 +15,7 @@ from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.files.local.reading import LocalOpener
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry, ListFiles
-from airflow_provider_sync.server.directories import listing_answers
+from airflow_provider_sync.server.directories import listing_answers, served_directory
 from tests.server.directories.served_files import OLD_NS, Broken, listing, make, opening, served
 
 _TREE = {"a/b/1": b"one", "a/b!": b"", "a/2": b"two", "ü": b"three", ".hidden": b"4"}
@@ -170,7 +170,7 @@ def test_what_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
             assert list(answer.unreadable) == [f"{prefix}caf\\xe9{number}" for number in range(3)]
             assert "not valid UTF-8" in answer.unreadable[f"{prefix}caf\\xe90"]
             assert answer.state is None
-        monkeypatch.setattr(listing_answers, "MAX_UNREADABLE", 2)
+        monkeypatch.setattr(served_directory, "MAX_UNREADABLE", 2)
         with pytest.raises(ServerError, match="More than 2 files in 'd' cannot be read"):
             listing(client)
 
@@ -220,7 +220,7 @@ def test_an_error_in_the_middle_of_a_listing_is_told(tmp_path: Path, monkeypatch
     make(tmp_path, {"a": b"", "b": b""})
     Path(os.fsdecode(bytes(tmp_path) + b"/c\xe9")).write_bytes(b"")
     monkeypatch.setattr(listing_answers, "MESSAGE_ENTRIES", 1)
-    monkeypatch.setattr(listing_answers, "MAX_UNREADABLE", 0)
+    monkeypatch.setattr(served_directory, "MAX_UNREADABLE", 0)
     with served(tmp_path) as client, pytest.raises(ServerError, match="the server gave up: More than 0 files") as caught:
         listing(client)
     assert not caught.value.retryable

@@ -30,7 +30,6 @@ from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.problems import is_below
-from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
@@ -194,8 +193,8 @@ class DirectorySync:
         check_deletes(self.directory, deletes=deletes, present=self.present(changes) + earlier, offered=len(source), unit="files")
 
     def check_names(self, source: Mapping[str, str]) -> None:
-        """Refuse names of which the target would keep only one; see :func:`.refused_names.check_names`."""
-        check_names(self.storage, self._clashes(source))
+        """Refuse names of which the target would keep only one; see :meth:`.NameClashes.refuse_on`."""
+        self._clashes(source).refuse_on(self.storage)
 
     def _clashes(self, source: Mapping[str, str]) -> NameClashes:
         clashes = NameClashes()

@@ -13,10 +13,9 @@ import msgspec
 
 from airflow_provider_sync.files import NoneHasher, PathFilter, build_manifest, compare
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches
+from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches, removed_obstacles
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch, report_of_batches
-from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT

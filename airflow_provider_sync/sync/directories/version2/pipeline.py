@@ -19,7 +19,6 @@ from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.outcome import Outcome
-from airflow_provider_sync.sync.directories.refused_names import check_names
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
@@ -174,7 +173,7 @@ class DirectorySync:
         """
         if not (compared.work.is_possible or ends):
             return
-        check_names(self.storage, compared.source.clashes)
+        compared.source.clashes.refuse_on(self.storage)
         directory, work, outcome = self.directory, compared.work, self.outcome
         self.written.total_files = len(work.files) + len(work.links)
         self.written.total_bytes = work.bytes

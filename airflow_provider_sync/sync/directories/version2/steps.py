@@ -15,11 +15,9 @@ import msgspec
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches
+from airflow_provider_sync.sync.directories.batch_guard import check_batch, guarded_batches, removed_obstacles
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch, report_of_batches
-from airflow_provider_sync.sync.directories.refused_names import check_names
-from airflow_provider_sync.sync.directories.removed_obstacles import removed_obstacles
 from airflow_provider_sync.sync.directories.target_lock import locked
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
@@ -55,7 +53,7 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
         if not compared.work.is_possible:
             sync.outcome.refuse()
             return ComparedDirectory(report=sync.report(compared, measure, dry_run=True))
-        check_names(pair.storage, compared.source.clashes)
+        compared.source.clashes.refuse_on(pair.storage)
         report = sync.report(compared, measure, dry_run=True)
         work, deletes = compared.work, sync.outcome.may_delete
         found = guarded_batches(
