@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_sync.airflow_support.rendered_arguments import read_directories
+from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.run import RunPlan
@@ -20,28 +21,11 @@ class FileOperator(SyncOperator):
     report_kind = DirectoryReport
     names_argument = "directories"
 
-    directory_options: ClassVar[tuple[str, ...]] = (
-        "prefix",
-        "hasher",
-        "include",
-        "exclude",
-        "max_deletes",
-        "allow_empty_source",
-        "checksum",
-        "delete",
-        "backup",
-        "backup_days",
-        "links",
-        "mtime",
-        "permissions",
-        "atomic",
-        "durable",
-        "downloads",
-        "skip_unreadable",
-        "files_per_request",
-        "bytes_per_request",
-        "max_seconds",
+    directory_options: ClassVar[tuple[str, ...]] = tuple(
+        name for name in TargetDirectory.model_fields if name not in ("name", "path")
     )
+    """Each is an argument that holds for every entry of ``directories`` that does not set it."""
+
     template_fields: Sequence[str] = (*SyncOperator.template_fields, "directories", "path", *directory_options)
     template_fields_renderers: ClassVar[dict[str, str]] = {"directories": "json"}
 
@@ -75,26 +59,9 @@ class FileOperator(SyncOperator):
         super().__init__(**kwargs)
         self.directories = directories
         self.path = path
-        self.prefix = prefix
-        self.hasher = hasher
-        self.include = include
-        self.exclude = exclude
-        self.max_deletes = max_deletes
-        self.allow_empty_source = allow_empty_source
-        self.checksum = checksum
-        self.delete = delete
-        self.backup = backup
-        self.backup_days = backup_days
-        self.links = links
-        self.mtime = mtime
-        self.permissions = permissions
-        self.atomic = atomic
-        self.durable = durable
-        self.downloads = downloads
-        self.skip_unreadable = skip_unreadable
-        self.files_per_request = files_per_request
-        self.bytes_per_request = bytes_per_request
-        self.max_seconds = max_seconds
+        arguments = locals()
+        for option in self.directory_options:
+            setattr(self, option, arguments[option])
 
     def plan(self) -> RunPlan:
         """Decide where each directory is kept."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_sync.airflow_support.rendered_arguments import connection_of, read_argument, read_tables, with_time_zone
-from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.run import RunPlan
@@ -18,34 +18,11 @@ class TableOperator(SyncOperator):
     report_kind = TableReport
     names_argument = "tables"
 
-    table_options: ClassVar[tuple[str, ...]] = (
-        "table",
-        "exclude",
-        "drop_missing",
-        "max_drops",
-        "primary",
-        "columns",
-        "renames",
-        "max_deletes",
-        "allow_empty_source",
-        "allow_row_security",
-        "allow_non_transactional",
-        "create_table",
-        "create_indexes",
-        "on_schema_change",
-        "gone_columns",
-        "window",
-        "mode",
-        "deleted_at",
-        "valid_from",
-        "valid_to",
-        "is_current",
-        "import_indexes",
-        "staging",
-        "hasher",
-        "verify",
-        "max_seconds",
+    table_options: ClassVar[tuple[str, ...]] = tuple(
+        name for name in TargetTable.model_fields if name not in ("name", "connection")
     )
+    """Each is an argument that holds for every entry of ``tables`` that does not set it."""
+
     template_fields: Sequence[str] = (
         *SyncOperator.template_fields,
         "tables",
@@ -99,32 +76,9 @@ class TableOperator(SyncOperator):
         self.single_transaction = single_transaction
         self.consistent = consistent
         self.time_zone = time_zone
-        self.table = table
-        self.exclude = exclude
-        self.drop_missing = drop_missing
-        self.max_drops = max_drops
-        self.primary = primary
-        self.columns = columns
-        self.renames = renames
-        self.max_deletes = max_deletes
-        self.allow_empty_source = allow_empty_source
-        self.allow_row_security = allow_row_security
-        self.allow_non_transactional = allow_non_transactional
-        self.create_table = create_table
-        self.create_indexes = create_indexes
-        self.on_schema_change = on_schema_change
-        self.gone_columns = gone_columns
-        self.window = window
-        self.mode = mode
-        self.deleted_at = deleted_at
-        self.valid_from = valid_from
-        self.valid_to = valid_to
-        self.is_current = is_current
-        self.import_indexes = import_indexes
-        self.staging = staging
-        self.hasher = hasher
-        self.verify = verify
-        self.max_seconds = max_seconds
+        arguments = locals()
+        for option in self.table_options:
+            setattr(self, option, arguments[option])
 
     def server(self) -> ClientConfig:
         """Read the connection of the server; ``time_zone``, ``single_transaction`` and ``consistent`` are this operator's."""
