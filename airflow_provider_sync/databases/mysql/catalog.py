@@ -101,46 +101,6 @@ class MySQLTable(Table, frozen=True, kw_only=True):
         return self.storage_engine.lower() == "innodb"
 
 
-def describe_table(connection: Connection, name: str, *, mariadb: bool, views: bool = False) -> MySQLTable:
-    """Describe the table called ``name``: as it stands, or split at its first dot into database and table.
-
-    :param mariadb: whether the server is MariaDB
-    :param views: whether a view will do
-    :raises MissingTableError: when there is no such table
-    :raises TableError: when it is a view and views are not allowed, a sequence or something else that is no table
-    """
-    schema, found = _find(connection, name)
-    return _Details(connection, found.TABLE_SCHEMA, [found.TABLE_NAME], mariadb=mariadb).table(schema, name, found, views=views)
-
-
-def describe_tables(connection: Connection, names: Collection[str], *, mariadb: bool, views: bool = False) -> dict[str, Table]:
-    """Describe many tables by a few statements; those that cannot be described so are left out.
-
-    :param names: each as :func:`describe_table` takes it
-    :return: tables by these names
-    """
-    described: dict[str, Table] = {}
-    asked: dict[str | None, dict[str, str]] = {None: {name: name for name in names}}
-    for name in names:
-        before, _, after = name.partition(".")
-        if before and after:
-            asked.setdefault(before, {})[after] = name
-    # What has the whole name comes first.
-    for schema, tables in asked.items():
-        wanted = {table: name for table, name in tables.items() if name not in described}
-        if len(wanted) < 2 or (mariadb and len(wanted) * _RATIO < connection.execute(_COUNT, {"schema": schema}).scalar_one()):
-            continue
-        found = [row for row in _rows(connection, _TABLES, schema, wanted) if row.TABLE_NAME in wanted]
-        if not found:
-            continue
-        details = _Details(connection, found[0].TABLE_SCHEMA, [row.TABLE_NAME for row in found], mariadb=mariadb)
-        for row in found:
-            name = wanted[row.TABLE_NAME]
-            with suppress(TableError):
-                described[name] = details.table(None if schema is None else row.TABLE_SCHEMA, name, row, views=views)
-    return described
-
-
 class _Details:
     """What a database says of its tables in the lists of columns, indexes, triggers, checks and references.
 
@@ -170,7 +130,7 @@ class _Details:
         return found
 
     def table(self, schema: str | None, name: str, found: sqlalchemy.Row[Any], *, views: bool) -> MySQLTable:
-        """Return one of the tables; see :func:`describe_table`.
+        """Return one of the tables; see :meth:`.MySQLCatalog.describe`.
 
         :param schema: its database, if that is to be named
         :param name: for messages
@@ -222,29 +182,6 @@ class _Details:
         )
 
 
-def list_tables(connection: Connection, schema: str | None, types: tuple[str, ...] = _TABLE_TYPES) -> list[str]:
-    """Name the tables of a database, or of the default one, sorted; views and staging tables are left out.
-
-    :param types: as information_schema calls them
-    """
-    names = connection.execute(_LIST, {"schema": schema, "types": types}).scalars()
-    return sorted(name for name in names if not name.startswith(STAGING_PREFIX))
-
-
-def places_of(connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return database and name of tables, or of those that would be made under these names."""
-    if len(names) < 2:
-        return [_place_of(connection, name) for name in names]
-    default, ignores_case = connection.exec_driver_sql("SELECT DATABASE(), @@lower_case_table_names").one()
-    # Names alone are a listing of files.
-    listed = {row.TABLE_NAME for row in connection.execute(_TABLE_NAMES, {"names": list(names)})}
-    return [
-        # What has no dot has one meaning; it is written as the server writes it, unless case does not matter.
-        (str(default), name) if name in listed or not (ignores_case or "." in name) else _place_of(connection, name)
-        for name in names
-    ]
-
-
 def _place_of(connection: Connection, name: str) -> tuple[str, str]:
     try:
         _, found = _find(connection, name)
@@ -280,20 +217,58 @@ def _rows(
     return connection.execute(statement, {"schema": schema, "names": list(names)}).all()
 
 
+def _listed(connection: Connection, schema: str | None, types: Sequence[str]) -> list[str]:
+    names = connection.execute(_LIST, {"schema": schema, "types": types}).scalars()
+    return sorted(name for name in names if not name.startswith(STAGING_PREFIX))
+
+
 class MySQLCatalog(MySQLComponent, Catalog):
     """What information_schema says."""
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
         """Return database and name of tables, or of those that would be made under these names."""
-        return places_of(connection, names)
+        if len(names) < 2:
+            return [_place_of(connection, name) for name in names]
+        default, ignores_case = connection.exec_driver_sql("SELECT DATABASE(), @@lower_case_table_names").one()
+        # Names alone are a listing of files.
+        listed = {row.TABLE_NAME for row in connection.execute(_TABLE_NAMES, {"names": list(names)})}
+        return [
+            # What has no dot has one meaning; it is written as the server writes it, unless case does not matter.
+            (str(default), name) if name in listed or not (ignores_case or "." in name) else _place_of(connection, name)
+            for name in names
+        ]
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""
-        return describe_table(connection, name, mariadb=self.server.is_mariadb(connection), views=views)
+        schema, found = _find(connection, name)
+        details = _Details(connection, found.TABLE_SCHEMA, [found.TABLE_NAME], mariadb=self.server.is_mariadb(connection))
+        return details.table(schema, name, found, views=views)
 
     def describe_many(self, connection: Connection, names: Collection[str], *, views: bool = False) -> Mapping[str, Table]:
         """Read each list of information_schema once, unless the database has many more tables."""
-        return describe_tables(connection, names, mariadb=self.server.is_mariadb(connection), views=views)
+        mariadb = self.server.is_mariadb(connection)
+        described: dict[str, Table] = {}
+        asked: dict[str | None, dict[str, str]] = {None: {name: name for name in names}}
+        for name in names:
+            before, _, after = name.partition(".")
+            if before and after:
+                asked.setdefault(before, {})[after] = name
+        # What has the whole name comes first.
+        for schema, tables in asked.items():
+            wanted = {table: name for table, name in tables.items() if name not in described}
+            if len(wanted) < 2:
+                continue
+            if mariadb and len(wanted) * _RATIO < connection.execute(_COUNT, {"schema": schema}).scalar_one():
+                continue
+            found = [row for row in _rows(connection, _TABLES, schema, wanted) if row.TABLE_NAME in wanted]
+            if not found:
+                continue
+            details = _Details(connection, found[0].TABLE_SCHEMA, [row.TABLE_NAME for row in found], mariadb=mariadb)
+            for row in found:
+                name = wanted[row.TABLE_NAME]
+                with suppress(TableError):
+                    described[name] = details.table(None if schema is None else row.TABLE_SCHEMA, name, row, views=views)
+        return described
 
     def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
         """Ask the statistics of each database once."""
@@ -330,11 +305,11 @@ class MySQLCatalog(MySQLComponent, Catalog):
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Name the tables of a database, sorted; views and staging tables are left out."""
-        return list_tables(connection, schema)
+        return _listed(connection, schema, _TABLE_TYPES)
 
     def list_views(self, connection: Connection) -> list[str]:
         """Name the views of the default database, sorted."""
-        return list_tables(connection, None, ("VIEW",))
+        return _listed(connection, None, ("VIEW",))
 
     def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
         """See :func:`.dependents.find_dependents`."""

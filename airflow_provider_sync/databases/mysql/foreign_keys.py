@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
@@ -21,56 +21,6 @@ _CONSTRAINTS = text(
     " OR (REFERENCED_TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND REFERENCED_TABLE_NAME = :name))"
     " ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignKey:
-    """One constraint.
-
-    :ivar child: database and table that hold the constraint
-    :ivar parent: database and table that it refers to
-    :ivar columns: pairs of child's and parent's column
-    """
-
-    name: str
-    child: tuple[str, str]
-    parent: tuple[str, str]
-    columns: Sequence[tuple[str, str]]
-
-    def orphans(self, quote: Callable[[str], str]) -> str:
-        """Return the query that counts the child's rows without a parent; a NULL anywhere refers to nothing (MATCH SIMPLE)."""
-        child, parent = (".".join(map(quote, names)) for names in (self.child, self.parent))
-        join = " AND ".join(f"p.{quote(there)} = c.{quote(here)}" for here, there in self.columns)
-        refers = " AND ".join(f"c.{quote(here)} IS NOT NULL" for here, _ in self.columns)
-        missing = f"p.{quote(self.columns[0][1])} IS NULL"
-        return f"SELECT COUNT(*) FROM {child} AS c LEFT JOIN {parent} AS p ON {join} WHERE {refers} AND {missing}"
-
-
-def foreign_keys(connection: Connection, table: Table) -> list[ForeignKey]:
-    """Return the constraints of ``table``, and those of other tables of its database that refer to it."""
-    rows = connection.execute(_CONSTRAINTS, {"schema": table.schema, "name": table.name})
-    keys = []
-    for _, parts in groupby(rows, key=lambda row: (row.TABLE_SCHEMA, row.TABLE_NAME, row.CONSTRAINT_NAME)):
-        columns = list(parts)
-        first = columns[0]
-        keys.append(
-            ForeignKey(
-                name=first.CONSTRAINT_NAME,
-                child=(first.TABLE_SCHEMA, first.TABLE_NAME),
-                parent=(first.REFERENCED_TABLE_SCHEMA, first.REFERENCED_TABLE_NAME),
-                columns=[(part.COLUMN_NAME, part.REFERENCED_COLUMN_NAME) for part in columns],
-            )
-        )
-    return keys
-
-
-def count_orphans(connection: Connection, table: Table, quote: Callable[[str], str]) -> dict[str, int]:
-    """Count the rows without a parent, by ``table.constraint``, for constraints that have any."""
-    counts = {
-        f"{key.child[1]}.{key.name}": int(connection.exec_driver_sql(key.orphans(quote)).scalar_one())
-        for key in foreign_keys(connection, table)
-    }
-    return {name: count for name, count in counts.items() if count}
 
 
 class MySQLForeignKeys(ForeignKeys):
@@ -89,4 +39,19 @@ class MySQLForeignKeys(ForeignKeys):
 
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
         """Count rows without a parent, in ``table`` and in the tables that refer to it."""
-        return count_orphans(connection, table, self.quote)
+        rows = connection.execute(_CONSTRAINTS, {"schema": table.schema, "name": table.name}).all()
+        counts = {}
+        for (_, child, name), parts in groupby(rows, key=lambda row: (row.TABLE_SCHEMA, row.TABLE_NAME, row.CONSTRAINT_NAME)):
+            if orphans := int(connection.exec_driver_sql(self._orphans(list(parts))).scalar_one()):
+                counts[f"{child}.{name}"] = orphans
+        return counts
+
+    def _orphans(self, parts: Sequence[Row[Any]]) -> str:
+        """Return the query that counts a constraint's rows without a parent; a NULL anywhere refers to nothing (MATCH SIMPLE)."""
+        quote, first = self.quote, parts[0]
+        child = f"{quote(first.TABLE_SCHEMA)}.{quote(first.TABLE_NAME)}"
+        parent = f"{quote(first.REFERENCED_TABLE_SCHEMA)}.{quote(first.REFERENCED_TABLE_NAME)}"
+        join = " AND ".join(f"p.{quote(part.REFERENCED_COLUMN_NAME)} = c.{quote(part.COLUMN_NAME)}" for part in parts)
+        refers = " AND ".join(f"c.{quote(part.COLUMN_NAME)} IS NOT NULL" for part in parts)
+        missing = f"p.{quote(first.REFERENCED_COLUMN_NAME)} IS NULL"
+        return f"SELECT COUNT(*) FROM {child} AS c LEFT JOIN {parent} AS p ON {join} WHERE {refers} AND {missing}"

@@ -95,24 +95,6 @@ def _field(column: Column, name: str, *, binary: bool) -> str:
     return f"IFNULL({text}, '{NULL.decode()}')" if column.nullable else text
 
 
-def text_of(column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-    """Return the function that renders a value of ``column`` as the bytes that are hashed.
-
-    :param row: all columns that are hashed
-    :raises TableError: if a binary column requires stored bytes, and this character set is not known here
-    """
-    if column.kind is Kind.BIT:
-        size = ((column.length or 1) + 7) // 8
-        return lambda value: int(value or 0).to_bytes(size, "big")
-    if column.kind in _BINARY:
-        return _plain
-    if column.kind in (Kind.FLOAT, Kind.DOUBLE):
-        return _float(column)
-    if column.charset in UTF8 or not is_binary(row):
-        return _plain
-    return _encoder(column)
-
-
 def _plain(value: Value) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
@@ -219,8 +201,20 @@ class MySQLVersion1(MySQLComponent, Version1):
         return table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that renders a value of :meth:`.Reader.read`, never ``None``, as version 1 hashes it."""
-        return text_of(column, row)
+        """Return the function that renders a value as the bytes that are hashed.
+
+        :raises TableError: if a binary column requires stored bytes, and this character set is not known here
+        """
+        if column.kind is Kind.BIT:
+            size = ((column.length or 1) + 7) // 8
+            return lambda value: int(value or 0).to_bytes(size, "big")
+        if column.kind in _BINARY:
+            return _plain
+        if column.kind in (Kind.FLOAT, Kind.DOUBLE):
+            return _float(column)
+        if column.charset in UTF8 or not is_binary(row):
+            return _plain
+        return _encoder(column)
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first column with bytes that are not UTF-8, or no characters of its character set, or ``None``."""

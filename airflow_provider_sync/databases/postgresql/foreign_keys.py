@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -84,100 +84,63 @@ class _Reason(msgspec.Struct, frozen=True):
     remedy: str
 
 
-@contextmanager
-def switched_off(connection: Connection, tables: Sequence[Table], qualified: Callable[[Table], str]) -> Iterator[None]:
-    """Switch foreign keys off for ``tables`` where the role may and nothing else would be lost; see ``PostgreSQLDatabase``.
-
-    :param qualified: quotes a table's name
-    :raises TableError: when a foreign key that is still on was broken
-    """
-    driver: Any = connection.connection.driver_connection
-    why_not = _switch_off(connection, [table for table in tables if table.foreign_keys], tables, qualified)
-    connection.info[_STAYS_ON] = why_not
-    try:
-        yield
-    except Exception as error:
-        if sqlstate(error) != FOREIGN_KEY_VIOLATION or isinstance(error, ReferencedRowsError):
-            raise
-        message = f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()
-        raise TableError(message).without_subject() from error
-    finally:
-        # Below SQLAlchemy, which would open another connection where this one is gone.
-        if why_not is None and not driver.closed:
-            with driver.cursor() as cursor:
-                cursor.execute("RESET session_replication_role")
-
-
 def stays_on(connection: Connection) -> str | None:
-    """Return what would let foreign keys be off, inside of :func:`switched_off`; ``None`` where they are."""
+    """Return what would let foreign keys be off, inside of :meth:`.ForeignKeys.switched_off`; ``None`` where they are."""
     reason: _Reason | None = connection.info.get(_STAYS_ON)
     return None if reason is None else reason.remedy
-
-
-def orphans(connection: Connection, quoted: str) -> dict[str, int]:
-    """Count the rows that point to nothing, in the table ``quoted`` and in those that refer to it.
-
-    A key with a NULL in it points nowhere, and is no orphan (MATCH SIMPLE). Where the role does not see all rows of both tables,
-    nobody can tell, and nothing is counted.
-    """
-    counts = {}
-    for constraint, name, child, parent, columns, referred, operators in connection.exec_driver_sql(
-        _CONSTRAINTS, (quoted, quoted, quoted)
-    ).all():
-        present = " AND ".join(f"NOT ({is_null(f'c.{column}')})" for column in columns)
-        # The collation is the parent's, as it is for the constraint itself.
-        pairs = zip(referred, operators, columns, strict=True)
-        points = " AND ".join(f"p.{there}{operator}c.{here}" for there, operator, here in pairs)
-        statement = f"SELECT count(*) FROM {child} c WHERE {present} AND NOT EXISTS (SELECT FROM {parent} p WHERE {points})"
-        # These names come quoted by the server, and so without the doubled percent signs that the driver expects.
-        number = connection.exec_driver_sql(statement.replace("%", "%%")).scalar_one()
-        if number:
-            counts[f"{name}.{constraint}"] = int(number)
-    return counts
-
-
-def _switch_off(
-    connection: Connection, bound: Sequence[Table], tables: Sequence[Table], qualified: Callable[[Table], str]
-) -> _Reason | None:
-    """Set the replica role.
-
-    :param bound: those of ``tables`` that have foreign keys
-    :return: ``None`` when it is set
-    """
-    if not bound:
-        return _Reason("It appeared while the table was being merged. Try again.", "try again.")
-    for table in tables:
-        name = qualified(table).replace("%%", "%")
-        needed = connection.exec_driver_sql(_NEEDED_IN_REPLICA_ROLE, (name, name)).scalar()
-        if needed:
-            return _Reason(
-                f"Foreign keys stay on while table {str(table)!r} has the {needed}, which would be off with them."
-                " Sync the referenced tables first, or together with this one, or declare the constraint DEFERRABLE.",
-                f"let foreign keys be switched off: the {needed} of {str(table)!r} would be off with them, and keeps them on.",
-            )
-    try:
-        connection.exec_driver_sql("SET session_replication_role = replica")
-    except DBAPIError as error:
-        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
-            raise
-        role = connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar_one()
-        grant = (
-            f"let this role switch foreign keys off: GRANT SET ON PARAMETER session_replication_role TO {role}"
-            " (PostgreSQL 15 and newer; before, only a superuser may)."
-        )
-        return _Reason(
-            "Sync the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or " + grant,
-            grant,
-        )
-    return None
 
 
 class PostgreSQLForeignKeys(ForeignKeys):
     """Switches foreign keys off, or defers them: see :class:`.PostgreSQLDatabase`."""
 
-    def switched_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
-        """Switch foreign keys off, or defer them: see the class."""
-        return switched_off(connection, tables, self.qualified)
+    @contextmanager
+    def switched_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
+        """Switch foreign keys off where the role may and nothing else would be lost; see :class:`.PostgreSQLDatabase`."""
+        driver: Any = connection.connection.driver_connection
+        why_not = self._switch_off(connection, tables)
+        connection.info[_STAYS_ON] = why_not
+        try:
+            yield
+        except Exception as error:
+            if sqlstate(error) != FOREIGN_KEY_VIOLATION or isinstance(error, ReferencedRowsError):
+                raise
+            message = f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()
+            raise TableError(message).without_subject() from error
+        finally:
+            # Below SQLAlchemy, which would open another connection where this one is gone.
+            if why_not is None and not driver.closed:
+                with driver.cursor() as cursor:
+                    cursor.execute("RESET session_replication_role")
+
+    def _switch_off(self, connection: Connection, tables: Sequence[Table]) -> _Reason | None:
+        """Set the replica role; return why not, or ``None`` when it is set."""
+        if not any(table.foreign_keys for table in tables):
+            return _Reason("It appeared while the table was being merged. Try again.", "try again.")
+        for table in tables:
+            name = undoubled(self.qualified(table))
+            needed = connection.exec_driver_sql(_NEEDED_IN_REPLICA_ROLE, (name, name)).scalar()
+            if needed:
+                return _Reason(
+                    f"Foreign keys stay on while table {str(table)!r} has the {needed}, which would be off with them."
+                    " Sync the referenced tables first, or together with this one, or declare the constraint DEFERRABLE.",
+                    f"let foreign keys be switched off: the {needed} of {str(table)!r} would be off with them, and keeps them"
+                    " on.",
+                )
+        try:
+            connection.exec_driver_sql("SET session_replication_role = replica")
+        except DBAPIError as error:
+            if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+                raise
+            role = connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar_one()
+            grant = (
+                f"let this role switch foreign keys off: GRANT SET ON PARAMETER session_replication_role TO {role}"
+                " (PostgreSQL 15 and newer; before, only a superuser may)."
+            )
+            return _Reason(
+                "Sync the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or " + grant,
+                grant,
+            )
+        return None
 
     def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
         """Look at what refers to the rows that change, where foreign keys stay on; see :mod:`.references`."""
@@ -210,7 +173,7 @@ class PostgreSQLForeignKeys(ForeignKeys):
             bound = {number: table for number, table in found.items() if table.foreign_keys}
             if len(bound) < 2:
                 return super().merged_together(names)
-            with switched_off(connection, list(bound.values()), self.qualified):
+            with self.switched_off(connection, list(bound.values())):
                 if stays_on(connection) is None:
                     return super().merged_together(names)
             return references.joined(self.database, connection, bound, len(names))
@@ -225,6 +188,25 @@ class PostgreSQLForeignKeys(ForeignKeys):
         return constraint and f"rows refer to them by {constraint}"
 
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Count the rows without the row that they refer to, for each constraint in either direction."""
+        """Count the rows without the row that they refer to, for each constraint in either direction.
+
+        A key with a NULL in it points nowhere, and is no orphan (MATCH SIMPLE). Where the role does not see all rows of both
+        tables, nobody can tell, and nothing is counted.
+        """
         with translated():
-            return orphans(connection, undoubled(self.qualified(table)))
+            counts = {}
+            for constraint, name, child, parent, columns, referred, operators in connection.exec_driver_sql(
+                _CONSTRAINTS, (undoubled(self.qualified(table)),) * 3
+            ).all():
+                present = " AND ".join(f"NOT ({is_null(f'c.{column}')})" for column in columns)
+                # The collation is the parent's, as it is for the constraint itself.
+                pairs = zip(referred, operators, columns, strict=True)
+                points = " AND ".join(f"p.{there}{operator}c.{here}" for there, operator, here in pairs)
+                statement = (
+                    f"SELECT count(*) FROM {child} c WHERE {present} AND NOT EXISTS (SELECT FROM {parent} p WHERE {points})"
+                )
+                # These names come quoted by the server, and so without the doubled percent signs that the driver expects.
+                number = connection.exec_driver_sql(statement.replace("%", "%%")).scalar_one()
+                if number:
+                    counts[f"{name}.{constraint}"] = int(number)
+            return counts

@@ -30,24 +30,6 @@ ORDER BY s.seqrelid
 """
 
 
-def _move_past_keys(connection: Connection, quoted: str) -> None:
-    """Move the sequences of the table ``quoted`` past its highest values, and never back.
-
-    Values that a sequence cannot reach are left out: it would never give them.
-    """
-    for row in connection.exec_driver_sql(_SEQUENCES, (quoted,)).all():
-        # Names come quoted by the server, and so without the doubled percent signs that the driver expects.
-        sequence, column, table = (name.replace("%", "%%") for name in row[:3])
-        ascending, lowest, highest = row[3:]
-        furthest, beyond = ("max", ">") if ascending else ("min", "<")
-        connection.exec_driver_sql(
-            f"SELECT setval(%s, k.value::bigint) FROM {sequence} s,"
-            f" (SELECT {furthest}({column}) AS value FROM {table} WHERE {column} BETWEEN {lowest} AND {highest}) k"
-            f" WHERE k.value {beyond} s.last_value OR (k.value = s.last_value AND NOT s.is_called)",
-            (row[0],),
-        ).all()
-
-
 class PostgreSQLIdentityColumns(IdentityColumns):
     """Alters identity columns, and moves sequences on."""
 
@@ -70,6 +52,16 @@ class PostgreSQLIdentityColumns(IdentityColumns):
         connection.exec_driver_sql(f"ALTER TABLE {self.qualified(target)} {changes}")
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Move the sequences of serial and identity columns forward, never back."""
+        """Move the sequences of serial and identity columns past the highest values that they can reach, and never back."""
         with translated():
-            _move_past_keys(connection, undoubled(self.qualified(target)))
+            for row in connection.exec_driver_sql(_SEQUENCES, (undoubled(self.qualified(target)),)).all():
+                # Names come quoted by the server, and so without the doubled percent signs that the driver expects.
+                sequence, column, table = (name.replace("%", "%%") for name in row[:3])
+                ascending, lowest, highest = row[3:]
+                furthest, beyond = ("max", ">") if ascending else ("min", "<")
+                connection.exec_driver_sql(
+                    f"SELECT setval(%s, k.value::bigint) FROM {sequence} s,"
+                    f" (SELECT {furthest}({column}) AS value FROM {table} WHERE {column} BETWEEN {lowest} AND {highest}) k"
+                    f" WHERE k.value {beyond} s.last_value OR (k.value = s.last_value AND NOT s.is_called)",
+                    (row[0],),
+                ).all()

@@ -41,17 +41,6 @@ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ('RowEx
 """Names a table that the open transaction has written to beside the given one."""
 
 
-def copy_rows(driver: Any, table: Table, statement: str, batches: Iterable[Sequence[Row]]) -> int:
-    """Send rows through ``statement``; when anything fails, none of them stays.
-
-    :param driver: a connection of psycopg or psycopg2
-    :return: rows loaded
-    :raises TableError: for a value that does not fit, naming table and column
-    """
-    text = CopyText(table, table.columns)
-    return load_blocks(driver, table, statement, ((len(batch), text.encode(batch)) for batch in batches))
-
-
 def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tuple[int, bytes]]) -> int:
     """Send blocks of COPY text through ``statement``; when anything fails, no row stays.
 
@@ -132,9 +121,11 @@ class PostgreSQLLoader(Loader):
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load by one COPY, which stores all rows or none, and then update the planner's statistics."""
         statement = undoubled(_copy_statement(self.database, staging))
+        text = CopyText(staging, staging.columns)
+        counted = ((len(batch), text.encode(batch)) for batch in batches)
         with translated():
             with self._writing_only(connection, staging):
-                rows = copy_rows(driver_of(connection), staging, statement, batches)
+                rows = load_blocks(driver_of(connection), staging, statement, counted)
             if rows >= _ANALYZE_ROWS:
                 connection.exec_driver_sql(f"ANALYZE {self.qualified(staging)}")
         return rows

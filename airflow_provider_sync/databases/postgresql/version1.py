@@ -15,21 +15,6 @@ from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
 from airflow_provider_sync.protocol.v1.numbers import mysql_double, mysql_float
 
 
-def _hashed(column: Column) -> Callable[[Value], bytes]:
-    """Return the function that writes a value, never ``None``, as MySQL would for the version 1 hash."""
-    match column.kind:
-        case Kind.DOUBLE:
-            return lambda value: mysql_double(_number(value)).encode()
-        case Kind.FLOAT:
-            return lambda value: mysql_float(_number(value)).encode()
-        case Kind.BIT:
-            size = ((column.length or 1) + 7) // 8
-            return lambda value: int(_number(value)).to_bytes(size, "big")
-        case Kind.BINARY:
-            return _raw
-    return _text
-
-
 def _number(value: Value) -> int | float:
     if not isinstance(value, int | float):
         raise TypeError(f"{type(value).__name__} is not a number.")
@@ -72,7 +57,17 @@ class PostgreSQLVersion1(Version1):
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""
-        return _hashed(column)
+        match column.kind:
+            case Kind.DOUBLE:
+                return lambda value: mysql_double(_number(value)).encode()
+            case Kind.FLOAT:
+                return lambda value: mysql_float(_number(value)).encode()
+            case Kind.BIT:
+                size = ((column.length or 1) + 7) // 8
+                return lambda value: int(_number(value)).to_bytes(size, "big")
+            case Kind.BINARY:
+                return _raw
+        return _text
 
     def has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
         """Read the bytes that may be no UTF-8."""

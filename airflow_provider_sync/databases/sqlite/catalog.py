@@ -26,28 +26,6 @@ _PLAIN, _HIDDEN, _VIRTUAL, _STORED = range(4)
 """The last column of ``table_xinfo``."""
 
 
-def describe_table(connection: Connection, name: str, *, views: bool = False) -> Table:
-    """Describe the table called ``name``, or ``schema.name`` where databases are attached.
-
-    :param views: whether a view will do
-    :raises MissingTableError: when there is none
-    :raises TableError: when it is a view, and views are not allowed
-    """
-    schema, found = _resolve(connection, name)
-    if found is None:
-        # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
-        empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
-        advice = "It has no tables at all: is its path right?" if empty else "Create it, or correct its name."
-        raise MissingTableError(f"There is no table {name!r} in the SQLite database.", advice)
-    table, kind, without_rowid = found
-    if kind == "view":
-        if views:
-            quoted = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
-            return Table(name=table, schema=schema, columns=describe_columns(connection, quoted), is_view=True)
-        raise TableError(f"{name!r} is a view. Only tables can be synced: name the table that it reads from.")
-    return _describe(connection, schema, table, without_rowid=bool(without_rowid))
-
-
 def describe_columns(connection: Connection, relation: str) -> tuple[Column, ...]:
     """Describe the columns of a view or of a query: by the types that are declared, or else by the affinity of an expression.
 
@@ -240,8 +218,20 @@ class SQLiteCatalog(Catalog):
     """What the PRAGMAs say."""
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
-        """Describe a table; see :func:`.catalog.describe_table`."""
-        return describe_table(connection, name, views=views)
+        """Describe the table called ``name``, or ``schema.name`` where databases are attached."""
+        schema, found = _resolve(connection, name)
+        if found is None:
+            # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
+            empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+            advice = "It has no tables at all: is its path right?" if empty else "Create it, or correct its name."
+            raise MissingTableError(f"There is no table {name!r} in the SQLite database.", advice)
+        table, kind, without_rowid = found
+        if kind == "view":
+            if views:
+                quoted = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
+                return Table(name=table, schema=schema, columns=describe_columns(connection, quoted), is_view=True)
+            raise TableError(f"{name!r} is a view. Only tables can be synced: name the table that it reads from.")
+        return _describe(connection, schema, table, without_rowid=bool(without_rowid))
 
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
         """See :func:`.table_details.table_details`."""
