@@ -21,6 +21,7 @@ from airflow_provider_sync.protocol.v2.checks import MAX_SEGMENTS
 from airflow_provider_sync.protocol.v2.compression import decompress
 from airflow_provider_sync.protocol.v2.file_checks import MAX_PATH_BYTES
 from airflow_provider_sync.protocol.v2.file_messages import MAX_CHUNKS, MAX_CONTENT_BYTES, MAX_ENTRIES, MAX_PATHS, MAX_RANGES
+from airflow_provider_sync.protocol.v2.message_sets import FILE_MESSAGES, TABLE_MESSAGES
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
     MAX_KEYS,
@@ -30,7 +31,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     Partitioning,
 )
 from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
-from airflow_provider_sync.protocol.v2.stream import MAX_FILE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, media_type, parse_media_type
+from airflow_provider_sync.protocol.v2.stream import media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
 from airflow_provider_sync.server.process.body_writer import MAX_TINY_CHUNKS, TINY_BYTES
@@ -178,8 +179,8 @@ def test_limits() -> None:
         "ranges of bytes in a request": [f"{MAX_RANGES:,}"],
         "ranges in segment_ranges": [f"{MAX_SEGMENT_RANGES:,}"],
         "segments of a partitioning": [f"{MAX_SEGMENTS:,}"],
-        "a message": [f"{MAX_MESSAGE_BYTES:,}"],
-        "a message about files": [f"{MAX_FILE_MESSAGE_BYTES:,}"],
+        "a message": [f"{TABLE_MESSAGES.max_bytes:,}"],
+        "a message about files": [f"{FILE_MESSAGES.max_bytes:,}"],
         "entries, digests, reasons or chunks in a message": [f"{MAX_ENTRIES:,}"],
         "content in a message": [f"{MAX_CONTENT_BYTES:,}"],
         "a path": [f"{MAX_PATH_BYTES:,}"],

@@ -33,6 +33,7 @@ M = TypeVar("M", TableMessage, FileMessage)
 class MessageSet(Generic[M]):
     """What the streams of one kind of request carry.
 
+    :ivar max_bytes: most bytes in one message; writers make them a few hundred KB, unless a single row is larger
     :ivar decoder: reads one of these messages, or the end of a stream
     :ivar count: number of items in a message, of which the end of the stream has the sum
     :ivar is_empty: whether a message has nothing in it, and only keeps the connection alive
@@ -42,6 +43,7 @@ class MessageSet(Generic[M]):
     :ivar advice: what to do about it
     """
 
+    max_bytes: int
     decoder: msgspec.msgpack.Decoder[Any]
     count: Callable[[M], int]
     is_empty: Callable[[M], bool]
@@ -94,6 +96,7 @@ def _content(message: FileMessage) -> bytes | memoryview:
 
 
 TABLE_MESSAGES: MessageSet[TableMessage] = MessageSet(
+    max_bytes=128 * 1024 * 1024,
     decoder=msgspec.msgpack.Decoder(TableMessage | End | Failure),
     count=_count_rows,
     is_empty=_has_no_rows,
@@ -104,6 +107,7 @@ TABLE_MESSAGES: MessageSet[TableMessage] = MessageSet(
 )
 
 FILE_MESSAGES: MessageSet[FileMessage] = MessageSet(
+    max_bytes=16 * 1024 * 1024,
     decoder=msgspec.msgpack.Decoder(FileMessage | End | Failure),
     count=_count_files,
     is_empty=_has_no_files,

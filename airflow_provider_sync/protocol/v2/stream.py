@@ -32,29 +32,19 @@ from airflow_provider_sync.protocol.v2.messages import End, Failure
 
 MEDIA_TYPE = "application/vnd.airflow-sync.v2"
 
-MAX_MESSAGE_BYTES = 128 * 1024 * 1024
-"""Most bytes in one message; writers make them a few hundred KB, unless a single row is larger."""
-
-MAX_FILE_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Most bytes in one message about files; writers make them a few hundred KB."""
-
 MAX_EMPTY = 10_000
 """Most messages with nothing in them one after the other; a server that sends one every 15 seconds is silent for days by then."""
 
 MAX_FAILURE = 2_000
 """Most characters of the message of a :class:`.Failure`."""
 
-
 Block = bytes | bytearray | memoryview
 
+Explain = Callable[[Exception], Failure]
+"""Turns an error into the last message of a stream that has begun."""
 
-def write_messages(
-    messages: Iterable[TableMessage],
-    compression: str,
-    *,
-    explain: Callable[[Exception], Failure] | None = None,
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
-) -> Iterator[Block]:
+
+def write_messages(messages: Iterable[TableMessage], compression: str, *, explain: Explain | None = None) -> Iterator[Block]:
     """Write messages about tables and their :class:`.End` as one stream.
 
     The compressor is flushed after each message, so that the reader can decode it at once. Messages should therefore
@@ -62,51 +52,37 @@ def write_messages(
     limit from running out during a long scan.
 
     :param compression: ``zstd`` or ``gzip``
-    :param explain: turns an error into the last message, once the stream has begun; without it, and before, the error is raised
-    :raises TableError: for a message above ``max_message_bytes``, which takes a very large row
+    :param explain: without it, and before the stream has begun, an error is raised
+    :raises TableError: for a message above :attr:`.MessageSet.max_bytes`, which takes a very large row
     """
-    groups = ((message,) for message in messages)
-    return write_message_groups(groups, compression, explain=explain, max_message_bytes=max_message_bytes)
+    return _write(((message,) for message in messages), compression, TABLE_MESSAGES, explain)
 
 
 def write_message_groups(
-    groups: Iterable[Sequence[TableMessage]],
-    compression: str,
-    *,
-    explain: Callable[[Exception], Failure] | None = None,
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    groups: Iterable[Sequence[TableMessage]], compression: str, *, explain: Explain | None = None
 ) -> Iterator[Block]:
-    """Write messages about tables and their :class:`.End` as one stream, with a piece for each group: see :func:`write_messages`.
+    """Write messages about tables with a piece for each group: those about one small table are too small to be sent one by one.
 
-    The messages about one small table are too small to be sent one by one.
+    See :func:`write_messages`.
     """
-    return _write(groups, compression, TABLE_MESSAGES, explain=explain, max_message_bytes=max_message_bytes)
+    return _write(groups, compression, TABLE_MESSAGES, explain)
 
 
 def write_file_messages(
-    groups: Iterable[Sequence[FileMessage | FramedContent]],
-    compression: str,
-    *,
-    explain: Callable[[Exception], Failure] | None = None,
-    max_message_bytes: int = MAX_FILE_MESSAGE_BYTES,
+    groups: Iterable[Sequence[FileMessage | FramedContent]], compression: str, *, explain: Explain | None = None
 ) -> Iterator[Block]:
-    """Write messages about files and their :class:`.End` as one stream, with a piece for each group.
+    """Write messages about files with a piece for each group: those of small files are too small to be sent one by one.
 
-    See :func:`write_messages`. Messages are sent in groups because those of small files would be too small to be sent one by one.
+    See :func:`write_messages`.
 
     :param compression: ``zstd``, ``gzip``, or ``none``
-    :raises FileError: for a message above ``max_message_bytes``
+    :raises FileError: for a message above :attr:`.MessageSet.max_bytes`
     """
-    return _write(groups, compression, FILE_MESSAGES, explain=explain, max_message_bytes=max_message_bytes)
+    return _write(groups, compression, FILE_MESSAGES, explain)
 
 
 def _write(
-    groups: Iterable[Sequence[M | FramedContent]],
-    compression: str,
-    kinds: MessageSet[M],
-    *,
-    explain: Callable[[Exception], Failure] | None,
-    max_message_bytes: int,
+    groups: Iterable[Sequence[M | FramedContent]], compression: str, kinds: MessageSet[M], explain: Explain | None
 ) -> Iterator[Block]:
     stream = compressor(compression)
     digest = hashlib.sha256()
@@ -123,8 +99,8 @@ def _write(
                 data = kinds.content(message)
                 framed = head_of(msgspec.structs.replace(message, data=b""), len(data)) if data else frame_of(message)
                 size = len(framed) + len(data) - LENGTH_BYTES
-                if size > max_message_bytes:
-                    raise _too_large(message, kinds, size, max_message_bytes)
+                if size > kinds.max_bytes:
+                    raise _too_large(message, kinds, size)
                 digest.update(framed)
                 count += kinds.count(message)
                 blocks.append(stream.write(framed))
@@ -142,14 +118,7 @@ def _write(
     yield b"".join((stream.write(frame_of(End(rows=count, digest=digest.hexdigest()))), stream.finish()))
 
 
-def read_messages(
-    chunks: Iterable[bytes],
-    compression: str,
-    *,
-    limit: int,
-    option: str | None = None,
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
-) -> Iterator[TableMessage]:
+def read_messages(chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None) -> Iterator[TableMessage]:
     """Yield the messages of one stream about tables. It is complete only if the iteration ends without an error.
 
     Only the types of the messages are checked, not their content.
@@ -157,35 +126,29 @@ def read_messages(
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
     :param option: name of the option that sets the limit, for error messages
-    :param max_message_bytes: most bytes of one message
     :raises IncompleteStreamError: when the stream is cut
     :raises ProtocolError: when the stream is invalid or damaged, is followed by anything, or exceeds ``limit``
     :raises GuardError: when it is larger than an ``option`` allows
     :raises ServerError: when the server says that it could not complete it
     """
-    return _read(decompress(chunks, compression, limit=limit, option=option), TABLE_MESSAGES, max_message_bytes)
+    return _read(decompress(chunks, compression, limit=limit, option=option), TABLE_MESSAGES)
 
 
 def read_file_messages(
-    chunks: Iterable[bytes],
-    compression: str,
-    *,
-    limit: int,
-    option: str | None = None,
-    max_message_bytes: int = MAX_FILE_MESSAGE_BYTES,
+    chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None
 ) -> Iterator[FileMessage]:
     """Yield the messages of one stream about files; see :func:`read_messages`.
 
     The ``data`` of :class:`~.file_messages.Content` is not checked here: see :class:`.ContentCheck`.
     """
-    return _read(decompress(chunks, compression, limit=limit, option=option), FILE_MESSAGES, max_message_bytes)
+    return _read(decompress(chunks, compression, limit=limit, option=option), FILE_MESSAGES)
 
 
-def _read(blocks: Iterable[bytes], kinds: MessageSet[M], max_message_bytes: int) -> Iterator[M]:
+def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
     digest = hashlib.sha256()
     items = count = empty = 0
     ended = False
-    for frame in _frames(blocks, max_message_bytes):
+    for frame in _frames(blocks, kinds.max_bytes):
         if ended:
             raise ProtocolError(f"Something follows the end of the stream, after {count} messages. Does a proxy change the body?")
         message = _decoded(frame, kinds, count + 1)
@@ -263,9 +226,9 @@ def _joined(blocks: list[Block]) -> Block:
     return some[0] if len(some) == 1 else b"".join(some)
 
 
-def _too_large(message: M, kinds: MessageSet[M], size: int, limit: int) -> SyncError:
+def _too_large(message: M, kinds: MessageSet[M], size: int) -> SyncError:
     return kinds.too_large(
-        f"{kinds.count(message)} {kinds.items} make a message of {size} bytes, and {limit} are allowed. {kinds.advice}"
+        f"{kinds.count(message)} {kinds.items} make a message of {size} bytes, and {kinds.max_bytes} are allowed. {kinds.advice}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError, GuardError, IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.v2 import stream
 from airflow_provider_sync.protocol.v2.compression import (
     CONTENT_COMPRESSIONS,
     BlockCompressor,
@@ -170,10 +172,11 @@ def test_numbers_of_entries_are_bounded_before_they_are_decoded() -> None:
         _read(_written([[Entries(entries=(FileEntry("a", "file"),) * (MAX_ENTRIES + 1))]]))
 
 
-def test_an_oversized_message_is_not_written() -> None:
+def test_an_oversized_message_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths that no reader would take are an error of the files."""
+    monkeypatch.setattr(stream, "FILE_MESSAGES", replace(stream.FILE_MESSAGES, max_bytes=100))
     with pytest.raises(FileError, match="1 entries make a message of"):
-        list(write_file_messages([[Entries(entries=(FileEntry("a" * 99, "file"),))]], "none", max_message_bytes=100))
+        list(write_file_messages([[Entries(entries=(FileEntry("a" * 99, "file"),))]], "none"))
 
 
 @pytest.mark.parametrize("option", [None, "limits.max_files"])

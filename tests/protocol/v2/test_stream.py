@@ -6,6 +6,7 @@ import gzip
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -73,10 +74,8 @@ def _written(messages: Iterable[Message] = _MESSAGES, compression: str = "zstd")
     return b"".join(write_messages(messages, compression))
 
 
-def _read(
-    body: bytes, compression: str = "zstd", *, size: int = 1 << 16, limit: int = _LIMIT, most: int = _LIMIT
-) -> list[Message]:
-    return list(read_messages(_cut(body, size), compression, limit=limit, max_message_bytes=most))
+def _read(body: bytes, compression: str = "zstd", *, size: int = 1 << 16, limit: int = _LIMIT) -> list[Message]:
+    return list(read_messages(_cut(body, size), compression, limit=limit))
 
 
 def _plain(body: bytes, compression: str = "zstd") -> bytes:
@@ -267,18 +266,21 @@ def test_signs_of_life_about_files(monkeypatch: pytest.MonkeyPatch, empty: FileM
         read([empty] * 101)
 
 
-def test_an_oversized_message_is_refused_by_its_length() -> None:
+def test_an_oversized_message_is_refused_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     """The announced length alone is enough; nothing of that size is waited for."""
     with pytest.raises(ProtocolError, match="4294967295 bytes is announced"):
         _read(_packed(b"\xff" * 4))
+    body = _written([Rows(count=1, data=bytes(200))])
+    monkeypatch.setattr(stream, "TABLE_MESSAGES", replace(stream.TABLE_MESSAGES, max_bytes=100))
     with pytest.raises(ProtocolError, match="announced"):
-        _read(_written([Rows(count=1, data=bytes(200))]), most=100)
+        _read(body)
 
 
-def test_an_oversized_message_is_not_written() -> None:
+def test_an_oversized_message_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that no reader would take is an error of the table."""
+    monkeypatch.setattr(stream, "TABLE_MESSAGES", replace(stream.TABLE_MESSAGES, max_bytes=100))
     with pytest.raises(TableError, match="1 rows make a message of"):
-        list(write_messages([Rows(count=1, data=bytes(200))], "gzip", max_message_bytes=100))
+        list(write_messages([Rows(count=1, data=bytes(200))], "gzip"))
 
 
 @pytest.mark.parametrize(
