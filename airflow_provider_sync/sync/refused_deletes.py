@@ -10,7 +10,7 @@ from airflow_provider_sync.config import ClientConfig, cache_path
 from airflow_provider_sync.exceptions import RefusedDeletes, SyncError
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.sync.directories.diff import diff_directory
-from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
+from airflow_provider_sync.sync.run import Opener, RunPlan
 from airflow_provider_sync.sync.tables.diff import diff_table
 
 MAX_EXAMPLES = 10
@@ -58,7 +58,7 @@ def _examples(client: SyncClient, config: ClientConfig, plan: RunPlan, refused: 
             changes = diff_table(client, table, database, max_keys=MAX_EXAMPLES).changes
         yield from (", ".join(key) for key in (changes.deleted if changes else ()))
         return
-    directory = with_defaults(plan.find_directory(refused.name), config)
+    directory = plan.find_directory(refused.name)
     with open_cache(cache_path(config.cache)) as cache:
         found = diff_directory(client, directory, opener.storage(directory.path), cache=cache)
     yield from [change.path for change in found.changes if change.change == "delete"][:MAX_EXAMPLES]

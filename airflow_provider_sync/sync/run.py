@@ -198,8 +198,15 @@ def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: S
             raise _not_configured(name, "directories", config.directories)
     return RunPlan.of(
         ((connection_url(config.connections, config.default_connection, table), table) for table in entries),
-        (entry for name, entry in config.directories.items() if everything or name in directories),
+        (_with_defaults(entry, config) for name, entry in config.directories.items() if everything or name in directories),
     )
+
+
+def _with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
+    """Return the options of a directory, with what the configuration says for all of them."""
+    if directory.files_per_request is not None:
+        return directory
+    return directory.model_copy(update={"files_per_request": config.files_per_request})
 
 
 def _named_tables(config: ClientConfig, names: Sequence[str]) -> list[TargetTable]:
@@ -271,8 +278,7 @@ def run(
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
-                options = with_defaults(directory, config)
-                outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress, cache=cache)])
+                outcomes.add([sync_directory(client, directory, storage, dry_run=dry_run, progress=progress, cache=cache)])
         for url in () if outcomes.failures else plan.dropping:
             with outcomes.going_on(partial(tables_failed, [])), opening(url) as database:
                 others = other_tables(opener, by_url, url)
@@ -305,10 +311,3 @@ def tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[R
 def directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[Report]:
     """Return the report of an error, or make it."""
     return error.reports or [DirectoryReport(name=directory.name, status="failed", error=str(error))]
-
-
-def with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
-    """Return the options of a directory, with what the configuration says for all of them."""
-    if directory.files_per_request is not None:
-        return directory
-    return directory.model_copy(update={"files_per_request": config.files_per_request})

@@ -19,7 +19,7 @@ from airflow_provider_sync.sync.gone_tables import drop_gone, gone_warnings, wit
 from airflow_provider_sync.sync.kept_apart import check_kept_apart
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_defaults
+from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables
 from airflow_provider_sync.sync.tables.diff import TableDiff, diff_table
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
@@ -72,8 +72,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
         with open_cache(cache_path(config.cache)) as cache:
             for directory in plan.directories:
                 with directories.going_on(partial(_directory_failed, directory)):
-                    options = with_defaults(directory, config)
-                    directories.add([diff_directory(client, options, opener.storage(directory.path), cache=cache)])
+                    directories.add([diff_directory(client, directory, opener.storage(directory.path), cache=cache)])
     return RunDiff(
         tables=tuple(tables.found),
         directories=tuple(directories.found),

@@ -47,6 +47,7 @@ def test_client_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (orders.max_deletes, orders.create_table) == ("50%", False)
     assert (customers.table_name, customers.renames, customers.create_table) == ("customers", {"name": "customer_name"}, True)
     (images,) = plan.directories
+    assert images.files_per_request == 10
     assert (images.include, images.exclude, images.max_deletes) == (("**/*.png",), ("tmp/**",), "50%")
 
 
