@@ -63,7 +63,7 @@ class DigestCache:
     Its methods, and those of its roots, may be called from several threads and processes. They never fail: what cannot be read is
     unknown, and what cannot be written is forgotten.
 
-    :param path: of the file; ``None`` for a cache that knows nothing
+    :param path: of the file, which is made if it is missing; ``None`` for a cache that knows nothing
     """
 
     def __init__(self, path: str | None) -> None:
@@ -89,11 +89,6 @@ class DigestCache:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def open_cache(path: str | None) -> DigestCache:
-    """Return the cache in a file, which is made if it is missing; see :class:`DigestCache`."""
-    return DigestCache(path)
 
 
 class CachedRoot:

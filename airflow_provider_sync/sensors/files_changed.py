@@ -13,7 +13,7 @@ from airflow_provider_sync.airflow_support.rendered_arguments import read_direct
 from airflow_provider_sync.airflow_support.settings import cache_setting
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory, cache_path
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
 from airflow_provider_sync.sync import WatchedDirectory, directory_differs
 
@@ -66,7 +66,7 @@ class FilesChangedSensor(DifferenceSensor):
     def differs(self, client: SyncClient) -> bool:
         """Whether the manifests of source and target differ."""
         directory = self._target()
-        with open_cache(cache_path(cache_setting())) as cache:
+        with DigestCache(cache_path(cache_setting())) as cache:
             return directory_differs(client, directory, OPENER.storage(directory.path), cache=cache)
 
     def watched(self) -> WatchedDirectory:

@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import database_for, missing_file
 from airflow_provider_sync.exceptions import TransportError
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import CachedRoot, open_cache
+from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, Links
 
 LOCK_SECONDS = 20
@@ -40,7 +40,7 @@ class Sources:
         self._open_storage = open_storage
         self._databases: dict[tuple[str, bool], Database] = {}
         self._lock = Lock()
-        self._cache = open_cache(cache_path(config.cache))
+        self._cache = DigestCache(cache_path(config.cache))
 
     def url(self, table: SourceTable) -> str:
         """Return the URL of the database of ``table``."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, cache_path
 from airflow_provider_sync.exceptions import RefusedDeletes, SyncError
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.sync.directories.diff import diff_directory
 from airflow_provider_sync.sync.run import Opener, RunPlan
 from airflow_provider_sync.sync.tables.diff import diff_table
@@ -59,6 +59,6 @@ def _examples(client: SyncClient, config: ClientConfig, plan: RunPlan, refused: 
         yield from (", ".join(key) for key in (changes.deleted if changes else ()))
         return
     directory = plan.find_directory(refused.name)
-    with open_cache(cache_path(config.cache)) as cache:
+    with DigestCache(cache_path(config.cache)) as cache:
         found = diff_directory(client, directory, opener.storage(directory.path), cache=cache)
     yield from [change.path for change in found.changes if change.change == "delete"][:MAX_EXAMPLES]

@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for, missing_file
 from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes, SyncError
 from airflow_provider_sync.files import Storage, open_storage
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import consistent_snapshot
@@ -255,7 +255,7 @@ def run(
     opener = opener or Opener()
     opening = opener.database_to_look_at if dry_run else opener.database
     outcomes = Outcomes[Report]()
-    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
+    with SyncClient.from_config(config) as client, DigestCache(cache_path(config.cache)) as cache:
         by_url = plan.resolved(client).tables
         together = list(chain.from_iterable(by_url.values()))
         with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):

@@ -11,7 +11,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
@@ -69,7 +69,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                 drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), others=others, dry_run=True)
                 tables.add([TableDiff(report=report) for report in drops])
         directories = Outcomes[DirectoryDiff]()
-        with open_cache(cache_path(config.cache)) as cache:
+        with DigestCache(cache_path(config.cache)) as cache:
             for directory in plan.directories:
                 with directories.going_on(partial(_directory_failed, directory)):
                     directories.add([diff_directory(client, directory, opener.storage(directory.path), cache=cache)])

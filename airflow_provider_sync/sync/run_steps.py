@@ -17,7 +17,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import refuse_steps
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
@@ -181,7 +181,7 @@ def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, 
     each = max(1, batches // len(plan.directories))
     outcomes = Outcomes[Report]()
     found: list[FileBatch] = []
-    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
+    with SyncClient.from_config(config) as client, DigestCache(cache_path(config.cache)) as cache:
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
@@ -209,7 +209,7 @@ def download_directories(
     :raises SyncFailed: for the first batch that fails, with the report of its directory
     """
     done: list[FileBatch] = []
-    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
+    with SyncClient.from_config(config) as client, DigestCache(cache_path(config.cache)) as cache:
         for batch in batches:
             directory = _directory_of(config, plan, batch)
             with _failing(DirectoryReport, directory.name):
@@ -233,7 +233,7 @@ def delete_in_directories(
     for batch in batches:
         by_name.setdefault(_directory_of(config, plan, batch).name, []).append(batch)
     outcomes = Outcomes[Report]()
-    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
+    with SyncClient.from_config(config) as client, DigestCache(cache_path(config.cache)) as cache:
         for name, downloaded in by_name.items():
             directory = plan.find_directory(name)
             with outcomes.going_on(partial(directory_failed, directory)):

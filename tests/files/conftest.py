@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
 from airflow_provider_sync.files import Storage, open_storage
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree_writer import Metadata, remove_emptied
 
 if TYPE_CHECKING:
@@ -220,5 +220,5 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def cache(path: Path) -> Iterator[DigestCache]:
     """An empty cache."""
-    with open_cache(str(path)) as opened:
+    with DigestCache(str(path)) as opened:
         yield opened

@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_sync.files import cache_file
 from airflow_provider_sync.files.chunks import ChunkList
-from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from tests.files.cached_entries import DIGEST, digests, file
 
 
@@ -57,10 +57,10 @@ def damage(path: Path, position: int, data: bytes) -> None:
 )
 def test_a_damaged_file_is_made_anew(path: Path, fault: Callable[[Path], None], caplog: pytest.LogCaptureFixture) -> None:
     """A file that is damaged, cut off or of another version costs one line in the log, and the next records are kept."""
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         cache.root("/a").record(file(f"{number:05}") for number in range(500))
     fault(path)
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         root = cache.root("/a")
         assert digests(root, *(file(f"{number:05}") for number in range(500)), whole=True).count(DIGEST) < 500
         root.record([file("x")])
@@ -73,7 +73,7 @@ def test_an_emptied_file_is_made_anew(path: Path, caplog: pytest.LogCaptureFixtu
     """A file of no bytes, as a full disk leaves it, is as good as none."""
     path.parent.mkdir()
     path.touch()
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         cache.root("/a").record([file("x")])
         assert digests(cache.root("/a"), file("x")) == [DIGEST]
     assert caplog.text == ""
@@ -81,7 +81,7 @@ def test_an_emptied_file_is_made_anew(path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_wrong_row_is_not_believed(path: Path) -> None:
     """A row, chunks or a state that changed on the disk without a trace for SQLite is unknown."""
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         root = cache.root("/a")
         root.record([file("digest"), file("size"), file("version"), file("path"), file("good")])
         root.record_chunks(file("chunks"), ChunkList(array("I", [7]), b"x" * 16, DIGEST))
@@ -93,7 +93,7 @@ def test_a_wrong_row_is_not_believed(path: Path) -> None:
         connection.execute("UPDATE files SET path = ? WHERE path = ?", (b"other", b"path"))
         connection.execute("UPDATE chunks SET chunks = ?", (bytes(52),))
         connection.execute("UPDATE states SET target = ?", ("T",))
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         root = cache.root("/a")
         changed = [file("digest"), file("good"), file("other"), file("size", size=8), file("version", version=b"VERSION")]
         assert digests(root, *changed) == [None, DIGEST, None, None, None]
@@ -127,7 +127,7 @@ def test_what_is_no_cache_is_left_alone(
     path.parent.mkdir()
     make(path)
     before = path.read_bytes() if path.is_file() else path.stat().st_mode
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         root = cache.root("/a")
         root.record([file("x")])
         assert digests(root, file("x"), whole=True) == [None]
@@ -141,10 +141,10 @@ def test_a_file_of_another_user_is_not_used(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who may write a cache decides what is taken for unchanged, so that it has to be one's own."""
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         cache.root("/a").record([file("x")])
     monkeypatch.setattr("os.geteuid", lambda: 12345)
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         assert digests(cache.root("/a"), file("x")) == [None]
     assert "belongs to another user" in caplog.text
 
@@ -154,9 +154,9 @@ def test_an_unwritable_place_is_no_news(public_root: Path, run_as_user: Callable
     code = """
         import logging
         logging.basicConfig(level=int(sys.argv[2]), format="%(levelname)s %(message)s", stream=sys.stdout)
-        from airflow_provider_sync.files.digest_cache import open_cache
+        from airflow_provider_sync.files.digest_cache import DigestCache
         from airflow_provider_sync.files.tree import TreeEntry
-        root = open_cache(sys.argv[1]).root("/a")
+        root = DigestCache(sys.argv[1]).root("/a")
         for _ in range(2):
             root.record([TreeEntry("x", "file", version=b"v", digest=b"d")])
         print(list(root.known([TreeEntry("x", "file", version=b"v")]))[0].digest)
@@ -220,7 +220,7 @@ def test_a_full_disk_is_no_error(path: Path, root: CachedRoot, caplog: pytest.Lo
     root.record([file("b")])
     assert digests(root, file("a")) == [None]
     assert len(caplog.records) == 1
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         assert digests(cache.root("/directory"), file("00001"), file("a")) == [None, DIGEST]
 
 
@@ -228,9 +228,9 @@ def test_several_processes_at_once(path: Path, cache: DigestCache) -> None:
     """Processes and threads that record and look at the same time know all that each recorded."""
     code = """
 import sys
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
-root = open_cache(sys.argv[1]).root("/a")
+root = DigestCache(sys.argv[1]).root("/a")
 for number in range(20):
     root.record([TreeEntry(f"{sys.argv[2]}-{number:03}-{i:03}", "file", version=b"v", digest=b"d") for i in range(100)])
     list(root.known(TreeEntry(f"0-000-{i:03}", "file", version=b"v") for i in range(100)))
@@ -257,9 +257,9 @@ def test_a_killed_process_leaves_the_file_whole(path: Path) -> None:
     """A process that is killed while it records loses its last rows at most, and the file is whole."""
     code = """
 import os, signal, sys
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
-root = open_cache(sys.argv[1]).root("/a")
+root = DigestCache(sys.argv[1]).root("/a")
 def entries():
     for number in range(100_000):
         if number == 60_000:

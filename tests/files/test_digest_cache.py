@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from airflow_provider_sync.files import cache_file, digest_cache
 from airflow_provider_sync.files.chunks import ChunkList
-from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
@@ -87,15 +87,15 @@ def test_a_directory_whose_path_is_not_utf_8(cache: DigestCache) -> None:
 
 def test_it_lasts(path: Path) -> None:
     """What one process recorded, the next knows."""
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         cache.root("/a").record([file("x")])
-    with open_cache(str(path)) as cache:
+    with DigestCache(str(path)) as cache:
         assert digests(cache.root("/a"), file("x")) == [DIGEST]
 
 
 def test_without_a_file() -> None:
     """A cache without a path knows nothing, and keeps nothing."""
-    with open_cache(None) as cache:
+    with DigestCache(None) as cache:
         root = cache.root("/a")
         root.record([file("x")])
         root.record_chunks(file("x"), ChunkList(array("I", [7]), b"x" * 16, DIGEST))
@@ -118,7 +118,7 @@ def test_any_paths(data: st.DataObject, recorded: list[str], walked: list[str]) 
         patch.setattr(digest_cache, "_WRITTEN", data.draw(st.integers(1, 5)))
         patch.setattr(digest_cache, "_LOOKED_UP", data.draw(st.integers(1, 5)))
         patch.setattr(cache_file.CacheFile, "_open", lambda self: in_memory(self))
-        root = open_cache("ignored").root("/a")
+        root = DigestCache("ignored").root("/a")
         root.record(file(path, digest=path.encode()) for path in recorded)
         entries = [file(path) for path in sorted(walked, key=path_order)]
         expected = [path.path.encode() if path.path in recorded else None for path in entries]

@@ -24,7 +24,7 @@ from airflow_provider_sync.files import (
     open_storage,
     select_files,
 )
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
 from tests.files.conftest import put, remove, tree
 
@@ -56,7 +56,7 @@ def test_a_known_file_is_not_read_again(root: Path, tmp_path: Path) -> None:
         (root / name).write_bytes(name.encode() * (100_000 if name == "large" else 1))
         os.utime(root / name, ns=(1, 1))
     storage = open_storage(str(root))
-    cached = open_cache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
+    cached = DigestCache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
     read: list[str] = []
 
     def note(entry: TreeEntry, was_read: bool) -> None:
@@ -86,7 +86,7 @@ def test_a_part_of_a_directory_forgets_nothing_of_the_rest(root: Path, tmp_path:
         (root / name).write_bytes(b"x")
         os.utime(root / name, ns=(1, 1))
     storage = open_storage(str(root))
-    cached = open_cache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
+    cached = DigestCache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
     build_manifest(storage, Md5Hasher(), cached=cached)
     entries = list(storage.scan())
     assert list(build_manifest(storage, Md5Hasher(), PathFilter(first="b", last="b"), cached=cached)) == ["b"]
@@ -108,7 +108,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(root: Path, tmp_
     (root / "file").write_bytes(b"x")
     os.utime(root / "file", ns=(1, 1))
     storage = open_storage(str(root))
-    cached = open_cache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
+    cached = DigestCache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
     assert list(build_manifest(storage, Disturbed(), cached=cached)) == ["file"]
     assert [entry.digest for entry in cached.known(storage.walk())] == [None]
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 from airflow_provider_sync.sync.progress import Progress, silent
 
@@ -43,7 +43,7 @@ class DirectoryPair:
         cache: DigestCache | None = None,
     ) -> Self:
         """Return a pair whose progress nobody sees, and which remembers nothing, unless these are given."""
-        return cls(client, directory, storage, progress or silent, cache or open_cache(None))
+        return cls(client, directory, storage, progress or silent, cache or DigestCache(None))
 
     def version(self) -> Literal[1, 2]:
         """Return the newest version of the protocol that both sides speak for directories; only the first call sends a request.

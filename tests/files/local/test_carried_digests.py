@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.local import carried_digests
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree import TreeEntry
@@ -34,7 +34,7 @@ def test_digests_are_carried(
 ) -> None:
     """What the cache knew of files that stay as they are it knows afterwards, whether the sync succeeds or not."""
     monkeypatch.setattr(carried_digests, "_BATCH", batch)
-    with open_cache(str(tmp_path / "cache.sqlite")) as cache:
+    with DigestCache(str(tmp_path / "cache.sqlite")) as cache:
         digests = cache.root(storage.location)
         digests.record(
             replace(entry, digest=entry.path.encode().ljust(32))
@@ -70,7 +70,7 @@ def test_names_that_are_no_text(storage: LocalStorage, root: Path, tmp_path: Pat
     def entries() -> list[TreeEntry]:
         return [entry for entry in storage.walk(on_unreadable=lambda *_: None) if entry.path == names[2]]
 
-    with open_cache(str(tmp_path / "cache.sqlite")) as cache:
+    with DigestCache(str(tmp_path / "cache.sqlite")) as cache:
         digests = cache.root(storage.location)
         digests.record(replace(entry, digest=b"x".ljust(32)) for entry in entries())
         with storage.exclusive(0), storage.atomic_copy(digests=digests):
@@ -81,7 +81,7 @@ def test_names_that_are_no_text(storage: LocalStorage, root: Path, tmp_path: Pat
 
 def test_without_a_cache(storage: LocalStorage) -> None:
     """Without a cache, and with an empty one, there is nothing to carry."""
-    with open_cache(None) as cache:
+    with DigestCache(None) as cache:
         for digests in (None, cache.root(storage.location)):
             with storage.exclusive(0), storage.atomic_copy(digests=digests):
                 pass

@@ -13,7 +13,7 @@ from typing import Any
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, directory_from_options
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_directory
@@ -90,7 +90,7 @@ class Mirror:
 
     def opened_cache(self) -> DigestCache:
         """Open the client's digest cache; without a file it is empty, and keeps nothing."""
-        return open_cache(None if self.cache is None else str(self.cache))
+        return DigestCache(None if self.cache is None else str(self.cache))
 
     def sync(self, options: dict[str, Any] | None = None, **arguments: Any) -> DirectoryReport:
         """Sync the directory.

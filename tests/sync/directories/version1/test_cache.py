@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.report import DirectoryReport
@@ -53,7 +53,7 @@ def target(tmp_path: Path) -> LocalStorage:
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[DigestCache]:
     """The target's cache."""
-    with open_cache(str(tmp_path / "cache")) as opened:
+    with DigestCache(str(tmp_path / "cache")) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from airflow_provider_sync.sync.directories.diff import diff_directory
@@ -84,7 +84,7 @@ def test_of_which_everything_is_excluded(folders: Mirror, pattern: str, checksum
     folders.put("deep/left/file")
     options = {"exclude": [pattern], "checksum": checksum}
     folders.sync(options)
-    with folders.client() as client, open_cache(None) as cache:
+    with folders.client() as client, DigestCache(None) as cache:
         directory = target_directory(options)
         assert not directory_differs(client, directory, folders.target, cache=cache)
         assert diff_directory(client, directory, folders.target, cache=cache).changes == ()

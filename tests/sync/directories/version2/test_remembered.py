@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.sync.directories.version2.plan import Rules
 from airflow_provider_sync.sync.directories.version2.remembered import (
@@ -27,7 +27,7 @@ def file(path: str, size: int = 1) -> TreeEntry:
 
 def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
     """A state is recalled by its key only; what another version left counts as nothing."""
-    with open_cache(str(tmp_path / "cache.db")) as cache:
+    with DigestCache(str(tmp_path / "cache.db")) as cache:
         root = cache.root("/target", scope="")
         remembered = Remembered("source", "target", 3, ("a warning",))
         remember(root, "key", remembered)
