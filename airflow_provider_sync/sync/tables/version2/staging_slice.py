@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.table_slice import Key, TableSlice
-from airflow_provider_sync.merge.stale_rows import delete_rows
+from airflow_provider_sync.databases.listed_changes import ListedRows
+from airflow_provider_sync.databases.schema import STAGING_PREFIX
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, Key, TableSlice
+from airflow_provider_sync.merge.staging import naming_temporary_tables
+from airflow_provider_sync.merge.staging_names import staging_digest
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, Partitioning
+from airflow_provider_sync.protocol.v2.tsv import encode_keys
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.version2.segment_digests import NO_ROWS, SegmentDigests, wire_digest
+
+_TEXT = LogicalType(kind=LogicalKind.TEXT)
 
 
 class StagingSlice:
@@ -48,8 +55,19 @@ class StagingSlice:
         return self.segments(ONE_SEGMENT).get(0, NO_ROWS).rows
 
     def delete(self, keys: Sequence[Key]) -> None:
-        """Delete rows by their keys."""
-        delete_rows(self._database, self._connection, self.table_slice, keys)
+        """Delete the rows with these keys, compared by bytes; keys without a row are ignored."""
+        if not keys:
+            return
+        database, connection, table = self._database, self._connection, self.table_slice.table
+        name = f"{STAGING_PREFIX}{staging_digest(table)}_stale"
+        with naming_temporary_tables(database, table):
+            work = database.ddl.create_work_table(connection, table, self.table_slice.key_names, name=name)
+        listed = [CanonicalColumn(column=work.columns[0], type=_TEXT), *self.table_slice.key]
+        database.loader.load_text(connection, work, listed, [encode_keys([("D", *key) for key in keys])])
+        rows = ListedRows(target=table, work=work, key=self.table_slice.key_columns)
+        with database.translate_errors():
+            connection.exec_driver_sql(database.statements.delete_listed(rows))
+        database.ddl.drop(connection, work)
 
     def empty(self) -> None:
         """Delete all rows of this slice, but none of other slices."""
