@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from html import escape
+from typing import Any, Self
 
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
@@ -45,6 +46,14 @@ class CallbackReports(msgspec.Struct, frozen=True, kw_only=True):
         """Return the names of the tables and directories that ended so."""
         return [report["name"] for report in self.reports if report["status"] == status]
 
+    def escaped(self) -> Self:
+        """Return the same with ``&``, ``<`` and ``>`` in every text as entities, as Slack's format and HTML want data.
+
+        Names and errors come from other systems: ``<!channel>`` would call everybody, and ``<https://…|text>`` be a link.
+        """
+        fields = msgspec.structs.asdict(self)
+        return type(self)(**{name: _escaped(value) for name, value in fields.items()})
+
 
 _STATUSES = ("failed", "changed", "planned", "unchanged")
 
@@ -69,6 +78,18 @@ def reports_of(context: Mapping[str, Any]) -> CallbackReports:
         reports=tuple({**report.to_dict(), "task_id": task_id} for task_id, report in reports),
         table=format_reports(_told_apart(reports)) if reports else "",
     )
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return escape(value, quote=False)
+        case list() | tuple():
+            return type(value)(map(_escaped, value))
+        case dict():
+            return {_escaped(name): _escaped(entry) for name, entry in value.items()}
+        case _:
+            return value
 
 
 def _told_apart(reports: Sequence[tuple[str, Report]]) -> list[Report]:

@@ -12,6 +12,7 @@ import jinja2
 from airflow.providers.common.compat.sdk import Context
 from jinja2.meta import find_undeclared_variables
 
+from airflow_provider_sync.airflow_support.masked_urls import mask_password
 from airflow_provider_sync.exceptions import ConfigurationError
 
 INTERVAL_VARIABLES = frozenset(
@@ -39,7 +40,7 @@ class ReportsUndefinedTemplates:
     """Let an operator begin although a template uses something undefined, and fail when it reads that argument.
 
     Airflow itself fails such a task with a traceback that does not name the argument, and tries again. Comes before
-    ``BaseOperator``.
+    ``BaseOperator``. Passwords of URLs are masked before Airflow shows the rendered fields.
     """
 
     def render_template(
@@ -58,6 +59,8 @@ class ReportsUndefinedTemplates:
             rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
         except jinja2.UndefinedError as error:
             return UndefinedText(str(error), _missing(content, context, jinja_env or jinja2.Environment(autoescape=True)))
+        if isinstance(rendered, str):
+            mask_password(rendered)
         return "None" if rendered is None and content is not None else rendered
 
 

@@ -27,7 +27,8 @@ class SyncReportNotifier(BaseNotifier):
     """Send what a sync did, as a callback of a task or DAG, or of a deadline of Airflow's.
 
     Templates have the variable ``sync`` beside those of the context: ``sync.summary``, ``sync.table``, ``sync.error``,
-    ``sync.subject``, ``sync.reports``, ``sync.of_status('failed')``. Without ``conn_id`` and ``via`` the text goes to the log.
+    ``sync.subject``, ``sync.reports``, ``sync.of_status('failed')``. In ``text``, their ``&``, ``<`` and ``>`` are entities, as
+    Slack and HTML want them. Without ``conn_id`` and ``via`` the text goes to the log, as it is.
 
     .. seealso:: The how-to guide "Know when a copy is stale".
 
@@ -64,13 +65,15 @@ class SyncReportNotifier(BaseNotifier):
         if self.skip_unchanged and not found.changed:
             return
         values: Any = {**context, "sync": found}
-        text = self.render_template(self.text, values)
+        if self.conn_id is None and self.via is None:
+            self.log.info("%s", self.render_template(self.text, values))
+            return
+        escaped: Any = {**context, "sync": found.escaped()}
+        text = self.render_template(self.text, escaped)
         if self.conn_id is not None:
             _post(self.conn_id, text)
         if self.via is not None:
             self.via({**values, "sync_text": text})
-        if self.conn_id is None and self.via is None:
-            self.log.info("%s", text)
 
     async def async_notify(self, context: Context) -> None:
         """Send the message from the triggerer, in which deadlines call this."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields  # noqa: TID251  # what the task runner calls
 
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates, UndefinedText
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
 
 
 class Operator(ReportsUndefinedTemplates, BaseOperator):
@@ -33,3 +35,15 @@ def test_undefined_variables_are_named(template: str, missing: set[str]) -> None
     assert rendered[1].missing == missing
     for again in (copy.deepcopy(rendered[1]), pickle.loads(pickle.dumps(rendered[1]))):
         assert (again, again.missing) == (rendered[1], missing)
+
+
+@pytest.mark.parametrize("given", ["mysql://user:tulip%40garden@db/shop", "{{ params.url }}"])
+def test_passwords_of_urls_are_masked(given: str) -> None:
+    """What Airflow shows of the rendered arguments has no password of a URL that stands in place of a connection's id."""
+    context: Any = {"params": {"url": "mysql://user:orchid%40garden@db/shop"}}
+    task = TableSyncOperator(task_id="t", tables={"orders": {"connection": given}}, target_conn_id=given)
+    task.render_template_fields(context)
+    assert "garden" in str(task.target_conn_id)
+    shown = str(_serialize_rendered_fields(task))
+    assert "db/shop" in shown
+    assert "garden" not in shown

@@ -67,6 +67,24 @@ def test_callbacks(source: Source, target: Target, webhook: Webhook, history_url
     assert "prices: failed: The server does not offer a table 'prices'" in synced
 
 
+def test_names_are_data(webhook: Webhook) -> None:
+    """A name or an error that another system chose calls nobody and links nowhere; what the template itself says stays."""
+    report = TableReport(name="<!channel>", status="failed", error="<https://evil.example|Click> & see")
+    text = "<!here> {{ sync.summary }} {{ sync.table }} {{ sync.reports[0].error }} {{ sync.of_status('failed')[0] }}"
+    seen: list[str] = []
+
+    class Other(BaseNotifier):
+        def notify(self, context: Any) -> None:
+            seen.append(context["sync_text"])
+
+    SyncReportNotifier(conn_id="chat", via=Other(), text=text)(after(report))
+    (sent,) = webhook.texts
+    assert seen == [sent]
+    assert sent.startswith("<!here> ")
+    assert "<" not in sent.removeprefix("<!here>")
+    assert sent.endswith("&lt;https://evil.example|Click&gt; &amp; see &lt;!channel&gt;")
+
+
 def test_a_run(webhook: Webhook, history_url: str) -> None:
     """The callback of a DAG tells of everything that the run synced, and of nothing that another run did."""
     for run_id, name in (("manual__0", "old"), ("manual__1", "orders"), ("manual__1", "customers")):
