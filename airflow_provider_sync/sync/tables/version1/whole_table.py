@@ -128,13 +128,13 @@ class WholeTable(StagedRows):
             )
         hashed = {column.name for column in self.hashed}
         unsent = [column.name for column in self.target.table.visible if column.name not in hashed]
+        invisible = ""
         if unsent and self.target.options.gone_columns == "keep":
-            return (
-                "Verified by rows only: the hashes of source and target differ although the rows that came are equal. The source"
-                f" does not send {', '.join(unsent)}, but may hash it, as version 1 does with INVISIBLE columns; then its values"
-                " in the target stay as they are. Sync the table by version 2, or make the column visible at the source."
+            invisible = (
+                f" Or the source has {', '.join(unsent)}, too, but INVISIBLE: such columns are hashed and not sent, and their"
+                " values in the target stay as they are; sync the table by version 2."
             )
         return (
             "Verified by rows only: the hashes of source and target differ although the rows are equal, as with other types,"
-            " column order or databases on both sides. Each sync will send the whole table."
+            f" column order or databases on both sides.{invisible} Each sync will send the whole table."
         )
