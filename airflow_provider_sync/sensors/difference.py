@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, Context, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    Context,
+    conf,
+)
 
 from airflow_provider_sync.airflow_support.rendered_arguments import read_argument
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
@@ -117,7 +126,7 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
 
         :raises AirflowSkipException: when they are equal and ``when_unchanged`` is ``skip``
         """
-        with failing_tasks():
+        with self._telling_why(), failing_tasks():
             when_unchanged = read_argument("when_unchanged", self.when_unchanged, WhenUnchanged)
             hook = SyncServerHook(read_argument("sync_conn_id", self.sync_conn_id, str))
             with SyncClient.from_config(self.server(hook)) as client, client.within(self._comparison_seconds):
@@ -131,6 +140,16 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
         if not differs and self.deferrable:
             self._wait_in_triggerer(hook.sync_conn_id)
         return differs
+
+    @contextmanager
+    def _telling_why(self) -> Iterator[None]:
+        """Log the error of the block if Airflow will skip the task because of it, since it does not say why."""
+        try:
+            yield
+        except AirflowException as error:
+            if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
+                self.log.error("%s", error)
+            raise
 
     @property
     def _comparison_seconds(self) -> float | None:

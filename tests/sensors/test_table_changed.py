@@ -59,6 +59,15 @@ def test_wait(source: Source, target: Target) -> None:
     assert poke(when_unchanged="wait") is False
 
 
+@pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
+def test_the_reason_of_a_soft_failure(source: Source, target: Target, option: str) -> None:
+    """A sensor that is skipped instead of failing says why in its log: Airflow does not."""
+    sensor = TableChangedSensor(task_id="changed", table="prices", target_conn_id="target", **{option: True})
+    with capture_logs() as logs, pytest.raises(AirflowSkipException, match=option):
+        sensor.execute({})
+    assert "does not offer a table 'prices'" in str(logs)
+
+
 def test_empty_tables(source: Source, target: Target) -> None:
     """Two empty tables are equal."""
     source.execute("DELETE FROM orders")
