@@ -23,7 +23,13 @@ from airflow_provider_sync.databases.duckdb.locks import hold_locks
 from airflow_provider_sync.databases.duckdb.merge_statements import DuckDBMergeStatements
 from airflow_provider_sync.databases.duckdb.queries import DuckDBQueries
 from airflow_provider_sync.databases.duckdb.read import DuckDBReader
-from airflow_provider_sync.databases.duckdb.session import driver_of, roll_back, write_transaction
+from airflow_provider_sync.databases.duckdb.session import (
+    driver_of,
+    file_state,
+    refuse_replaced_functions,
+    roll_back,
+    write_transaction,
+)
 from airflow_provider_sync.databases.duckdb.version1 import DuckDBVersion1
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.exceptions import TableError
@@ -35,6 +41,9 @@ class DuckDBDatabase(Database):
     """A database file, or one in memory."""
 
     sees_commits = False
+
+    _checked: object = None
+    """State of the file whose functions were checked last."""
 
     catalog = component(DuckDBCatalog)
     ddl = component(DuckDBDdl)
@@ -60,6 +69,10 @@ class DuckDBDatabase(Database):
         connection.exec_driver_sql("SET enable_progress_bar = false")
         connection.exec_driver_sql("SET preserve_insertion_order = false")
         connection.exec_driver_sql("SET write_buffer_row_group_count = 1")
+        # Only when the file has changed: it takes some milliseconds. One in memory has the macros of this process alone.
+        if (state := file_state(self.engine.url.database)) != self._checked:
+            refuse_replaced_functions(connection)
+            self._checked = state
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

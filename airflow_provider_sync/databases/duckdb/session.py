@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import duckdb
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.printable import printable
+
+# Of the catalog named `system`: a macro of the file could stand in the place of this function, too.
+_MACROS = "SELECT DISTINCT function_name FROM system.main.duckdb_functions() WHERE NOT internal"
+_REPLACED = "SELECT DISTINCT function_name FROM system.main.duckdb_functions() WHERE internal AND function_name IN ({}) LIMIT 5"
 
 _FIRST_ROWS = 100
 _BATCH_BYTES = 1024 * 1024
@@ -18,6 +25,37 @@ _BATCH_BYTES = 1024 * 1024
 def driver_of(connection: Connection) -> duckdb.DuckDBPyConnection:
     """Return the driver's own connection."""
     return cast("duckdb.DuckDBPyConnection", connection.connection.driver_connection)
+
+
+def file_state(path: str | None) -> tuple[tuple[int, int, int], ...] | None:
+    """Return what changes when a file or its log of changes does; ``None`` where there is no file."""
+    found = []
+    for name in (path or "", f"{path}.wal"):
+        with suppress(OSError):
+            status = Path(name).stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found) or None
+
+
+def refuse_replaced_functions(connection: Connection) -> None:
+    """Refuse a file with macros that have the names of DuckDB's own functions: statements of this package would call them.
+
+    A macro runs in this process and may read every file that the process can read, so that whoever has made the file could get
+    tokens and keys. One that was made for another reason would make equal rows differ.
+
+    :raises ConfigurationError: naming some of them
+    """
+    macros = [name for (name,) in connection.exec_driver_sql(_MACROS)]
+    if not macros:
+        return
+    replaced = [
+        name for (name,) in driver_of(connection).execute(_REPLACED.format(", ".join("?" * len(macros))), macros).fetchall()
+    ]
+    if replaced:
+        raise ConfigurationError(
+            f"The DuckDB file has macros in the place of DuckDB's own functions: {printable(', '.join(sorted(replaced)))}. Drop"
+            " them, or give them other names. Do not use the file if you do not know who has made them."
+        )
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+import duckdb
 import pytest
 from sqlalchemy import make_url
 
@@ -141,3 +142,23 @@ def test_collations_rule_no_keys(duckdb_on: Scenario) -> None:
     result = duckdb_on.sync("word", [("AB", 1), ("ab", 9), ("É", 3)])
     assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (1, 1, 1)
     assert duckdb_on.rows("word") == [("AB", 1), ("ab", 9), ("É", 3)]
+
+
+@pytest.mark.parametrize("more", ["", "CREATE MACRO duckdb_functions() AS TABLE SELECT 1 AS function_name WHERE false"])
+def test_macros_in_the_place_of_functions(duckdb_url: str, tmp_path: Path, more: str) -> None:
+    """A file cannot have our statements call macros of its own, which could read any file; also if they are added later."""
+    (tmp_path / "secret").write_text("the key of everything")
+    database = database_for(open_engine(duckdb_url))
+    with database.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE item (id INTEGER PRIMARY KEY, v VARCHAR)")
+        connection.exec_driver_sql("INSERT INTO item VALUES (1, 'a')")
+        connection.exec_driver_sql("CREATE MACRO mine(x) AS x + 1")
+    with database.snapshot() as connection:
+        assert database.catalog.describe(connection, "item").name == "item"
+    with closing(duckdb.connect(str(make_url(duckdb_url).database))) as rogue:
+        for name in ("sum", "lower", "sha256"):
+            rogue.execute(f"CREATE MACRO {name}(x) AS (SELECT content FROM read_text('{tmp_path / 'secret'}'))")
+        rogue.execute(more)
+    named = r"macros in the place of DuckDB's own functions: .*lower, sha256, sum\."
+    with pytest.raises(ConfigurationError, match=named), database.snapshot():
+        pass
