@@ -84,12 +84,13 @@ class ReportsLineage:
         return OperatorLineage(inputs=inputs, outputs=outputs)
 
 
-def emit_events(operator: Any, context: Context, reports: Sequence[Report]) -> None:
+def emit_events(operator: Any, context: Context, reports: Sequence[Report], *, is_last: bool = True) -> None:
     """Give each outlet of a task its reports, and take off the task those whose data did not change.
 
     An alias stays: it has events only where the task itself adds them.
 
     :param operator: the running copy of the task, as in ``execute``; other runs keep all their outlets
+    :param is_last: whether nothing of the sync follows; otherwise only outlets that name one table or directory have events
     """
     kept = []
     changed = [report for report in reports if report.status == "changed"]
@@ -104,16 +105,16 @@ def emit_events(operator: Any, context: Context, reports: Sequence[Report]) -> N
                 operator.log.warning("The event of the outlet %r has no reports: %s", outlet, reason(error))
                 kept.append(outlet)
                 continue
-            if concerned := [report.to_dict() for report in changed if _concerns(report, accessor.key.uri)]:
+            if concerned := [report.to_dict() for report in changed if _concerns(report, accessor.key.uri, is_last)]:
                 accessor.extra = {**accessor.extra, "reports": concerned}
                 kept.append(outlet)
     operator.outlets = kept
 
 
-def _concerns(report: Report, uri: str) -> bool:
+def _concerns(report: Report, uri: str, is_last: bool) -> bool:
     """Whether an asset has an event for a report: one of the scheme ``sync`` for that of its own table or directory."""
     named = offered_name(uri)
-    return named is None or named == ("tables" if report.kind == "table" else "directories", report.name)
+    return is_last if named is None else named == ("tables" if report.kind == "table" else "directories", report.name)
 
 
 def _flows(config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> Iterator[Flow]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from airflow.providers.common.compat.sdk import AirflowSkipException, Context
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context, DownstreamTasksSkipped
 
+from airflow_provider_sync.airflow_support.lineage import emit_events
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.run_steps import WorkFound
@@ -25,15 +26,20 @@ class StepOperator(SyncOperator):
     def finish_comparison(self, context: Context, compared: WorkFound[Any]) -> list[dict[str, Any]]:
         """Record what is up to date, and return the pieces of work for the downloads.
 
-        :raises AirflowSkipException: when there is nothing to download, merge or delete
+        :raises AirflowSkipException: when everything is up to date
+        :raises DownstreamTasksSkipped: when nothing is left to do after a table was made or got columns, which ends this task as
+            a success, with asset events
         """
         for warning in compared.warnings:
             self.log.warning("%s", warning)
         self.record(context, compared.unchanged)
         if changed := [report for report in compared.unchanged if report.changed]:
             self.log.info("\n%s", format_reports(changed))  # a table was made, or columns were added, and no row differs
+        emit_events(self, context, compared.unchanged, is_last=not compared.pieces)
+        if not compared.pieces and changed:
+            raise DownstreamTasksSkipped(tasks=sorted(self.downstream_task_ids))
         if not compared.pieces:
-            raise AirflowSkipException("Nothing is left to do." if changed else "Everything is up to date.")
+            raise AirflowSkipException("Everything is up to date.")
         comparison = _comparison(context, len(compared.pieces))
         return self.passed_on([msgspec.structs.replace(piece, comparison=comparison) for piece in compared.pieces])
 

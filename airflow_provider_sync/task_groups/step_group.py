@@ -32,7 +32,7 @@ class StepGroup(TaskGroup):
     :param names: the tables or directories, as the operators take them
     :param pieces: greatest number of tasks that ``download`` is mapped over; with 1 it is not mapped
     :param max_active_downloads: greatest number of them that run at once, in one run
-    :param outlets: of the last step
+    :param outlets: of the last step, and of the first one, which has changed something if it has made a table
     :param step_arguments: arguments of single steps, by the names of the steps
     :param arguments: of all three operators, or of ``TaskGroup``
     :ivar compare: the first task
@@ -70,7 +70,7 @@ class StepGroup(TaskGroup):
         of_compare, of_download, of_last = arguments_by_step(list(self.operators), of_tasks, step_arguments)
         of_compare[self.pieces_argument] = pieces
         with self:
-            self.compare: Any = compare(task_id=compare_id, **of_compare)
+            self.compare: Any = compare(task_id=compare_id, outlets=list(outlets), **of_compare)
             found = {self.piece_argument: self.compare.output}
             if pieces == 1:
                 self.download: Any = download(task_id=download_id, **{**of_download, **found})

@@ -22,7 +22,7 @@ class TableSyncGroup(StepGroup):
     :param slices: greatest number of tasks that ``download`` is mapped to, for all tables together; 1 for no mapping. Small
         tables get fewer, and tables whose key is not a single integer column
     :param max_active_downloads: greatest number of downloads that run at once, in one run
-    :param outlets: of ``merge``
+    :param outlets: of ``merge``, and of ``compare`` if that has made a table, or added columns, and no row differs
     :param step_arguments: arguments of single steps, by their names, which win over those of all: a queue, a pool, retries
     :param arguments: of ``TableSyncOperator`` or of any operator, for all three; or of ``TaskGroup``
     :ivar compare: the first task

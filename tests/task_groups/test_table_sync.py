@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, Asset, task
 
+from airflow_provider_sync.assets import create_asset
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.table_sync import TableCompareOperator, TableDownloadOperator, TableMergeOperator
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
-from tests.airflow_runs import run_dag, task_states
+from tests.airflow_runs import asset_events, run_dag, task_states
 from tests.source_server import ROWS, Source, Target
 
 MANY = [(key, f"name {key}", "1.00") for key in range(1, 401)]
@@ -59,6 +60,38 @@ def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPat
     assert (report["status"], report["rows_inserted"], report["verified"]) == ("changed", 400, "digest")
     again = task_states(run_dag(dag))
     assert {again[f"sync_orders.{step}"] for step in ("compare", "download", "merge")} == {"skipped"}
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_an_empty_table_is_made(source: Source, target: Target, slices: int) -> None:
+    """If all that a comparison has to do is to make a table, its outlets have an event, and the other steps are skipped."""
+    source.execute("DELETE FROM orders")
+    target.execute("DROP TABLE orders")
+    orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
+    with DAG(f"empty_steps_{slices}", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        arguments: dict[str, Any] = {"target_conn_id": "target", "create_table": True, "slices": slices}
+        TableSyncGroup("copy", tables="orders", outlets=[orders, customers, Asset("copies")], **arguments)
+    run = run_dag(dag)
+    assert states_of(run) == {"copy.compare": ["success"], "copy.download": ["skipped"], "copy.merge": ["skipped"]}
+    assert target.rows("orders") == []
+    made = ["make table 'orders'"]
+    found = {uri: [report["schema_changes"] for report in extra["reports"]] for uri, extra in asset_events(run).items()}
+    assert found == {orders.uri: [made], Asset("copies").uri: [made]}
+    again = run_dag(dag)
+    assert set(task_states(again).values()) == {"skipped"}
+    assert asset_events(again) == {}
+
+
+def test_an_empty_table_beside_others(source: Source, target: Target) -> None:
+    """A table that is made empty has the event of its own asset at once; assets of all have one, when the rest is there."""
+    source.execute("DELETE FROM orders")
+    target.execute("DROP TABLE orders")
+    orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
+    with DAG("empty_beside_others", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        arguments: dict[str, Any] = {"target_conn_id": "target", "create_table": True, "slices": 1}
+        TableSyncGroup("copy", tables=["orders", "customers"], outlets=[orders, customers, Asset("both")], **arguments)
+    found = {uri: [report["name"] for report in extra["reports"]] for uri, extra in asset_events(run_dag(dag)).items()}
+    assert found == {orders.uri: ["orders"], customers.uri: ["customers"], Asset("both").uri: ["customers"]}
 
 
 def test_several_tables_without_mapping(source: Source, target: Target) -> None:
