@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
@@ -51,8 +52,23 @@ class DirectoryPair:
         A hasher of the user's own is one of version 1.
 
         :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
+        :raises ConfigurationError: when it is 1, and an option protects files in a way that only version 2 has
         """
-        return 2 if self.directory.hasher in _HASHERS and lists_files(self.client) else 1
+        if self.directory.hasher not in _HASHERS:
+            self._refuse_version1("a hasher of your own is one of version 1")
+        elif lists_files(self.client):
+            return 2
+        else:
+            self._refuse_version1("version 1 is spoken with this server")
+        return 1
+
+    def _refuse_version1(self, reason: str) -> None:
+        for option, given in (("backup", self.directory.backup), ("atomic", self.directory.atomic)):
+            if given:
+                raise ConfigurationError(
+                    f"Directory {self.directory.name!r}: {option} needs version 2 of the protocol, and {reason}. Leave {option}"
+                    " out, if files may be replaced and deleted without it."
+                )
 
 
 def lists_files(client: SyncClient) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.problems import ROUNDS
+from airflow_provider_sync.sync.directories.steps import compare_directory
 from airflow_provider_sync.sync.directories.version1 import downloads
 from tests.client.scripted_server import scripted_server, stream
+from tests.sync.conftest import two_folders
 from tests.sync.directories.mirror import Mirror, everything, put, target_directory
 from tests.sync.directories.test_interruptions import frames, manifest
 
@@ -75,6 +78,23 @@ def test_a_file_that_the_server_cannot_send(tmp_path: Path, skip: bool) -> None:
         report = sync_directory(client, options, target)
         assert report.status == "unchanged"
         assert report.warnings == (warning,)
+
+
+@pytest.mark.parametrize("option", [{"backup": "old"}, {"atomic": True}])
+@pytest.mark.parametrize("hasher", [None, "tests.sync.directories.file_hashers.LengthHasher"])
+def test_what_protects_files_by_version_2_alone_is_refused(tmp_path: Path, option: dict[str, Any], hasher: str | None) -> None:
+    """Backups and exchanged trees are not silently left out where version 1 has to be spoken, in one go and in steps."""
+    folders = two_folders(tmp_path, "1" if hasher is None else "auto")
+    folders.offered = {} if hasher is None else {"hasher": hasher}
+    folders.put("a", "new")
+    folders.put_target("a", "old")
+    folders.put_target("gone")
+    options = {**option, "hasher": hasher}
+    with pytest.raises(SyncFailed, match=f"'d': {next(iter(option))} needs version 2 of the protocol, and"):
+        folders.sync(options)
+    with folders.client() as client, pytest.raises(ConfigurationError, match="needs version 2"):
+        compare_directory(client, target_directory(options), folders.target)
+    assert folders.contents() == {"a": "old", "gone": "content"}
 
 
 def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
