@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.partitioning import key_range_of, missing_s
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_mode import MIRROR
 from airflow_provider_sync.databases.table_slice import Key
-from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.exceptions import DuplicateKeyError, ProtocolError
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.protocol.v2 import tsv
@@ -210,7 +210,12 @@ class Stager:
             if is_alone:
                 # Otherwise nobody knows how many other slices will bring.
                 self._loader.expect(len(other))
-            self._loader.load_keys(other)
+            try:
+                self._loader.load_keys(other)
+            except DuplicateKeyError:
+                # A key that the target writes otherwise, CHAR without its spaces, is staged and not found by its bytes.
+                self._refuse_unkept(staged, {key for key in stable or () if key not in held})
+                raise
             for key in other:
                 held.pop(key, None)
             held |= staged.digests() if is_alone else staged.digests_by_key(other)
@@ -223,12 +228,14 @@ class Stager:
                 staged.delete([key for key in moved if key not in wanted.announced])
                 same = {key for key in moved if wanted.announced.get(key) == before[key]}
                 stable = same if stable is None else stable & same
-        unkept = (stable or set()) & set(moved)
-        refuse_unkept_values(self._client, self._database, self._connection, self._compared, staged.table_slice, unkept)
+        self._refuse_unkept(staged, (stable or set()) & set(moved))
         self._unstable_keys += moved
         gone = {key for key in moved if key not in held}
         came = {key: held[key] for key in moved if key in held}
         return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
+
+    def _refuse_unkept(self, staged: StagingSlice, keys: set[Key]) -> None:
+        refuse_unkept_values(self._client, self._database, self._connection, self._compared, staged.table_slice, keys)
 
     def _complete(self, compared: ComparedSegments, staged: StagingSlice, held: SegmentDigests, *, whole_ranges: bool) -> None:
         """Fetch the rows that a partly filled staging table lacks.
@@ -249,7 +256,9 @@ class Stager:
         connection = None if self._staging.visible_to_others else self._connection
         for found in confirmed_slices(self._client, self._database, partly, connection):
             # A row that changed meanwhile may have come with its old values in another slice.
-            staged.delete([*found.changes.deleted, *found.announced])
+            # Apart: a key that the target writes otherwise, CHAR without its spaces, is one with the key that it was.
+            staged.delete(found.changes.deleted)
+            staged.delete(list(found.announced))
             self._stage_rows(staged, found, {}, is_alone=False)
 
     def _without_kept(self, before: Differences, found: Differences) -> Differences:

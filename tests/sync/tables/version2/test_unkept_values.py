@@ -92,3 +92,19 @@ def test_the_character_nul_names_its_column(tmp_path: Path, postgresql_url: str,
         assert not failure.value.retryable
         assert link.target.rows("t") == [(1, "a", "b")]
         link.assert_clean()
+
+
+@pytest.mark.parametrize("rows", [0, 1], ids=["first load", "merge"])
+def test_a_key_that_loses_its_spaces_is_named(sqlite_url: str, postgresql_url: str, rows: int) -> None:
+    """A key with a space at its end, for a target of fixed width, is an error that names the column; nothing was changed."""
+    with linked(sqlite_url, postgresql_url) as link:
+        link.protocol = "2"
+        link.source.execute("CREATE TABLE t (k VARCHAR(5) PRIMARY KEY, v INTEGER)", "INSERT INTO t VALUES ('a ', 1), ('b', 2)")
+        link.target.execute("CREATE TABLE t (k CHAR(5) PRIMARY KEY, v INTEGER)", *["INSERT INTO t VALUES ('a', 7)"] * rows)
+
+        with pytest.raises(SyncFailed, match=r"'k' \(character\(5\)\)") as failed:
+            link.sync_one("t")
+
+        assert not failed.value.retryable
+        assert link.target.rows("t") == [("a", 7)] * rows
+        link.assert_clean()
