@@ -88,6 +88,23 @@ def test_defaults_of_a_role(database_servers: DatabaseServers, postgresql_url: s
                 source.execute(f"DROP ROLE {role}")
 
 
+def test_a_limit_of_index_scans(postgresql_url: str, sqlite_url: str) -> None:
+    """A database whose scans of GIN indexes may leave out rows offers all of them."""
+    name = make_url(postgresql_url).database
+    with linked(postgresql_url, sqlite_url) as link:
+        link.protocol = "2"
+        link.source.execute(
+            "CREATE TABLE t (id int PRIMARY KEY, tags int[])",
+            "INSERT INTO t SELECT i, array[i % 2] FROM generate_series(1, 2000) i",
+            "CREATE INDEX ON t USING gin (tags)",
+            f"ALTER DATABASE {name} SET gin_fuzzy_search_limit = 10",
+            *(f"ALTER DATABASE {name} SET enable_{scan} = off" for scan in ("seqscan", "indexscan")),
+        )
+        link.source.database.engine.dispose()
+        link.offered["t"] = {"where": "tags @> '{1}'"}
+        assert link.sync_one("t", {"create_table": True}).rows_inserted == 1000
+
+
 def test_a_search_path_whose_first_schema_has_other_tables(postgresql_url: str, sqlite_url: str) -> None:
     """A target in a later schema of the search path is synced, by a role that may make tables beside it only."""
     role = f"plain_{secrets.token_hex(4)}"
