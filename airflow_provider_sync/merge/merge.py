@@ -58,6 +58,11 @@ class TableMerge(MergePart, TableWrite):
         """Whether any row differs, or a column is to be forgotten."""
         return bool(self.counts.changes or self.counts.forgotten)
 
+    @property
+    def computes(self) -> bool:
+        """Whether the target computes columns whose values are staged."""
+        return any(column.generated for column in self.tables.columns)
+
     def unwritten_rows(self) -> Table | None:
         """Return the rows that are not listed, with the columns that a sync reads or writes."""
         if not self.staged.verify:

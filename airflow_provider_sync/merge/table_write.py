@@ -72,6 +72,11 @@ class TableWrite(ABC):
     def writes(self) -> bool:
         """Whether there is anything to write."""
 
+    @property
+    def computes(self) -> bool:
+        """Whether the target computes columns whose values came."""
+        return False
+
     def ending_rows(self) -> Table | None:
         """Return the rows that end in this merge, without the columns that say so, as :meth:`unwritten_rows` returns others."""
         return None

@@ -88,6 +88,8 @@ def merge_tables(
                         check(merge.target, merge.counts)
             references_kept = _order_by_references(database, connection, ordered)
             if dry_run:
+                # What only the target computes is not listed as a change, so a table may differ where nothing would be written.
+                _verify([merge for merge in ordered if merge.computes and not merge.writes], working, verify)
                 raise _DryRunEnded
             watch = TriggerWatch(database, connection, ordered, beside)
             watch.begin()
@@ -104,15 +106,20 @@ def merge_tables(
             # Triggers that fire at the commit must not change rows that were verified before.
             database.run_deferred(connection)
             watch.check()
-            for merge in ordered:
-                with working(merge.target), _about(merge.target):
-                    merge.verify()
-                    if verify:
-                        verify(merge.target, merge.computed_otherwise)
+            _verify(ordered, working, verify)
             each(ordered, lambda merge: merge.move_sequences())
             if before_commit:
                 before_commit()
         return [merge.result() for merge in merges]
+
+
+def _verify(writes: Iterable[TableWrite], working: Working, verify: Callable[[Table, Sequence[str]], None] | None) -> None:
+    """Verify tables one after the other; see :func:`merge_tables`."""
+    for write in writes:
+        with working(write.target), _about(write.target):
+            write.verify()
+            if verify:
+                verify(write.target, write.computed_otherwise)
 
 
 def _order_by_references(

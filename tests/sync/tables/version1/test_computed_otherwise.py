@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.sync.tables.diff import diff_table
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link, linked
 
@@ -38,11 +39,15 @@ def test_computed_otherwise(into: Link, source: str, values: str) -> None:
 
 
 def test_nothing_but_the_computed_column_differs(same: Link) -> None:
-    """So it is where all other columns are equal already, and in steps."""
+    """So it is where all other columns are equal already, in steps, in a dry run and for ``diff``."""
     same.source.execute(TWICE, VALUES)
     same.target.execute(THRICE, VALUES)
     options = table_from_options("t", {})
+    with pytest.raises(SyncFailed, match=REFUSED):
+        same.sync_one("t", dry_run=True)
     with same.client("t") as client:
+        with pytest.raises(SyncError, match=REFUSED):
+            diff_table(client, options, same.target.database)
         slices = compare_table(client, options, same.target.database, run_id="r").slices
         staged = [stage_slice(client, options, same.target.database, table_slice) for table_slice in slices]
         with pytest.raises(SyncFailed, match=REFUSED) as failed:
