@@ -105,6 +105,16 @@ def test_a_limit_of_index_scans(postgresql_url: str, sqlite_url: str) -> None:
         assert link.sync_one("t", {"create_table": True}).rows_inserted == 1000
 
 
+def test_a_limit_of_recursion(mariadb_url: str, sqlite_url: str) -> None:
+    """A recursive view of MariaDB is offered with all of its rows, though other sessions see the first thousand."""
+    with linked(mariadb_url, sqlite_url) as link:
+        link.protocol = "2"
+        numbers = "WITH RECURSIVE n AS (SELECT 1 AS id UNION ALL SELECT id + 1 FROM n WHERE id < 1500) SELECT id FROM n"
+        link.source.execute(f"CREATE VIEW t AS {numbers}")
+        link.offered["t"] = {"primary": "id"}
+        assert link.sync_one("t", {"create_table": True}).rows_inserted == 1500
+
+
 def test_a_search_path_whose_first_schema_has_other_tables(postgresql_url: str, sqlite_url: str) -> None:
     """A target in a later schema of the search path is synced, by a role that may make tables beside it only."""
     role = f"plain_{secrets.token_hex(4)}"
