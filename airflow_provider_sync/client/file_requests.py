@@ -66,7 +66,7 @@ class FileRequests(EndpointCalls):
 
         :param size: bytes of the file, as listed; many more chunks than it can have are refused
         :return: to be read within a ``with`` block; of the version that the file has now, which need not be the listed one
-        :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (503), which
+        :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (409), which
             may show only at the end of the answer
         """
 

@@ -8,6 +8,7 @@
     ├── OnlyFromHere         403    metrics, asked for from another machine without a token
     ├── SentByWebPage        403    a browser sends what a page of others tells it to
     ├── RequestTooSlow       408    a body that does not arrive
+    ├── FileInMotion         409    a file that changes while it is read
     ├── SnapshotEnded        410    a snapshot that is not held, or not here
     ├── RequestTooLarge      413    a body above the limit
     ├── HostNotServed        421    a name that this server does not have
@@ -104,6 +105,15 @@ class RequestTooSlow(HttpError):
     status = 408
     headers = _CLOSE
     message = "The body of the request did not come in time: nothing for {:g} seconds, or too little."
+
+
+class FileInMotion(HttpError):
+    """A file changed while it was read for its chunks; its client looks what it is now, and asks again.
+
+    :param message: which one, and what to do
+    """
+
+    status = 409
 
 
 class SnapshotEnded(HttpError):

@@ -159,7 +159,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed"):
 class FileDigest(msgspec.Struct, frozen=True, array_like=True):
     """The digest of one file.
 
-    :ivar digest: ``None`` if the file is gone or cannot be read
+    :ivar digest: ``None`` if the file is gone, cannot be read, or changed each time that it was read
     :ivar size: bytes that were read
     :ivar mtime_ns: its time of modification
     :ivar problem: why it could not be read; empty if it is gone
@@ -169,6 +169,11 @@ class FileDigest(msgspec.Struct, frozen=True, array_like=True):
     size: int = 0
     mtime_ns: int = 0
     problem: str = ""
+
+    @property
+    def is_in_motion(self) -> bool:
+        """Whether the file changed each time that it was read; size and time are those of one version."""
+        return self.digest is None and bool(self.problem) and bool(self.size or self.mtime_ns)
 
 
 class FileDigests(msgspec.Struct, frozen=True, kw_only=True, tag="file_digests"):

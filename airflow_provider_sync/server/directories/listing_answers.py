@@ -209,10 +209,12 @@ class _Digesting:
     ) -> FileDigest:
         """Return the digest of a file; add the file to ``read`` if it was not known."""
         tries = _TRIES
+        version = (0, 0)
         while True:
             try:
                 with open_version(path) as opened:
                     entry = opened.entry
+                    version = (entry.size, entry.mtime_ns)
                     digest = digest_of(entry)
                     if digest is None:
                         digest = digest_file(opened, self._directory.storage.location, check=self._active.check)
@@ -221,9 +223,11 @@ class _Digesting:
             except MissingFileError:
                 return FileDigest(None)
             except FileError as error:
-                tries -= 1
-                if tries and isinstance(error, FileChangedError):
-                    continue
+                if isinstance(error, FileChangedError):
+                    tries -= 1
+                    if tries:
+                        continue
+                    return FileDigest(None, *version, problem=str(error))
                 if not is_about_one_file(error.__cause__):
                     raise
                 return FileDigest(None, problem=str(error))

@@ -52,7 +52,7 @@ def test_chunks_of_what_is_no_file(tmp_path: Path) -> None:
             assert caught.value.status == 422
 
 
-@pytest.mark.parametrize(("code", "status"), [(0, 503), (errno.EIO, 422)])
+@pytest.mark.parametrize(("code", "status"), [(0, 409), (errno.EIO, 422)])
 def test_a_file_that_changes_has_no_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: int) -> None:
     """Chunks are those of one version, or an error; a change may pass, a broken disk does not."""
     make(tmp_path, {"a": _TEXT})
@@ -67,7 +67,7 @@ def test_a_file_that_changes_has_no_chunks(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.status == status
 
 
-@pytest.mark.parametrize(("code", "status"), [(0, 503), (errno.EIO, 422)])
+@pytest.mark.parametrize(("code", "status"), [(0, 409), (errno.EIO, 422)])
 def test_a_large_file_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: int) -> None:
     """The chunks of a large file come while it is read; an error then ends them, and names the file."""
     monkeypatch.setattr(content_answers, "_MESSAGE_CHUNKS", 16)

@@ -25,6 +25,10 @@ ReadRanges = Callable[[tuple[tuple[int, int], ...]], Iterable[Content]]
 """Fetches ranges of the source's version, given by offset and length."""
 
 
+IN_MOTION = 409
+"""The status of the answer about a file that changes while its chunks are read."""
+
+
 class NoChunksError(Exception):
     """The server refuses to tell the chunks of a file, for a reason that a download of the whole file will show."""
 
@@ -90,6 +94,8 @@ class ChangedFile:
                     self._pieces.put(piece)
                 return answer.chunks()
         except ServerError as error:
+            if error.status == IN_MOTION:
+                raise self._changed() from error
             if not error.retryable:
                 raise NoChunksError from error
             if begun:

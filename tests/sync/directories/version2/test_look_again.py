@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import SyncFailed
-from tests.sync.directories.mirror import Mirror
+from airflow_provider_sync.files.local.reading import LocalOpener
+from airflow_provider_sync.files.storage import VersionedFile
+from airflow_provider_sync.sync.directories.version2 import large_files
+from tests.sync.directories.mirror import Mirror, everything
 from tests.sync.directories.version2.disturbed import sync_disturbed
 
 
@@ -40,6 +45,34 @@ def test_a_file_that_never_stands_still(folders: Mirror) -> None:
     with pytest.raises(SyncFailed, match="changed each of the 3 times") as failure:
         sync_disturbed(folders, lambda: folders.put("log", "line\n" * next(lines)))
     assert failure.value.retryable
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_file_that_changes_while_it_is_read(folders: Mirror, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    """A file of the source that changes whenever it is digested is named and left alone; all the rest is done, as deletes are."""
+    if large:
+        monkeypatch.setattr(large_files, "LARGE_BYTES", 10)
+    folders.put("a")
+    folders.put("log", "one line\nanother line\n")
+    folders.put_target("log", "one line\nanother word\n")
+    folders.put_target("gone")
+    open_version = LocalOpener.__call__
+
+    def open_growing(self: LocalOpener, path: str) -> VersionedFile:
+        opened = open_version(self, path)
+        return VersionedFile(opened.file, opened.entry, lambda: False) if path == "log" else opened
+
+    with monkeypatch.context() as growing:
+        growing.setattr(LocalOpener, "__call__", open_growing)
+        report = folders.sync()
+        assert (report.files_added, report.files_deleted, report.verified) == (1, 1, None)
+        assert "'log' changed at the source each of the 3 times" in report.warnings[0]
+        assert everything(Path(folders.target.location)) == ["a", "log"]
+        with pytest.raises(SyncFailed, match="'log' of 'd' changed each of the 3 times") as failure:
+            folders.sync()
+        assert failure.value.retryable
+    folders.sync()
+    folders.assert_equal()
 
 
 def test_a_file_that_vanishes(folders: Mirror) -> None:
