@@ -10,7 +10,7 @@ from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.message_stream import unexpected
 from airflow_provider_sync.client.table_streams import TableStream, check_answers
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.exceptions import ProtocolError, SyncError
 from airflow_provider_sync.protocol.v2.checks import check_segments
 from airflow_provider_sync.protocol.v2.keep_alives import NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.messages import (
@@ -51,12 +51,18 @@ class ManyTablesAnswer(TableStream):
         :raises ProtocolError: for impossible descriptions or digests, and for other tables than were asked for
         :raises GuardError: for more rows than the limits allow
         """
-        with self._with_subject():
-            count = len(self._request.table_slices)
-            for number in range(count):
-                yield self._table(number)
-            if (message := next(self._messages, None)) is not None:
-                raise unexpected(message, f"the end, after {count} tables")
+        name: str | None = None
+        try:
+            with self._with_subject():
+                for number, table_slice in enumerate(self._request.table_slices):
+                    name = table_slice.name
+                    yield self._table(number)
+                name = None
+                if (message := next(self._messages, None)) is not None:
+                    raise unexpected(message, f"the end, after {len(self._request.table_slices)} tables")
+        except SyncError as error:
+            error.table = error.table or name
+            raise
 
     def _table(self, number: int) -> AnsweredTable:
         """Read the messages about one table, up to its last."""

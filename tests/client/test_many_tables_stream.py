@@ -9,9 +9,10 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.many_tables_stream import AnsweredTable
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import GuardError, IncompleteStreamError, ProtocolError
+from airflow_provider_sync.exceptions import GuardError, IncompleteStreamError, ProtocolError, ServerError
 from airflow_provider_sync.protocol.v2.messages import (
     DescribeTables,
+    Failure,
     Message,
     RequestedSlice,
     Rows,
@@ -79,6 +80,13 @@ def test_wrong_answers(
     """Messages out of place, about other tables, or about too few or too many, are errors that name the table."""
     with pytest.raises(error, match=words):
         read(server, client, sent)
+
+
+def test_a_failure_names_its_table(server: ScriptedServer, client: SyncClient) -> None:
+    """A failure in the middle is recorded for the table that it is about, so that no other is reported as the one that failed."""
+    with pytest.raises(ServerError, match="^Table 'items': the server gave up") as caught:
+        read(server, client, [DESCRIBED, TableDone(number=0), DESCRIBED, Failure(status=503, message="The database is down.")])
+    assert caught.value.table == "items"
 
 
 def test_cut_answers(server: ScriptedServer, client: SyncClient) -> None:
