@@ -62,9 +62,11 @@ def serve(
     """
     systemd = Systemd()
     with listen(config, host, port) as listener:
+        # A server that stops closes its socket while a configuration may still be read.
+        address = listener.getsockname()[0]
 
         def check(config: ServerConfig) -> None:
-            check_reach(config, host, listener.getsockname()[0])
+            check_reach(config, host, address)
 
         def make_app(config: ServerConfig, state: ProcessState) -> Starlette:
             hosts = accepted_hosts(config, host, listener)
@@ -96,7 +98,7 @@ def serve(
 
 async def _keep_reloading(source: ConfigSource, systemd: Systemd, server: UvicornServer) -> None:
     """Give a server its next configuration whenever there is one."""
-    while True:
+    while not server.should_exit:
         await asyncio.sleep(LOOK_SECONDS)
         if source.wants_reload():
             systemd.reloading()
@@ -107,7 +109,7 @@ async def _keep_reloading(source: ConfigSource, systemd: Systemd, server: Uvicor
 async def _reload(source: ConfigSource, server: UvicornServer) -> None:
     # In a thread, since it reads files.
     config = await asyncio.to_thread(source.next)
-    if config is None:
+    if config is None or server.should_exit:
         return
     try:
         await server.adopt(config)

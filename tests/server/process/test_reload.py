@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -66,6 +68,29 @@ def refusals(server: Running) -> list[str]:
     """Return why configurations were not used."""
     beginning = "The configuration was not reloaded, and the old one stays in use: "
     return [line.partition(beginning)[2] for line in server.log.splitlines() if beginning in line]
+
+
+def test_hangup_while_the_server_stops(server: Running) -> None:
+    """A server that waits for its last stream reads no configuration, and ends without an error in its log."""
+    fields = [("config_name", "d"), ("files[0]", "large")]
+    with closing(open_stream(server.url, "/getFiles", fields, version="1.0", token="first")) as stream:
+        stream.recv(12)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not is_open(server.url))
+        server.process.send_signal(signal.SIGHUP)
+        read_all(stream)
+    assert server.process.wait(30) == 0
+    assert "ERROR" not in server.log
+
+
+def is_open(url: str) -> bool:
+    """Whether the server takes connections."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port)).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def test_a_stream_that_runs(server: Running, files: dict[str, object]) -> None:
