@@ -84,7 +84,7 @@ def test_wrong_answers(
 
 def test_a_failure_names_its_table(server: ScriptedServer, client: SyncClient) -> None:
     """A failure in the middle is recorded for the table that it is about, so that no other is reported as the one that failed."""
-    with pytest.raises(ServerError, match="^Table 'items': the server gave up") as caught:
+    with pytest.raises(ServerError, match=r"^Table 'items': the server gave up") as caught:
         read(server, client, [DESCRIBED, TableDone(number=0), DESCRIBED, Failure(status=503, message="The database is down.")])
     assert caught.value.table == "items"
 
