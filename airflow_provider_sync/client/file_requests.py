@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.client.body import Body
+from functools import partial
+
 from airflow_provider_sync.client.endpoint_calls import EndpointCalls
 from airflow_provider_sync.client.file_streams import (
     ChunksAnswer,
@@ -27,10 +28,7 @@ class FileRequests(EndpointCalls):
         :return: whether anything changed at once, and the entries to be read within a ``with`` block
         :raises ServerError: for a directory or folder that the server does not offer
         """
-
-        def read(body: Body) -> ListingAnswer:
-            return ListingAnswer(body, request, limits=self.limits)
-
+        read = partial(ListingAnswer, request=request, limits=self.limits)
         return self._transport.send(message_call("/listFiles", request), read, subject=self._directory(request.directory))
 
     def digest_files(self, request: DigestFiles) -> FileDigestsAnswer:
@@ -39,10 +37,7 @@ class FileRequests(EndpointCalls):
         :return: to be read within a ``with`` block
         :raises ServerError: for what the server does not offer
         """
-
-        def read(body: Body) -> FileDigestsAnswer:
-            return FileDigestsAnswer(body, request, limits=self.limits)
-
+        read = partial(FileDigestsAnswer, request=request, limits=self.limits)
         return self._transport.send(message_call("/digestFiles", request), read, subject=self._directory(request.directory))
 
     def read_files(self, request: ReadFiles, *, repeat: bool = True) -> ContentAnswer:
@@ -54,10 +49,7 @@ class FileRequests(EndpointCalls):
         :raises GuardError: for more bytes than the limits allow, before anything is sent
         """
         check_wanted(request, self.limits)
-
-        def read(body: Body) -> ContentAnswer:
-            return ContentAnswer(body, request)
-
+        read = partial(ContentAnswer, request=request)
         call = message_call("/readFiles", request, compressions=CONTENT_COMPRESSIONS)
         return self._transport.send(call, read, subject=self._directory(request.directory), repeat=repeat)
 
@@ -69,8 +61,5 @@ class FileRequests(EndpointCalls):
         :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (409), which
             may show only at the end of the answer
         """
-
-        def read(body: Body) -> ChunksAnswer:
-            return ChunksAnswer(body, request, size=size)
-
+        read = partial(ChunksAnswer, request=request, size=size)
         return self._transport.send(message_call("/chunkFile", request), read, subject=self._directory(request.directory))

@@ -1,23 +1,20 @@
-"""The open answer of version 2 to one request: its media type is checked, and its errors name what was asked for."""
+"""What all answers of version 2 are: streams of messages, compressed as their media type says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
+from collections.abc import Sequence
 
 import msgspec
 
 from airflow_provider_sync.client.body import Body
-from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.client.open_answer import OpenAnswer
+from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type
 
 
-class MessageStream:
-    """A stream of messages; leaving the ``with`` block closes it.
+class MessageStream(OpenAnswer):
+    """An open answer that is a stream of messages.
 
     :param body: the answer
     :param subject: what was asked for, for messages: ``Table 'orders'``
@@ -27,28 +24,9 @@ class MessageStream:
     """
 
     def __init__(self, body: Body, subject: str, *, compressions: Sequence[str] = COMPRESSIONS) -> None:
-        if body.content_type != MEDIA_TYPE:
-            raise not_a_sync_server(body.url, body.content_type, body.beginning())
-        self._body = body
-        self._subject = subject
+        super().__init__(body, subject, media_type=MEDIA_TYPE)
         with self._with_subject():
             self.compression = parse_media_type(body.response.headers["Content-Type"], compressions)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._body.response.close()
-
-    @contextmanager
-    def _with_subject(self) -> Iterator[None]:
-        """Add the subject to errors of the protocol's modules, which do not know it."""
-        try:
-            yield
-        except (GuardError, ProtocolError, TransportError) as error:
-            raise error.with_subject(self._subject) from error
-        except ServerError as error:
-            raise error.with_subject(f"{self._subject}: the server gave up") from error
 
 
 def unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
-from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.endpoint_calls import EndpointCalls
 from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
 from airflow_provider_sync.client.refusals import Subject
@@ -32,10 +33,7 @@ class TableRequests(EndpointCalls):
         :raises ServerError: for a table, column or window that the server does not offer
         """
         request = msgspec.structs.replace(request, table_slice=self._asked(request.table_slice))
-
-        def read(body: Body) -> DescribedAnswer:
-            return DescribedAnswer(body, request, limits=self.limits)
-
+        read = partial(DescribedAnswer, request=request, limits=self.limits)
         return self._transport.send(message_call("/describeTable", request), read, subject=self._table(request.table_slice.name))
 
     def describe_tables(self, request: DescribeTables) -> ManyTablesAnswer:
@@ -48,10 +46,7 @@ class TableRequests(EndpointCalls):
         """
         request = msgspec.structs.replace(request, table_slices=tuple(map(self._asked, request.table_slices)))
         subject = Subject(f"{len(request.table_slices)} tables")
-
-        def read(body: Body) -> ManyTablesAnswer:
-            return ManyTablesAnswer(body, request, limits=self.limits)
-
+        read = partial(ManyTablesAnswer, request=request, limits=self.limits)
         return self._transport.send(message_call("/describeTables", request), read, subject=subject)
 
     def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
@@ -61,10 +56,7 @@ class TableRequests(EndpointCalls):
         :raises ServerError: for what the server does not offer
         """
         request = msgspec.structs.replace(request, table_slice=self._asked(request.table_slice))
-
-        def read(body: Body) -> RowDigestsAnswer:
-            return RowDigestsAnswer(body, request, limits=self.limits)
-
+        read = partial(RowDigestsAnswer, request=request, limits=self.limits)
         return self._transport.send(message_call("/digestRows", request), read, subject=self._table(request.table_slice.name))
 
     def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
@@ -75,10 +67,7 @@ class TableRequests(EndpointCalls):
         :raises ServerError: for what the server does not offer
         """
         request = msgspec.structs.replace(request, table_slice=self._asked(request.table_slice))
-
-        def read(body: Body) -> RowsAnswer:
-            return RowsAnswer(body, request, columns=columns, limits=self.limits)
-
+        read = partial(RowsAnswer, request=request, columns=columns, limits=self.limits)
         return self._transport.send(message_call("/getRows", request), read, subject=self._table(request.table_slice.name))
 
     def _asked(self, requested_slice: RequestedSlice) -> RequestedSlice:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from airflow_provider_sync.client.body import Body
-from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.client.open_answer import OpenAnswer
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import (
-    ConfigurationError,
-    GuardError,
-    IncompleteStreamError,
-    ProtocolError,
-    TableError,
-    TransportError,
-)
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import EMPTY, MAX_NAME, TIME_ZONE_HEADER
@@ -34,41 +24,7 @@ _MAX_SHORT_BYTES = 64 * 1024
 _ETAG = re.compile(rf'(?:W/)?"([0-9a-f]{{40}}|{EMPTY})"')
 
 
-class _Answer:
-    """The open answer to a request; leaving the ``with`` block closes it.
-
-    :param body: the answer
-    :param subject: what was requested, for messages: ``Table 'orders'``
-    :param limits: how much the server may send
-    """
-
-    def __init__(self, body: Body, subject: str, *, limits: SizeLimits) -> None:
-        if body.content_type != _OCTET_STREAM:
-            raise not_a_sync_server(body.url, body.content_type, body.beginning())
-        self._body = body
-        self._subject = subject
-        self._limits = limits
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection to the body, without reading the rest."""
-        self._body.response.close()
-
-    @contextmanager
-    def _with_subject(self) -> Iterator[None]:
-        """Add the subject to errors of the protocol's modules, which do not know it."""
-        try:
-            yield
-        except (GuardError, ProtocolError, TableError, TransportError) as error:
-            raise error.with_subject(self._subject) from error
-
-
-class TableAnswer(_Answer):
+class TableAnswer(OpenAnswer):
     """The rows of a table, to be read once.
 
     :ivar hash: the hash of these rows, if the server sent it (this package's does on request); otherwise ``None``
@@ -77,7 +33,8 @@ class TableAnswer(_Answer):
     """
 
     def __init__(self, body: Body, name: str, *, limits: SizeLimits) -> None:
-        super().__init__(body, f"Table {name!r}", limits=limits)
+        super().__init__(body, f"Table {name!r}", media_type=_OCTET_STREAM)
+        self._max_rows = limits.max_rows
         etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
         self.hash: str | None = etag[1] if etag else None
         self.time_zone = announced_time_zone(body)
@@ -106,8 +63,8 @@ class TableAnswer(_Answer):
         """
         with self._with_subject():
             for rows in self._reader:
-                if self._reader.count > self._limits.max_rows:
-                    raise too_large(self._limits.max_rows, "limits.max_rows", what="The answer", unit="rows")
+                if self._reader.count > self._max_rows:
+                    raise too_large(self._max_rows, "limits.max_rows", what="The answer", unit="rows")
                 self._body.progress()
                 yield rows
 
@@ -124,11 +81,12 @@ def announced_time_zone(body: Body) -> TimeZone | None:
         raise ProtocolError(f"The server announces a time zone that is unknown on this machine: {str(name)[:80]!r}.") from error
 
 
-class FilesAnswer(_Answer):
+class FilesAnswer(OpenAnswer):
     """The content of files, to be read once, in the order of the request."""
 
     def __init__(self, body: Body, name: str, paths: Sequence[str], *, limits: SizeLimits) -> None:
-        super().__init__(body, f"Directory {name!r}", limits=limits)
+        super().__init__(body, f"Directory {name!r}", media_type=_OCTET_STREAM)
+        self._limits = limits
         self._paths = tuple(paths)
 
     def __iter__(self) -> Iterator[Frame]:

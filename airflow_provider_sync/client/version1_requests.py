@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.endpoint_calls import EndpointCalls
@@ -34,12 +35,11 @@ class Version1Requests(EndpointCalls):
         :param name: the name under which the server offers the table
         :raises ServerError: for a name that it does not offer, and for a table that it cannot hash (500)
         """
+        return self._transport.post("/getTableHash", table_fields(name), self._read_hash, subject=self._table(name))
 
-        def read(body: Body) -> str:
-            self.source_time_zone = announced_time_zone(body)
-            return read_table_hash(body)
-
-        return self._transport.post("/getTableHash", table_fields(name), read, subject=self._table(name))
+    def _read_hash(self, body: Body) -> str:
+        self.source_time_zone = announced_time_zone(body)
+        return read_table_hash(body)
 
     def get_table(self, name: str, hash: str | None = None) -> TableAnswer | None:  # noqa: A002  # the protocol's own word
         """Ask for the rows of a table.
@@ -52,16 +52,16 @@ class Version1Requests(EndpointCalls):
         :raises ServerError: for a name that it does not offer; an existing server that cannot hash answers 500 when ``hash`` is
             given, and sends the table when it is not
         """
-
-        def read(body: Body) -> TableAnswer | None:
-            self.source_time_zone = announced_time_zone(body)
-            if body.response.status_code == 304:
-                body.beginning()  # the body is empty, but only after reading it can the connection be reused
-                return None
-            return TableAnswer(body, name, limits=self.limits)
-
+        read = partial(self._read_table, name=name)
         expect = (200,) if not hash else (200, 304)
         return self._transport.post("/getTable", table_fields(name, hash or None), read, subject=self._table(name), expect=expect)
+
+    def _read_table(self, body: Body, *, name: str) -> TableAnswer | None:
+        self.source_time_zone = announced_time_zone(body)
+        if body.response.status_code == 304:
+            body.beginning()  # the body is empty, but only after reading it can the connection be reused
+            return None
+        return TableAnswer(body, name, limits=self.limits)
 
     def get_file_hashes(self, name: str) -> dict[str, str]:
         """Ask for the manifest of a directory: the hash of each file by its path, ``""`` where the server does not hash.
@@ -80,11 +80,7 @@ class Version1Requests(EndpointCalls):
         return self._manifest(name, [*file_fields(name, ()), UNREADABLE])
 
     def _manifest(self, name: str, fields: Sequence[tuple[str, str]]) -> Manifest:
-        def read(body: Body) -> Manifest:
-            max_files = self.limits.max_files
-            text = body.json(limit=max(_MIN_MANIFEST_BYTES, max_files * _BYTES_PER_FILE), option="limits.max_files")
-            return decode_manifest(text, max_files=max_files, option="limits.max_files")
-
+        read = partial(_read_manifest, max_files=self.limits.max_files)
         return self._transport.post("/getFileHashes", fields, read, subject=self._directory(name), accept_encoding="gzip")
 
     def get_files(self, name: str, paths: Sequence[str], *, repeat: bool = True) -> FilesAnswer:
@@ -98,8 +94,10 @@ class Version1Requests(EndpointCalls):
         """
         if not 0 < len(paths) <= MAX_FILES:
             raise ConfigurationError(f"{len(paths)} files cannot be asked for in one request. Ask for 1 to {MAX_FILES}.")
-
-        def read(body: Body) -> FilesAnswer:
-            return FilesAnswer(body, name, paths, limits=self.limits)
-
+        read = partial(FilesAnswer, name=name, paths=paths, limits=self.limits)
         return self._transport.post("/getFiles", file_fields(name, paths), read, subject=self._directory(name), repeat=repeat)
+
+
+def _read_manifest(body: Body, *, max_files: int) -> Manifest:
+    text = body.json(limit=max(_MIN_MANIFEST_BYTES, max_files * _BYTES_PER_FILE), option="limits.max_files")
+    return decode_manifest(text, max_files=max_files, option="limits.max_files")
