@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from inspect import signature
 from types import TracebackType
 from typing import Literal, Self
 
@@ -15,7 +16,13 @@ import msgspec
 from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client.body import Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
-from airflow_provider_sync.client.credentials import checked_certificate, credentials
+from airflow_provider_sync.client.connection_settings import (
+    ConnectionSettings,
+    base_url,
+    checked_certificate,
+    checked_headers,
+    credentials,
+)
 from airflow_provider_sync.client.file_requests import FileRequests
 from airflow_provider_sync.client.refusals import Subject
 from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
@@ -89,36 +96,22 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
         self.names_keys = False
         self._cancellation = ExitStack()
         self._transport = Transport(
-            url,
-            auth=credentials(token, login, password),
-            headers=headers,
-            timeout=timeout,
-            max_silence=max_silence,
-            verify=verify,
-            certificate=checked_certificate(certificate, key),
-            retries=retries,
+            ConnectionSettings(
+                auth=credentials(token, login, password),
+                url=base_url(url),
+                headers=checked_headers(headers or {}),
+                timeout=timeout,
+                max_silence=max_silence,
+                verify=verify,
+                certificate=checked_certificate(certificate, key),
+                retries=self.retries,
+            )
         )
 
     @classmethod
     def from_config(cls, config: ClientConfig) -> Self:
-        """Build the client that ``client.yaml`` describes."""
-        return cls(
-            config.url,
-            token=config.token,
-            login=config.login,
-            password=config.password,
-            headers=config.headers,
-            timeout=config.timeout,
-            verify=config.verify,
-            certificate=config.certificate,
-            key=config.key,
-            retries=config.retries,
-            protocol=config.protocol,
-            time_zone=config.time_zone,
-            max_silence=config.max_silence,
-            max_seconds=config.max_seconds,
-            limits=config.limits,
-        )
+        """Build the client that ``client.yaml`` describes; its options have the names of the parameters."""
+        return cls(**{name: getattr(config, name) for name in signature(cls).parameters})
 
     def __enter__(self) -> Self:
         if (cancellation := current_cancellation()) is not None:

@@ -1,4 +1,4 @@
-"""Send a request to a sync server: its URL, credentials, time limits, and retries.
+"""Send a request to a sync server, within its time limits, and read its answer; repeat it after a transient failure.
 
 Every request of the protocol can be repeated without harm. After a transient failure it is, unless a part of the answer has been
 handed on already.
@@ -7,26 +7,24 @@ handed on already.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
-import requests
-from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.bounded_http import bounded_session, limited_by
+from airflow_provider_sync.client.connection_settings import ConnectionSettings
 from airflow_provider_sync.client.network_errors import request_errors
 from airflow_provider_sync.client.refusals import Subject, check_framing, refusal
 from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
-from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
-from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ServerError, SyncError
+from airflow_provider_sync.exceptions import IncompleteStreamError, ServerError, SyncError
 from airflow_provider_sync.protocol import content_digest
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import accept
@@ -35,20 +33,6 @@ MAX_RETRY_AFTER = 60.0
 """Longest Retry-After, in seconds, that is honoured; above it the request fails."""
 
 Answer = TypeVar("Answer")
-
-
-class BearerAuth(AuthBase):
-    """Sends a bearer token. As an ``auth`` object it also keeps requests from reading credentials in ``.netrc``."""
-
-    def __init__(self, token: str | None) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
-        if self._token is not None:
-            # As UTF-8: a header given as text could only have characters of Latin-1.
-            request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]  # requests takes bytes, too
-        return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,40 +62,16 @@ def message_call(endpoint: str, request: msgspec.Struct, *, compressions: Sequen
 class Transport:
     """Sends requests to the endpoints below one URL.
 
-    :param url: base URL, http or https
-    :param auth: adds the credentials
-    :param headers: sent with every request
-    :param timeout: seconds to wait for a connection, for the headers of an answer, and for each piece of its body
-    :param verify: whether to check the server's certificate; or the path of a bundle of certificate authorities
-    :param certificate: paths of the client's certificate and its private key
-    :param retries: attempts after a transient failure
-    :param max_silence: seconds without progress after which an answer fails
+    :ivar traffic: what went over the wire so far
     :ivar time_limits: of all requests
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        auth: AuthBase | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float = 60.0,
-        verify: bool | str = True,
-        certificate: tuple[str, str] | None = None,
-        retries: int = 3,
-        max_silence: float = DEFAULT_MAX_SILENCE,
-    ) -> None:
-        self.url = base_url(url)
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.url = settings.url
         self.traffic = Traffic()
-        # Without any of these, `.netrc` would be read.
-        self._auth = auth or BearerAuth(None)
-        self._headers = {"User-Agent": f"airflow-provider-sync/{__version__}", **_checked_headers(headers or {})}
-        self._timeout = timeout
-        self._verify = verify
-        self._certificate = certificate
-        self._retries = max(0, retries)
-        self._max_silence = max_silence
         self.time_limits = TimeLimits()
+        self._settings = settings
+        self._headers = {"User-Agent": f"airflow-provider-sync/{__version__}", **settings.headers}
         self._session = bounded_session()
 
     def close(self) -> None:
@@ -162,7 +122,7 @@ class Transport:
         """
         pause = _Pause()
         retrying = Retrying(
-            stop=stop_after_attempt(self._retries + 1 if repeat else 1),
+            stop=stop_after_attempt(self._settings.retries + 1 if repeat else 1),
             wait=pause,
             retry=retry_if_exception(
                 lambda error: (
@@ -194,7 +154,8 @@ class Transport:
             headers["Content-Type"] = call.content_type
         if call.body is not None:
             headers[content_digest.HEADER] = content_digest.content_digest(call.body)
-        time_limits = RequestTimeLimits(url, self.time_limits, self._max_silence, self._timeout)
+        settings = self._settings
+        time_limits = RequestTimeLimits(url, self.time_limits, settings.max_silence, settings.timeout)
         time_limits.check()
         with request_errors(url), limited_by(time_limits):
             response = self._session.request(
@@ -202,10 +163,10 @@ class Transport:
                 url,
                 data=call.body,
                 headers=headers,
-                auth=self._auth,
-                timeout=(self._timeout, self._timeout),
-                verify=self._verify,
-                cert=self._certificate,
+                auth=settings.auth,
+                timeout=(settings.timeout, settings.timeout),
+                verify=settings.verify,
+                cert=settings.certificate,
                 allow_redirects=False,
                 stream=True,
             )
@@ -240,41 +201,6 @@ class _Pause:
     def __call__(self, state: RetryCallState) -> float:
         asked, self._asked = self._asked, None
         return self._exponential(state) if asked is None else asked
-
-
-def base_url(url: str) -> str:
-    """Check a base URL, and return it without a slash at its end.
-
-    :raises ConfigurationError: for another scheme than http and https, and for credentials, which would end up in logs
-    """
-    try:
-        parts = urlsplit(url.strip())
-        parts.port  # noqa: B018  # raises for a port that is not a number
-    except ValueError as error:
-        raise ConfigurationError(f"The URL of the server is not valid: {error}.") from error
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("The URL of the server holds credentials. Give them as token, or as login and password.")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"The URL of the server is {url!r}. Give one such as 'https://host/api/sync'.")
-    if parts.query or parts.fragment:
-        raise ConfigurationError("The URL of the server has a query or a fragment. Give the part before '?' and '#'.")
-    return parts.geturl().rstrip("/")
-
-
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        check_header(f"The header {name!r}", value)
-    return dict(headers)
-
-
-def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
-    """Refuse a value that no HTTP header can have; the message does not repeat it.
-
-    :param widest: the highest character that is allowed
-    :raises ConfigurationError: for control characters, and characters beyond ``widest``
-    """
-    if not value.isprintable() or value != value.strip() or not all(character <= widest for character in value):
-        raise ConfigurationError(f"{what} has characters that HTTP does not allow, such as a line break or a space at an end.")
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:

@@ -11,7 +11,7 @@ from socket import socket
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.transport import base_url
+from airflow_provider_sync.client.connection_settings import base_url
 from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ServerError, TransportError
 from tests.client.scripted_server import ScriptedServer, head, recorded, reply, stream
 

@@ -1,0 +1,126 @@
+"""Where the server is, and how a client connects to it: URL, credentials, TLS, time limits. Checked before the first request."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+from requests import PreparedRequest
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from airflow_provider_sync.certificates import load_certificate
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.redaction import remember_secrets
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every request of a client needs.
+
+    :ivar url: base URL, as :func:`base_url` returns it
+    :ivar auth: adds the credentials; see :func:`credentials`
+    :ivar headers: sent with every request; see :func:`checked_headers`
+    :ivar timeout: seconds to wait for a connection, for the headers of an answer, and for each piece of its body
+    :ivar max_silence: seconds without progress after which an answer fails
+    :ivar verify: whether to check the server's certificate; or the path of a bundle of certificate authorities
+    :ivar certificate: paths of the client's certificate and its private key; see :func:`checked_certificate`
+    :ivar retries: attempts after a transient failure
+    """
+
+    url: str
+    auth: AuthBase
+    headers: Mapping[str, str]
+    timeout: float
+    max_silence: float
+    verify: bool | str
+    certificate: tuple[str, str] | None
+    retries: int
+
+
+class BearerAuth(AuthBase):
+    """Sends a bearer token. As an ``auth`` object it also keeps requests from reading credentials in ``.netrc``."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the header."""
+        if self._token is not None:
+            # As UTF-8: a header given as text could only have characters of Latin-1.
+            request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]  # requests takes bytes, too
+        return request
+
+
+def base_url(url: str) -> str:
+    """Check a base URL, and return it without a slash at its end.
+
+    :raises ConfigurationError: for another scheme than http and https, and for credentials, which would end up in logs
+    """
+    try:
+        parts = urlsplit(url.strip())
+        parts.port  # noqa: B018  # raises for a port that is not a number
+    except ValueError as error:
+        raise ConfigurationError(f"The URL of the server is not valid: {error}.") from error
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("The URL of the server holds credentials. Give them as token, or as login and password.")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"The URL of the server is {url!r}. Give one such as 'https://host/api/sync'.")
+    if parts.query or parts.fragment:
+        raise ConfigurationError("The URL of the server has a query or a fragment. Give the part before '?' and '#'.")
+    return parts.geturl().rstrip("/")
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers that HTTP allows.
+
+    :raises ConfigurationError: naming one that it does not
+    """
+    for name, value in headers.items():
+        check_header(f"The header {name!r}", value)
+    return dict(headers)
+
+
+def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
+    """Refuse a value that no HTTP header can have; the message does not repeat it.
+
+    :param widest: the highest character that is allowed
+    :raises ConfigurationError: for control characters, and characters beyond ``widest``
+    """
+    if not value.isprintable() or value != value.strip() or not all(character <= widest for character in value):
+        raise ConfigurationError(f"{what} has characters that HTTP does not allow, such as a line break or a space at an end.")
+
+
+def credentials(token: str | None, login: str | None, password: str | None) -> AuthBase:
+    """Return what adds a token, or login and password, to requests; nothing if there is neither.
+
+    :raises ConfigurationError: when they do not fit together, or cannot be sent
+    """
+    if token and login:
+        raise ConfigurationError("Both a token and a login are given. Give a token, or login and password.")
+    remember_secrets([token, password])
+    if password and not login:
+        raise ConfigurationError("A password is given without a login. Give both, or a token.")
+    if login:
+        return HTTPBasicAuth(login.encode(), (password or "").encode())
+    if token:
+        check_header("The token", token, widest=chr(sys.maxunicode))
+        return BearerAuth(token)
+    # Without it, `.netrc` would be read.
+    return BearerAuth(None)
+
+
+def checked_certificate(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    """Return the paths of a client's certificate and its private key; ``None`` if there is none.
+
+    :param key: ``None`` if it is in the file of the certificate
+    :raises ConfigurationError: when they cannot be used, or others can read the key
+    """
+    if certificate is None:
+        if key is not None:
+            raise ConfigurationError("A key is given without a certificate. Give both.")
+        return None
+    # What is wrong with them would otherwise look like a broken connection.
+    load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
+    return certificate, key or certificate
