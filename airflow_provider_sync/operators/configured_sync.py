@@ -1,4 +1,4 @@
-"""Operators that take what they do from a ``client.yaml``, as the command line does."""
+"""Operators that are configured by a ``client.yaml``, like the command line."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from airflow_provider_sync.sync.run import RunPlan, plan_run
 
 
 class ConfiguredSyncOperator(SyncOperator):
-    """Sync what a ``client.yaml`` names, or some of it; the server, its token and the databases are those of the file.
+    """Sync the tables and directories of a ``client.yaml``, or some of them, with the server and databases that it names.
 
-    The file is read when the task runs, on the machine where it runs, so that no secret is in the DAG. The result is a list of
-    reports, one for each table and directory.
+    The worker reads the file when the task runs, so the DAG contains no secret. The result is a list of reports, one for each
+    table and directory.
 
     .. seealso:: The how-to guide "Sync whole databases".
 
     :param config: path of the file
-    :param tables: names of its tables, or names that its patterns match; with ``directories``, everything without
-    :param directories: names of its directories
-    :param skip_unchanged: skip the task, and so what follows it, when nothing changed
+    :param tables: tables to sync: names in the file, or names that its patterns match; by default, if ``directories`` is not
+        given either, everything in the file
+    :param directories: names of the directories to sync
+    :param skip_unchanged: skip this task, and with it the downstream tasks, when nothing changed
     :param dry_run: report what would change, and write nothing
     :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
-        whether it may go on
+        for approval
     """
 
     template_fields: Sequence[str] = ("config", "tables", "directories", "skip_unchanged", "is_dry_run", "on_guard")
@@ -58,9 +59,9 @@ class ConfiguredSyncOperator(SyncOperator):
         return ClientConfig.from_yaml(read_argument("config", self.config, str))
 
     def plan(self) -> RunPlan:
-        """Choose what to sync.
+        """Plan the tables and directories to sync.
 
-        :raises ConfigurationError: for a name that the file does not have, and for a directory whose path is relative
+        :raises ConfigurationError: if a name is not in the file, or a directory has a relative path
         """
         plan = plan_run(self.server(), tables=_names("tables", self.tables), directories=_names("directories", self.directories))
         for directory in plan.directories:
@@ -73,11 +74,11 @@ class ConfiguredSyncOperator(SyncOperator):
 
     @property
     def names(self) -> list[str]:
-        """The tables and directories that the arguments name; none for everything that the file names."""
+        """The tables and directories that the arguments name; empty if the whole file is synced."""
         return [*names_in(self.tables), *names_in(self.directories)]
 
     def failed_reports(self, reason: str) -> list[Report]:
-        """Report everything that the arguments name as failed, or the whole task."""
+        """Report each table and directory that the arguments name as failed, or the task if they name none."""
         tables, directories = names_in(self.tables), names_in(self.directories)
         return [
             *(TableReport(name=name, status="failed", error=reason) for name in tables),
@@ -86,7 +87,7 @@ class ConfiguredSyncOperator(SyncOperator):
 
 
 class ConfiguredListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator):
-    """List the tables that patterns of a ``client.yaml`` match, for tasks that are mapped over them.
+    """List the tables that the patterns of a ``client.yaml`` match, for dynamic task mapping.
 
     :param config: path of the file
     """
@@ -99,9 +100,9 @@ class ConfiguredListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOpe
         self.config = str(config)
 
     def execute(self, context: Context) -> list[str]:
-        """Ask the server, and return the names, each once, without those that have entries of their own.
+        """Return the names of the matching tables, each once, without those that have an entry of their own in the file.
 
-        :raises AirflowFailException: when a pattern matches nothing, or a name that operators would not take as this name
+        :raises AirflowFailException: if a pattern matches no table, or matches a name that the operators would read differently
         """
         with failing_tasks():
             config = ClientConfig.from_yaml(read_argument("config", self.config, str))

@@ -1,4 +1,4 @@
-"""The arguments of all operators on directories, and the plan that they make together."""
+"""The arguments that all directory operators share, and the plan made from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_sync.sync.run import RunPlan
 
 
 class FileOperator(SyncOperator):
-    """What operators on directories have in common; :class:`~.file_sync.FileSyncOperator` documents the arguments."""
+    """Base of the operators that sync directories; :class:`~.file_sync.FileSyncOperator` documents the arguments."""
 
     report_kind = DirectoryReport
     names_argument = "directories"
@@ -24,7 +24,7 @@ class FileOperator(SyncOperator):
     directory_options: ClassVar[tuple[str, ...]] = tuple(
         name for name in TargetDirectory.model_fields if name not in ("name", "path")
     )
-    """Each is an argument that holds for every entry of ``directories`` that does not set it."""
+    """The arguments that are defaults for the entries of ``directories``."""
 
     template_fields: Sequence[str] = (*SyncOperator.template_fields, "directories", "path", *directory_options)
     template_fields_renderers: ClassVar[dict[str, str]] = {"directories": "json"}
@@ -64,6 +64,6 @@ class FileOperator(SyncOperator):
             setattr(self, option, arguments[option])
 
     def plan(self) -> RunPlan:
-        """Decide where each directory is kept."""
+        """Plan the sync of each directory, with its path in the target."""
         defaults = {name: getattr(self, name) for name in self.directory_options}
         return RunPlan(tables={}, directories=tuple(read_directories("directories", self.directories, self.path, defaults)))

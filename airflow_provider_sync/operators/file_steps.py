@@ -1,6 +1,6 @@
-"""The steps of a directory's sync as tasks of their own: compare, download, delete.
+"""Operators for the single steps of a directory sync: compare, download, delete.
 
-Each may run on another worker that reaches the target; between them there are only their results.
+Each step may run on a different worker, if that can reach the target. The steps share nothing but their results (XCom).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from airflow_provider_sync.sync.run_steps import compare_directories, delete_in_
 
 
 class FileStepOperator(StepOperator, FileOperator):
-    """Do one step of a directory's sync; all steps take the same arguments, those of :class:`~.file_sync.FileSyncOperator`.
+    """Run one step of a directory sync; every step takes the arguments of :class:`~.file_sync.FileSyncOperator`.
 
-    The guards are checked by the first step and by the last, so that one answer would not be enough.
+    ``on_guard="ask"`` is refused: the first and the last step both check the guards, so a person would have to approve twice.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -35,12 +35,12 @@ class FileStepOperator(StepOperator, FileOperator):
 
 
 class FileCompareOperator(FileStepOperator):
-    """Compare directories with the source, check the guards, and cut what has to be downloaded into batches.
+    """Compare directories with the source, check the guards, and divide the files to download into batches.
 
-    The result is a list of batches, each for one :class:`FileDownloadOperator`. When everything is up to date, the task is
-    skipped, and so is what follows it.
+    The result is a list of batches, each for one :class:`FileDownloadOperator`. If everything is up to date, this task and with
+    it the downstream tasks are skipped.
 
-    :param batches: greatest number of batches, of all directories together
+    :param batches: maximum number of batches, for all directories together
     """
 
     template_fields: Sequence[str] = (*FileStepOperator.template_fields, "batches")
@@ -50,9 +50,9 @@ class FileCompareOperator(FileStepOperator):
         self.batches = batches
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Compare.
+        """Compare, and return the batches.
 
-        :raises AirflowSkipException: when there is nothing to do
+        :raises AirflowSkipException: if everything is up to date
         """
         with self.failing_tasks(context):
             batches = read_task_count("batches", self.batches)
@@ -61,7 +61,7 @@ class FileCompareOperator(FileStepOperator):
 
 
 class FileDownloadOperator(FileStepOperator):
-    """Download the files of one batch, or of several, that still differ: a retry downloads what its failed try did not.
+    """Download those files of one or more batches that still differ; a retry skips the files that an earlier try downloaded.
 
     :param batch: a batch that :class:`FileCompareOperator` returned, or a list of them
     """
@@ -74,7 +74,7 @@ class FileDownloadOperator(FileStepOperator):
         self.batch = batch
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Download."""
+        """Download, and return the batches with what was done."""
         with self.failing_tasks(context):
             batches = [FileBatch.from_dict(value) for value in read_step_results("batch", self.batch)]
             done = download_directories(
@@ -84,11 +84,12 @@ class FileDownloadOperator(FileStepOperator):
 
 
 class FileDeleteOperator(FileStepOperator):
-    """Check the guards again, and delete what the source lacks, last.
+    """Check the guards again, then delete files that the source lacks.
 
-    The result is that of :class:`~.file_sync.FileSyncOperator` for the directories that differed, with the costs of all steps.
+    The result is a list of reports as of :class:`~.file_sync.FileSyncOperator`, one for each directory that differed, with the
+    costs of all steps.
 
-    :param batches: everything that the downloads returned
+    :param batches: the results of all download tasks
     """
 
     template_fields: Sequence[str] = (*FileStepOperator.template_fields, "batches")

@@ -16,7 +16,7 @@ STATUS_PREFIX = "/sync-status"
 """Path of the API server at which the plugin mounts the history."""
 
 URL_ROUTE = "sync"
-"""Route of Airflow's own page around the history."""
+"""Route of the Airflow page that embeds the history."""
 
 _FRAMES_TAKE_PATHS = tuple(map(int, airflow.__version__.split(".")[:2])) >= (3, 3)
 
@@ -27,9 +27,10 @@ class SyncHistoryLink(BaseOperatorLink):
     name = "Sync history"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address of the page, which follows from the ids of DAG and task alone.
+        """Return the URL of the page, built from the ids of DAG and task.
 
-        From Airflow 3.3 on the page opens inside Airflow's own; older versions can open only the first page of a frame there.
+        From Airflow 3.3 on, the URL opens the page embedded in Airflow's UI. Older versions can embed only the plugin's first
+        page, so there the URL opens the page on its own.
         """
         base_url = conf.get("api", "base_url", fallback="").rstrip("/")
         frame = f"/plugin/{URL_ROUTE}{urlsplit(base_url).path}" if _FRAMES_TAKE_PATHS else ""

@@ -1,4 +1,4 @@
-"""What the operators of single steps have in common: they are recorded as one sync, and pass pieces of work on."""
+"""Base of the operators for single steps: records them as one sync, and passes pieces of work to the next step."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from airflow_provider_sync.sync.step_value import Comparison, StepValue
 
 
 class StepOperator(SyncOperator):
-    """Do one step of a sync, whose other steps are other tasks of the same task group."""
+    """Run one step of a sync; the other steps are tasks of the same task group."""
 
     @property
     def series(self) -> str | None:
-        """The id of the group, with which the ids of its tasks begin."""
+        """The id of the task group, taken from the task id; ``None`` outside a group."""
         return self.task_id.rpartition(".")[0] or None
 
     def finish_comparison(self, context: Context, compared: WorkFound[Any]) -> list[dict[str, Any]]:
-        """Record what is up to date, and return the pieces of work for the downloads.
+        """Record the tables or directories that are up to date, and return the pieces of work for the download tasks.
 
-        :raises AirflowSkipException: when everything is up to date
-        :raises DownstreamTasksSkipped: when nothing is left to do after a table was made or got columns, which ends this task as
-            a success, with asset events
+        :raises AirflowSkipException: if everything is up to date
+        :raises DownstreamTasksSkipped: if a table was created or got columns, and no rows differ: this task succeeds, with asset
+            events, and the downstream tasks are skipped
         """
         for warning in compared.warnings:
             self.log.warning("%s", warning)
         self.record(context, compared.unchanged)
         if changed := [report for report in compared.unchanged if report.changed]:
-            self.log.info("\n%s", format_reports(changed))  # a table was made, or columns were added, and no row differs
+            self.log.info("\n%s", format_reports(changed))  # a table was created, or columns were added, and no row differs
         emit_events(self, context, compared.unchanged, is_last=not compared.pieces)
         if not compared.pieces and changed:
             raise DownstreamTasksSkipped(tasks=sorted(self.downstream_task_ids))
@@ -44,7 +44,7 @@ class StepOperator(SyncOperator):
         return self.passed_on([msgspec.structs.replace(piece, comparison=comparison) for piece in compared.pieces])
 
     def passed_on(self, pieces: Sequence[StepValue]) -> list[dict[str, Any]]:
-        """Log pieces of work, and return them as the next step takes them."""
+        """Log pieces of work, and return them in the JSON form that the next step reads."""
         for piece in pieces:
             self.log.info("%s", piece.summary)
         return [piece.to_dict() for piece in pieces]

@@ -1,4 +1,4 @@
-"""The operator that checks copies: equal to their source, and synced lately. It writes nothing."""
+"""The operator that checks, without writing, whether targets equal their source and were synced recently."""
 
 from __future__ import annotations
 
@@ -32,24 +32,25 @@ from airflow_provider_sync.sync.run import RunPlan
 
 
 class SyncCheckOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator):
-    """Fail when a table or directory differs from its source, or was not synced for too long; nothing is written.
+    """Fail if a table or directory differs from its source, or was not synced recently; nothing is written.
 
-    The error names each of them, and by how much it differs or how old it is. It is a transient one: with ``retries`` the next
-    try passes if a sync ran meanwhile. The result is a list with the state of each. If the check itself is impossible, for
-    example because the server does not answer, the task fails, whatever ``soft_fail`` says. Everything here is a template field.
+    The error names each such table or directory, and how much it differs or how old it is. The error is retryable: a retry
+    passes if a sync ran in the meantime. The result is a list with the state of each table and directory. If the check itself
+    fails, for example because the server does not answer, the task fails even with ``soft_fail``. All arguments are template
+    fields.
 
     .. seealso:: The how-to guide "Know when a copy is stale".
 
     :param tables: a name, a list of names, or a mapping of names to options, as ``TableSyncOperator`` takes them
     :param directories: the same, as ``FileSyncOperator`` takes them
     :param target_conn_id: connection of the target database
-    :param path: where the files are kept, as ``FileSyncOperator`` takes it
-    :param sync_conn_id: connection of the server
-    :param compare: whether to compare source and target; without it only ``max_age`` counts
-    :param max_age: how long ago the last sync that succeeded may be, by the history of syncs: a ``timedelta``, seconds, or text
-        such as ``30m``, ``2h`` or ``1d``
-    :param job: count only syncs of this job, as the page *Syncs* names it: ``DAG/TASK`` or ``DAG/GROUP``; without it, of any
-    :param soft_fail: skip the task, and so what follows it, instead of failing
+    :param path: path of the target files, as ``FileSyncOperator`` takes it
+    :param sync_conn_id: connection of the sync server
+    :param compare: whether to compare source and target; if false, only ``max_age`` is checked
+    :param max_age: maximum age of the last successful sync in the history: a ``timedelta``, a number of seconds, or text such as
+        ``30m``, ``2h`` or ``1d``
+    :param job: count only syncs of this job, named as on the page *Syncs*: ``DAG/TASK`` or ``DAG/GROUP``; any job by default
+    :param soft_fail: skip this task, and with it the downstream tasks, instead of failing
     """
 
     template_fields: Sequence[str] = (
@@ -92,9 +93,9 @@ class SyncCheckOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator
         self.soft_fail = soft_fail
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Check everything, log what was found, and return it.
+        """Check each table and directory, and log and return its state.
 
-        :raises AirflowSkipException: instead of an error about copies, when ``soft_fail`` is set
+        :raises AirflowSkipException: if a check fails and ``soft_fail`` is set
         """
         with failing_tasks():
             soft_fail = read_argument("soft_fail", self.soft_fail, bool)
@@ -111,9 +112,9 @@ class SyncCheckOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator
         return [state.to_dict() for state in states]
 
     def plan(self) -> RunPlan:
-        """Read what to check.
+        """Plan the tables and directories to check.
 
-        :raises ConfigurationError: if that is nothing
+        :raises ConfigurationError: if there are none
         """
         if self.tables is None and self.directories is None:
             raise ConfigurationError("There is nothing to check. Give 'tables' or 'directories'.")

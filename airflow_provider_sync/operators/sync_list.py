@@ -1,4 +1,4 @@
-"""The operator that lists tables, for tasks that are mapped over them."""
+"""The operator that lists tables, for dynamic task mapping."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from airflow_provider_sync.printable import MAX_MESSAGE, printable
 
 
 class SyncListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator):
-    """List the tables that a sync server offers and that patterns match (version 2 of the protocol).
+    """List the tables of a sync server that match patterns (version 2 of the protocol).
 
     The result is a list of names, for ``TableSyncOperator.partial(…).expand(tables=….output)``.
 
     .. seealso:: The how-to guide "Sync whole databases".
 
-    :param tables: a pattern or a name, or a list of them; names are listed whether or not the server offers them
-    :param exclude: names, or patterns of names, that the patterns leave out
-    :param sync_conn_id: connection of the server
+    :param tables: a pattern, a name, or a list of both; a plain name is listed even if the server does not offer it
+    :param exclude: names, or patterns of names, to leave out of the matches
+    :param sync_conn_id: connection of the sync server
     """
 
     template_fields: Sequence[str] = ("tables", "exclude", "sync_conn_id")
@@ -43,9 +43,9 @@ class SyncListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator)
         self.sync_conn_id = sync_conn_id
 
     def execute(self, context: Context) -> list[str]:
-        """Ask the server, and return the names, each once.
+        """Return the names of the tables, each once.
 
-        :raises AirflowFailException: when a pattern matches nothing, or a name that operators would not take as this name
+        :raises AirflowFailException: if a pattern matches no table, or matches a name that the operators would read differently
         """
         with failing_tasks():
             tables = read_names("tables", self.tables)

@@ -1,4 +1,4 @@
-"""What all operators have in common: run a plan, record and log its reports, and return them."""
+"""Base of all operators that sync: runs a plan, and records, logs and returns its reports."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from airflow_provider_sync.sync.progress import Progress, ProgressLines, silent,
 from airflow_provider_sync.sync.run import RunPlan
 
 SECONDS_BETWEEN_LINES = 30.0
-"""Pause between two lines of the log that say how far a long task is."""
+"""Seconds between two progress lines in the log of a long task."""
 
 
 class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, BaseOperator):
-    """Sync what :meth:`plan` names.
+    """Sync the tables and directories of :meth:`plan`.
 
-    The result is a list of reports, one for each table or directory, in their order. What no retry can fix fails the
-    task at once.
+    The result is a list of reports, one for each table or directory, in the order of the plan. An error that a retry cannot fix
+    fails the task without retries.
 
-    :param sync_conn_id: connection of the server
-    :param skip_unchanged: skip the task, and so what follows it, when nothing changed
+    :param sync_conn_id: connection of the sync server
+    :param skip_unchanged: skip this task, and with it the downstream tasks, when nothing changed
     :param dry_run: report what would change, and write nothing
     :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
-        whether it may go on
+        for approval
     """
 
     template_fields: Sequence[str] = ("sync_conn_id", "skip_unchanged", "is_dry_run", "on_guard")
@@ -50,7 +50,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     operator_extra_links = (SyncHistoryLink(),)
 
     reports: tuple[Report, ...] = ()
-    """What the present try has reported, for the callbacks of the task."""
+    """The reports of the current try, for the task's callbacks."""
 
     _noted: Progress = staticmethod(silent)
 
@@ -76,9 +76,9 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
     @abstractmethod
     def plan(self) -> RunPlan:
-        """Read the arguments, whose templates have been rendered.
+        """Plan the sync from the rendered arguments.
 
-        :raises ConfigurationError: naming the argument that is wrong
+        :raises ConfigurationError: if an argument is wrong; the message names it
         """
 
     def server(self) -> ClientConfig:
@@ -90,7 +90,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         return read_argument("dry_run", self.is_dry_run, bool)
 
     def progress(self) -> Progress:
-        """Return what logs the task's progress, every :data:`SECONDS_BETWEEN_LINES`, and notes it for the page of syncs."""
+        """Return a callback that logs progress every :data:`SECONDS_BETWEEN_LINES`, and records it for the page *Syncs*."""
         return together(ProgressLines(self.log.info, every=SECONDS_BETWEEN_LINES), self._noted)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         return self.finish(context, config, plan, reports, skip_unchanged=skip_unchanged)
 
     def _ask(self, context: Context, config: ClientConfig, plan: RunPlan, failure: SyncFailed) -> BaseException:
-        """Put the question whether the sync may go on, and return what has to be raised to wait for the answer."""
+        """Ask a person whether the sync may go on, and return the exception to raise in order to wait for the answer."""
         done = [report for report in failure.reports if report.status != "failed"]
         question = make_question(
             config, plan, failure.refused, attempt=lambda allowed: self._attempt(config, allowed, done), opener=OPENER
@@ -127,11 +127,11 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     def execute_after_answer(
         self, context: Context, event: Mapping[str, Any], refused: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Sync again within what a person has allowed, or fail.
+        """Sync again with the deletes that a person approved, or fail if they were rejected.
 
         :param event: the answer
-        :param refused: what was asked about; more than that is refused again, and fails the task
-        :param done: reports of what was done before the question
+        :param refused: the deletes that the question was about; if there are more by now, the task fails
+        :param done: reports of the tables and directories that were synced before the question
         :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
         """
         with self.failing_tasks(context):
@@ -148,20 +148,20 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         return self.finish(context, config, plan, reports, skip_unchanged=skip_unchanged)
 
     def _sync(self, config: ClientConfig, plan: RunPlan, done: Sequence[Report] = ()) -> list[Report]:
-        """Do the work of this task.
+        """Run the sync.
 
-        :param done: reports of what was done before a question
+        :param done: reports of the tables and directories that were synced before a question
         """
-        # Rows that a failed try has staged are kept for the next one: Airflow's retry, or the task cleared by hand.
+        # With resume, staged rows of a failed try are kept for the next try: Airflow's retry, or the task cleared by hand.
         return run(config, plan, opener=OPENER, dry_run=self.dry(), resume=True, progress=self.progress())
 
     def _attempt(self, config: ClientConfig, plan: RunPlan, done: Sequence[Report]) -> None:
-        """Find out whether a guard would stop :meth:`_sync`, and change nothing."""
+        """Raise what :meth:`_sync` would raise if a guard would stop it; change nothing."""
         run(config, plan, opener=OPENER, dry_run=True)
 
     @contextmanager
     def failing_tasks(self, context: Context) -> Iterator[None]:
-        """End the task correctly when the block fails, and record the reports of the error, or a failure of all that is named."""
+        """Turn errors of the block into Airflow's, and record their reports, or report everything that is named as failed."""
         with failing_tasks(), shown_while_running(context, self.names, group=self.series) as self._noted:
             try:
                 yield
@@ -173,21 +173,21 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
                 raise
 
     def failed_reports(self, reason: str) -> list[Report]:
-        """Report everything that the arguments name as failed, or the whole task if they cannot be read."""
+        """Report each table or directory that the arguments name as failed, or the task if they cannot be read."""
         return [self.report_kind(name=name, status="failed", error=reason) for name in self.names or [self.task_id]]
 
     @property
     def names(self) -> list[str]:
-        """The tables and directories that the arguments name; none where they cannot be read."""
+        """The tables or directories that the arguments name; empty if the arguments cannot be read."""
         return names_in(getattr(self, self.names_argument))
 
     @property
     def series(self) -> str | None:
-        """The id of the task group whose tasks are the steps of one sync; ``None`` for a whole one."""
+        """The id of the task group whose tasks are the steps of one sync; ``None`` if this task is the whole sync."""
         return None
 
     def record(self, context: Context, reports: Sequence[Report]) -> None:
-        """Keep the reports for callbacks, and record them in the history, as metrics and as spans, unless this is a dry run."""
+        """Keep the reports for callbacks; unless this is a dry run, write them to the history, as metrics and as spans."""
         self.reports = tuple(reports)
         try:
             dry_run = self.dry()
@@ -201,7 +201,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     def finish(
         self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report], *, skip_unchanged: bool = False
     ) -> list[dict[str, Any]]:
-        """Record the reports, log them as a table, emit asset events and lineage, and return the reports as JSON has them.
+        """Record the reports, log them as a table, emit asset events and lineage, and return the reports as plain data.
 
         :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
         """

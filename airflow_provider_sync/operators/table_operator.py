@@ -1,4 +1,4 @@
-"""The arguments of all operators on tables, and the plan that they make together."""
+"""The arguments that all table operators share, and the plan made from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_sync.sync.run import RunPlan
 
 
 class TableOperator(SyncOperator):
-    """What operators on tables have in common; :class:`~.table_sync.TableSyncOperator` documents the arguments."""
+    """Base of the operators that sync tables; :class:`~.table_sync.TableSyncOperator` documents the arguments."""
 
     report_kind = TableReport
     names_argument = "tables"
@@ -21,7 +21,7 @@ class TableOperator(SyncOperator):
     table_options: ClassVar[tuple[str, ...]] = tuple(
         name for name in TargetTable.model_fields if name not in ("name", "connection")
     )
-    """Each is an argument that holds for every entry of ``tables`` that does not set it."""
+    """The arguments that are defaults for the entries of ``tables``."""
 
     template_fields: Sequence[str] = (
         *SyncOperator.template_fields,
@@ -81,14 +81,14 @@ class TableOperator(SyncOperator):
             setattr(self, option, arguments[option])
 
     def server(self) -> ClientConfig:
-        """Read the connection of the server; ``time_zone``, ``single_transaction`` and ``consistent`` are this operator's."""
+        """Read the connection of the server, and apply this operator's ``time_zone``, ``single_transaction``, ``consistent``."""
         single_transaction = read_argument("single_transaction", self.single_transaction, bool)
         config = with_time_zone(super().server(), self.time_zone)
         consistent = read_argument("consistent", self.consistent, bool)
         return config.model_copy(update={"single_transaction": single_transaction, "consistent": consistent})
 
     def plan(self) -> RunPlan:
-        """Group the tables by the connection of their database."""
+        """Plan the sync of each table, grouped by connection of the target database."""
         defaults = {name: getattr(self, name) for name in self.table_options}
         return RunPlan.of(
             (connection_of(table, self.target_conn_id), table) for table in read_tables("tables", self.tables, defaults)

@@ -1,6 +1,6 @@
-"""The steps of a table's sync as tasks of their own: compare, download, merge.
+"""Operators for the single steps of a table sync: compare, download, merge.
 
-Each may run on another worker: between them there are only their results, and staging tables in the target's database.
+Each step may run on a different worker. The steps share their results (XCom) and staging tables in the target database.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedS
 
 
 class TableStepOperator(StepOperator, TableOperator):
-    """Do one step of a table's sync; all steps take the same arguments, those of :class:`~.table_sync.TableSyncOperator`."""
+    """Run one step of a table sync; every step takes the arguments of :class:`~.table_sync.TableSyncOperator`."""
 
 
 class TableCompareOperator(TableStepOperator):
-    """Compare tables with the source, and cut what has to be downloaded into slices.
+    """Compare tables with the source, and divide the rows to download into slices.
 
-    The result is a list of slices, each for one :class:`TableDownloadOperator`. When all tables are up to date, the task is
-    skipped, and so is what follows it.
+    The result is a list of slices, each for one :class:`TableDownloadOperator`. If all tables are up to date, this task and with
+    it the downstream tasks are skipped.
 
-    :param slices: greatest number of slices, of all tables together
+    :param slices: maximum number of slices, for all tables together
     """
 
     template_fields: Sequence[str] = (*TableStepOperator.template_fields, "slices")
@@ -42,9 +42,9 @@ class TableCompareOperator(TableStepOperator):
         self.slices = slices
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Compare.
+        """Compare, and return the slices.
 
-        :raises AirflowSkipException: when there is nothing to do
+        :raises AirflowSkipException: if everything is up to date
         """
         with self.failing_tasks(context):
             slices = read_task_count("slices", self.slices)
@@ -55,9 +55,9 @@ class TableCompareOperator(TableStepOperator):
 
 
 class TableDownloadOperator(TableStepOperator):
-    """Stage what the target needs of one slice, or of several.
+    """Download the rows of one or more slices that the target needs into staging tables.
 
-    A retry keeps what its failed try has staged. The result is for :class:`TableMergeOperator`.
+    A retry keeps the rows that an earlier try staged. The result is for :class:`TableMergeOperator`.
 
     :param table_slice: a slice that :class:`TableCompareOperator` returned, or a list of them
     """
@@ -70,7 +70,7 @@ class TableDownloadOperator(TableStepOperator):
         self.table_slice = table_slice
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Download."""
+        """Download, and return the staged slices."""
         with self.failing_tasks(context):
             slices = [PlannedSlice.from_dict(value) for value in read_step_results("table_slice", self.table_slice)]
             staged = download_tables(self.server(), self.plan(), slices, opener=OPENER, progress=self.progress())
@@ -78,12 +78,12 @@ class TableDownloadOperator(TableStepOperator):
 
 
 class TableMergeOperator(TableStepOperator):
-    """Merge what was staged, in one short transaction, and drop the staging tables.
+    """Merge the staged rows in one short transaction, and drop the staging tables.
 
-    The result is that of :class:`~.table_sync.TableSyncOperator` for the tables that differed, with the costs of all steps.
-    A merge that fails leaves the staging tables for its retry.
+    The result is a list of reports as of :class:`~.table_sync.TableSyncOperator`, one for each table that differed, with the
+    costs of all steps. If the merge fails, the staging tables stay for its retry.
 
-    :param slices: everything that the downloads returned
+    :param slices: the results of all download tasks
     """
 
     template_fields: Sequence[str] = (*TableStepOperator.template_fields, "slices")
@@ -100,14 +100,14 @@ class TableMergeOperator(TableStepOperator):
         merge_tables(config, plan, self._slices(done), opener=OPENER, dry_run=True, keep_staged=True)
 
     def _slices(self, done: Sequence[Report]) -> list[StagedSlice]:
-        """Return what is still staged."""
+        """Return the staged slices of the tables that have not been merged."""
         slices = StagedSlice.read_all(read_step_results("slices", self.slices))
         names = {report.name for report in done}
         return [table_slice for table_slice in slices if table_slice.table not in names]
 
 
 def _run_id(context: Context) -> str:
-    """Return what tells this run of the task from all others, the same for each try."""
+    """Return a unique id of this run of the task, the same for all of its tries."""
     instance = context.get("ti")
     if instance is None:
         return uuid.uuid4().hex

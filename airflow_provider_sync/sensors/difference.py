@@ -1,7 +1,7 @@
-"""What the sensors have in common: compare source and target, and skip or wait while they are equal.
+"""Base of the sensors: compares source and target, and skips or waits while they are equal.
 
-Only :meth:`DifferenceSensor.poke` compares them, in a task: the triggerer may not reach the target. It watches the source
-alone, and wakes the task when the source changes.
+Only :meth:`DifferenceSensor.poke` compares, in a task, since the triggerer may not reach the target. The triggerer watches only
+the source, and resumes the task when the source changes.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class WhenUnchanged(StrEnum):
 def only_one(argument: str, found: Sequence[T], *, plural: str) -> T:
     """Return the one table or directory that an argument names.
 
-    :param plural: what several would be called
-    :raises ConfigurationError: when it names several
+    :param plural: the noun for the error message: ``tables`` or ``directories``
+    :raises ConfigurationError: if it names several, or none
     """
     if len(found) != 1:
         raise ConfigurationError(f"{argument!r} names {len(found)} {plural}. Use one sensor for each.")
@@ -58,20 +58,20 @@ def only_one(argument: str, found: Sequence[T], *, plural: str) -> T:
 
 
 class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOperator):
-    """Succeed when source and target differ; in the modes ``poke`` and ``reschedule``, or deferrable.
+    """Succeed when source and target differ; works in the modes ``poke`` and ``reschedule``, and deferrable.
 
-    :param sync_conn_id: connection of the server
-    :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
-    :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
-        source's next change. Airflow's ``[operators] default_deferrable`` decides where it is not given
-    :param max_seconds: seconds that one comparison may take; without it, what the connection says, and half an hour in the
+    :param sync_conn_id: connection of the sync server
+    :param when_unchanged: ``skip`` this task, and with it the downstream tasks, or ``wait`` until they differ
+    :param deferrable: wait in the triggerer, which watches only the source: if another process changes the target, the sensor
+        notices at the source's next change. The default is Airflow's ``[operators] default_deferrable``
+    :param max_seconds: time limit, in seconds, for one comparison; by default, the connection's, and half an hour in the
         triggerer
     """
 
     template_fields: Sequence[str] = ("sync_conn_id", "when_unchanged", "max_seconds")
     ui_color = "#e4f0d5"
 
-    # Set by execute and execute_complete for the calls of poke that follow.
+    # Set by execute and execute_complete for later calls of poke.
     _known: str | None = None
     _started: float | None = None
 
@@ -92,7 +92,7 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
 
     @abstractmethod
     def differs(self, client: SyncClient) -> bool:
-        """Whether a sync would find something to do."""
+        """Tell whether source and target differ."""
 
     def server(self, hook: SyncServerHook) -> ClientConfig:
         """Read the connection of the server."""
@@ -100,16 +100,16 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
 
     @abstractmethod
     def watched(self) -> Watched:
-        """Return what to watch at the source."""
+        """Return the table or directory of the source that the triggerer watches."""
 
     def execute(self, context: Context) -> Any:
         """Compare until source and target differ, or defer."""
         return self._compare(context, known=None, started=time.time())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any], started: float | None = None) -> Any:
-        """Compare again, after the source changed or the triggerer could no longer watch it.
+        """Compare again, because the source changed or the triggerer can no longer watch it.
 
-        :param event: of :class:`~airflow_provider_sync.triggers.source_moved.SourceMovedTrigger`
+        :param event: the event of :class:`~airflow_provider_sync.triggers.source_moved.SourceMovedTrigger`
         :param started: when the first comparison began, as Unix time
         """
         if event["error"] is not None:
@@ -143,7 +143,7 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
 
     @contextmanager
     def _telling_why(self) -> Iterator[None]:
-        """Log the error of the block if Airflow will skip the task because of it, since it does not say why."""
+        """Log an error of the block if it makes Airflow skip the task, since Airflow then does not log the reason."""
         try:
             yield
         except AirflowException as error:
@@ -161,11 +161,11 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
         return seconds
 
     def _digest(self, client: SyncClient) -> str | None:
-        """Return the source's digest, by which the triggerer notices a change; ``None`` when it cannot be read."""
+        """Return the source's digest, to which the triggerer compares later digests; ``None`` if it cannot be read."""
         try:
             return source_digest(client, self.watched())
         except SyncError:
-            return None  # the comparison reports the error; without a known digest the triggerer wakes the task at its first poll
+            return None  # the comparison reports the error; without a known digest the first poll resumes the task
 
     def _wait_in_triggerer(self, sync_conn_id: str) -> None:
         started = self._started or time.time()

@@ -1,4 +1,4 @@
-"""The sensor that asks whether a directory of the source differs from its target."""
+"""The sensor that detects whether a directory of the source differs from its target."""
 
 from __future__ import annotations
 
@@ -21,23 +21,21 @@ from airflow_provider_sync.sync import WatchedDirectory, directory_differs
 class FilesChangedSensor(DifferenceSensor):
     """Succeed when a directory of the source differs from its target; no file is downloaded.
 
-    While nothing changed on either side since the last sync, that is one request, and no file is read. Otherwise the sizes,
-    times and digests of both sides are compared. A source of version 1 without digests (hasher ``none``) counts as changed as
-    soon as it has files.
+    If nothing changed on either side since the last sync, the check costs one request, and no file is read. Otherwise it
+    compares sizes, times and digests. A version 1 source without digests (hasher ``none``) counts as changed if it has any file.
 
     :param directory: the name that the server offers, or a mapping of it to options, as ``FileSyncOperator`` takes them
-    :param path: where the files are kept: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an
-        ``ObjectStoragePath``
-    :param sync_conn_id: connection of the server
-    :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
-    :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
-        source's next change. Airflow's ``[operators] default_deferrable`` decides where it is not given
-    :param max_seconds: seconds that one comparison may take; without it, what the connection says, and half an hour in the
+    :param path: target: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an ``ObjectStoragePath``
+    :param sync_conn_id: connection of the sync server
+    :param when_unchanged: ``skip`` this task, and with it the downstream tasks, or ``wait`` until they differ
+    :param deferrable: wait in the triggerer, which watches only the source: if another process changes the target, the sensor
+        notices at the source's next change. The default is Airflow's ``[operators] default_deferrable``
+    :param max_seconds: time limit, in seconds, for one comparison; by default, the connection's, and half an hour in the
         triggerer
-    :param prefix: a folder of the source: only its files are compared, and ``path`` stands for it
+    :param prefix: folder of the source, such as ``2026/01``, that is compared with ``path``
     :param hasher: ``md5``, ``none``, or the import path of a class
-    :param include: glob patterns of paths to compare; without it, all
-    :param exclude: glob patterns of paths to leave alone, on both sides
+    :param include: glob patterns of the paths to compare; all by default
+    :param exclude: glob patterns of paths to ignore, on both sides
     """
 
     directory_options: ClassVar[tuple[str, ...]] = ("prefix", "hasher", "include", "exclude")
@@ -64,13 +62,13 @@ class FilesChangedSensor(DifferenceSensor):
         self.exclude = exclude
 
     def differs(self, client: SyncClient) -> bool:
-        """Whether the manifests of source and target differ."""
+        """Tell whether the manifests of source and target differ."""
         directory = self._target()
         with DigestCache(cache_path(cache_setting())) as cache:
             return directory_differs(client, directory, OPENER.storage(directory.path), cache=cache)
 
     def watched(self) -> WatchedDirectory:
-        """Return the source's files that are compared."""
+        """Return the directory of the source, with the prefix and patterns that select its files."""
         directory = self._target()
         return WatchedDirectory(
             name=directory.name, prefix=directory.prefix, include=directory.include, exclude=directory.exclude

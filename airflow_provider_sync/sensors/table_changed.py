@@ -1,4 +1,4 @@
-"""The sensor that asks whether a table of the source differs from its target."""
+"""The sensor that detects whether a table of the source differs from its target."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from airflow_provider_sync.sync.tables.version2.column_mapping import configured
 class TableChangedSensor(DifferenceSensor):
     """Succeed when a table of the source differs from its target; nothing is downloaded.
 
-    The target's database hashes its table, and the hash is compared with the one that the server answers. A server that cannot
-    hash the table (an existing one beside MySQL 9.6 or newer) counts as changed, with a warning in the log: the sync that follows
-    compares the rows.
+    The sensor compares a hash that the target database computes with the hash that the server returns. If the server cannot hash
+    the table (an existing one with MySQL 9.6 or newer), the table counts as changed, with a warning in the log: the sync that
+    follows compares the rows.
 
     :param table: the name that the server offers, or a mapping of it to options, as ``TableSyncOperator`` takes them
     :param target_conn_id: connection of the target database
-    :param sync_conn_id: connection of the server
-    :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
-    :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
-        source's next change. Airflow's ``[operators] default_deferrable`` decides where it is not given
-    :param max_seconds: seconds that one comparison may take; without it, what the connection says, and half an hour in the
+    :param sync_conn_id: connection of the sync server
+    :param when_unchanged: ``skip`` this task, and with it the downstream tasks, or ``wait`` until they differ
+    :param deferrable: wait in the triggerer, which watches only the source: if another process changes the target, the sensor
+        notices at the source's next change. The default is Airflow's ``[operators] default_deferrable``
+    :param max_seconds: time limit, in seconds, for one comparison; by default, the connection's, and half an hour in the
         triggerer
-    :param primary: column or columns that identify a row, where that is not the target's primary key
-    :param columns: columns to compare, as the source calls them; without it, all
-    :param renames: column of the source to column of the target
+    :param primary: column or columns that identify a row; by default, the target's primary key
+    :param columns: columns to compare, by their source names; all by default
+    :param renames: mapping of source column to target column
     :param hasher: import path of a class that hashes the target table
-    :param time_zone: of the source's database, in which an existing server (version 1) hashes TIMESTAMP; else the connection's
+    :param time_zone: time zone in which an existing server (version 1) hashes ``TIMESTAMP`` values, which is that of the source
+        database; by default, the connection's
     """
 
     table_options: ClassVar[tuple[str, ...]] = ("primary", "columns", "renames", "hasher")
@@ -64,11 +65,11 @@ class TableChangedSensor(DifferenceSensor):
         self.time_zone = time_zone
 
     def server(self, hook: SyncServerHook) -> ClientConfig:
-        """Read the connection, with the time zone that this sensor gives for it."""
+        """Read the connection of the server, and apply this sensor's ``time_zone``."""
         return with_time_zone(super().server(hook), self.time_zone)
 
     def differs(self, client: SyncClient) -> bool:
-        """Whether the hashes of source and target differ."""
+        """Tell whether the hashes of source and target differ."""
         table = self._target()
         conn_id = table.connection or self.target_conn_id
         with OPENER.database_to_look_at(read_argument("target_conn_id", conn_id, str)) as database:
@@ -81,7 +82,7 @@ class TableChangedSensor(DifferenceSensor):
                 return True
 
     def watched(self) -> WatchedTable:
-        """Return the table slice of the source that is compared."""
+        """Return the slice of the source table that is compared."""
         return WatchedTable(table_slice=configured_slice(self._target()))
 
     def _target(self) -> TargetTable:

@@ -1,4 +1,4 @@
-"""Keep a table or a directory of this side in step with the source: compare, download, merge.
+"""Sync tables and directories of the target with the source: compare, download, merge.
 
 The steps work without Airflow; operators, sensors and commands are thin callers.
 """

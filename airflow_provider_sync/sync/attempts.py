@@ -1,8 +1,8 @@
-"""The one loop that tries a piece of work again, for tables and directories, in one go and in steps.
+"""The retry loop of ``sync``, for tables and directories, in one task and in steps.
 
-A request that fails before its answer begins is repeated by the client. What is repeated here is work whose answer ended before
-its end, since rows of it may be in a staging table already, and work whose source or target changed meanwhile. Anything else
-ends the work at once; Airflow's retries and the next run come after that.
+The client repeats requests that fail before their response begins. This loop repeats work whose response was cut off, since some
+of its rows may be staged already, and work whose source or target changed in the meantime. Any other error ends the work at once
+and is left to Airflow's retries or the next run.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ MAX_PAUSE = 30.0
 """Longest pause between two attempts, in seconds."""
 
 MAX_MOVES = 3
-"""Attempts at work whose source or target changes during each of them."""
+"""Maximum number of attempts if source or target changes during each of them."""
 
 Result = TypeVar("Result")
 
 
 def never(_: SyncError) -> bool:
-    """Count no error as a change of source or target."""
+    """Return ``False``: no error counts as a change of source or target."""
     return False
 
 
 def source_changed(error: SyncError) -> bool:
-    """Whether an attempt failed because the source changed between two of its answers."""
+    """Tell whether an attempt failed because the source changed between two of its responses."""
     return isinstance(error, SourceChangedError)
 
 
 class Attempts:
     """The attempts at one piece of work, counted.
 
-    :param client: its ``retries`` say how often incomplete answers are asked for again
-    :ivar moved: attempts that failed because source or target changed
-    :ivar cut: whether an answer was incomplete
+    :param client: its ``retries`` limit how often work is repeated after an incomplete response
+    :ivar moved: number of attempts that failed because source or target changed
+    :ivar cut: whether a response was incomplete
     """
 
     def __init__(self, client: SyncClient) -> None:
@@ -49,10 +49,10 @@ class Attempts:
         self._cut_in_a_row = 0
 
     def run(self, work: Callable[[], Result], *, is_moved: Callable[[SyncError], bool] = never) -> Result:
-        """Return what ``work`` returns, after as many attempts as it takes and is allowed.
+        """Return what ``work`` returns, repeating it after failures that another attempt may fix.
 
-        :param is_moved: whether an error says that source or target changed, so that the next attempt may succeed; without,
-            only incomplete answers are asked for again
+        :param is_moved: tells whether an error means that source or target changed; by default, work is repeated only after
+            incomplete responses
         :raises SyncError: the error of the last attempt
         """
         while True:
@@ -67,13 +67,13 @@ class Attempts:
 
     @property
     def left(self) -> bool:
-        """Whether there is an attempt left after an incomplete answer."""
+        """Whether another attempt is allowed after an incomplete response."""
         return self._cut_in_a_row < self._client.retries and not self._client.gave_up
 
     def pause(self, error: IncompleteStreamError) -> None:
-        """Wait, longer each time, before the answer is asked for again.
+        """Wait before the next attempt, longer each time.
 
-        :raises IncompleteStreamError: the error itself, when no attempt is left here or where it came from
+        :raises IncompleteStreamError: the given error, if no attempt is left or the error itself forbids another one
         """
         self.cut = True
         if error.given_up or not self.left:
@@ -83,9 +83,9 @@ class Attempts:
         self._cut_in_a_row += 1
 
     def may_repeat(self, error: IncompleteStreamError) -> bool:
-        """Wait as :meth:`pause` does; return ``False`` when no attempt is left at this, and something else may be tried.
+        """Wait like :meth:`pause`; return ``False`` if this work must not be repeated, but other work may still be tried.
 
-        :raises IncompleteStreamError: when nothing is to be tried any more
+        :raises IncompleteStreamError: if nothing may be tried any more
         """
         try:
             self.pause(error)
@@ -96,13 +96,13 @@ class Attempts:
         return True
 
     def progress(self) -> None:
-        """Count incomplete answers from zero, since some of what was asked for has arrived."""
+        """Reset the count of incomplete responses, since some of the requested data has arrived."""
         self._cut_in_a_row = 0
 
 
 def repeated(client: SyncClient, work: Callable[[], Result]) -> Result:
-    """Return what ``work`` returns, and begin it again when an answer is incomplete.
+    """Return what ``work`` returns, repeating it after incomplete responses.
 
-    :raises IncompleteStreamError: when the answer was incomplete each time
+    :raises IncompleteStreamError: if the response was incomplete in every attempt
     """
     return Attempts(client).run(work)

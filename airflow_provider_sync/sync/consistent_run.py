@@ -11,9 +11,9 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 def consistent_snapshot(client: SyncClient, config: ClientConfig, tables: Sequence[TargetTable]) -> AbstractContextManager[None]:
-    """Read all tables inside the block from one snapshot of the source, if the configuration asks for that.
+    """Read all tables in the block from one snapshot of the source, if the option ``consistent`` is set.
 
-    :raises ConfigurationError: when the server cannot hold a snapshot
+    :raises ConfigurationError: if the server cannot hold a snapshot
     """
     if not config.consistent or not tables:
         return nullcontext()
@@ -21,9 +21,9 @@ def consistent_snapshot(client: SyncClient, config: ClientConfig, tables: Sequen
 
 
 def refuse_steps(config: ClientConfig) -> None:
-    """Refuse ``consistent`` for the steps of a sync.
+    """Refuse the option ``consistent`` for a sync in steps.
 
-    :raises ConfigurationError: when the configuration asks for it
+    :raises ConfigurationError: if it is set
     """
     if config.consistent:
         raise ConfigurationError(

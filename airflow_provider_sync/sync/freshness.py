@@ -1,4 +1,4 @@
-"""Is a copy equal to its source, and was it synced lately? Decisions on plain values; nothing is asked here."""
+"""Decide whether a copy equals its source and was synced recently, from plain values and without I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 
 
 class CopyState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the copy of one table or directory.
+    """The state of the copy of one table or directory.
 
     :ivar name: the name under which the server offers it
     :ivar kind: ``table`` or ``directory``
-    :ivar differences: rows or files in which source and target differ; ``None`` if they were not compared
-    :ivar last_success: when it was synced last, as ISO 8601; ``None`` if that is not recorded, or was not asked
+    :ivar differences: number of rows or files in which source and target differ; ``None`` if they were not compared
+    :ivar last_success: time of the last successful sync, as ISO 8601; ``None`` if none is recorded, or the age is not checked
     :ivar age: seconds since then
-    :ivar problems: sentences that say why the copy is not as it should be; empty if it is
+    :ivar problems: one sentence for each problem; empty if the copy is fine
     """
 
     name: str
@@ -37,9 +37,9 @@ class CopyState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """How old a copy is, and may be.
+    """The age of a copy, and its maximum age.
 
-    :ivar last_success: when it was synced last; ``None`` if no sync is recorded
+    :ivar last_success: time of the last successful sync; ``None`` if none is recorded
     """
 
     last_success: datetime | None
@@ -48,10 +48,10 @@ class SyncTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_copy(name: str, kind: str, *, report: Report | None = None, times: SyncTimes | None = None) -> CopyState:
-    """Say what is wrong with a copy, if anything is.
+    """Return the state of a copy, with its problems.
 
-    :param report: of a comparison that succeeded; ``None`` if there was none
-    :param times: ``None`` if its age does not matter
+    :param report: report of a successful comparison; ``None`` if source and target were not compared
+    :param times: ``None`` if the age is not checked
     """
     differences = None if report is None else _differences(report)
     last_success = None if times is None else times.last_success
@@ -68,9 +68,9 @@ def judge_copy(name: str, kind: str, *, report: Report | None = None, times: Syn
 
 
 def check_copies(states: Sequence[CopyState]) -> None:
-    """Raise what is wrong.
+    """Raise an error if any copy has a problem.
 
-    :raises StaleCopyError: with a line for each problem
+    :raises StaleCopyError: with one line for each problem
     """
     lines = [f"{state.kind.capitalize()} {state.name!r} {problem}" for state in states for problem in state.problems]
     if lines:

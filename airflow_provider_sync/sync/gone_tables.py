@@ -1,12 +1,12 @@
-"""Tables of the target that the source offers no longer: warn of them, or drop those that belong to it by ``drop_missing``.
+"""Tables of the target that the source no longer offers: warn about them, or drop those that ``drop_missing`` names.
 
-Dropping is the last step of a run in which nothing failed. What a table holds cannot be had again, so all of this has to be true:
+Dropping is the last step of a run without failures. A dropped table cannot be restored, so it is dropped only if:
 
-- a pattern of the run matches it, and so does ``drop_missing``;
+- a pattern of the run matches it, and so does the pattern's ``drop_missing``;
 - the run has not synced it over another URL of the same database;
-- the source has not offered it when the run began, and does not offer it now, but other tables of the pattern;
-- no foreign key, view or trigger needs it, except of tables that are dropped, too;
-- there are at most ``max_drops``.
+- the source offered it neither when the run began nor now, but does offer other tables that the pattern matches;
+- no foreign key, view or trigger depends on it, except those of other tables that are dropped;
+- at most ``max_drops`` tables of the pattern would be dropped.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from airflow_provider_sync.sync.traffic import Measure
 
 
 class GoneTable(msgspec.Struct, frozen=True):
-    """A table of the target that a pattern matches and that is not among those of the source.
+    """A table of the target that a pattern matches and that the source does not offer.
 
-    :ivar pattern: the first one that matches
-    :ivar name: under which the source would offer it
-    :ivar table_name: in the target
+    :ivar pattern: the first pattern that matches
+    :ivar name: the name under which the source would offer the table
+    :ivar table_name: the table's name in the target
     """
 
     pattern: TargetTable
@@ -50,16 +50,16 @@ class GoneTable(msgspec.Struct, frozen=True):
 
     @property
     def is_to_drop(self) -> bool:
-        """Whether the user says that it belongs to the source."""
+        """Whether ``drop_missing`` matches the table."""
         return any(matches(belonging, self.table_name) for belonging in self.pattern.drop_missing)
 
 
 def find_gone(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> list[GoneTable]:
-    """Find tables of the target that patterns match and that are not among those of the source.
+    """Find tables of the target that patterns match and that the source does not offer.
 
-    Names that differ by case only count as equal, so that a table is not taken for gone on a database that folds case.
+    Names that differ only by case count as equal, since some databases fold the case of names.
 
-    :param tables: everything that the run syncs into this database
+    :param tables: all tables that the run syncs into this database
     """
     kept = {table.table_name.casefold() for table in tables}
     found: list[GoneTable] = []
@@ -79,11 +79,11 @@ def find_gone(database: Database, patterns: Sequence[TargetTable], tables: Seque
 
 
 def gone_warnings(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> dict[str, str]:
-    """Warn of tables that are gone and stay in the target.
+    """Warn about tables that the source no longer offers and that stay in the target.
 
-    :param patterns: those whose tables are kept in this database; without any, nothing is looked for
-    :param tables: everything that the run syncs into this database
-    :return: warnings, by the name of the table whose report should carry them
+    :param patterns: the patterns whose tables are in this database; if there are none, the target is not searched
+    :param tables: all tables that the run syncs into this database
+    :return: warnings, by the name of the table in whose report they belong
     """
     if not patterns or not tables:
         return {}
@@ -105,7 +105,7 @@ def gone_warnings(database: Database, patterns: Sequence[TargetTable], tables: S
 
 
 def with_warnings(reports: Iterable[TableReport], warnings: Mapping[str, str]) -> list[TableReport]:
-    """Add warnings to the reports of the tables that they are kept by."""
+    """Add warnings to reports, by table name."""
     return [
         msgspec.structs.replace(report, warnings=(*report.warnings, warnings[report.name])) if report.name in warnings else report
         for report in reports
@@ -121,13 +121,13 @@ def drop_gone(
     others: OtherTables = (),
     dry_run: bool = False,
 ) -> list[TableReport]:
-    """Drop what the module's docstring says, all of it or, where the database can undo that, nothing.
+    """Drop the tables that satisfy the rules in the module's docstring; in one transaction if the database supports that for DDL.
 
-    :param patterns: those whose tables are kept in this database
-    :param tables: everything that the run has synced into this database
-    :param others: what it has synced over other URLs, which may lead to the same database
-    :return: a report for each of these tables
-    :raises SyncFailed: when a table may not be dropped, with a report for each
+    :param patterns: the patterns whose tables are in this database
+    :param tables: all tables that the run has synced into this database
+    :param others: tables that the run has synced over other URLs, which may lead to the same database
+    :return: a report for each dropped table
+    :raises SyncFailed: if a table must not be dropped, with a report for each table to drop
     """
     gone = [table for table in find_gone(database, patterns, tables) if table.is_to_drop]
     if not gone:
@@ -158,9 +158,9 @@ def drop_gone(
 
 
 def refuse_drops(patterns: Iterable[TargetTable]) -> None:
-    """Refuse ``drop_missing`` for the steps of a sync.
+    """Refuse the option ``drop_missing`` for a sync in steps.
 
-    :raises ConfigurationError: when a pattern has it
+    :raises ConfigurationError: if a pattern has it
     """
     if any(pattern.drop_missing for pattern in patterns):
         raise ConfigurationError(
@@ -170,13 +170,13 @@ def refuse_drops(patterns: Iterable[TargetTable]) -> None:
 
 
 def _without(gone: Sequence[GoneTable], offered: Collection[str]) -> list[GoneTable]:
-    """Leave out what the source offers, perhaps again, or under a name that goes into another table of the target."""
+    """Remove tables that the source offers after all: again, or under a name that the options map to another target table."""
     names = {name.casefold() for name in offered}
     return [table for table in gone if table.name.casefold() not in names]
 
 
 def _without_synced(database: Database, gone: Sequence[GoneTable], others: OtherTables) -> list[GoneTable]:
-    """Leave out what the run has synced over another URL."""
+    """Remove tables that the run has synced over another URL."""
     synced = [table for opened, tables in others for table in tables_here(database, opened, tables)]
     with database.connect() as connection:
         places, synced_places = (
@@ -200,7 +200,7 @@ def _check_number(gone: Sequence[GoneTable], patterns: Sequence[TargetTable], *,
 
 
 def _drop(database: Database, gone: Sequence[GoneTable], *, dry_run: bool) -> dict[str, int]:
-    """Drop tables, and return the numbers of their rows by their names in the target."""
+    """Drop tables, and return the number of rows of each, by its name in the target."""
     names = [table.table_name for table in gone]
     if not names:
         return {}
@@ -215,9 +215,9 @@ def _drop(database: Database, gone: Sequence[GoneTable], *, dry_run: bool) -> di
 
 
 def _in_order(database: Database, connection: Connection, tables: dict[str, Table]) -> list[str]:
-    """Sort tables so that each comes after those that need it.
+    """Sort tables so that each comes after the tables that depend on it.
 
-    :raises TableError: when something else needs one of them
+    :raises TableError: if anything else depends on one of them
     """
     needed_by = {name: database.catalog.find_dependents(connection, table) for name, table in tables.items()}
     order: list[str] = []

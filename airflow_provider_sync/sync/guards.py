@@ -11,15 +11,15 @@ Target = TypeVar("Target", TargetTable, TargetDirectory)
 
 
 def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, present: int, offered: int, unit: str) -> None:
-    """Refuse to delete more of a target than its options allow.
+    """Refuse to delete more rows or files of a target than its options allow.
 
-    ``allow_empty_source`` allows more than a share of the target, and no more than a number.
+    ``allow_empty_source`` overrides a ``max_deletes`` that is a share of the target, but not one that is a number.
 
     :param deletes: number of rows or files that would be deleted
     :param present: number of rows or files that the target has
     :param offered: number of rows or files that the source has
     :param unit: ``rows`` or ``files``, for the message
-    :raises GuardError: naming the option that allows it
+    :raises GuardError: if there are too many; the message names the option that would allow them
     """
     if not deletes:
         return
@@ -43,12 +43,12 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
 
 
 def unguarded(target: Target) -> Target:
-    """Return options by which no guard stops a deletion, to show what a guard would stop."""
+    """Return the options without guards on deletions, to find out what a guard would stop."""
     return target.model_copy(update={"max_deletes": "100%", "allow_empty_source": True})
 
 
 def allowing(target: Target, refused: RefusedDeletes) -> Target:
-    """Return options that allow as much as was refused, and no more."""
+    """Return the options with guards that allow exactly the refused deletions."""
     if refused.kind == "tables":
         return target.model_copy(update={"max_drops": refused.deletes})
     is_empty = {} if refused.offered else {"allow_empty_source": True}

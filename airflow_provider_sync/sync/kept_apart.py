@@ -1,4 +1,4 @@
-"""Check that no two tables of a run are one table of the target, unless neither deletes what is the other's."""
+"""Check that no two entries of a run share a target table, unless neither deletes the other's rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from airflow_provider_sync.sync.other_connections import OtherTables, tables_her
 
 
 def check_kept_apart(database: Database, tables: Sequence[TargetTable], others: OtherTables = (), *, by_patterns: bool) -> None:
-    """Check that no two tables go into one, as names that differ by case only, or two connections to one server, may.
+    """Check that no two entries share a target table, for example by names that differ only by case, or by two connections.
 
-    :param tables: everything that the run syncs into this database
-    :param others: what it syncs over other connections, which may lead to the same server
-    :param by_patterns: whether patterns chose some; otherwise two may go into one on purpose, if neither deletes the other's rows
-    :raises ConfigurationError: naming both
+    :param tables: all tables that the run syncs into this database
+    :param others: tables that it syncs over other connections, which may lead to the same server
+    :param by_patterns: whether patterns chose some of the tables; if not, two entries may share a target table on purpose, if
+        neither deletes the other's rows
+    :raises ConfigurationError: naming both entries
     """
     _check_connection(database, tables, by_patterns=by_patterns)
     _check_connections(database, tables, others)
@@ -36,9 +37,9 @@ def _check_connection(database: Database, tables: Sequence[TargetTable], *, by_p
 
 
 def _check_connections(database: Database, tables: Sequence[TargetTable], others: OtherTables) -> None:
-    """Check that no table goes into one of another connection if the sync of one deletes the other's rows.
+    """Check that no table shares a target table with an entry of another connection if either sync deletes the other's rows.
 
-    Connections are opened only for tables of like names; one that does not answer fails by itself.
+    Other connections are opened only for tables with similar names; one that does not answer fails in its own sync.
     """
     alike = _alike(tables)
     for opened, there in others:
@@ -62,7 +63,7 @@ def _check_connections(database: Database, tables: Sequence[TargetTable], others
 
 
 def _alike(tables: Iterable[TargetTable]) -> dict[str, list[TargetTable]]:
-    """Group tables that may be one table of the target, by their names without schema and case."""
+    """Group entries that may share a target table, by table name without schema and case."""
     alike: dict[str, list[TargetTable]] = {}
     for table in tables:
         alike.setdefault(table.table_name.rpartition(".")[2].casefold(), []).append(table)
@@ -83,7 +84,7 @@ def _one_table(first: TargetTable, second: TargetTable) -> str:
 
 
 def _are_one(database: Database, name: str, other: str) -> bool:
-    """Whether two names mean one table; the locks of tables, which need not exist, show it."""
+    """Tell whether two names mean the same table, by their locks: those can be taken even for tables that do not exist."""
     if name == other:
         return True
     try:

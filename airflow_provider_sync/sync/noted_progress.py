@@ -1,4 +1,4 @@
-"""Note in the history of syncs that one runs, and how far it is."""
+"""Record a running sync and its progress in the history of syncs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from airflow_provider_sync.sync.progress import Amounts, Progress, silent
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_NOTES = 5.0
-"""Pause between two notes of how far a sync is."""
+"""Minimum time, in seconds, between two writes of a sync's progress."""
 
 
 @contextmanager
 def noted_while_running(opened: Callable[[], History], origin: Origin, names: Sequence[str]) -> Iterator[Progress]:
-    """Keep a row for a sync in the history during the block, and give what notes its progress there.
+    """Keep a row for a running sync in the history during the block, and yield the callback that updates its progress.
 
-    Whatever goes wrong with that is a line of the log at the level DEBUG: the record at the end says it loudly.
+    Errors of the history are only logged, at level DEBUG: if the history does not work, the final record warns about it.
 
     :param opened: opens the history
-    :param names: of the tables and directories
+    :param names: names of the tables and directories
     """
     note = _begun(opened, origin)
     if note is None:
@@ -47,11 +47,12 @@ def _begun(opened: Callable[[], History], origin: Origin) -> RunningNote | None:
 
 
 class NotedProgress:
-    """Progress as notes in the history: the first at once, then every :data:`SECONDS_BETWEEN_NOTES`, until one cannot be written.
+    """Writes progress to the history: the first call at once, then every :data:`SECONDS_BETWEEN_NOTES`, until a write fails.
 
-    A history in a file of SQLite may be the target itself, whose lock this sync then holds: waiting for it once is enough.
+    It gives up after one failure because the history may be in the target's SQLite file, which this sync has locked: each write
+    would wait for that lock.
 
-    :param clock: seconds of a clock that never goes back
+    :param clock: a monotonic clock, in seconds
     """
 
     def __init__(self, note: RunningNote, names: Sequence[str], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,9 +65,9 @@ class NotedProgress:
         self._write()
 
     def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        """Take note of progress; see :class:`~airflow_provider_sync.sync.progress.Progress`."""
+        """Record progress; see :class:`~airflow_provider_sync.sync.progress.Progress`."""
         self._amounts.add(name, amount, unit, total)
-        # Whoever finds another thread at it goes on with its own work.
+        # If another thread is writing, this one does not wait for it.
         if self._clock() >= self._due and self._lock.acquire(blocking=False):
             try:
                 self._names[name] = True
@@ -75,7 +76,7 @@ class NotedProgress:
                 self._lock.release()
 
     def end(self) -> None:
-        """Remove the note."""
+        """Remove the row from the history."""
         with self._lock:
             self._due = float("inf")
             self._tried(self._note.end)

@@ -1,4 +1,4 @@
-"""Connections of one run that lead to one server: which of one's tables another one reaches, and under which names."""
+"""Connections of one run that lead to the same database server: which tables of one the other reaches, by which names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_provider_sync.databases.schema import STAGING_PREFIX
 from airflow_provider_sync.exceptions import SyncError, TableBusyError
 
 OtherTables = Sequence[tuple[Callable[[], AbstractContextManager[Database]], Sequence[TargetTable]]]
-"""Databases of other connections, each opened when called, with tables that the run syncs into it."""
+"""For each other connection: a function that opens its database, and the tables that the run syncs into it."""
 
 
 def with_tables_here(database: Database, tables: Iterable[TargetTable], others: OtherTables) -> Iterator[TargetTable]:
-    """Yield tables of a database, then those of other connections that it reaches, as far as they can be asked."""
+    """Yield tables of a database, then the tables of other connections that it reaches; skip connections that do not answer."""
     yield from tables
     for opened, there in others:
         with suppress(SyncError):
@@ -26,9 +26,9 @@ def with_tables_here(database: Database, tables: Iterable[TargetTable], others: 
 def tables_here(
     database: Database, opened: Callable[[], AbstractContextManager[Database]], tables: Sequence[TargetTable]
 ) -> list[TargetTable]:
-    """Return tables of another connection, each by its name here; none where that leads to another server.
+    """Return the tables of another connection by their names in this database; none if that is on another server.
 
-    :raises SyncError: when the other database does not answer
+    :raises SyncError: if the other database does not answer
     """
     with opened() as other:
         with other.connect() as connection:
@@ -40,7 +40,7 @@ def tables_here(
 
 
 def _share_locks(database: Database, other: Database, schema: str) -> bool:
-    """Whether two connections lead to one server: a lock that one takes is held for the other, under a name that nobody has."""
+    """Tell whether two connections lead to the same server: a lock with a random name, taken by one, is held for the other."""
     names = [f"{schema}.{STAGING_PREFIX}{token_hex(8)}"]
     with other.exclusive(names, timeout=0):
         try:

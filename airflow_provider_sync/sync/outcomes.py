@@ -1,4 +1,4 @@
-"""The one place that goes on after a failure: what became of each table and directory of a run, and which of them failed.
+"""Collect the outcomes and failures of a run's tables and directories, and continue after a failure.
 
 Why all tables of one transaction fail when one of them does is in :mod:`.tables.failures`.
 """
@@ -16,10 +16,10 @@ Outcome = TypeVar("Outcome")
 
 
 class Outcomes(Generic[Outcome]):
-    """What became of each thing that a run is about, the rest even when one fails.
+    """The outcome of each table or directory of a run, also of those after a failure.
 
-    :ivar found: reports, or values that have one
-    :ivar failures: the errors of what failed, in the order in which it was tried
+    :ivar found: reports, or values that contain one
+    :ivar failures: the errors, in the order in which they occurred
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class Outcomes(Generic[Outcome]):
         self.failures: list[SyncError] = []
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Keep what came of something that succeeded."""
+        """Add the outcomes of a success."""
         self.found += outcomes
 
     @contextmanager
     def going_on(self, failed: Callable[[SyncError], Iterable[Outcome]]) -> Iterator[None]:
-        """Keep an error of the block, and go on after it; one that is no ``SyncError`` is kept as an ``UnexpectedError``.
+        """Collect an error of the block and suppress it; wrap an error that is no ``SyncError`` in an ``UnexpectedError``.
 
-        :param failed: returns the outcomes of what the block was about
+        :param failed: returns the outcomes of the tables or directories that the block handled
         """
         try:
             with wrap_unexpected_errors():
@@ -44,14 +44,14 @@ class Outcomes(Generic[Outcome]):
             self.found += failed(error)
 
     def check(self, reports: Sequence[Report]) -> None:
-        """Raise what failed.
+        """Raise an error if anything failed.
 
-        :param reports: of everything
-        :raises SyncFailed: when anything did; its cause is the fault, if any is one of this program, or else the first error
+        :param reports: all reports of the run
+        :raises SyncFailed: its cause is the first unexpected error (a bug) if there is one, else the first error
         """
         if not self.failures:
             return
-        # Where a fault of this program is shows only in its traceback.
+        # A bug can be located only by its traceback, so it is preferred as the cause.
         faults = [failure for failure in self.failures if UnexpectedError in (type(failure), type(failure.__cause__))]
         causes = faults or [failure for failure in self.failures if not failure.reports]
         raise SyncFailed.of(self.failures, reports) from next(iter(causes), None)

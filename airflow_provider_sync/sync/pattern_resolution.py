@@ -1,4 +1,4 @@
-"""Resolve patterns of tables when a run begins, against what the server offers.
+"""Expand table patterns at the start of a run into the tables that the server offers.
 
 ::
 
@@ -17,7 +17,7 @@ from airflow_provider_sync.config.table_patterns import selects
 from airflow_provider_sync.exceptions import ConfigurationError
 
 MAX_NAMED = 20
-"""Most tables that a warning names; it counts the others."""
+"""Maximum number of tables that a warning names; it only counts the rest."""
 
 Patterns = Sequence[tuple[str, TargetTable]]
 """Entries with patterns, in the order of the configuration, each with the URL of its database."""
@@ -26,8 +26,8 @@ Patterns = Sequence[tuple[str, TargetTable]]
 def offered_tables(client: SyncClient, patterns: Patterns, *, again: bool = False) -> Collection[str]:
     """Return the names that the server offers to this client.
 
-    :param again: ask now, even if the client has asked before
-    :raises ConfigurationError: for a server that speaks only version 1, which cannot list them
+    :param again: request the list again instead of using the client's cached one
+    :raises ConfigurationError: if the server speaks only version 1, which cannot list tables
     """
     offered = client.capabilities(again=again)
     if offered is None:
@@ -39,11 +39,11 @@ def offered_tables(client: SyncClient, patterns: Patterns, *, again: bool = Fals
 
 
 def expand(patterns: Patterns, offered: Iterable[str], named: Collection[str]) -> list[tuple[str, TargetTable]]:
-    """Return an entry for each table that a pattern matches; the first pattern that does decides on its options.
+    """Return an entry for each table that a pattern matches, with the options of the first pattern that matches it.
 
     :param offered: names that the server offers
-    :param named: names that have entries of their own, which decide on their options
-    :raises ConfigurationError: when a pattern matches nothing
+    :param named: names with their own entries, which patterns do not match
+    :raises ConfigurationError: if a pattern matches no table
     """
     offered = list(offered)
     found: dict[str, tuple[str, TargetTable]] = {}
@@ -62,9 +62,9 @@ def expand(patterns: Patterns, offered: Iterable[str], named: Collection[str]) -
 
 
 def matched_names(client: SyncClient, entries: Iterable[TargetTable]) -> list[str]:
-    """Return the names of entries, then those that their patterns match, each once; the server is asked only for patterns.
+    """Return the names of entries, then the names that their patterns match, each once; ask the server only if needed.
 
-    :raises ConfigurationError: when a pattern matches nothing, or the server cannot list its tables
+    :raises ConfigurationError: if a pattern matches no table, or the server cannot list its tables
     """
     entries = list(entries)
     named = [entry.name for entry in entries if not entry.is_pattern]

@@ -1,4 +1,4 @@
-"""How a sync reports its progress to its caller, and how that is written for people."""
+"""Report the progress of a sync to its caller, and format it for people."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report_table import format_bytes
 
 MIN_SECONDS = 5.0
-"""Seconds after which the speed says something about the time that is left."""
+"""Elapsed seconds from which the remaining time can be estimated from the speed."""
 
 MIN_SHARE = 0.02
-"""Share of the work after which it does, too: the first file may be the slowest."""
+"""Share of the work that must be done, too, before the estimate: the first file may be the slowest."""
 
 LONG_SECONDS = 60.0
-"""Seconds after which it does with a smaller share."""
+"""Elapsed seconds from which a smaller share is enough."""
 
 RECENT_SECONDS = 30.0
-"""How far back the speed is measured: where small files follow large ones, the speed of those says nothing about these."""
+"""Seconds over which the speed is measured: the speed with large files does not predict that with small files after them."""
 
 
 class Progress(Protocol):
-    """Called with increments, from every thread that works."""
+    """A callback for increments of progress; every worker thread calls it."""
 
     def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        """Take note of progress.
+        """Record progress.
 
         :param name: name of the table or directory
-        :param amount: how many more are done
+        :param amount: increment since the last call
         :param unit: ``rows``, ``files`` or ``bytes``
-        :param total: how many there will be in all, if that is known
+        :param total: expected total, if known
         """
 
 
 class RowProgress(Protocol):
-    """Called with increments of one table's rows."""
+    """A callback for increments of one table's rows."""
 
     def __call__(self, count: int, total: int | None = None) -> None:
-        """Take note of progress.
+        """Record progress.
 
-        :param count: how many more rows arrived
-        :param total: how many there will be in all, or about how many, if that is known
+        :param count: number of rows that arrived since the last call
+        :param total: expected or estimated total, if known
         """
 
 
 def row_progress(progress: Progress, name: str) -> RowProgress:
-    """Return what notes the progress of one table's rows.
+    """Return a callback that reports rows of one table to ``progress``.
 
-    :param name: of the table
+    :param name: name of the table
     """
 
     def take(count: int, total: int | None = None) -> None:
@@ -61,11 +61,11 @@ def row_progress(progress: Progress, name: str) -> RowProgress:
 
 
 def silent(name: str, amount: int, unit: str, total: int | None = None) -> None:
-    """Show nothing."""
+    """Ignore progress."""
 
 
 def together(*parts: Progress) -> Progress:
-    """Return what tells each part of the progress."""
+    """Return a callback that passes progress to each of several callbacks."""
 
     def tell(name: str, amount: int, unit: str, total: int | None = None) -> None:
         for part in parts:
@@ -75,10 +75,10 @@ def together(*parts: Progress) -> Progress:
 
 
 class _Amount:
-    """How much of one unit is done.
+    """The progress in one unit.
 
-    :param done: what the first call told, which may have been there before this sync began
-    :param now: when that was, in seconds
+    :param done: amount of the first call, which may contain work of an earlier attempt and so does not count for the speed
+    :param now: time of that call, in seconds
     """
 
     def __init__(self, done: int, now: float) -> None:
@@ -87,20 +87,20 @@ class _Amount:
         self._samples = deque([(now, done)])
 
     def add(self, amount: int, now: float) -> None:
-        """Take note of more that is done."""
+        """Add an increment."""
         self.done += amount
         if now - self._samples[-1][0] >= 1:
             self._samples.append((now, self.done))
 
     def speed(self, now: float) -> float:
-        """Return how many were done in a second lately."""
+        """Return the recent speed, per second."""
         while len(self._samples) > 1 and now - self._samples[1][0] >= RECENT_SECONDS:
             self._samples.popleft()
         since, done = self._samples[0]
         return (self.done - done) / (now - since) if now > since else 0.0
 
     def seconds_left(self, now: float, elapsed: float) -> float | None:
-        """Estimate how long the rest takes; ``None`` if that cannot be known."""
+        """Estimate the remaining time; ``None`` if there is no basis for an estimate."""
         if self.total is None or elapsed < MIN_SECONDS or (speed := self.speed(now)) <= 0:
             return None
         is_enough = elapsed >= LONG_SECONDS or self.done - self._before >= MIN_SHARE * (self.total - self._before)
@@ -115,9 +115,9 @@ class _Amount:
 
 
 class _Work:
-    """What is done under one name.
+    """The progress of one table or directory.
 
-    :ivar amounts: by unit
+    :ivar amounts: the progress in each unit, by unit
     """
 
     def __init__(self, started: float) -> None:
@@ -125,7 +125,7 @@ class _Work:
         self._started = started
 
     def text(self, now: float) -> str:
-        """Write all amounts for people, with the time that is left if that can be known."""
+        """Format all amounts for people, with the remaining time if it can be estimated."""
         amounts = self.done_text()
         if all(amount.total is None for amount in self.amounts.values()):
             return f"{amounts} so far"
@@ -133,35 +133,35 @@ class _Work:
         return f"{amounts}, {left}" if left else amounts
 
     def done_text(self) -> str:
-        """Write how much is done, of each unit."""
+        """Format the amount done in each unit."""
         return ", ".join(amount.text(unit) for unit, amount in self.amounts.items())
 
     def left_text(self, now: float) -> str:
-        """Write how long the rest takes; empty if that cannot be known."""
+        """Format the remaining time; empty if it cannot be estimated."""
         left = self._deciding().seconds_left(now, now - self._started)
         return f"about {_duration(left)} left" if left else ""
 
     def speed_text(self, now: float) -> str:
-        """Write how much is done in a second, in bytes if those are counted; empty as long as that says nothing."""
+        """Format the speed per second, in bytes if those are counted; empty until it is meaningful."""
         unit = "bytes" if "bytes" in self.amounts else next(iter(self.amounts))
         speed = round(self.amounts[unit].speed(now))
         return f"{_with_unit(speed, unit)}/s" if now - self._started >= 1 and speed > 0 else ""
 
     def _deciding(self) -> _Amount:
-        """Return the amount that says how long the rest takes: bytes, unless they are not counted, or all there."""
+        """Return the amount from which to estimate the remaining time: bytes, unless they are not counted or complete."""
         is_over = (told := self.amounts.get("bytes")) is not None and told.total == told.done
         order = sorted(self.amounts, key=lambda unit: (unit == "bytes") == is_over)
         return self.amounts[order[0]]
 
     def share(self) -> float | None:
-        """Return how much is done, of the unit that is furthest behind; ``None`` if no total is known."""
+        """Return the share that is done of the unit that is furthest behind; ``None`` if no total is known."""
         return min((amount.done / amount.total for amount in self.amounts.values() if amount.total), default=None)
 
 
 class Amounts:
-    """How much of each unit is done, by name.
+    """The progress of each table and directory, by name.
 
-    :param clock: seconds of a clock that never goes back
+    :param clock: a monotonic clock, in seconds
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -170,7 +170,7 @@ class Amounts:
         self._lock = Lock()
 
     def add(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        """Add an amount under a name; see :class:`Progress`."""
+        """Add an increment under a name; see :class:`Progress`."""
         with self._lock:
             now = self._clock()
             work = self._works.get(name)
@@ -188,28 +188,28 @@ class Amounts:
                 known.total = None
 
     def text(self, name: str) -> str:
-        """Write all amounts of a name for people, with an estimate of the time that is left."""
+        """Format all amounts of a name for people, with an estimate of the remaining time."""
         with self._lock:
             return self._works[name].text(self._clock())
 
     def columns(self, name: str) -> tuple[str, str, str]:
-        """Write for a row of a table how much is done, how much of it in a second, and how long the rest takes."""
+        """Return three columns of a progress table: amount done, speed and remaining time."""
         with self._lock:
             work, now = self._works[name], self._clock()
             return work.done_text(), work.speed_text(now), work.left_text(now)
 
     def share(self, name: str) -> float | None:
-        """Return how much of a name's work is done, from 0 to 1; ``None`` if that cannot be known."""
+        """Return the share of a name's work that is done, from 0 to 1; ``None`` if no total is known."""
         with self._lock:
             return self._works[name].share()
 
 
 class ProgressLines:
-    """Progress as lines of a log.
+    """Writes progress as lines of a log.
 
     :param write: called with each line
     :param every: seconds between two lines; work that takes less time writes none
-    :param clock: seconds of a clock that never goes back
+    :param clock: a monotonic clock, in seconds
     """
 
     def __init__(self, write: Callable[[str], object], *, every: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -221,7 +221,7 @@ class ProgressLines:
         self._lock = Lock()
 
     def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        """Take note of progress; see :class:`Progress`."""
+        """Record progress; see :class:`Progress`."""
         self._amounts.add(name, amount, unit, total)
         if self._is_due():
             self._write(f"{printable(name)}: {self._amounts.text(name)}")
@@ -239,7 +239,7 @@ def _with_unit(count: int, unit: str) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Write a duration for people: ``8 s``, ``12 min``, ``3 h``."""
+    """Format a duration for people: ``8 s``, ``12 min``, ``3 h``."""
     for most, size, unit in ((100, 1, "s"), (6_000, 60, "min")):
         if seconds < most:
             return f"{max(1, round(seconds / size))} {unit}"

@@ -1,4 +1,4 @@
-"""What guards refused to delete in a run: all of it, and examples, so that somebody can decide whether it is right."""
+"""Find all deletions that the guards refuse in a run, with examples, so that a person can decide about them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from airflow_provider_sync.sync.run import Opener, RunPlan
 from airflow_provider_sync.sync.tables.diff import diff_table
 
 MAX_EXAMPLES = 10
-"""Most keys or paths that are named of each table or directory."""
+"""Maximum number of example keys or paths for each table or directory."""
 
 
 def find_refused(attempt: Callable[[RunPlan], object], plan: RunPlan, first: Sequence[RefusedDeletes]) -> list[RefusedDeletes]:
-    """Return all that the guards would refuse in a run; a transaction stops at the first of its tables.
+    """Return all deletions that the guards would refuse in a run, by repeated dry runs, since a transaction stops at its first.
 
-    :param attempt: a dry run of a plan, in which what is known already is allowed
-    :param first: what is known already
-    :raises SyncError: when the run would fail for another reason
+    :param attempt: makes a dry run of a plan; each plan allows the refused deletions that are known so far
+    :param first: the refused deletions that are known at first
+    :raises SyncError: if the run would fail for another reason
     """
     refused = list(first)
     while True:
@@ -39,9 +39,9 @@ def find_refused(attempt: Callable[[RunPlan], object], plan: RunPlan, first: Seq
 
 
 def find_examples(config: ClientConfig, plan: RunPlan, refused: RefusedDeletes, *, opener: Opener) -> list[str]:
-    """Name some of the keys or paths that would be deleted; none by version 1, or if they cannot be found.
+    """Return some of the keys or paths that would be deleted; none with version 1, or if the search for them fails.
 
-    :param plan: with options that allow what was refused
+    :param plan: a plan whose options allow the refused deletions
     """
     with suppress(SyncError), SyncClient.from_config(config) as client:
         return list(_examples(client, config, plan, refused, opener))

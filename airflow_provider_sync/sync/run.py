@@ -1,4 +1,4 @@
-"""A whole run: everything that a client configuration names, or the part of it that was asked for."""
+"""Run a sync of all tables and directories of a client configuration, or of some of them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from airflow_provider_sync.sync.tables.pipeline import sync_tables
 
 
 class Opener(msgspec.Struct, frozen=True, kw_only=True):
-    """How URLs of databases and paths of directories become something open.
+    """Opens databases by their URLs and storages by the paths of directories.
 
-    The defaults know nothing of Airflow; the commands and operators bring openers that know its connections.
+    The defaults work without Airflow; commands and operators pass openers that resolve Airflow connections.
     """
 
     engine: Callable[[str], Engine] = open_engine
@@ -45,13 +45,13 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
 
     @contextmanager
     def database(self, url: str) -> Iterator[Database]:
-        """Open the database at ``url`` and dispose of its engine at the end."""
+        """Open the database at ``url``, and dispose of its engine at the end of the block."""
         with _disposed(self.engine(url)) as engine:
             yield database_for(engine)
 
     @contextmanager
     def database_to_look_at(self, url: str) -> Iterator[Database]:
-        """Open the database at ``url`` for what writes nothing: a file that is not there is not made, and looks empty."""
+        """Open the database at ``url`` for reading only: a database file that is missing appears empty and is not created."""
         with _disposed(self.engine(url)) as engine:
             file = missing_file(engine)
             if file is None or not file.parent.is_dir():
@@ -71,10 +71,10 @@ def _disposed(engine: Engine) -> Iterator[Engine]:
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has to do.
+    """The tables and directories that a run syncs.
 
-    :ivar tables: by database URL, since the tables of one connection may share a transaction
-    :ivar patterns: entries that stand for every table that they match, in the order of the configuration
+    :ivar tables: tables by database URL, since tables of one connection may share a transaction
+    :ivar patterns: entries with patterns, in the order of the configuration, each with its database URL
     """
 
     tables: dict[str, tuple[TargetTable, ...]]
@@ -83,7 +83,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, tables: Iterable[tuple[str, TargetTable]], directories: Iterable[TargetDirectory] = ()) -> Self:
-        """Group tables by their databases.
+        """Return a plan, with the tables grouped by database.
 
         :param tables: entries, each with its database URL
         """
@@ -95,9 +95,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def resolved(self, client: SyncClient) -> Self:
-        """Return the same with an entry for each table that a pattern matches; the server is asked only if there are patterns.
+        """Return the plan with its patterns expanded to tables; ask the server only if there are patterns.
 
-        :raises ConfigurationError: when a pattern matches nothing, or the server cannot list its tables
+        :raises ConfigurationError: if a pattern matches no table, or the server cannot list its tables
         """
         if not self.patterns:
             return self
@@ -106,9 +106,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, tables=_by_url([*named, *matched]))
 
     def allowing(self, refused: Sequence[RefusedDeletes]) -> Self:
-        """Return the same with options that allow what guards have refused, and no more.
+        """Return the plan with options that allow exactly the refused deletions.
 
-        :raises ConfigurationError: when this plan does not have it
+        :raises ConfigurationError: if the plan lacks one of their tables or directories
         """
         tables = {table.name: (url, table) for url, tables in self.tables.items() for table in tables}
         directories = {directory.name: directory for directory in self.directories}
@@ -127,7 +127,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def set_by_flags(self, **options: Any) -> Self:
-        """Return the same with these options for everything, checked already, whatever the configuration says."""
+        """Return the plan with these options, already validated, set on every table and directory."""
         return type(self).of(
             [
                 *((url, table.set_by_flags(**options)) for url, tables in self.tables.items() for table in tables),
@@ -137,12 +137,12 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def patterns_of(self, url: str) -> list[TargetTable]:
-        """Return the patterns whose tables are kept in one database."""
+        """Return the patterns whose tables are in one database."""
         return [pattern for of, pattern in self.patterns if of == url]
 
     @property
     def dropping(self) -> list[str]:
-        """The databases of which a pattern may drop tables."""
+        """URLs of the databases in which a pattern may drop tables."""
         return list(dict.fromkeys(url for url, pattern in self.patterns if pattern.drop_missing))
 
     @property
@@ -159,9 +159,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         return [*self.table_names, *(directory.name for directory in self.directories)]
 
     def find_table(self, name: str) -> tuple[str, TargetTable]:
-        """Return the database URL and the options of a table that the step before has named.
+        """Return the database URL and the options of a table that the previous step named.
 
-        :raises ConfigurationError: when this plan does not have it
+        :raises ConfigurationError: if the plan does not contain it
         """
         for url, tables in self.tables.items():
             for table in tables:
@@ -173,9 +173,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         raise ConfigurationError(f"The step before names the table {name!r}, which 'tables' does not. Give all steps the same.")
 
     def find_directory(self, name: str) -> TargetDirectory:
-        """Return the options of a directory that the step before has named.
+        """Return the options of a directory that the previous step named.
 
-        :raises ConfigurationError: when this plan does not have it
+        :raises ConfigurationError: if the plan does not contain it
         """
         for directory in self.directories:
             if directory.name == name:
@@ -186,10 +186,10 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: Sequence[str] = ()) -> RunPlan:
-    """Choose what to sync: what is named, or everything when nothing is named.
+    """Plan the sync of the named tables and directories, or of everything in the configuration if none is named.
 
-    :param tables: names of the configuration, or names that its patterns match
-    :raises ConfigurationError: for a name that the configuration does not have
+    :param tables: names in the configuration, or names that its patterns match
+    :raises ConfigurationError: if a name is not in the configuration
     """
     everything = not tables and not directories
     entries = list(config.tables.values()) if everything else _named_tables(config, tables)
@@ -203,14 +203,14 @@ def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: S
 
 
 def _with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
-    """Return the options of a directory, with what the configuration says for all of them."""
+    """Return the options of a directory, with the configuration's defaults for options that it does not set."""
     if directory.files_per_request is not None:
         return directory
     return directory.model_copy(update={"files_per_request": config.files_per_request})
 
 
 def _named_tables(config: ClientConfig, names: Sequence[str]) -> list[TargetTable]:
-    """Return the entries of these names, in the order of the configuration, then those that patterns match."""
+    """Return the entries with these names, in the order of the configuration, then entries for names that patterns match."""
     matched: dict[str, TargetTable] = {}
     for name in names:
         entry = entry_for(name, config.tables)
@@ -245,12 +245,12 @@ def run(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> list[Report]:
-    """Sync everything in ``plan``, the rest even when one fails.
+    """Sync all tables and directories of ``plan``, and continue after failures.
 
-    :param resume: after a transient failure, keep what was staged, for the next attempt; see :func:`.sync_tables`
+    :param resume: after a transient failure, keep the staged rows for the next attempt; see :func:`.sync_tables`
     :return: one report for each table and directory
-    :raises ConfigurationError: when a pattern matches nothing; nothing was written
-    :raises SyncFailed: when any failed, with the reports of all
+    :raises ConfigurationError: if a pattern matches no table; nothing was written
+    :raises SyncFailed: if any failed, with the reports of all
     """
     opener = opener or Opener()
     opening = opener.database_to_look_at if dry_run else opener.database
@@ -289,12 +289,12 @@ def run(
 
 
 def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
-    """Return what a run syncs over other URLs than this one."""
+    """Return the tables that a run syncs over URLs other than this one."""
     return [(partial(opener.database_to_look_at, other), tables) for other, tables in by_url.items() if other != url]
 
 
 def _watched(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
-    """Return what is synced over other URLs before this one, and what keeps rows of its own, whenever that is synced."""
+    """Return tables of other URLs that no trigger may change: those synced earlier, and those with rows of their own."""
     urls = list(by_url)
     later = urls[urls.index(url) :]
     watched = {
@@ -304,10 +304,10 @@ def _watched(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: s
 
 
 def tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:
-    """Return the reports of an error, or make them: a database that cannot be opened is no reason to leave the others alone."""
+    """Return the reports of an error, or make them if the error has none, as when the database could not be opened."""
     return error.reports or [TableReport(name=table.name, status="failed", error=str(error)) for table in tables]
 
 
 def directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[Report]:
-    """Return the report of an error, or make it."""
+    """Return the report of an error, or make it if the error has none."""
     return error.reports or [DirectoryReport(name=directory.name, status="failed", error=str(error))]

@@ -1,4 +1,4 @@
-"""Find what a run would do with everything that a client configuration names, or the part of it that was asked for."""
+"""Find out what a run would change in the tables and directories of a client configuration, or in some of them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
 
 class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run would do.
+    """The changes that a run would make.
 
-    :ivar failures: why some are not known; their reports say the same
+    :ivar failures: errors of comparisons that failed; the reports of their tables and directories contain them, too
     """
 
     tables: tuple[TableDiff, ...]
@@ -36,12 +36,12 @@ class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """Reports of everything, in order."""
+        """The reports of all tables, then of all directories."""
         return (*(table.report for table in self.tables), *(directory.report for directory in self.directories))
 
 
 def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:
-    """Find out what a run would do with everything in ``plan``, the rest even when one fails."""
+    """Find out what a run of ``plan`` would change, and continue after failures."""
     opener = opener or Opener()
     tables = Outcomes[TableDiff]()
     with SyncClient.from_config(config) as client:
@@ -49,7 +49,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
         together = list(chain.from_iterable(by_url.values()))
         with tables.going_on(partial(_tables_failed, together)), consistent_snapshot(client, config, together):
             for url, group in by_url.items():
-                # A database that cannot be opened is no reason to leave the tables of others alone.
+                # If one database cannot be opened, tables of other databases are still compared.
                 with tables.going_on(partial(_tables_failed, group)), opener.database_to_look_at(url) as database:
                     patterns = plan.patterns_of(url)
                     check_kept_apart(database, group, other_tables(opener, by_url, url), by_patterns=bool(patterns))

@@ -1,7 +1,7 @@
-"""The steps of a run, each of which may be a task on another machine: compare, download, then merge tables or delete files.
+"""Run the steps of a sync: compare, download, then merge tables or delete files. Each may be a task on a different machine.
 
-What a step does with one table is in :mod:`.tables.steps`, and with one directory in :mod:`.directories.steps`. Here it is done
-with everything that a plan names.
+This module applies each step to all tables or directories of a plan; :mod:`.tables.steps` and :mod:`.directories.steps` handle a
+single one.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ Piece = TypeVar("Piece", PlannedSlice, FileBatch)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkFound(Generic[Piece]):
-    """What the first step found.
+    """The result of the first step.
 
-    :ivar unchanged: the reports of what is up to date
-    :ivar pieces: what to download, of all tables or directories that differ
-    :ivar warnings: what the user should know of the target as a whole
+    :ivar unchanged: reports of the tables or directories that are up to date
+    :ivar pieces: slices or batches to download, of all tables or directories that differ
+    :ivar warnings: warnings about the target as a whole
     """
 
     unchanged: Sequence[Report]
@@ -52,13 +52,13 @@ class WorkFound(Generic[Piece]):
 def compare_tables(
     config: ClientConfig, plan: RunPlan, *, opener: Opener, run_id: str, slices: int = 1, dry_run: bool = False
 ) -> WorkFound[PlannedSlice]:
-    """Compare the tables of a plan with the source, the rest even when one fails, and cut what differs into slices.
+    """Compare the tables of a plan with the source, continue after failures, and divide the differing tables into slices.
 
-    :param run_id: what tells this run from all others; the same for each attempt
-    :param slices: most slices, of all tables together; each table that differs has at least one
-    :param dry_run: make no missing target
-    :raises ConfigurationError: for ``consistent`` and ``drop_missing``, which steps cannot keep
-    :raises SyncFailed: when any failed, with the reports of those and of what is up to date
+    :param run_id: unique id of this run; the same for each attempt
+    :param slices: maximum number of slices, of all tables together; each table that differs has at least one
+    :param dry_run: do not create missing targets
+    :raises ConfigurationError: for ``consistent`` and ``drop_missing``, which a sync in steps does not support
+    :raises SyncFailed: if any failed, with the reports of those and of the tables that are up to date
     """
     refuse_steps(config)
     refuse_drops([pattern for _, pattern in plan.patterns])
@@ -94,7 +94,7 @@ def compare_tables(
                             )
                         )
                     if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):
-                        break  # the others would be answered the same
+                        break  # the server would answer the same for the other tables
                 there = {entry.report.name for entry in compared}
                 failed = {table.table_name for table in tables if table.name not in there}
                 compared = with_foreign_keys(database, compared, failed=failed, dry_run=dry_run)
@@ -110,10 +110,10 @@ def compare_tables(
 def download_tables(
     config: ClientConfig, plan: RunPlan, slices: Sequence[PlannedSlice], *, opener: Opener, progress: Progress | None = None
 ) -> list[StagedSlice]:
-    """Stage what the target needs of each slice.
+    """Download the rows of each slice that the target needs into staging tables.
 
-    :return: what was done with each slice, for the merge
-    :raises ConfigurationError: for a slice of a table that the plan does not have, or has with other options
+    :return: the staged slices, for the merge
+    :raises ConfigurationError: if the plan lacks the table of a slice, or has it with other options
     :raises SyncFailed: for the first slice that fails, with the report of its table
     """
     staged: list[StagedSlice] = []
@@ -134,15 +134,15 @@ def merge_tables(
     dry_run: bool = False,
     keep_staged: bool = False,
 ) -> list[Report]:
-    """Merge what was staged, in one short transaction for each database or table, and drop the staging tables.
+    """Merge staged rows in one short transaction for each database or table, and drop the staging tables.
 
-    A merge that fails leaves its staging tables for the next attempt; the databases after it are merged all the same.
+    A failed merge keeps its staging tables for the next attempt; the other databases are still merged.
 
-    :param slices: everything that the downloads returned
-    :param keep_staged: whether the staging tables stay, for another merge
+    :param slices: the results of all downloads
+    :param keep_staged: whether to keep the staging tables for another merge
     :return: a report for each table, with the costs of all steps
-    :raises ConfigurationError: for a slice of a table that the plan does not have, or has with other options; nothing was merged
-    :raises SyncFailed: when any failed, with the reports of all
+    :raises ConfigurationError: if the plan lacks the table of a slice, or has it with other options; nothing was merged
+    :raises SyncFailed: if any failed, with the reports of all
     """
     by_url: dict[str, dict[str, tuple[TargetTable, list[StagedSlice]]]] = {}
     for table_slice in slices:
@@ -173,10 +173,10 @@ def merge_tables(
 
 
 def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, batches: int = 1) -> WorkFound[FileBatch]:
-    """Compare the directories of a plan with the source, the rest even when one fails, and cut what differs into batches.
+    """Compare the directories of a plan with the source, continue after failures, and divide the files to download into batches.
 
-    :param batches: most batches, of all directories together; each directory that differs has at least one
-    :raises SyncFailed: when any failed, with the reports of those and of what is up to date
+    :param batches: maximum number of batches, of all directories together; each directory that differs has at least one
+    :raises SyncFailed: if any failed, with the reports of those and of the directories that are up to date
     """
     each = max(1, batches // len(plan.directories))
     outcomes = Outcomes[Report]()
@@ -204,8 +204,8 @@ def download_directories(
 ) -> list[FileBatch]:
     """Download the files of each batch that still differ.
 
-    :return: the batches, with what was done and what it cost
-    :raises ConfigurationError: for a batch of a directory that the plan does not have, or has with other options
+    :return: the batches, with the results and costs of the downloads
+    :raises ConfigurationError: if the plan lacks the directory of a batch, or has it with other options
     :raises SyncFailed: for the first batch that fails, with the report of its directory
     """
     done: list[FileBatch] = []
@@ -221,13 +221,12 @@ def download_directories(
 def delete_in_directories(
     config: ClientConfig, plan: RunPlan, batches: Sequence[FileBatch], *, opener: Opener, dry_run: bool = False
 ) -> list[Report]:
-    """Delete what the source lacks, last, in each directory of which files were downloaded.
+    """Delete files that the source lacks, as the last step, in each directory that has a batch.
 
-    :param batches: everything that the downloads returned
+    :param batches: the results of all downloads
     :return: a report for each directory, with the costs of all steps
-    :raises ConfigurationError: for a batch of a directory that the plan does not have, or has with other options; nothing was
-        deleted
-    :raises SyncFailed: when any failed, with the reports of all
+    :raises ConfigurationError: if the plan lacks the directory of a batch, or has it with other options; nothing was deleted
+    :raises SyncFailed: if any failed, with the reports of all
     """
     by_name: dict[str, list[FileBatch]] = {}
     for batch in batches:
@@ -244,14 +243,14 @@ def delete_in_directories(
 
 
 def _table_of(config: ClientConfig, plan: RunPlan, piece: PlannedSlice | StagedSlice) -> tuple[str, TargetTable]:
-    """Return the database URL and the options of the table of a slice, which must be those of the comparison."""
+    """Return the database URL and the options of a slice's table, after checking that they are those of the comparison."""
     url, table = plan.find_table(piece.table)
     check_shared_options(piece, config, table, connection=url)
     return url, table
 
 
 def _directory_of(config: ClientConfig, plan: RunPlan, batch: FileBatch) -> TargetDirectory:
-    """Return the options of the directory of a batch, which must be those of the comparison."""
+    """Return the options of a batch's directory, after checking that they are those of the comparison."""
     directory = plan.find_directory(batch.directory)
     check_shared_options(batch, config, directory)
     return directory
@@ -259,7 +258,7 @@ def _directory_of(config: ClientConfig, plan: RunPlan, batch: FileBatch) -> Targ
 
 @contextmanager
 def _failing(kind: type[TableReport] | type[DirectoryReport], name: str) -> Iterator[None]:
-    """Make an error of the block the failure of a table or directory, with its report.
+    """Turn an error of the block into the failure of a table or directory, with its report.
 
     :raises SyncFailed: for any :class:`SyncError`
     """

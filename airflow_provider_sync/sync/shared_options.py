@@ -1,7 +1,7 @@
-"""Notice that what the steps of one sync must share, such as the window of a table, was changed between two of them.
+"""Detect that an option which all steps of a sync must share, such as a table's window, changed between two steps.
 
-A DAG file may be edited while its run is under way. Steps with different options would stage rows or files for one target and
-merge them into another, and report it as verified.
+A DAG file may be edited during a run. Steps with different options could stage rows or files for one target, merge them into
+another, and report the result as verified.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _SHARED = {
     ),
     TargetDirectory: ("path", "prefix", "include", "exclude"),
 }
-"""The options that decide which rows or files are meant, and what they are in the target; guards and the like may change."""
+"""The options that select rows or files and map them to the target; other options, such as guards, may change between steps."""
 
 
 def shared_options(config: ClientConfig, entry: TargetTable | TargetDirectory, *, connection: str = "") -> dict[str, str]:
-    """Return a digest of the server and of each option that all steps must share, where it is not the default.
+    """Return digests of the server's address and of each shared option that is not the default.
 
-    :param connection: the database's URL, of which the password may change
+    :param connection: the database's URL; its password may change between steps
     """
     own = {name: getattr(entry, name) for name in _SHARED[type(entry)]}
     given = {name: value for name, value in own.items() if value != type(entry).model_fields[name].default}
@@ -47,9 +47,9 @@ def shared_options(config: ClientConfig, entry: TargetTable | TargetDirectory, *
 def check_shared_options(
     piece: StepValue, config: ClientConfig, entry: TargetTable | TargetDirectory, *, connection: str = ""
 ) -> None:
-    """Refuse a piece of work that another step has found with other options.
+    """Refuse a piece of work that an earlier step made with other options.
 
-    :raises ConfigurationError: naming the option
+    :raises ConfigurationError: naming the option that changed
     """
     now, then = shared_options(config, entry, connection=connection), piece.options
     changed = [name for name in (*now, *then) if now.get(name) != then.get(name)] if then else []

@@ -1,4 +1,4 @@
-"""What one step of a sync hands to the next, which may be a task on another machine: JSON values, and what the step cost."""
+"""The JSON values that one step of a sync passes to the next, which may be a task on another machine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt of a first step that has cut the work into pieces.
+    """The attempt of a comparison step that divided the work into pieces.
 
-    :ivar task: tells it from other comparisons of the run, whose pieces the same last step may take
-    :ivar attempt: the number of the attempt
-    :ivar pieces: how many pieces it has cut; 0 where that is not known
+    :ivar task: id of the comparison's task, since the last step may receive pieces of several comparisons
+    :ivar attempt: number of the attempt
+    :ivar pieces: number of pieces of this attempt; 0 if unknown
     """
 
     task: str = ""
@@ -24,10 +24,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a step, and what it cost. It refers to rows and files and never contains them.
+    """The result of a step and its costs. It refers to rows and files but never contains them.
 
-    :ivar comparison: what has cut the piece of work that this is
-    :ivar options: digests of what all steps must share, by name; see :mod:`.shared_options`
+    :ivar comparison: the comparison that made this piece of work
+    :ivar options: digests of the options that all steps must share, by name; see :mod:`.shared_options`
     """
 
     comparison: Comparison = Comparison()
@@ -39,7 +39,7 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> str:
-        """What the step found or did, in a sentence for the log."""
+        """A sentence for the log about the result of the step."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,9 +49,9 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_dict` returned.
+        """Read a mapping that :meth:`to_dict` returned.
 
-        :raises ConfigurationError: for anything else
+        :raises ConfigurationError: if it is anything else
         """
         try:
             return msgspec.convert(dict(plain), cls)
@@ -62,12 +62,11 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read_all(cls, results: Sequence[Mapping[str, Any]]) -> list[Self]:
-        """Read what all tasks of the step before returned, for a step that needs all of it.
+        """Read the results of all tasks of the previous step.
 
-        When a comparison is repeated and cuts fewer pieces, Airflow keeps the results of the tasks that are not needed any more.
-        They are left out.
+        If a comparison is repeated and makes fewer pieces, Airflow keeps the results of the surplus tasks. Those are left out.
 
-        :raises ConfigurationError: when some are missing: of a task that failed, or that somebody marked as successful
+        :raises ConfigurationError: if results are missing, because a task failed or was marked as successful by hand
         """
         found = [cls.from_dict(plain) for plain in results]
         latest: dict[str, int] = {}
@@ -83,5 +82,5 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
         return current
 
     def traffic(self) -> dict[str, Any]:
-        """Return what the step cost, as fields of a report."""
+        """Return the step's time and traffic, as fields of a report."""
         return {name: getattr(self, name) for name in ("requests", "bytes_received", "bytes_sent", "seconds")}

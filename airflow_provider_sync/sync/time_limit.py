@@ -1,4 +1,4 @@
-"""Limits of time of the sync of one table or one directory: waiting for another sync, and requests that end in time."""
+"""Time limits for the sync of one table or directory: for its lock, and for its requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory, TargetTable
 
 LOCK_TIMEOUT = 60.0
-"""Seconds to wait for another sync of the same table or directory."""
+"""Maximum time, in seconds, to wait for another sync of the same table or directory."""
 
 Options = TypeVar("Options", TargetTable, TargetDirectory)
 Arguments = ParamSpec("Arguments")
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 def within_max_seconds(
     step: Callable[Concatenate[SyncClient, Options, Arguments], Result],
 ) -> Callable[Concatenate[SyncClient, Options, Arguments], Result]:
-    """End the requests of a step that takes longer than ``max_seconds`` of its table or directory."""
+    """Cancel the requests of a step once it takes longer than the ``max_seconds`` of its table or directory."""
 
     @wraps(step)
     def limited(client: SyncClient, options: Options, /, *arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:

@@ -1,4 +1,4 @@
-"""Time and traffic of one piece of work, for its report."""
+"""Measure time and traffic of a piece of work for its report."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _Counters = tuple[float, float, float, float]
 
 
 class Measure:
-    """Measure time and traffic from its construction on; :meth:`so_far` returns them as fields of a report.
+    """Measure time and traffic; :meth:`so_far` returns them as fields of a report.
 
-    Of several at the same client only one may run at a time: each counts all that the client sends while it runs.
+    A measure counts all traffic of its client while it runs, so only one measure of a client may run at a time.
 
     :param client: the client whose traffic is counted
-    :param running: whether it starts at once; otherwise :meth:`counting` does
-    :param earlier: what earlier steps cost, as :meth:`so_far` of each returned it
+    :param running: whether to start at once; otherwise :meth:`counting` starts it
+    :param earlier: costs of earlier steps, each as :meth:`so_far` returned them
     """
 
     def __init__(self, client: SyncClient, *, earlier: Iterable[Mapping[str, Any]] = (), running: bool = True) -> None:
@@ -32,14 +32,14 @@ class Measure:
         self._counted: _Counters = (0, 0, 0, 0.0)
 
     def pause(self) -> None:
-        """Stop counting, since what follows belongs to something else."""
+        """Stop counting, since the following work belongs to another measure."""
         self._counted, self._since = self._total(), None
 
     @contextmanager
     def counting(self, instead_of: Measure | None = None) -> Iterator[None]:
         """Count the time and the traffic of the block.
 
-        :param instead_of: what counts before and after the block, and not meanwhile
+        :param instead_of: another measure, which is paused during the block
         """
         if self._since is not None:
             yield  # it counts already
@@ -55,7 +55,7 @@ class Measure:
                 instead_of._since = instead_of._counters()
 
     def so_far(self) -> dict[str, Any]:
-        """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds``, as far as they were counted."""
+        """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds`` until now."""
         measured = dict(zip(MEASURED, self._total(), strict=True))
         return {name: round(amount + sum(step[name] for step in self._earlier), 3) for name, amount in measured.items()}
 

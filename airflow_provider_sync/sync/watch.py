@@ -1,7 +1,6 @@
-"""The digest of a whole table or directory of the source, by which a watcher notices changes.
+"""Request a digest of a table or directory of the source, so that a watcher can detect changes.
 
-Only the source is asked; whether a target differs from it is found out in :mod:`.tables.pipeline` and
-:mod:`.directories.pipeline`.
+Only the source is asked. :mod:`.tables.change_check` and :mod:`.directories.pipeline` compare it with a target.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from airflow_provider_sync.sync.directories.version1.source_files import SourceF
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 YOUNG_SECONDS = (0.15, 0.5, 2.0)
-"""Pauses, in seconds, before a directory is listed again in which a file was changed a moment ago."""
+"""Pauses, in seconds, before a directory is listed again because one of its files was changed a moment ago."""
 
 
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):
     """A table, or a slice of one.
 
-    :ivar table_slice: its columns and window are used by version 2 of the protocol only
+    :ivar table_slice: the slice; version 1 of the protocol ignores its columns and window
     """
 
     kind: ClassVar[str] = "table"
@@ -36,12 +35,12 @@ class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
     @property
     def name(self) -> str:
-        """What the server calls it."""
+        """The name under which the server offers the table."""
         return self.table_slice.name
 
 
 class WatchedDirectory(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="directory"):
-    """A directory, or the files below its folder ``prefix`` that the patterns select."""
+    """A directory, or those of its files that ``prefix`` and the patterns select."""
 
     kind: ClassVar[str] = "directory"
     name: str
@@ -54,13 +53,13 @@ Watched = WatchedTable | WatchedDirectory
 
 
 def source_digest(client: SyncClient, watched: Watched, *, known: str | None = None) -> str:
-    """Ask the source for the digest of a table or directory: an opaque text that changes when the content changes.
+    """Request the digest of a table or directory from the source: an opaque text that changes when the content changes.
 
-    A table costs the source a scan. The files of a directory are listed and not read by version 2; version 1 hashes them. As long
-    as nothing changed since ``known``, version 2 sends a line, and otherwise the listing.
+    A table costs the source a scan. For a directory, version 2 lists the files without reading them, and version 1 hashes them.
+    If nothing changed since ``known``, version 2 sends a single line, and otherwise the listing.
 
     :param known: the digest that was returned last
-    :raises FileError: for a directory whose files a source of version 1 does not hash, so that changes cannot be noticed
+    :raises FileError: if a version 1 source does not hash the files of the directory, so that changes cannot be detected
     :raises SyncError: if the source does not answer, or answers with an error
     """
     if isinstance(watched, WatchedDirectory):
@@ -71,7 +70,7 @@ def source_digest(client: SyncClient, watched: Watched, *, known: str | None = N
 
 
 def _table_digest(client: SyncClient, requested_slice: RequestedSlice) -> str:
-    # Trailing zeros count: a target may keep them.
+    # Trailing zeros are part of the digest, since a target may keep them.
     requested_slice = msgspec.structs.replace(requested_slice, trailing_zeros=ALL_COLUMNS)
     with client.describe_table(DescribeTable(table_slice=requested_slice, partitioning=ONE_SEGMENT)) as answer:
         described = answer.described
@@ -83,11 +82,11 @@ def _table_digest(client: SyncClient, requested_slice: RequestedSlice) -> str:
 
 
 def _tree_digest(client: SyncClient, watched: WatchedDirectory, known: str | None) -> str:
-    """Digest names, sizes and times of the files that are watched.
+    """Digest names, sizes and times of the watched files.
 
-    What is returned begins with the state of the whole directory, by which the server can tell the next time that nothing
-    changed. There is none while a file is so young that a further change might not show in its times. That passes within
-    :data:`YOUNG_SECONDS`, unless a file is written to all the time; what is returned then is another digest once it has a state.
+    The result begins with the directory's state token, from which the server can tell next time that nothing changed. The server
+    sends no token while a file is so young that another change might leave its times as they are. That ends within
+    :data:`YOUNG_SECONDS` unless a file is written continuously; then the digest changes once more when a token is available.
     """
     for pause in (*YOUNG_SECONDS, None):
         found = repeated(client, lambda: _listed_digest(client, watched, known))

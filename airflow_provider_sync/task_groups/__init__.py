@@ -1,1 +1,1 @@
-"""Task groups that run the steps of a sync as tasks of their own."""
+"""Task groups that run each step of a sync as a separate task, and a DAG made from a ``client.yaml``."""

@@ -1,4 +1,4 @@
-"""The steps of a directory's sync as a group of tasks."""
+"""The task group for a directory sync in steps."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from airflow_provider_sync.task_groups.step_group import StepGroup
 class FileSyncGroup(StepGroup):
     """Make directories equal to those that a sync server offers, in three steps: ``compare``, ``download``, ``delete``.
 
-    When everything is up to date, ``compare`` is skipped, and so are the others. The result of ``delete`` is that of
-    :class:`~airflow_provider_sync.operators.file_sync.FileSyncOperator`.
+    If everything is up to date, all three tasks are skipped. The result of ``delete`` has the form of
+    :class:`~airflow_provider_sync.operators.file_sync.FileSyncOperator`'s.
 
     .. seealso:: The how-to guide "Sync tables and directories with Airflow".
 
-    :param group_id: without it, ``sync_`` and the directory's name, where there is one directory
-    :param directories: as of ``FileSyncOperator``
-    :param batches: greatest number of tasks that ``download`` is mapped to, for all directories together; 1 for no mapping.
-        Where few files differ there are fewer
-    :param max_active_downloads: greatest number of downloads that run at once, in one run
-    :param outlets: of ``delete``
-    :param step_arguments: arguments of single steps, by their names, which win over those of all: a queue, a pool, retries
-    :param arguments: of ``FileSyncOperator`` or of any operator, for all three; or of ``TaskGroup``
+    :param group_id: by default, ``sync_`` and the directory's name if there is only one, else ``sync``
+    :param directories: as ``FileSyncOperator`` takes them
+    :param batches: maximum number of mapped ``download`` tasks, for all directories together; fewer if few files differ. With 1,
+        the task is not mapped
+    :param max_active_downloads: maximum number of ``download`` tasks that run in parallel, in one DAG run
+    :param outlets: outlets of ``delete``
+    :param step_arguments: arguments for single steps, by step name, such as a queue, a pool or retries; they override
+        ``arguments``
+    :param arguments: arguments of ``FileSyncOperator`` or of any operator, for all three steps; or arguments of ``TaskGroup``
     :ivar compare: the first task
-    :ivar download: the tasks between
+    :ivar download: the download task, usually mapped
     :ivar delete: the last task
     """
 

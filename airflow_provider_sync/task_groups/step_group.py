@@ -1,4 +1,4 @@
-"""What the task groups have in common: three steps, wired, and which arguments are the group's and which its tasks'."""
+"""Base of the task groups: wires three steps, and divides the arguments between the group and its tasks."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ _OF_GROUP = frozenset(
 
 
 class StepGroup(TaskGroup):
-    """Wire three steps: compare, download in several mapped tasks, and finish.
+    """Wire three steps: compare, download in mapped tasks, and finish.
 
-    :param group_id: ``sync_`` and the one name without, where there is one name
+    :param group_id: by default, ``sync_`` and the name of the table or directory if there is only one, else ``sync``
     :param names: the tables or directories, as the operators take them
-    :param pieces: greatest number of tasks that ``download`` is mapped over; with 1 it is not mapped
-    :param max_active_downloads: greatest number of them that run at once, in one run
-    :param outlets: of the last step, and of the first one, which has changed something if it has made a table
-    :param step_arguments: arguments of single steps, by the names of the steps
-    :param arguments: of all three operators, or of ``TaskGroup``
+    :param pieces: maximum number of mapped ``download`` tasks; with 1, the task is not mapped
+    :param max_active_downloads: maximum number of ``download`` tasks that run in parallel, in one DAG run
+    :param outlets: outlets of the last step, and of the first, which may create a table
+    :param step_arguments: arguments for single steps, by step name
+    :param arguments: arguments of all three operators, or of ``TaskGroup``
     :ivar compare: the first task
-    :ivar download: the tasks between
+    :ivar download: the download task, usually mapped
     :ivar last: the last task
     """
 
     operators: ClassVar[Mapping[str, type[StepOperator]]]
-    """The operators by the ids of their tasks, in their order."""
+    """The operator of each step by its task id, in the order of the steps."""
 
     names_argument: ClassVar[str]
-    """The argument of all steps for the tables or directories."""
+    """The name of the argument, of every step, for the tables or directories."""
 
     piece_argument: ClassVar[str]
-    """The argument of the download for one piece of work."""
+    """The name of the download's argument for one piece of work."""
 
     pieces_argument: ClassVar[str]
-    """The argument of the first step for the number of pieces, and of the last one for all of them."""
+    """The name of the first step's argument for the number of pieces, and of the last step's for the pieces themselves."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class StepGroup(TaskGroup):
 
 
 def split_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments of ``TaskGroup``, and the rest, which are those of its tasks."""
+    """Divide arguments into those of ``TaskGroup`` and those of its tasks."""
     of_group = {name: value for name, value in arguments.items() if name in _OF_GROUP}
     return of_group, {name: value for name, value in arguments.items() if name not in _OF_GROUP}
 
@@ -90,20 +90,20 @@ def split_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
 def arguments_by_step(
     steps: Sequence[str], arguments: Mapping[str, Any], step_arguments: Mapping[str, Mapping[str, Any]] | None
 ) -> list[dict[str, Any]]:
-    """Return the arguments of each step: its own win over those of all steps.
+    """Return the arguments of each step; its ``step_arguments`` override the shared ones.
 
-    A ``trigger_rule`` of all steps says when the first one runs. Each further one needs everything that the step before it does.
+    A shared ``trigger_rule`` applies to the first step only. The other steps need the results of all tasks of the step before.
 
-    :raises ConfigurationError: when ``step_arguments`` names a step that does not exist
+    :raises ConfigurationError: if ``step_arguments`` names a step that does not exist
     """
     own = step_arguments or {}
     if unknown := sorted(own.keys() - set(steps)):
         raise ConfigurationError(f"step_arguments names {', '.join(unknown)}. The steps: {', '.join(steps)}.")
-    # Also against a rule among the default arguments of the DAG.
+    # Given explicitly, so that it also overrides a trigger_rule in the DAG's default_args.
     further = {**arguments, "trigger_rule": TriggerRule.ALL_SUCCESS}
     return [{**(further if number else arguments), **own.get(step, {})} for number, step in enumerate(steps)]
 
 
 def default_id(names: object) -> str:
-    """Name a group by the one table or directory that it syncs, or ``sync``."""
+    """Return a group id: ``sync_`` and the name of the only table or directory, or ``sync`` if there are several."""
     return f"sync_{names}" if isinstance(names, str) and names.isidentifier() else "sync"

@@ -1,4 +1,4 @@
-"""A DAG that does what a ``client.yaml`` says, so that what was tried on the command line is scheduled as it stands."""
+"""A DAG made from a ``client.yaml``, so that a config tried on the command line can be scheduled unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_sync.operators.configured_sync import ConfiguredListOperat
 
 
 class SyncDag(DAG):
-    """A DAG made of a ``client.yaml``; see :meth:`from_yaml`."""
+    """A DAG made from a ``client.yaml``; see :meth:`from_yaml`."""
 
     @classmethod
     def from_yaml(
@@ -33,17 +33,17 @@ class SyncDag(DAG):
     ) -> Self:
         """Make a DAG that does the same as ``airflow-sync run --config FILE``.
 
-        Of the file, only the names of tables and directories are read here. Everything else, variables of the environment too,
-        is read by the tasks where they run, so that no secret is in the DAG.
+        This method reads only the names of tables and directories. The workers read the rest of the file and the environment
+        variables, so the DAG contains no secret.
 
-        :param path: of the file; a relative one starts at the folder of the file that calls this
-        :param schedule: as of ``DAG``
-        :param per_table: make a task for each table and each directory; tables that patterns match are mapped when the DAG
-            runs. Otherwise one task syncs everything, and tables of one connection may share a transaction
-        :param task_arguments: of every task that syncs, such as ``retries``, ``pool`` or ``skip_unchanged``
-        :param arguments: of ``DAG``; by default, nothing is caught up, and one run is active at a time
-        :raises ConfigurationError: when the file cannot be read, names nothing, or has ``consistent`` or ``drop_missing``, which
-            ``per_table`` breaks
+        :param path: path of the file; a relative path starts at the folder of the calling DAG file
+        :param schedule: schedule of the DAG
+        :param per_table: make one task for each table and each directory; patterns become a mapped task. By default one task
+            syncs everything, and tables of one connection may share a transaction
+        :param task_arguments: arguments of every sync task, such as ``retries``, ``pool`` or ``skip_unchanged``
+        :param arguments: arguments of ``DAG``; the defaults are ``catchup=False`` and ``max_active_runs=1``
+        :raises ConfigurationError: if the file cannot be read, names nothing, or combines ``consistent`` or ``drop_missing``
+            with ``per_table``
         """
         caller = sys._getframe(1).f_code.co_filename
         file = Path(caller).parent / path
@@ -97,7 +97,7 @@ def _tasks_of_directories(directories: Iterable[str], of_tasks: Mapping[str, Any
 
 
 def _names_in(settings: Mapping[Any, Any], file: Path) -> tuple[list[str], list[str]]:
-    """Return the names under ``tables`` and ``directories``, with variables as they are written."""
+    """Return the names under ``tables`` and ``directories``, without resolving environment variables in them."""
     tables = settings.get("tables") or {}
     groups = (tables if isinstance(tables, Mapping) else table_entries(tables)), settings.get("directories") or {}
     for group, entries in zip(("tables", "directories"), groups, strict=True):
@@ -110,9 +110,9 @@ def _names_in(settings: Mapping[Any, Any], file: Path) -> tuple[list[str], list[
 
 
 def _task_id(name: str, taken: set[str]) -> str:
-    """Return an id for the task of a table or directory: its name, with what an id cannot have replaced.
+    """Return a task id for a table or directory: its name, with invalid characters replaced.
 
-    :param taken: ids that are in use; the new one is added
+    :param taken: ids in use; the new one is added
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
     number, task_id = 1, plain

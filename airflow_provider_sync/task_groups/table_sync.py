@@ -1,4 +1,4 @@
-"""The steps of a table's sync as a group of tasks."""
+"""The task group for a table sync in steps."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from airflow_provider_sync.task_groups.step_group import StepGroup
 class TableSyncGroup(StepGroup):
     """Make tables equal to those that a sync server offers, in three steps: ``compare``, ``download``, ``merge``.
 
-    When all tables are up to date, ``compare`` is skipped, and so are the others. The result of ``merge`` is that of
-    :class:`~airflow_provider_sync.operators.table_sync.TableSyncOperator`.
+    If all tables are up to date, all three tasks are skipped. The result of ``merge`` has the form of
+    :class:`~airflow_provider_sync.operators.table_sync.TableSyncOperator`'s.
 
     .. seealso:: The how-to guide "Sync tables and directories with Airflow".
 
-    :param group_id: without it, ``sync_`` and the table's name, where there is one table
-    :param tables: as of ``TableSyncOperator``
-    :param slices: greatest number of tasks that ``download`` is mapped to, for all tables together; 1 for no mapping. Small
-        tables get fewer, and tables whose key is not a single integer column
-    :param max_active_downloads: greatest number of downloads that run at once, in one run
-    :param outlets: of ``merge``, and of ``compare`` if that has made a table, or added columns, and no row differs
-    :param step_arguments: arguments of single steps, by their names, which win over those of all: a queue, a pool, retries
-    :param arguments: of ``TableSyncOperator`` or of any operator, for all three; or of ``TaskGroup``
+    :param group_id: by default, ``sync_`` and the table's name if there is only one, else ``sync``
+    :param tables: as ``TableSyncOperator`` takes them
+    :param slices: maximum number of mapped ``download`` tasks, for all tables together; small tables, and tables whose key is
+        not a single integer column, get fewer. With 1, the task is not mapped
+    :param max_active_downloads: maximum number of ``download`` tasks that run in parallel, in one DAG run
+    :param outlets: outlets of ``merge``, and of ``compare`` if that created a table or added columns, and no row differs
+    :param step_arguments: arguments for single steps, by step name, such as a queue, a pool or retries; they override
+        ``arguments``
+    :param arguments: arguments of ``TableSyncOperator`` or of any operator, for all three steps; or arguments of ``TaskGroup``
     :ivar compare: the first task
-    :ivar download: the tasks between
+    :ivar download: the download task, usually mapped
     :ivar merge: the last task
     """
 

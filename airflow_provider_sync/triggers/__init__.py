@@ -1,1 +1,1 @@
-"""Triggers, which wait in the triggerer for a change of the source."""
+"""Triggers that wait in the triggerer for a change of the source."""

@@ -14,17 +14,17 @@ from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 class FilesChangedTrigger(SourceWatch):
     """Watch a directory of the source for an asset, as ``AssetWatcher(name=…, trigger=FilesChangedTrigger(directory=…))``.
 
-    For each poll the source lists its files; it does not read them, and sends a line if nothing changed. No target is read. An
-    event carries ``name``, ``kind`` (``"directory"``) and ``digest``. A server of version 1 hashes its files for each poll; one
-    that does not hash (hasher ``none``) cannot be watched.
+    For each poll the source lists its files without reading them, and sends a single line if nothing changed. The target is not
+    read. An event carries ``name``, ``kind`` (``"directory"``) and ``digest``. A version 1 server hashes its files for each poll;
+    with hasher ``none`` it cannot be watched.
 
     :param directory: the name that the server offers
-    :param prefix: a folder of the directory, such as ``2026/01``: only its files count, and patterns apply to the paths below it
-    :param include: glob patterns of the files that count; without it, all
-    :param exclude: glob patterns of files that do not count
+    :param prefix: a folder of the directory to watch, such as ``2026/01``; patterns apply to the paths below it
+    :param include: glob patterns of the files to watch; all by default
+    :param exclude: glob patterns of files to ignore
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
-    :param max_seconds: seconds that one poll may take
+    :param max_seconds: time limit, in seconds, for one poll
     """
 
     def __init__(
@@ -51,5 +51,5 @@ class FilesChangedTrigger(SourceWatch):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that only this trigger has, as plain data."""
+        """The arguments besides those of :class:`SourceWatch`, as plain data."""
         return {"directory": self.directory, "prefix": self.prefix, "include": self.include, "exclude": self.exclude}

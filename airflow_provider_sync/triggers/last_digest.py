@@ -1,7 +1,7 @@
-"""Keep the digest that was last announced across restarts of the triggerer.
+"""Store the digest of the last event, so that a restart of the triggerer neither loses nor repeats an event.
 
-From Airflow 3.3 on it is kept in the state store of the asset. Older versions have none, and where several assets share one
-watcher no store is the right one; there it is kept in an Airflow variable.
+From Airflow 3.3 on, it is stored in the asset's state store. In older versions, which have no state store, and for a watcher that
+several assets share, it is stored in an Airflow variable.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ class StateStore(Protocol):
     """The methods of Airflow's ``asset_state_store`` that are used."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return a value."""
+        """Return the value of a key."""
 
     def set(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Store a value."""
 
 
 class LastDigest:
-    """One digest, kept under one key.
+    """One digest, stored under one key.
 
-    :param key: as ``sync_digest.table.orders.0123456789ab``; the name of the variable, too
-    :param store: of the asset; ``None`` where Airflow has none
+    :param key: such as ``sync_digest.table.orders.0123456789ab``; also the name of the variable
+    :param store: state store of the asset; ``None`` if this version of Airflow has none
     """
 
     def __init__(self, key: str, store: StateStore | None) -> None:
@@ -34,12 +34,12 @@ class LastDigest:
         self._store = store
 
     async def read(self) -> str | None:
-        """Return the digest; ``None`` when none was kept yet."""
+        """Return the digest; ``None`` if none was stored yet."""
         # On Airflow 3.1 and 3.2 only threads that asgiref created can talk to the triggerer.
         return await sync_to_async(self._read, thread_sensitive=False)()
 
     async def write(self, digest: str) -> None:
-        """Keep a digest."""
+        """Store a digest."""
         await sync_to_async(self._write, thread_sensitive=False)(digest)
 
     def _read(self) -> str | None:

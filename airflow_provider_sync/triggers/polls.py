@@ -1,7 +1,6 @@
-"""Ask the source for its digest, from the triggerer's event loop.
+"""Request the source's digest from the triggerer's event loop.
 
-Triggers ask only the source. Comparing it with the target is left to tasks: the triggerer may not reach the target's database or
-disk.
+Triggers only ask the source. Tasks compare it with the target, since the triggerer may not reach the target's database or disk.
 """
 
 from __future__ import annotations
@@ -15,30 +14,31 @@ from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sync import Watched, source_digest
 
 MAX_SECONDS = 1800.0
-"""How long one poll may take: the source scans the table, or hashes the files."""
+"""Default time limit of one poll, in seconds: the source scans the table, or hashes the files."""
 
 THREADS_PER_SERVER = 8
 
 
 @cache
 def _threads(sync_conn_id: str) -> ThreadPoolExecutor:
-    """Return the threads for one server.
+    """Return the thread pool for polls of one server.
 
-    The threads of the event loop serve all triggers of the triggerer, so they are not used here. Each server has its own, so that
-    polls of a slow server delay no polls of other servers.
+    The event loop's default pool is not used, since all triggers of the triggerer share it. Each server has its own pool, so that
+    a slow server does not delay polls of other servers.
     """
     return ThreadPoolExecutor(THREADS_PER_SERVER, thread_name_prefix="sync-poll")
 
 
 async def poll(sync_conn_id: str, watched: Watched, *, known: str | None = None, max_seconds: float = MAX_SECONDS) -> str:
-    """Ask once for the digest of a table or directory; see :func:`~airflow_provider_sync.sync.source_digest`.
+    """Request the digest of a table or directory once; see :func:`~airflow_provider_sync.sync.source_digest`.
 
-    Failed requests are not retried: the next poll does that. When the poll is cancelled, its thread ends within a second or so.
+    A failed request is not retried, since the next poll asks again. If the poll is cancelled, its thread ends within about a
+    second.
 
-    :param known: the digest of the poll before
-    :param max_seconds: how long it may take, from when a thread is free
-    :raises ConfigurationError: when there is no such connection
-    :raises SyncError: when the source does not answer, or with an error
+    :param known: the digest of the previous poll
+    :param max_seconds: time limit, in seconds, from when a thread is free
+    :raises ConfigurationError: if the connection does not exist
+    :raises SyncError: if the source does not answer, or answers with an error
     """
     config = await SyncServerHook(sync_conn_id).aget_config()
     client = SyncClient.from_config(config.model_copy(update={"retries": 0}))

@@ -1,4 +1,4 @@
-"""The trigger that the deferrable sensors wait for."""
+"""The trigger to which deferrable sensors defer."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from airflow_provider_sync.sync import Watched
 from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
 MAX_ERRORS = 5
-"""Transient failures in a row after which the task is woken."""
+"""Consecutive transient failures after which the trigger resumes the task."""
 
 
 class SourceMovedTrigger(BaseTrigger):
-    """Fire once, when a table or directory of the source has another digest than the known one.
+    """Fire once, when the digest of a source table or directory is no longer the known one.
 
-    The first poll comes after a pause, since the sensor has just compared. The event is a mapping: ``digest`` is the new digest;
-    where it cannot be read, it is ``None`` and ``error`` says why. In both cases the sensor compares again.
+    The first poll waits for ``poll_interval``, since the sensor has just compared. The event is a mapping: ``digest`` is the new
+    digest, or ``None`` if it could not be read; then ``error`` says why. In both cases the sensor compares again.
 
-    :param sync_conn_id: connection of the server
-    :param watched: the table or directory, as plain data of :data:`~airflow_provider_sync.sync.Watched`
-    :param known: the digest that the sensor compared; with ``None`` the first poll fires
+    :param sync_conn_id: connection of the sync server
+    :param watched: the table or directory: a :data:`~airflow_provider_sync.sync.Watched` as plain data
+    :param known: the digest when the sensor compared; with ``None``, the first poll fires
     :param poll_interval: seconds between two polls
-    :param max_seconds: seconds that one poll may take
+    :param max_seconds: time limit, in seconds, for one poll
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class SourceMovedTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until the digest is another one, an error is permanent, or :data:`MAX_ERRORS` transient ones came in a row."""
+        """Poll until the digest changes, an error is permanent, or :data:`MAX_ERRORS` transient errors occurred in a row."""
         watched = msgspec.convert(self.watched, Watched)
         errors = 0
         while True:

@@ -1,4 +1,4 @@
-"""What the watchers of assets have in common: announce each state of the source once, also across restarts."""
+"""Base of the asset watchers: sends one event for each new state of the source, also across restarts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from airflow_provider_sync.triggers.last_digest import LastDigest
 from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
 DELIVERY_SECONDS = 5.0
-"""Seconds for the triggerer to store an event, before its digest is kept: after a crash it is sent again rather than lost."""
+"""Seconds between sending an event and storing its digest, so that after a crash an event is sent again rather than lost."""
 
 PERMANENT_ERROR_SECONDS = 600.0
-"""Pause, in seconds, after an error that somebody has to fix."""
+"""Minimum pause, in seconds, after an error that is not retryable."""
 
 
 class SourceWatch(BaseEventTrigger):
     """Send an event for each new state of a table or directory of the source.
 
-    The first state ever seen counts as new, since the target may be behind. The digest that was announced last is kept, see
-    :mod:`.last_digest`: after a restart no change is missed, and none is announced twice unless the restart came within
-    :data:`DELIVERY_SECONDS` of an event. Errors are logged and polling continues: Airflow would restart a watcher that ended.
+    The first state ever seen counts as new, since the target may be behind. The digest of the last event is stored (see
+    :mod:`.last_digest`), so a restart loses no event; it repeats one only within :data:`DELIVERY_SECONDS` of that event. Errors
+    are logged and polling continues, since Airflow would restart a watcher that ends.
 
-    :param sync_conn_id: connection of the server
+    :param sync_conn_id: connection of the sync server
     :param poll_interval: seconds between two polls
-    :param max_seconds: seconds that one poll may take
+    :param max_seconds: time limit, in seconds, for one poll
     """
 
     def __init__(self, *, sync_conn_id: str, poll_interval: float, max_seconds: float = MAX_SECONDS) -> None:
@@ -53,7 +53,7 @@ class SourceWatch(BaseEventTrigger):
     @property
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """The arguments that only the subclass has, as plain data."""
+        """The subclass's own arguments, as plain data."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of this class, and its arguments."""
@@ -62,9 +62,9 @@ class SourceWatch(BaseEventTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll for ever."""
+        """Poll until cancelled, and send an event for each new digest."""
         watched = self.watched
-        # Airflow 3.3 and newer set the attribute where the trigger watches for an asset.
+        # Airflow 3.3 and newer set the attribute if the trigger belongs to an asset.
         last = LastDigest(self.key, getattr(self, "asset_state_store", None))
         known = await last.read()
         while True:
@@ -84,12 +84,12 @@ class SourceWatch(BaseEventTrigger):
 
     @property
     def key(self) -> str:
-        """The key under which the last digest is kept: readable, and unique for each connection and what is watched."""
+        """The key of the stored digest: readable, and unique for the connection and the watched table or directory."""
         identity = msgspec.json.encode([self.sync_conn_id, self.watched])
         name = re.sub(r"[^\w.-]", "_", self.watched.name)[:100]
         return f"sync_digest.{name}.{hashlib.sha256(identity).hexdigest()[:12]}"
 
 
 def listed(names: str | Sequence[str] | None) -> list[str]:
-    """Return one name or several as a list, which is how arguments are kept."""
+    """Return one name or several names as a list."""
     return [names] if isinstance(names, str) else list(names or ())

@@ -15,14 +15,14 @@ from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 class TableChangedTrigger(SourceWatch):
     """Watch a table of the source for an asset, as ``AssetWatcher(name=…, trigger=TableChangedTrigger(table=…))``.
 
-    Each poll costs the source one scan of the table; no target is read. An event carries ``name``, ``kind``
+    Each poll costs the source one scan of the table; the target is not read. An event carries ``name``, ``kind``
     (``"table"``) and ``digest``.
 
     :param table: the name that the server offers
-    :param columns: the columns that count, beside the key (version 2 of the protocol); without it, all
+    :param columns: the columns to watch besides the key (version 2 of the protocol); all by default
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
-    :param max_seconds: seconds that one poll may take
+    :param max_seconds: time limit, in seconds, for one poll
     """
 
     def __init__(
@@ -45,5 +45,5 @@ class TableChangedTrigger(SourceWatch):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that only this trigger has, as plain data."""
+        """The arguments besides those of :class:`SourceWatch`, as plain data."""
         return {"table": self.table, "columns": self.columns}
