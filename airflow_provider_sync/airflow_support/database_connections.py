@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection
+from airflow.providers.common.compat.sdk import AirflowException, Connection
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Engine
 from sqlalchemy.pool import NullPool
 
+from airflow_provider_sync.airflow_support.connection_lookup import find_connection
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import entry_for_connection_type, entry_of, supported_titles
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -21,13 +22,12 @@ def engine_from_connection(conn_id: str) -> Engine:
 
     :param conn_id: id of a connection whose hook is a ``DbApiHook``, also written ``airflow://CONN_ID``; or the URL of
         a database
-    :raises AirflowNotFoundException: when there is no such connection
-    :raises ConfigurationError: when it is no database, or its provider or driver is not installed
+    :raises ConfigurationError: when there is no such connection, it is no database, or its provider or driver is not installed
     """
     conn_id = conn_id.removeprefix(AIRFLOW_SCHEME)
     if "://" in conn_id:
         return open_engine(conn_id)
-    connection = BaseHook.get_connection(conn_id)
+    connection = find_connection(conn_id)
     hook = _database_hook(connection)
     if "dict" in str(connection.extra_dejson.get("cursor", "")).lower():
         raise ConfigurationError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 
-from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_sync.airflow_support.connection_lookup import find_connection
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage, open_storage
 
@@ -14,8 +15,7 @@ def storage_from_path(path: str | PathLike[str] | ObjectStoragePath) -> Storage:
     """Open local disk or object storage.
 
     :param path: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an ``ObjectStoragePath``
-    :raises AirflowNotFoundException: when there is no such connection
-    :raises ConfigurationError: when no provider for that kind of storage is installed
+    :raises ConfigurationError: when there is no such connection, or no provider for that kind of storage is installed
     """
     if not isinstance(path, ObjectStoragePath):
         text = fspath(path)
@@ -28,7 +28,7 @@ def storage_from_path(path: str | PathLike[str] | ObjectStoragePath) -> Storage:
     used_conn_id: str | None = path.serialize()["conn_id"]
     if used_conn_id is not None:
         # A filesystem whose connection is missing would go on without credentials and fail far from the cause.
-        BaseHook.get_connection(used_conn_id)
+        find_connection(used_conn_id)
     try:
         filesystem = path.fs
     except (ValueError, ImportError) as error:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
 from airflow_provider_sync.cli.airflow_presence import require_airflow
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage, open_storage
 
 AIRFLOW_SCHEME = "airflow://"
@@ -22,10 +19,11 @@ def open_database(url: str) -> Engine:
         return open_engine(url)
     conn_id = url.removeprefix(AIRFLOW_SCHEME)
     require_airflow(f"The connection {url}", instead="Write the URL of the database in its place.")
+    from airflow_provider_sync.airflow_support.connection_lookup import publish_connection
     from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
 
-    with _published(conn_id):
-        return engine_from_connection(conn_id)
+    publish_connection(conn_id)
+    return engine_from_connection(conn_id)
 
 
 def open_directory(path: str) -> Storage:
@@ -34,24 +32,8 @@ def open_directory(path: str) -> Storage:
     if not at:
         return open_storage(path)
     require_airflow(f"The connection {conn_id!r} of a directory", instead="Leave it out, and set the keys in the environment.")
+    from airflow_provider_sync.airflow_support.connection_lookup import publish_connection
     from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 
-    with _published(conn_id):
-        return storage_from_path(path)
-
-
-@contextmanager
-def _published(conn_id: str) -> Iterator[None]:
-    """Let hooks inside the block find a connection; if it is missing, raise an error of the configuration."""
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-    from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
-
-    try:
-        publish_connection(conn_id)
-        yield
-    except AirflowNotFoundException as error:
-        raise ConfigurationError(
-            f"Airflow has no connection {conn_id!r}: not in the environment, in a secrets backend or in its metadata database."
-            " Add it, or name another one."
-        ) from error
+    publish_connection(conn_id)
+    return storage_from_path(path)

@@ -8,15 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airflow_provider_sync.airflow_support.connection_lookup import publish_connection
 from airflow_provider_sync.airflow_support.database_connections import AIRFLOW_SCHEME, engine_from_connection
-from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
 from airflow_provider_sync.airflow_support.settings import read_settings
 from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 from airflow_provider_sync.config import ServerConfig
@@ -120,14 +119,11 @@ def _open_directory(path: str) -> Storage:
 
 def _open_by_connection(opens: Callable[[str], Opened], name: str, conn_id: str) -> Opened:
     try:
-        try:
-            return opens(name)
-        except ImportError:
-            # Airflow 3.1.0 raises this in its API server for a connection that is only in its metadata database.
-            publish_connection(conn_id)
-            return opens(name)
-    except AirflowNotFoundException as error:
-        raise ConfigurationError(f"Airflow says: {error}. Add the connection, or name another one.") from error
+        return opens(name)
+    except ImportError:
+        # Airflow 3.1.0 raises this in its API server for a connection that is only in its metadata database.
+        publish_connection(conn_id)
+        return opens(name)
 
 
 def _out_of_service() -> FastAPI:

@@ -7,7 +7,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from sqlalchemy import make_url
 
 from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
@@ -118,8 +117,8 @@ def test_database_url(sqlite_url: str) -> None:
 
 @in_any_process
 def test_missing_connection() -> None:
-    """A connection that is not defined is Airflow's own error."""
-    with pytest.raises(AirflowNotFoundException, match="nowhere"):
+    """A connection that is not defined is an error that names it and says what to do."""
+    with pytest.raises(ConfigurationError, match=r"nowhere.*Add the connection"):
         engine_from_connection("nowhere")
 
 

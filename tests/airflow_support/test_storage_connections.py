@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -50,8 +50,8 @@ def test_object_storage_with_connection(bucket: str) -> None:
 
 @in_any_process
 def test_missing_connection() -> None:
-    """A URL whose connection is not defined is Airflow's own error, not access without credentials."""
-    with pytest.raises(AirflowNotFoundException, match="nowhere"):
+    """A URL whose connection is not defined is an error, not access without credentials."""
+    with pytest.raises(ConfigurationError, match=r"nowhere.*Add the connection"):
         storage_from_path("s3://nowhere@company/all")
 
 

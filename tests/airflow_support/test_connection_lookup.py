@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from airflow.models import Connection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.utils.session import create_session
 
-from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
+from airflow_provider_sync.airflow_support.connection_lookup import publish_connection
 from airflow_provider_sync.cli.connections import open_database
 from airflow_provider_sync.exceptions import ConfigurationError
 from tests.airflow_runs import migrate_metadata_database
@@ -60,8 +59,6 @@ def test_nowhere(stored: Path) -> None:
     with pytest.raises(ConfigurationError, match="no connection 'nowhere': not in the environment") as caught:
         open_database("airflow://nowhere")
     assert "\n" not in str(caught.value)
-    with pytest.raises(AirflowNotFoundException):
-        publish_connection("nowhere")
 
 
 def test_without_a_metadata_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
