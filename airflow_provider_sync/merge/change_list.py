@@ -1,4 +1,4 @@
-"""List the keys of the rows in which a target and its staging table differ, each with the operation for it.
+"""List the keys of the rows that differ between a target and its staging table, each with the operation that fixes it.
 
 ::
 
@@ -6,21 +6,21 @@
     -----------   --------------------------------  -------------------------------------
     ``ab``, 1     none                              ``D`` ``ab``
     ``ab``, 1     ``ab``, 2                         ``U`` ``ab``
-    ``ab``, 1     ``AB``, 1, which is called equal  ``K`` ``AB``: the row stays, and its key is rewritten
+    ``ab``, 1     ``AB``, 1, equal by collation     ``K`` ``AB``: the row stays, and its key is rewritten
     none          ``ab``, 1                         ``I`` ``ab``
 
-With another mode than ``mirror`` other operations take their place, or rows are left out:
+Modes other than ``mirror`` list other operations, or do not list some rows:
 
 ===============  ========================  ====================================  ====================
-mode             a row without staged one  a row that differs                    ``ab`` against ``AB``
+mode             target row, not staged    a row that differs                    ``ab`` against ``AB``
 ===============  ========================  ====================================  ====================
 ``upsert``       not listed                ``U``                                 ``K``
 ``append``       not listed                not listed                            not listed
-``soft_delete``  ``E``, unless it ended    ``U``, also if only its end differs   ``K``
+``soft_delete``  ``E``, unless it ended    ``U``, also if only marked deleted    ``K``
 ``history``      ``E``, if it is current   ``V``, compared with the current one  ``E`` and ``I``
 ===============  ========================  ====================================  ====================
 
-The work table is filled by plain reads, which lock no row of the target.
+Plain reads fill the work table; they lock no row of the target.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 
 
 class ChangeList(MergePart):
-    """The rows of one merge that differ.
+    """The rows that differ in one merge.
 
-    :ivar renames: number of rows whose key is equal but has different bytes
+    :ivar renames: number of rows whose staged key has other bytes than the target's, though the database calls both equal
     """
 
     def __init__(self, tables: MergeTables) -> None:
@@ -44,15 +44,15 @@ class ChangeList(MergePart):
         self.current = self.database.current(self.target, "t")
         self.compared = [column for column in self.written if column.name not in staged.key]
         # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
-        # With `append` it stays as it is. If only some rows are staged, those of such keys are not among them unless the target's
-        # row is another one that the source still has, beside which they do not fit.
+        # With `append` it also keeps its key. If only some rows are staged, a staged row has such a key only if the target's row
+        # is a different one that the source still has; a unique key does not allow both.
         renames = self.target.has_unique(staged.key) and self.mode.name != "history"
         renames = renames and not (self.mode.name == "append" and staged.removed is not None)
         self.forms = self.statements.loosely_compared(key) if renames else []
         self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")
 
     def fill(self) -> MergeCounts:
-        """Write the keys into the work table, and count them."""
+        """Write the keys of the rows that differ into the work table, and count them."""
         self._list_deletes()
         self._list_others()
         rows = self.connection.exec_driver_sql(f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}")
@@ -71,7 +71,7 @@ class ChangeList(MergePart):
         if staged.removed:
             return staged.target_rows
         if self.mode.deleted_at:
-            # A staged row may exist in the target without counting there.
+            # A staged row may already be in the target as an ended row.
             return self.database.reader.count(self.connection, staged.target)
         # Each staged row is inserted or exists in the target, and each row of the target is staged or deleted.
         return staged.rows - inserted + deleted
@@ -119,12 +119,12 @@ class ChangeList(MergePart):
         )
 
     def _renamed_case(self) -> tuple[str, str]:
-        """Return what is joined to the rows, and the case of a row whose key is equal but has different bytes."""
+        """Return the JOIN and the CASE branch for rows whose keys the database calls equal though their bytes differ."""
         joined, op = "", f"'{Op.RENAME}'"
-        # Equal decimals are one key at the source as well, whatever their trailing zeros.
+        # The source, too, treats decimals that differ only in trailing zeros as one key.
         texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
         if texts and self.staged.removed is not None:
-            # A target row that is not listed as removed still exists at the source, so the staged row is a different one.
+            # The source still has a target row that is not listed as removed, so the staged row is a different one.
             gone = self.statements.by_index(self.staged.removed, "r", self.staged.key)
             joined = f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
             kept = f"{self.statements.absent(self.key, 'r')} AND NOT ({self.statements.all_same(texts, 't', 's')})"

@@ -1,7 +1,7 @@
-"""A first load without staging: rows go straight into an empty target, inside the final transaction.
+"""Load rows straight into an empty target, without a staging table, inside the final transaction.
 
 The transaction may also merge other tables; see :mod:`.transaction`. There is no staging table to compare the target with, so
-the caller verifies it by its digests.
+the caller compares the digests of source and target.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar columns: columns of the target in the order of the rows' fields; none is a generated column
     :ivar rows: returns the number of rows that the source announced; called after the load, or instead of it in a dry run
-    :ivar is_new: whether this run has made the target, which nobody else uses yet
+    :ivar is_new: whether this run created the target, so that nobody else uses it yet
     :ivar blocks: yields lines of canonical texts; called once, inside the transaction
-    :ivar is_digested: whether the caller digests the target before the commit, and compares that with what came
+    :ivar is_digested: whether the caller compares a digest of the target with that of the received rows before the commit
     """
 
     target: Table
@@ -57,7 +57,7 @@ class DirectLoad(TableWrite):
     def list_changes(self) -> None:
         """Check that the target is still empty.
 
-        :raises TargetChangedError: if it is not
+        :raises TargetChangedError: if it has rows
         """
         if not self.database.reader.is_empty(self.connection, self.target):
             raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now.", NOTHING_CHANGED, "Try again.")
@@ -65,13 +65,13 @@ class DirectLoad(TableWrite):
 
     @property
     def writes(self) -> bool:
-        """Always true: whether there are any rows is not known before they arrive."""
+        """Always true: the number of rows is unknown before they arrive."""
         return True
 
     def write(self) -> None:
         """Load the rows as they arrive.
 
-        :raises SourceChangedError: if their number is not the announced one
+        :raises SourceChangedError: if their number differs from the one that the source announced
         """
         # Closed here: the traceback of an error would otherwise keep the source's response open.
         explaining = explaining_duplicates(self.database, triggers=self.triggers)
@@ -107,7 +107,7 @@ def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bo
         not target.cannot_roll_back
         and not target.foreign_keys
         and not target.triggers
-        # PostgreSQL's COPY does not go through policies.
+        # PostgreSQL's COPY FROM does not support row-level security.
         and not target.row_filter
         and not any(column.column.generated for column in columns)
     )

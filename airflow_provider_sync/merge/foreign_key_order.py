@@ -17,8 +17,8 @@ Entry = TypeVar("Entry")
 def parents_first(connection: Connection, entries: Sequence[Entry], table_of: Callable[[Entry], Table]) -> list[Entry]:
     """Sort tables so that each comes after the tables to which its foreign keys refer.
 
-    If foreign keys form a cycle, a table whose foreign key may be NULL comes before its parent; without one, the tables of the
-    cycle keep the given order. Otherwise the given order is kept.
+    If foreign keys form a cycle, a table whose foreign key may be NULL comes before its parent; if none may be NULL, the tables
+    of the cycle keep the given order. Tables without such references keep the given order.
     """
     tables = [table_of(entry) for entry in entries]
     if len(tables) < 2 or not any(table.foreign_keys for table in tables):
@@ -40,7 +40,7 @@ def parents_first(connection: Connection, entries: Sequence[Entry], table_of: Ca
 
 
 def _sorted(parents: dict[int, set[int]], required: Collection[tuple[int, int]]) -> list[int]:
-    """Sort numbers after their parents; in a cycle, ignore one parent.
+    """Sort table numbers so that each comes after its parents; in a cycle, ignore one parent.
 
     :param required: pairs of parent and child whose foreign key cannot be NULL
     """
@@ -49,6 +49,6 @@ def _sorted(parents: dict[int, set[int]], required: Collection[tuple[int, int]])
             return list(TopologicalSorter({number: sorted(places) for number, places in parents.items()}).static_order())
         except CycleError as error:
             cycle: list[int] = error.args[1]
-            # Each number is a parent of the next.
+            # In `cycle`, each number is a parent of the next.
             parent, child = min(pairwise(cycle), key=lambda pair: (pair in required, pair[0] < pair[1]))
             parents[child].discard(parent)

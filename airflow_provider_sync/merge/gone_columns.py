@@ -1,4 +1,4 @@
-"""Columns that are gone at the source, and whose values the target is to forget, as ``gone_columns: set_null`` asks."""
+"""Set target columns to NULL that the source no longer has (``gone_columns: set_null``)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ADVICE = "Drop the column, or what forbids NULL in it, or set gone_columns to '
 
 
 def columns_with_values(database: Database, connection: Connection, table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of these columns that are not NULL in some row, ended rows included; it is one scan of the table.
+    """Return those of the named columns that hold a value in any row, ended rows included; scans the table once.
 
-    :raises TableError: if one of them has values, and can never be NULL
+    :raises TableError: if one of them has values but does not allow NULL
     """
     if not names:
         return ()
@@ -38,7 +38,7 @@ def columns_with_values(database: Database, connection: Connection, table: Table
 
 @contextmanager
 def explaining_refusals(database: Database, names: Sequence[str]) -> Iterator[None]:
-    """Say of an error of the database what was to be written, and what to do."""
+    """Make database errors say that ``gone_columns`` could not set these columns to NULL, and what to do."""
     try:
         with database.translate_errors():
             yield
@@ -53,7 +53,7 @@ def explaining_refusals(database: Database, names: Sequence[str]) -> Iterator[No
 def check_forgotten(database: Database, connection: Connection, table: Table, names: Sequence[str]) -> None:
     """Check, after all writes, that these columns are NULL.
 
-    :raises TableError: if one of them is not, since triggers have written to it, or kept it
+    :raises TableError: if one of them has values, which a trigger wrote or kept
     """
     if held := columns_with_values(database, connection, table, names):
         raise TableError(
@@ -65,5 +65,5 @@ def check_forgotten(database: Database, connection: Connection, table: Table, na
 
 
 def forgotten_in_words(names: Sequence[str]) -> tuple[str, ...]:
-    """Say what is done to columns, or was done, for ``schema_changes`` of a report."""
+    """Return the entries of a report's ``schema_changes`` for columns that are set to NULL."""
     return tuple(f"set column {name!r} to NULL" for name in names)

@@ -1,4 +1,4 @@
-"""The merge of the mode ``history``: each change of a row begins a version, and no version is ever changed but by its end.
+"""The merge of the mode ``history``: each change of a row begins a version; the only later change to a version is its end.
 
 ::
 
@@ -7,7 +7,7 @@
     wednesday   friday      false       ── it was gone on friday
     sunday      NULL        true        ── it was there again on sunday
 
-Versions are compared by the row that is current; all times of one merge are the same.
+A staged row is compared with the current version; all times that one merge writes are the same.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from airflow_provider_sync.merge.target_key import refuse_null_keys
 
 
 class HistoryMerge(TableMerge):
-    """A merge that ends versions and inserts others; keys and values of rows that are there stay as they are."""
+    """A merge that ends versions and inserts new ones; keys and values of existing rows stay as they are."""
 
     _at: datetime | None = None
 
     @property
     def listed(self) -> ListedChanges | None:
-        """Nothing: neither is a row deleted, nor does its key or a value change, so that no foreign key acts."""
+        """``None``: the merge deletes no row and changes no key or value, so no foreign-key action can fire."""
         return None
 
     def _is_written(self) -> str:
-        """Leave out versions that ended before: they have the key of a row that is listed, and stay."""
+        """Exclude versions that ended earlier: they have the key of a listed row, but the merge leaves them alone."""
         valid_to = self.column("valid_to")
         ends = f"t.{self.database.quote(valid_to.name)}"
         now_ended = f" OR {ends} = {self.statements.moment(valid_to, self._moment())}" if self.counts.changes else ""
@@ -42,17 +42,17 @@ class HistoryMerge(TableMerge):
 
     @property
     def _ended(self) -> str | None:
-        """The condition that a version is none that this merge begins."""
+        """The condition that this merge did not insert the version."""
         if not self.counts.changes:
             return None
         valid_from = self.column("valid_from")
         return f"t.{self.database.quote(valid_from.name)} <> {self.statements.moment(valid_from, self._moment())}"
 
     def prepare(self) -> None:
-        """Prepare nothing: no row is updated in columns that the source has."""
+        """Prepare nothing: the merge updates no column that the source has."""
 
     def release(self) -> None:
-        """Leave foreign keys alone: no row goes."""
+        """Leave foreign keys alone: no row is deleted."""
 
     def _delete_rows(self) -> None:
         """End the versions of rows that the source lacks."""
@@ -76,11 +76,11 @@ class HistoryMerge(TableMerge):
             self._execute(self.statements.insert_listed(self._changes, names, op=op, constants=constants))
 
     def _check_target_key(self) -> None:
-        """Check that the key identifies the current versions; where only some rows are staged, the comparison did.
+        """Check that the key identifies the current versions; if only some rows are staged, the comparison has checked it.
 
-        No index promises that: unique is the key together with the beginning of a version.
+        No index guarantees this: only the key together with ``valid_from`` is unique.
 
-        :raises TableError: if it is NULL in a row, or the same in several current versions
+        :raises TableError: if the key is NULL in a row, or the same in several current versions
         """
         if self.staged.removed is not None:
             return
@@ -89,7 +89,7 @@ class HistoryMerge(TableMerge):
             raise several_current(self.column("valid_to"))
 
     def column(self, option: str) -> Column:
-        """Return a column of the mode."""
+        """Return the column that an option of the mode names."""
         column: Column | None = getattr(self.staged.mode, option)
         if column is None:
             raise TableError(f"mode history has no column for {option}.")
@@ -113,7 +113,7 @@ class HistoryMerge(TableMerge):
         }
 
     def _moment(self) -> datetime:
-        """Return the time of this merge, which is later than any of the versions of the rows that it lists."""
+        """Return the time that this merge writes: later than all times in the versions of the listed rows."""
         if self._at is None:
             valid_from, valid_to = self.column("valid_from"), self.column("valid_to")
             self._at = moment_after(now(), self._latest(valid_from, valid_to), (valid_from, valid_to))
@@ -132,7 +132,7 @@ class HistoryMerge(TableMerge):
 
 
 def several_current(valid_to: Column) -> TableError:
-    """Return the error for a row with several versions that did not end; the table is to be named by whoever raises it."""
+    """Return the error for rows with several current versions; the caller adds the table's name."""
     return TableError(
         f"some rows of the target have several current versions ({valid_to.name} is NULL). Set {valid_to.name} in all but the"
         " last version of each row."

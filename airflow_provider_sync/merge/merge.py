@@ -1,6 +1,6 @@
-"""The merge of one table into its target, step by step: list what differs, delete, write, verify.
+"""Merge one staging table into its target, step by step: list the rows that differ, delete, write, verify.
 
-Transactions, work tables, and the order among several tables belong to :mod:`.transaction`.
+Transactions, work tables, and the order of several tables belong to :mod:`.transaction`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TableMerge(MergePart, TableWrite):
         with self._naming_table():
             forgotten = columns_with_values(self.database, self.connection, self.target, self.staged.gone)
             if self._count(f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._from('target', 't')} LIMIT 1) AS t") == 0:
-                # All rows are inserted, and need not be listed one by one.
+                # All staged rows are inserted, so they need not be listed one by one.
                 self.is_empty = True
                 self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
                 return
@@ -55,7 +55,7 @@ class TableMerge(MergePart, TableWrite):
 
     @property
     def writes(self) -> bool:
-        """Whether any row differs, or a column is to be forgotten."""
+        """Whether any row differs, or a column is set to NULL."""
         return bool(self.counts.changes or self.counts.forgotten)
 
     @property
@@ -64,7 +64,7 @@ class TableMerge(MergePart, TableWrite):
         return any(column.generated for column in self.tables.columns)
 
     def unwritten_rows(self) -> Table | None:
-        """Return the rows that are not listed, with the columns that a sync reads or writes."""
+        """Return the target rows that are not listed, with the columns that a sync reads or writes."""
         if not self.staged.verify:
             return None
         listed = self.staged.staging if self.is_empty else self.work
@@ -77,7 +77,7 @@ class TableMerge(MergePart, TableWrite):
         return msgspec.structs.replace(self.target, columns=columns, ended_at=None, query=self.database.undoubled(query))
 
     def ending_rows(self) -> Table | None:
-        """Return the rows of the target that the list ends, with the columns that a sync reads and that stay as they are."""
+        """Return the target rows that are listed to end, with their synced columns, which stay unchanged."""
         if not self.staged.verify or self.is_empty or self._ended is None:
             return None
         columns = self.tables.columns
@@ -90,11 +90,11 @@ class TableMerge(MergePart, TableWrite):
 
     @property
     def _ended(self) -> str | None:
-        """The condition that a row ``t`` that is listed to end was there before; ``None`` if no row ends."""
+        """The condition that a row ``t`` that is listed to end existed before this merge; ``None`` if the mode ends no rows."""
         return None
 
     def _is_written(self) -> str:
-        """Return the condition that the merge writes a row ``t``, by the entry ``w`` of the list."""
+        """Return the condition that the work table's entry ``w`` is for the target row ``t``."""
         found = self.statements.equal if self.renames else self.statements.match
         return found(self.key, "t", "w")
 
@@ -133,7 +133,7 @@ class TableMerge(MergePart, TableWrite):
         self._execute(self.statements.delete_listed(self._changes))
 
     def release(self) -> None:
-        """Set the postponed columns of rows to delete to NULL, since their parents may be deleted first."""
+        """Set the postponed columns to NULL in the rows to delete, since their parents may be deleted first."""
         if not (self.postponed and self.counts.deleted):
             return
         assignments = ", ".join(f"{self.database.quote(name)} = NULL" for name in sorted(self.postponed))
@@ -167,11 +167,11 @@ class TableMerge(MergePart, TableWrite):
                 self._execute(self.statements.delete_listed(self._changes, Op.DELETE_LAST))
 
     def prepare(self) -> None:
-        """Forget columns that are gone, and prepare updates of identity columns that only an INSERT may set, if any differ.
+        """Set gone columns to NULL, and prepare updates of identity columns that only an INSERT may set, if any differ.
 
-        :raises TableError: if such a column differs, but can be neither updated nor replaced safely
+        :raises TableError: if such an identity column differs, but its rows can be neither updated nor replaced safely
         """
-        # Before any parent is deleted: a column that is gone may refer to it.
+        # Before any parent is deleted: a gone column may refer to it.
         self._forget(self.counts.forgotten)
         differing = [column for column in self._insert_only if self.counts.updated and self._count_listed_differing(column)]
         if not differing:
@@ -192,7 +192,7 @@ class TableMerge(MergePart, TableWrite):
                 )
 
     def finish(self) -> None:
-        """Undo what :meth:`prepare` did for updates, after all writes, and forget the defaults of new rows."""
+        """Undo what :meth:`prepare` did for updates, after all writes, and set gone columns of new rows to NULL."""
         if self.counts.inserted:
             self._forget(self.staged.gone)
         if self.identities_change:
@@ -205,7 +205,7 @@ class TableMerge(MergePart, TableWrite):
                 self._execute(self.statements.set_null(self.target, columns))
 
     def write(self) -> None:
-        """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
+        """Update rows that differ, then insert missing ones; insert first if updated rows refer to new ones."""
         with self._writing():
             self._write_rows()
         if self.writes and self.target.triggers:
@@ -231,7 +231,7 @@ class TableMerge(MergePart, TableWrite):
             self._insert_first(error)
 
     def _insert_first(self, orphan: SQLAlchemyError) -> None:
-        """Insert, then update rows that refer to new ones; if new rows take unique values of those, write references last."""
+        """Insert, then update rows that refer to new ones; if new rows take their unique values, write foreign keys last."""
         try:
             with self.database.savepoint(self.connection):
                 self._insert()
@@ -247,7 +247,7 @@ class TableMerge(MergePart, TableWrite):
             self._insert()
 
     def verify(self) -> None:
-        """Compare staged rows and target by bytes, see that columns that are gone are NULL, and count orphans."""
+        """Compare staged rows and target by bytes, check that gone columns are NULL, and count orphans."""
         with self._naming_table():
             if self.writes:
                 check_forgotten(self.database, self.connection, self.target, self.staged.gone)
@@ -260,7 +260,7 @@ class TableMerge(MergePart, TableWrite):
                 self.orphans = self.database.foreign_keys.count_orphans(self.connection, self.target)
 
     def move_sequences(self) -> None:
-        """Move sequences on if rows are new."""
+        """Move sequences past the new keys if rows were inserted."""
         if self.counts.inserted:
             with self._naming_table():
                 self.database.identities.move_past_keys(self.connection, self.target)
@@ -270,7 +270,7 @@ class TableMerge(MergePart, TableWrite):
         return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
 
     def _rename(self) -> None:
-        """Rewrite keys that are equal to the staged ones but have different bytes; list these rows as updates afterwards."""
+        """Rewrite keys that equal the staged ones except in their bytes, then list these rows as updates."""
         self._execute(self.statements.rename_listed(self._changes))
         self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
 
@@ -308,9 +308,9 @@ class TableMerge(MergePart, TableWrite):
         )
 
     def _list_replaced(self, condition: str) -> None:
-        """Mark rows that are to be updated to be deleted and inserted again.
+        """Mark rows to be deleted and inserted again instead of updated.
 
-        :param condition: on their old and new values, with the aliases ``t`` and ``s``
+        :param condition: SQL condition on the old row (alias ``t``) and the staged row (alias ``s``)
         """
         self._execute(
             f"UPDATE {self.database.qualified(self.work)} AS w SET {OP} = '{Op.REPLACE}'"
@@ -345,7 +345,7 @@ class TableMerge(MergePart, TableWrite):
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Name the table in every error, and say why a value of a unique key may be there twice."""
+        """Name the table in every error, and explain duplicate values of unique keys."""
         mode = self.staged.mode.name
         explaining = explaining_duplicates(self.database, triggers=self.triggers)
         if mode != "mirror":

@@ -1,4 +1,4 @@
-"""Compare, after a merge and before its commit, what was staged with what the target has: by bytes, inside the database."""
+"""Compare staging table and target, by bytes and inside the database, after a merge and before its commit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 class MergeCheck(MergePart):
     """The comparison of one merge.
 
-    :ivar computed_otherwise: names of columns that the target computes otherwise than the source
-    :ivar warnings: what a report should say
+    :ivar computed_otherwise: names of generated columns whose values differ between source and target
+    :ivar warnings: warnings for the report
 
-    :param counts: what the merge had to do
-    :param all_inserted: whether the target was empty, so that nothing is listed
-    :param triggers: names of those that the transaction may have fired, also of other tables
+    :param counts: counts of the merge's changes
+    :param all_inserted: whether the target was empty, so that no rows are listed
+    :param triggers: triggers and functions that the transaction may have fired, on any table, in words
     """
 
     def __init__(self, tables: MergeTables, counts: MergeCounts, *, all_inserted: bool, triggers: Sequence[str] = ()) -> None:
@@ -31,16 +31,16 @@ class MergeCheck(MergePart):
         self.all_inserted = all_inserted
         self.triggers = triggers
         self.current = self.database.current(self.target, "t")
-        # Rows that are there stay as they are, so that only those can be compared that were inserted.
+        # `append` leaves existing rows as they are, so only inserted rows can be compared.
         self.only_written = self.staged.mode.name == "append"
 
     def run(self) -> bool:
         """Compare the rows.
 
-        :return: whether all of them are equal in every column; a warning says which columns the target computes otherwise
-        :raises TriggerError: when triggers changed what was written
-        :raises TableError: when something else at the target did
-        :raises TargetChangedError: when somebody else wrote to the target meanwhile
+        :return: whether all rows are equal in every column; a warning names generated columns that differ
+        :raises TriggerError: when triggers changed the written rows
+        :raises TableError: when something else in the target's database changed them
+        :raises TargetChangedError: when another session wrote to the target during the merge
         """
         rows = self.staged.rows
         if not self.staged.removed and not self.staged.mode.keeps_rows:
@@ -59,7 +59,7 @@ class MergeCheck(MergePart):
             raise TargetChangedError(
                 f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
             )
-        # Compares decimals by value, since the target decides how many trailing zeros a generated column has.
+        # Compare decimals by value, since the target decides how many trailing zeros a generated column has.
         computed = [
             msgspec.structs.replace(column, scale=column.scale or 0) for column in self.tables.columns if column.generated
         ]
@@ -89,7 +89,7 @@ class MergeCheck(MergePart):
         )
 
     def _count_kept(self) -> int:
-        """Count rows that were listed to be deleted, or to end, and still count."""
+        """Count rows that were listed to be deleted or ended, and are still current."""
         if not self.counts.deleted:
             return 0
         listed = self.statements.removed_rows(self.target, self.work, self.key)
@@ -97,7 +97,7 @@ class MergeCheck(MergePart):
         return self._count(f"SELECT COUNT(*) FROM {listed} WHERE {still_there}")
 
     def _who_changes_rows(self, columns: Sequence[Column]) -> str:
-        """Return the sentence of an error that says what changes written rows, and in which columns."""
+        """Return the sentence of an error message that says what changes the written rows, and in which columns."""
         names = [repr(column.name) for column in columns if self._count_differing([column], written_only=True)]
         where = f" in {', '.join(names)}" if names and len(names) < len(columns) else ""
         if self.target.triggers:

@@ -1,4 +1,4 @@
-"""What a merge of one table finds to do, and what it has done, in numbers."""
+"""The counts of one table's merge: the changes it finds, and the changes it made."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 
 
 class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of what a merge has to do.
+    """Counts of the changes that a merge has to make.
 
     :ivar target_rows: rows of the target before the merge that must equal the source's
-    :ivar deleted: rows that the source lacks, and that are deleted, marked, or whose version ends
-    :ivar forgotten: names of columns that get NULL in all rows, and have values in some; such rows count as neither
+    :ivar deleted: rows that the source lacks: they are deleted, marked as deleted, or their version ends
+    :ivar forgotten: names of columns that are set to NULL in all rows and have values in some; the other counts leave this out
     """
 
     target_rows: int
@@ -21,7 +21,7 @@ class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> int:
-        """Rows that differ."""
+        """Number of rows that differ."""
         return self.inserted + self.updated + self.deleted
 
 
@@ -29,7 +29,7 @@ class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a merge did, or in a dry run would do.
 
     :ivar orphans: number of rows whose foreign key refers to no row, by ``table.constraint``
-    :ivar verified_rows: staged rows and target were compared, and are equal in every column, by bytes
+    :ivar verified_rows: whether staged rows and target were compared by bytes, and are equal in every column
     """
 
     counts: MergeCounts

@@ -1,4 +1,4 @@
-"""The tables of one merge, and what its parts have in common: they read and write them over one connection."""
+"""The tables of one merge, and the base class of the merge's parts, which run statements on them over one connection."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from airflow_provider_sync.merge.staged_table import StagedTable
 
 @dataclass(frozen=True, kw_only=True)
 class MergeTables:
-    """A target, its staging table and the work tables, which are empty and were created before the transaction.
+    """A target, its staging table and its work tables; the work tables were created, empty, before the transaction.
 
-    :ivar work: takes the keys of the rows that differ
-    :ivar parked: takes the keys of rows that exchange values of a unique key; it is empty again afterwards
-    :ivar kept: takes the values of columns that the merge does not write; ``None`` without such columns or the privilege
+    :ivar work: work table for the keys of the rows that differ
+    :ivar parked: work table for the keys of rows that exchange values of a unique key; emptied after use
+    :ivar kept: work table for the values of columns that the merge does not write; ``None`` if there are no such columns, or the
+        user may not create it
     """
 
     database: Database
@@ -41,17 +42,17 @@ class MergeTables:
 
     @cached_property
     def written(self) -> tuple[Column, ...]:
-        """Those of them that the merge writes, since the target does not compute them."""
+        """The staged columns that the merge writes: all that the target does not compute."""
         return tuple(column for column in self.columns if not column.generated)
 
     @property
     def loses_columns(self) -> bool:
-        """Whether there are columns that the merge does not write, but no table for their values."""
+        """Whether deleting and reinserting a row loses values: the merge does not write some columns, and no table keeps them."""
         return self.kept is None and bool(columns_left_alone(self.staged))
 
 
 class MergePart:
-    """A part of one merge, by statements over its connection."""
+    """A part of one merge, which runs statements over the merge's connection."""
 
     def __init__(self, tables: MergeTables) -> None:
         self.tables = tables
@@ -72,7 +73,7 @@ class MergePart:
 
 
 def columns_left_alone(staged: StagedTable) -> tuple[Column, ...]:
-    """Return the columns that neither the merge writes nor the database computes, including a hidden row id."""
+    """Return the target's columns that the merge does not write and the database does not compute; with the hidden row id."""
     target = staged.target
     columns = [column for column in target.columns if column.name not in staged.columns and not column.generated]
     if target.row_id:

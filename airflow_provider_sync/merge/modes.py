@@ -1,4 +1,4 @@
-"""Which merge a mode takes. Modes that only leave rows out take that of a mirror, which writes what is listed."""
+"""Choose the merge class for a mode. Modes that only list fewer rows use the merge of ``mirror``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_sync.merge.soft_delete import SoftDeleteMerge
 
 
 def merge_for(mode: TableMode) -> type[TableMerge]:
-    """Return the class of a mode's merge."""
+    """Return the merge class for a mode."""
     match mode.name:
         case "soft_delete":
             return SoftDeleteMerge

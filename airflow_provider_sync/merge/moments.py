@@ -1,4 +1,4 @@
-"""The time that a merge writes: in UTC, and later than whatever the versions of its rows have already."""
+"""Choose the time that a merge writes: in UTC, and later than every time in existing versions of the rows."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 
 
 def now() -> datetime:
-    """Return the time in UTC, without a time zone."""
+    """Return the current time in UTC, without a time zone."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def moment_after(moment: datetime, earlier: Iterable[object], columns: Iterable[Column]) -> datetime:
-    """Return a time, or the next one that is later than some others.
+    """Return ``moment``, or if it is not later than all ``earlier`` times, the next time that is.
 
-    A clock may have been set back, and a column that keeps whole seconds has one value for two syncs within a second; a version
-    must still begin after the one before.
+    The clock may have been set back, and two syncs within one second write the same value to a column of whole seconds; each
+    version must still begin after the previous one.
 
     :param moment: in UTC, without a time zone
     :param earlier: times as drivers give them: ``datetime``, text, or ``None``
-    :param columns: where the time is written; it gets no more digits of a second than each of them keeps
-    :raises TableError: if no time is later than one of the others
+    :param columns: columns that get the time; it is cut to the fewest digits of a second that any of them stores
+    :raises TableError: if one of ``earlier`` is the latest possible time
     """
     digits = min((6 if column.scale is None else column.scale for column in columns), default=6)
     unit = 10 ** (6 - digits)
@@ -45,7 +45,7 @@ def _cut(moment: datetime, unit: int) -> datetime:
 
 
 def _read(value: object) -> datetime | None:
-    """Read a time; what is none, such as a date that only one database has, does not count."""
+    """Parse a time; return ``None`` for anything else, such as a date that only one database can store."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

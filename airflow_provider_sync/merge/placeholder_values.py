@@ -17,7 +17,7 @@ from typing import Any
 from airflow_provider_sync.databases.schema import Column, Kind
 
 _BITS = (("tinyint", 8), ("smallint", 16), ("int2", 16), ("smallserial", 16), ("mediumint", 24), ("bigint", 64), ("int8", 64))
-"""Bits of an integer type by the beginning of its name; all other integer types have at least 32 bits."""
+"""Bits of integer types, by the beginning of their names; all other integer types have at least 32 bits."""
 
 _ALPHABET = "~" + string.digits + string.ascii_lowercase + "!#$*+-=@^_"
 
@@ -26,7 +26,7 @@ _RANDOM_FROM_LENGTH = 12
 
 
 def candidates(column: Column) -> Iterator[Any] | None:
-    """Return distinct values of the column's type, the least likely in real rows first; ``None`` for a type without any."""
+    """Return distinct values of the column's type, the least likely in real rows first; ``None`` for unsupported types."""
     match column.kind:
         case Kind.INTEGER:
             return _integers(column)
@@ -70,7 +70,7 @@ def _texts(length: int | None) -> Iterator[str]:
 
 
 def _binaries(length: int | None) -> Iterator[bytes]:
-    # Values have the full length, since BINARY would pad shorter ones.
+    # Use the full length, since BINARY would pad shorter values.
     if length is None or length >= _RANDOM_FROM_LENGTH:
         return (secrets.token_bytes(min(length or 16, 64)) for _ in count())
     return (bytes(values) for values in product(range(255, -1, -1), repeat=length))

@@ -35,14 +35,14 @@ from airflow_provider_sync.merge.unique_keys import (
 )
 
 MAX_PARKED_IN_CYCLE = 50
-"""Rows that are tried as the one to park if rows exchange values in a cycle."""
+"""How many rows of a cycle are tried as the one to park."""
 
 
 class RowUpdates(MergePart):
     """The updates of one merge.
 
     :param values: names of the columns that an update sets
-    :param late: whether some rows are deleted last
+    :param late: whether some rows are deleted only after the updates
     """
 
     def __init__(self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str], late: bool) -> None:
@@ -59,7 +59,7 @@ class RowUpdates(MergePart):
         :raises TableError: if rows would have duplicate values in a unique key
         """
         if self.target.cannot_roll_back:
-            # A failed attempt could not be undone, and MySQL with GTID consistency refuses such updates after a savepoint.
+            # No savepoint: it could not undo a failed attempt, and MySQL with GTID consistency refuses such updates after one.
             self._park()
             self._update_all()
             return
@@ -83,10 +83,10 @@ class RowUpdates(MergePart):
             self._one_by_one(first)
 
     def replace(self, cause: Exception | None = None, *, label: str = "") -> None:
-        """Delete the rows listed to be replaced, and insert their staged values; columns that are not synced keep theirs.
+        """Delete the rows listed for replacement, and insert them with their staged values; unsynced columns keep their values.
 
-        :param cause: error of the updates, if that is why rows are replaced
-        :param label: beginning of the error message, if there is no ``cause``
+        :param cause: the updates' error, if rows are replaced because of one
+        :param label: start of the error message if there is no ``cause``
         :raises TableError: if replacing the rows would have side effects
         """
         reason = self.database.foreign_keys.why_not_replace(self.connection, self.changes)
@@ -130,7 +130,7 @@ class RowUpdates(MergePart):
             self._execute(statement)
 
     def _one_by_one(self, first: Exception) -> None:
-        """Update single rows until none is left, in alternating order, so that a chain of rows takes few passes.
+        """Update rows one by one until all are updated; the order alternates so that a chain of rows takes few passes.
 
         :raises Exception: ``first``, if none of the remaining rows can be updated
         """
@@ -181,9 +181,9 @@ class RowUpdates(MergePart):
                 yield column
 
     def _park_one(self, key: Row, column: Column) -> None:
-        """Give a row NULL, or a value that no other row has.
+        """Set a row's column to NULL, or to a value that no other row has.
 
-        :raises _TakenError: if there is no such value, or the table does not allow it
+        :raises _TakenError: if there is no such value, or a constraint refuses it
         """
         tables = (self.target, self.changes.staging)
         free: list[Value] = [None] if column.nullable else free_values(self.connection, tables, column, 1)
@@ -224,4 +224,4 @@ class _NotReplacedError(TableError):
 
 
 class _TakenError(Exception):
-    """A value is still taken."""
+    """Another row still has the value."""

@@ -1,4 +1,4 @@
-"""The merge of the mode ``soft_delete``: rows that the source lacks stay, and get the time at which that was found."""
+"""The merge of the mode ``soft_delete``: rows that the source lacks stay, and get the time at which the merge noticed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from airflow_provider_sync.merge.moments import now
 
 
 class SoftDeleteMerge(TableMerge):
-    """A merge that deletes nothing; rows that come back count again, with the values that they have then."""
+    """A merge that deletes nothing; a row that the source has again becomes current again, with the source's values."""
 
     @property
     def _changes(self) -> ListedChanges:
-        # No row is deleted, so that no foreign key acts.
+        # No row is deleted, so no foreign-key action fires.
         return msgspec.structs.replace(super()._changes, deleted=0)
 
     @property
     def _ended(self) -> str | None:
-        """The condition that holds for every row: the list ends none that it also inserts."""
+        """A condition that is always true: the merge inserts no row that it also lists to end."""
         return "1 = 1" if self.staged.mode.deleted_at else None
 
     def release(self) -> None:
-        """Leave foreign keys alone: no row goes."""
+        """Leave foreign keys alone: no row is deleted."""
 
     def _delete_rows(self) -> None:
-        """Write the time into the rows that the source lacks."""
+        """Write the time into ``deleted_at`` of the rows that the source lacks."""
         if column := self.staged.mode.deleted_at:
             values = {column.name: self.statements.moment(column, now())}
             where = self.database.current(self.target, "t")
@@ -41,12 +41,12 @@ class SoftDeleteMerge(TableMerge):
         super()._write_rows()
 
     def _revive(self) -> None:
-        """Let rows count again that the source has again, before their values are written."""
+        """Clear ``deleted_at`` of rows that the source has again, before their values are written."""
         column = self.staged.mode.deleted_at
         if not (self.counts.updated and column):
             return
         where = f"t.{self.database.quote(column.name)} IS NOT NULL"
         for op in (Op.UPDATE, Op.RENAME) if self.renames else (Op.UPDATE,):
-            # The key of a row that is to be renamed is not written yet.
+            # The keys of rows listed under RENAME are not rewritten yet.
             loosely = op is Op.RENAME
             self._execute(self.statements.set_listed(self._changes, {column.name: "NULL"}, op, where=where, loosely=loosely))

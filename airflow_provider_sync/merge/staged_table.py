@@ -1,4 +1,4 @@
-"""What a merge gets: a target and the table in which its rows are staged."""
+"""The input of a merge: a target and its staging table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar key: columns that identify a row
     :ivar columns: names of the staged columns; those that the target computes are compared but not written
-    :ivar rows: how many rows are staged
+    :ivar rows: number of staged rows
     :ivar verify: compare staged rows and target before the commit
-    :ivar removed: a table with the keys that the source lacks; ``None`` if all rows are staged, and the source lacks every other
-    :ivar target_rows: rows of the target that must equal the source's, if ``removed`` is given
-    :ivar mode: what happens to rows that differ, and to those that the source lacks
-    :ivar gone: names of columns that only the target has, and that are to be NULL in all rows
+    :ivar removed: a table with the keys that the source lacks; ``None`` if all rows of the source are staged
+    :ivar target_rows: if ``removed`` is given, the number of target rows that must equal the source's
+    :ivar mode: what happens to rows that differ, and to rows that the source lacks
+    :ivar gone: names of columns that the source no longer has, and that the merge sets to NULL in all rows
     """
 
     target: Table

@@ -1,4 +1,4 @@
-"""Staging tables, which hold rows before the merge: create, fill and drop them. Their names are in :mod:`.staging_names`."""
+"""Create, fill and drop staging tables, which hold rows before the merge. Their names are in :mod:`.staging_names`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StagingClass(Protocol):
     def create(self, connection: Connection, target: Table) -> Table:
         """Create an empty table.
 
-        :param target: the target with only the columns that the source sends, which the new table must have, and their key
+        :param target: the target, reduced to its key and the columns that the source sends; the new table must have them
         """
 
     def drop(self, connection: Connection) -> None:
@@ -54,7 +54,7 @@ class Staging(ABC):
 
     @property
     def created(self) -> bool:
-        """Whether the table was created, or taken over."""
+        """Whether the table was created, or taken over from a failed attempt."""
         return self._table is not None
 
     @property
@@ -68,10 +68,10 @@ class Staging(ABC):
         return self._table
 
     def create(self, connection: Connection, layout: StagingLayout) -> Table:
-        """Create an empty table; any that was created before for this target and run is gone.
+        """Create an empty table; drop or empty one that was created before for this target and run.
 
-        :param layout: the columns that the source sends, in its order, with those of the key
-        :raises ConfigurationError: if its key or an index has a column that is not staged
+        :param layout: the columns that the source sends, in the source's order, and the key
+        :raises ConfigurationError: if the layout's key or an index has a column that is not staged
         """
         target, names = str(layout.target), [column.name for column in layout.columns]
         for option, wanted in (("primary", layout.primary_key), ("import_indexes", layout.indexes)):
@@ -86,7 +86,7 @@ class Staging(ABC):
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the table of a failed attempt, or create an empty one as :meth:`create` does.
 
-        :return: whether the table may have rows; nothing is known about them
+        :return: whether the table may have rows; which ones is unknown
         """
         self.create(connection, layout)
         return False
@@ -134,7 +134,7 @@ class Staging(ABC):
             raise named from error
 
     def clear(self, connection: Connection, target: Table) -> None:
-        """Drop the tables that a killed run left."""
+        """Drop the tables that a killed run left behind."""
         for leftover, _ in self._left_behind(connection, target):
             self.database.ddl.drop(connection, leftover)
 
@@ -144,7 +144,7 @@ class Staging(ABC):
 
     @abstractmethod
     def _create(self, connection: Connection, layout: StagingLayout) -> Table:
-        """Create the table for :meth:`create`."""
+        """Create the table; called by :meth:`create`."""
 
     def drop(self, connection: Connection) -> None:
         """Drop the table if it was created."""
@@ -165,18 +165,18 @@ class PermanentStaging(Staging):
         except TableError as error:
             if error.retryable or not self._take_over(connection, layout):
                 raise
-            # MySQL has a privilege of its own for DROP, which TRUNCATE needs as well.
+            # DELETE, since on MySQL TRUNCATE needs the DROP privilege.
             connection.exec_driver_sql(f"DELETE FROM {self.database.qualified(self.table)}")
             return self.table
         name = staging_name(layout.target, self.run_id, time.time())
         return self.database.ddl.create_staging(connection, layout, name=name)
 
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:
-        """Take over the table of a failed attempt if it has these columns and this key; drop any other."""
+        """Take over the table of a failed attempt if it has these columns and this key; drop it otherwise."""
         return self._take_over(connection, layout) or super().resume(connection, layout)
 
     def _take_over(self, connection: Connection, layout: StagingLayout) -> bool:
-        """Take over a table that is left behind, if there is one with these columns and this key."""
+        """Take over a table that a failed attempt left behind, if its columns and key fit the layout."""
         if not self._left_behind(connection, layout.target):
             return False
         left = self.adopt(connection, layout.target)
@@ -185,7 +185,7 @@ class PermanentStaging(Staging):
         return (found, left.primary_key) == (wanted, layout.primary_key)
 
     def name_for(self, target: Table) -> str:
-        """Return the beginning of the table's name, which is the same for each attempt."""
+        """Return the prefix of the table's name that is the same for every attempt."""
         return f"{STAGING_PREFIX}{staging_digest(target, self.run_id)}"
 
     def adopt(self, connection: Connection, target: Table) -> Table:
@@ -205,10 +205,10 @@ class PermanentStaging(Staging):
 
 
 def refuse_lost_columns(target: Table, staging: Table, columns: Collection[str]) -> None:
-    """Refuse a staging table with a column that no longer comes, which a merge would take for NULL.
+    """Refuse a staging table with a column that the source no longer sends, which a merge would write as NULL.
 
-    :param columns: the target's names of the columns that come
-    :raises TableError: naming it
+    :param columns: names at the target of the columns that the source sends
+    :raises TableError: naming the column
     """
     lost = [column.name for column in staging.columns if column.name not in columns]
     if lost:
@@ -227,7 +227,7 @@ class SharedStaging(PermanentStaging):
     def resume(self, connection: Connection, layout: StagingLayout) -> bool:
         """Take over the shared table, in which other tasks or an earlier attempt may have loaded rows.
 
-        :raises TableError: if it does not exist, or if the key has changed, or the source has lost a column, since it was created
+        :raises TableError: if the table does not exist, or if the key changed or the source lost a column after its creation
         """
         staging = self.adopt(connection, layout.target)
         if staging.primary_key != layout.primary_key:
@@ -240,9 +240,9 @@ class SharedStaging(PermanentStaging):
 
 
 class TemporaryStaging(Staging):
-    """A table that only one connection sees, and that is dropped when the connection closes.
+    """A table that only one connection sees, and that the database drops when the connection closes.
 
-    :param purpose: distinguishes it from other tables for the same target over the same connection
+    :param purpose: distinguishes the table from others for the same target over the same connection
     """
 
     def __init__(self, database: Database, purpose: str = "") -> None:
@@ -255,7 +255,7 @@ class TemporaryStaging(Staging):
             return self.database.ddl.create_staging(connection, layout, name=name, temporary=True)
 
     def drop(self, connection: Connection) -> None:
-        """Do nothing: the table is dropped when its connection, which is not this one, closes."""
+        """Do nothing: the database drops the table when the connection that created it closes; this may be another one."""
         self._table = None
 
 

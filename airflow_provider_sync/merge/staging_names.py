@@ -1,7 +1,7 @@
 """Name staging tables, and find them by their names.
 
-A permanent staging table is named ``_sync_<digest>_<time>``. By the digest of target and run, a retry finds the table of its
-failed attempt. By the time of its creation, ``clean`` finds tables that no run will use again.
+A permanent staging table is named ``_sync_<digest>_<time>``. The digest of target and run lets a retry find the table of the
+failed attempt. The creation time lets ``clean`` find tables that no run will use again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def find_staging(
     found = []
     for schema in schemas:
         if schema is None and inspector.default_schema_name is None:
-            continue  # the URL names no database of MySQL, so that no target can be in it
+            continue  # the MySQL URL names no database, so no target can be in the default one
         for name in inspector.get_table_names(schema):
             match = _NAME.fullmatch(name)
             if match and digest in (None, match[1]):

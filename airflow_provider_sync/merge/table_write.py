@@ -1,6 +1,6 @@
-"""What happens to one table in a transaction, step by step: the contract of a merge and of a direct load.
+"""The steps of writing one table in a transaction: the contract of a merge and of a direct load.
 
-:mod:`.transaction` takes each step for all tables before the next, parents or children first, as foreign keys need it.
+:mod:`.transaction` runs each step for all tables before the next one, parents or children first, as foreign keys require.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _APART = "Compare the key's columns and collations of both, or drop it at the ta
 def explaining_duplicates(
     database: Database, reason: str = _DOUBLED, advice: str = _APART, *, triggers: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Add to an error about a value of a unique key why it may be there twice, and what to do.
+    """Make errors about duplicate values of a unique key say why they may occur, and what to do.
 
-    :param triggers: those that may have written such a row, in words
+    :param triggers: triggers and functions that may have written the duplicate row, in words
     """
     if triggers:
         reason = f"{reason} Or {' or '.join(triggers)} has written such a row."
@@ -41,13 +41,13 @@ def explaining_duplicates(
 
 
 class TableWrite(ABC):
-    """The steps of one table, in the order in which they run; a subclass overrides the steps that it needs.
+    """The steps for one table, in the order in which they run; a subclass overrides the steps that it needs.
 
     :param target: the table that is written
     :ivar counts: rows to insert, update and delete; set by :meth:`list_changes`
-    :ivar triggers: what the transaction may fire, in words: triggers, and functions; set by :mod:`.trigger_watch`
-    :ivar computed_otherwise: columns that the target computes otherwise than the source; set by :meth:`verify`
-    :ivar warnings: what the report should say
+    :ivar triggers: triggers and functions that the transaction may fire, in words; set by :mod:`.trigger_watch`
+    :ivar computed_otherwise: generated columns whose values differ between source and target; set by :meth:`verify`
+    :ivar warnings: warnings for the report
     """
 
     counts: MergeCounts
@@ -60,11 +60,11 @@ class TableWrite(ABC):
 
     @abstractmethod
     def list_changes(self) -> None:
-        """Find out which rows change, and set :attr:`counts`; nothing is written to the target."""
+        """Find the rows to change, and set :attr:`counts`; nothing is written to the target."""
 
     @property
     def listed(self) -> ListedChanges | None:
-        """The rows that change, where they are listed one by one."""
+        """The rows to change, or ``None`` if they are not listed one by one."""
         return None
 
     @property
@@ -74,17 +74,17 @@ class TableWrite(ABC):
 
     @property
     def computes(self) -> bool:
-        """Whether the target computes columns whose values came."""
+        """Whether the target computes columns whose values the source sent."""
         return False
 
     def ending_rows(self) -> Table | None:
-        """Return the rows that end in this merge, without the columns that say so, as :meth:`unwritten_rows` returns others."""
+        """Return the rows that end in this merge, without the columns that mark the end; see :meth:`unwritten_rows`."""
         return None
 
     def unwritten_rows(self) -> Table | None:
-        """Return the rows that no step writes, as a table to be read before the first of them and after the last.
+        """Return the target rows that no step writes, as a query to run before the first write and after the last one.
 
-        :return: ``None`` where there are none, or where nothing is verified
+        :return: ``None`` if there are no such rows, or if the merge is not verified
         """
         return None
 
@@ -114,7 +114,7 @@ class TableWrite(ABC):
         """Undo what :meth:`prepare` did."""
 
     def verify(self) -> None:  # noqa: B027  # see the class
-        """Compare what was written with what was to be written."""
+        """Compare the target with the staged rows."""
 
     def move_sequences(self) -> None:  # noqa: B027  # see the class
         """Move sequences past the new keys, after everything that may fail: a rollback does not take them back."""

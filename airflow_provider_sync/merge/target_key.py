@@ -1,4 +1,4 @@
-"""Whether a key identifies the rows of a target."""
+"""Check that a key identifies the rows of a target."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_sync.exceptions import TableError
 
 
 def refuse_null_keys(database: Database, connection: Connection, target: Table, key: Sequence[Column]) -> None:
-    """Refuse a target with rows whose key is NULL, also where a unique index allows only one of them.
+    """Refuse a target with a row whose key is NULL, even if a unique index allows only one such row.
 
-    :raises TableError: naming the column; the table is to be named by the caller
+    :raises TableError: naming the column; the caller adds the table's name
     """
     column = database.reader.find_null(connection, target, key)
     if column is not None:
@@ -24,9 +24,9 @@ def refuse_null_keys(database: Database, connection: Connection, target: Table, 
 
 
 def check_key(database: Database, connection: Connection, target: Table, key: Sequence[Column]) -> None:
-    """Check that a key identifies every row of the target, those that ended as well: the source's row may come back to one.
+    """Check that a key identifies every row of the target, ended rows included, since the source may have such a row again.
 
-    :raises TableError: if it is NULL in a row, or the same in several
+    :raises TableError: if the key is NULL in a row, or the same in several rows
     """
     refuse_null_keys(database, connection, target, key)
     names = [column.name for column in key]

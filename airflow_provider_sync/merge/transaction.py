@@ -7,7 +7,7 @@
                                                      first                             referred to
 
 Only rows that differ are written. They are listed in a work table by reads without locks, so that other sessions do not wait.
-There is no DDL between BEGIN and COMMIT, since MySQL commits before any DDL. Each engine has its statements;
+There is no DDL between BEGIN and COMMIT, since MySQL commits before any DDL. The statements are the engines';
 ``docs/contributing/merge-rules.md`` says where each rule comes from. Unique keys besides the merge key are handled in
 :mod:`.unique_keys`.
 """
@@ -52,20 +52,20 @@ def merge_tables(
     beside: Callable[[], Iterable[Table]] = tuple,
     dry_run: bool = False,
 ) -> list[MergeResult]:
-    """Merge all of ``staged``, or nothing.
+    """Merge all of ``staged`` in one transaction, or nothing.
 
     :param connection: in autocommit mode, outside any transaction
-    :param working: returns what is entered while one target is worked on
+    :param working: returns the context manager to enter while one target is being written
     :param check: called with each target and the counts of its changes, before any row is written; an error stops all merges
-    :param verify: called with each target after its merge verified it, and with the columns that it computes otherwise than the
-        source, inside the transaction; an error rolls back everything
+    :param verify: called inside the transaction after a merge verified its target, with the target and its generated columns that
+        differ from the source; an error rolls back everything
     :param before_commit: called last; an error rolls back everything
-    :param beside: returns tables that were compared with their sources already, and that no trigger may change
+    :param beside: returns further tables that were already found equal to their sources, and that no trigger may change
     :param dry_run: list and check the changes, but write nothing
     :return: results in the order of ``staged``
     :raises TableError: if the rows do not fit the table; all targets that can roll back are unchanged
-    :raises TriggerError: if a trigger changes rows that are not to change; likewise
-    :raises TableBusyError: if the target changed meanwhile; likewise
+    :raises TriggerError: if a trigger changes rows that must not change; likewise
+    :raises TableBusyError: if another session changed the target during the merge; likewise
     """
     with ExitStack() as cleanup:
         merges: list[TableWrite] = []
@@ -88,7 +88,7 @@ def merge_tables(
                         check(merge.target, merge.counts)
             references_kept = _order_by_references(database, connection, ordered)
             if dry_run:
-                # What only the target computes is not listed as a change, so a table may differ where nothing would be written.
+                # Generated columns are not listed as changes, so a table may differ although nothing would be written.
                 _verify([merge for merge in ordered if merge.computes and not merge.writes], working, verify)
                 raise _DryRunEnded
             watch = TriggerWatch(database, connection, ordered, beside)
@@ -125,7 +125,7 @@ def _verify(writes: Iterable[TableWrite], working: Working, verify: Callable[[Ta
 def _order_by_references(
     database: Database, connection: Connection, ordered: Sequence[TableWrite]
 ) -> AbstractContextManager[None]:
-    """Postpone columns that refer to rows of tables that are written later.
+    """Postpone columns that refer to tables that are written later.
 
     :return: context manager that protects references during the writes
     """
@@ -139,7 +139,7 @@ def _order_by_references(
 
 
 def _each(working: Working, writes: Iterable[TableWrite], step: Callable[[TableWrite], None]) -> None:
-    """Take one step for each of the tables."""
+    """Run one step for each table."""
     for write in writes:
         with working(write.target), _about(write.target):
             step(write)
@@ -147,7 +147,7 @@ def _each(working: Working, writes: Iterable[TableWrite], step: Callable[[TableW
 
 @contextmanager
 def _about(target: Table) -> Iterator[None]:
-    """Set the table of errors raised inside."""
+    """Set the table name of errors raised inside."""
     try:
         yield
     except SyncError as error:
@@ -189,9 +189,9 @@ def _prepared(database: Database, connection: Connection, staged: StagedTable | 
 
 
 def _table_to_keep(database: Database, connection: Connection, staged: StagedTable, *, name: str) -> Table | None:
-    """Create the table for the columns that the merge does not write.
+    """Create the work table that keeps the values of columns that the merge does not write.
 
-    :return: ``None`` if there are no such columns, or if it cannot be created: few merges ever need it
+    :return: ``None`` if there are no such columns, or if the table cannot be created, since few merges need it
     """
     columns = columns_left_alone(staged)
     if not columns:

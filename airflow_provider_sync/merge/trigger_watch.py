@@ -1,13 +1,13 @@
-"""Rows that a merge leaves alone, and that a trigger may change all the same: noticed before the commit, and refused.
+"""Detect, before the commit, that a trigger changed rows that the merge leaves alone, and refuse the merge.
 
 ::
 
-    list changes ── note ── savepoint ── write ── compare ─┬─ equal: go on
+    list changes ── read ── savepoint ── write ── compare ─┬─ equal: go on
                                                            └─ changed: back to the savepoint ── compare ─┬─ equal: a trigger
                                                                                                          └─ changed: others
 
-Reports say that these rows are as the source has them, or as they were, and no sync would see what became of those that ended or
-are outside its window. Where nothing fires, nothing is noted.
+Reports say that these rows equal the source's, or are unchanged, and no later sync would notice a change to ended rows or rows
+outside the window. If no trigger or foreign-key action can fire, nothing is read.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _SAVEPOINT = "sync_before_writes"
 
 
 class _Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was noted of rows before the first write.
+    """The digest or fingerprint of a table's rows before the first write.
 
-    :ivar name: of their table
-    :ivar read: reads it again
-    :ivar shows_others: whether it also changes with what other sessions commit
+    :ivar name: name of the table
+    :ivar before: the value before the first write
+    :ivar read: reads the value again
+    :ivar shows_others: whether commits of other sessions change the value, too
     :ivar forgotten: columns of the table that the merge sets to NULL
     """
 
@@ -46,15 +47,15 @@ class _Noted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Whether the rows are not what they were."""
+        """Whether the rows have changed since."""
         return self.read() != self.before
 
 
 class TriggerWatch:
-    """The watch over the writes of one transaction.
+    """Watches the rows that the merges of one transaction do not write.
 
-    :param merges: of the transaction, which have listed their changes
-    :param beside: returns further tables that were compared with their sources already; called if there are triggers
+    :param merges: merges of the transaction, which have listed their changes
+    :param beside: returns further tables that were already found equal to their sources; called only if there are triggers
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class TriggerWatch:
         self.noted: list[_Noted] = []
 
     def begin(self) -> None:
-        """Note what the rows are before the first write, as far as something may change them."""
+        """Read the rows that triggers or foreign-key actions may change, before the first write."""
         with self.database.translate_errors():
             self.triggers = tuple(self._find_triggers())
             self.noted = [*self._note_merged(), *self._note_beside()]
@@ -82,11 +83,11 @@ class TriggerWatch:
             merge.triggers = self.triggers
 
     def check(self) -> None:
-        """Compare the rows with what was noted, after the last write.
+        """Compare the rows with those that :meth:`begin` read, after the last write.
 
-        :raises TriggerError: when a trigger changed some
-        :raises TableError: when an action of a foreign key, or a forgotten column, did
-        :raises TargetChangedError: when another session did
+        :raises TriggerError: when a trigger changed rows
+        :raises TableError: when a foreign-key action, or a gone column that was set to NULL, changed them
+        :raises TargetChangedError: when another session changed them
         """
         with self.database.translate_errors():
             changed = next((noted for noted in self.noted if noted.differs), None)
@@ -100,7 +101,7 @@ class TriggerWatch:
         raise self._error(changed)
 
     def _find_triggers(self) -> Iterator[str]:
-        """Yield, in words, the triggers of all tables that are written, and the functions that these call."""
+        """Yield, in words, the triggers of all written tables, and the functions that the database calls for their rows."""
         written = [merge for merge in self.merges if merge.writes]
         if triggers := [name for merge in written for name in merge.target.triggers]:
             yield f"a trigger ({', '.join(triggers)})"
@@ -118,25 +119,25 @@ class TriggerWatch:
     def _note_merged(self) -> Iterator[_Noted]:
         computes = any(column.generated for merge in self.merges for column in merge.target.columns)
         for merge in self.merges:
-            # Actions of foreign keys are foreseen, but for those to generated columns, whose new values only the server knows.
+            # Foreign-key actions are checked beforehand, except on generated columns, whose new values only the server knows.
             acts = computes and merge.target.foreign_keys and self.database.foreign_keys.may_act(self.connection)
             if not (self.triggers or merge.counts.forgotten or acts):
                 continue
             for rows in filter(None, (merge.unwritten_rows(), merge.ending_rows())):
-                # What cannot be rolled back stays changed, whoever changed it.
+                # Without a rollback, the change of a trigger would stay and look like one of another session.
                 shows_others = self.database.sees_commits and not rows.cannot_roll_back
                 yield self._noted(rows, partial(self._digest, rows), shows_others, merge.counts.forgotten)
 
     def _note_beside(self) -> Iterator[_Noted]:
         reader, connection = self.database.reader, self.connection
         for table in self.beside() if self.triggers else ():
-            # Rows that ended count, too.
+            # Include ended rows.
             rows = msgspec.structs.replace(table, ended_at=None)
             shows_others = reader.fingerprints_commits(connection) and not rows.cannot_roll_back
             try:
                 with self.database.translate_errors(), self._undone_if_refused():
                     noted = self._noted(rows, partial(reader.fingerprint, connection, rows), shows_others)
-            except TableError as error:  # the user of another connection may read it
+            except TableError as error:  # this user may lack SELECT on a table that another connection's user may read
                 warning = f"Table {str(table)!r} cannot be watched for what triggers change in it. {error}"
                 self.merges[0].warnings.append(warning)
             else:

@@ -1,4 +1,4 @@
-"""Unique keys besides the merge key: free their values before rows exchange them.
+"""Free values of unique keys, besides the merge key, before rows exchange them.
 
 Values swapped or rotated between rows, ``(1,A),(2,B)`` to ``(1,B),(2,A)``, are normal input, but every engine checks a
 unique key after each row. So a row whose value another row is about to take is *parked* first: it gets NULL, or a value
@@ -25,13 +25,13 @@ _CANDIDATES_PER_QUERY = 500
 """Candidates per query."""
 
 _MAX_CANDIDATES = 200_000
-"""Candidates that are tried before a column counts as having no free values."""
+"""Candidates to try before concluding that a column has no free values."""
 
 
 def other_unique_keys(target: Table, key: Sequence[str], written: Sequence[Column]) -> tuple[UniqueKey, ...]:
     """Return the unique keys that a merge may violate: those with a written column that is not in the merge key.
 
-    The primary key is one of them if it is not the merge key. Deferrable keys are left out, since the database checks them
+    The primary key is included if it is not the merge key. Deferrable keys are left out, since the database checks them
     at the end of the transaction.
     """
     names = {column.name for column in written} - set(key)
@@ -48,7 +48,7 @@ def other_unique_keys(target: Table, key: Sequence[str], written: Sequence[Colum
 def park_conflicts(tables: MergeTables, *, late: bool = False) -> None:
     """Park the rows whose values the updates listed in the work table are about to take.
 
-    :param late: whether some rows are deleted last, so that inserts may take their values, too
+    :param late: whether some rows are deleted last, so that inserts also conflict with them
     :raises TableError: if a row keeps a value that another one takes, or if there is no free value
     """
     for unique in other_unique_keys(tables.staged.target, tables.staged.key, tables.written):
@@ -60,7 +60,7 @@ def park_conflicts(tables: MergeTables, *, late: bool = False) -> None:
 
 
 def values_kept_by(mode: str) -> tuple[str, str]:
-    """Return why rows keep values of unique keys that others are to get, in a mode that keeps rows, and what to do."""
+    """Return, for an error message, why a mode keeps rows whose unique values other rows need, and what to do."""
     return (
         f"With mode {mode}, rows that the source lacks keep their values of unique keys.",
         "Remove the row that has the value, or drop the unique key.",
@@ -68,7 +68,7 @@ def values_kept_by(mode: str) -> tuple[str, str]:
 
 
 class NotParkedError(TableError):
-    """There is no free value to park a row on; the caller may still update the rows in another way."""
+    """No placeholder value is free to park a row; the caller may still update the rows in another way."""
 
 
 class _Conflict(MergePart):
@@ -85,7 +85,7 @@ class _Conflict(MergePart):
         self.kept = tuple(name for name in unique.columns if name not in self.staged.columns)
 
     def list_holders(self, *, late: bool) -> int:
-        """List the keys of rows whose values another row is about to take, and count them."""
+        """List the keys of rows whose values another row is about to take; return their number."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
         mover = f" JOIN {self._table(self.target)} m ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
         movers = f"w.{OP} = '{Op.UPDATE}'"
@@ -104,7 +104,7 @@ class _Conflict(MergePart):
     def check_moving(self) -> None:
         """Check that every listed row gives up its value in this merge.
 
-        :raises TableError: if one keeps it
+        :raises TableError: if a row keeps its value
         """
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
         rows = self._count(
@@ -125,7 +125,7 @@ class _Conflict(MergePart):
             raise TableError(f"{rows} rows keep values of the unique key {self.label} that other rows are to get. {why} {advice}")
 
     def park(self) -> None:
-        """Give the listed rows NULL or free values."""
+        """Set the listed rows' column to NULL or to free values."""
         column = self._column_to_park()
         batches = self.database.reader.read(self.connection, self.parked, self.parked.columns[1:])
         keys = [row for rows in batches for row in rows]
@@ -163,7 +163,7 @@ class _Conflict(MergePart):
         return free
 
     def _equal(self, name: str, left: str, right: str) -> str:
-        """Return the condition that the unique key calls the values of two rows equal, by the column's collation."""
+        """Return the condition that two rows' values are equal by the column's collation, as the unique key compares them."""
         values = [f"{alias}.{self.database.quote(name)}" for alias in (left, right)]
         equal = " = ".join(values)
         both_null = " AND ".join(map(self.database.is_null, values))
@@ -185,7 +185,7 @@ def free_values(connection: Connection, tables: Sequence[Table], column: Column,
 def _unused(connection: Connection, tables: Sequence[Table], column: Column, values: Sequence[Any]) -> Iterator[Value]:
     """Yield the values that occur in no table.
 
-    The database decides what is equal, so a list with a taken value is halved until the taken values stand alone.
+    The database decides which values are equal, so a list with a taken value is halved until each taken value is isolated.
     """
     if not any(_occurs(connection, table, column.name, values) for table in tables):
         yield from values
@@ -212,7 +212,7 @@ def set_where_key(target: Table, key: Sequence[Column], column: Column) -> tuple
     :return: the statement, the name of the value's parameter, the names of the key's parameters
     """
     table = core_table(target, column.name, *(key_column.name for key_column in key))
-    # SQLAlchemy refuses parameters named like a column: these are longer than all columns' names.
+    # SQLAlchemy refuses parameters named like a column, so their names are longer than any column's.
     prefix = "_" * max(map(len, (column.name, *(key_column.name for key_column in key))))
     names = [f"{prefix}{number}" for number in range(len(key))]
     found = (table.c[key_column.name] == bindparam(name, type_=NullType()) for key_column, name in zip(key, names, strict=True))

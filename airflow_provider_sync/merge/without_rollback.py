@@ -1,4 +1,4 @@
-"""Targets that cannot roll back: refuse them, or report what a failed sync may have changed in them."""
+"""Refuse targets that cannot roll back, or report that a failed sync may have changed them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Remains:
 
     @contextmanager
     def reported(self, database: Database) -> Iterator[None]:
-        """Add to errors raised inside which tables may have changed, once the merge writes."""
+        """Add to errors raised inside, once the merge writes, the tables that may have changed."""
         try:
             with wrap_unexpected_errors(), database.translate_errors():
                 yield
