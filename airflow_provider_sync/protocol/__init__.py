@@ -1,1 +1,1 @@
-"""Bytes to values and back, one package per version of the protocol; no input or output happens here."""
+"""Encode and decode the protocol's messages, one package per version; no I/O happens here."""

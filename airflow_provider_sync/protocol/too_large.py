@@ -1,4 +1,4 @@
-"""The error for a body that is larger than it may be."""
+"""The error for a body that exceeds its limit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from airflow_provider_sync.exceptions import GuardError, ProtocolError, SyncErro
 
 
 def too_large(limit: int, option: str | None, *, what: str = "The body", unit: str = "bytes") -> SyncError:
-    """Return the error: that of a guard where the user sets the limit, else that of an answer that no sync server gives.
+    """Return the error: a :class:`.GuardError` if an option sets the limit, otherwise a :class:`.ProtocolError`.
 
-    :param option: that sets the limit, as ``limits.max_rows``
+    :param option: the option that sets the limit, such as ``limits.max_rows``; ``None`` for a limit of the protocol
     """
     if option is None:
         return ProtocolError(f"{what} has more than {limit} {unit}. Is there a sync server?")

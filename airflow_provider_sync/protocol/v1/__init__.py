@@ -11,7 +11,7 @@ NULL = b"NULL9cf4-973a-4539-a5f2-8d4bde0aNULL"
 """NULL in the text that is hashed."""
 
 MAX_NAME = 255
-"""Most characters in the name of a table, and in a hash that a client sends."""
+"""Longest table name, and longest hash that a client may send, in characters."""
 
 TIME_ZONE_HEADER = "Sync-Time-Zone"
 """Header of ``/getTable`` and ``/getTableHash``: the time zone of TIMESTAMP texts. Only this package's server sends it; the rows

@@ -16,7 +16,7 @@ from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_
 
 LEVEL = 1
 BLOCK_BYTES = 512 * 1024
-"""Most decompressed bytes in one piece."""
+"""Maximum decompressed bytes per piece."""
 
 _GZIP = 31  # zlib's window bits for a gzip wrapper
 _MAGIC_BYTES = 2
@@ -44,8 +44,8 @@ def _advice(start: bytes) -> str:
 def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None) -> Iterator[bytes]:
     """Read exactly one gzip member, in pieces of at most :data:`BLOCK_BYTES`, and check its checksum at the end.
 
-    :param chunks: the body, cut anywhere
-    :param limit: most bytes after inflation
+    :param chunks: the body, in chunks of any size
+    :param limit: maximum bytes after decompression
     :param option: name of the option that sets the limit, for messages
     :raises IncompleteStreamError: when the body is cut
     :raises ProtocolError: when it is not gzip, is damaged, is followed by anything, or inflates beyond ``limit``
@@ -78,7 +78,7 @@ def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None
 
 
 class _Body:
-    """The chunks of a body; it keeps the first and the last bytes for the diagnosis of errors."""
+    """Iterates over the chunks of a body, and keeps its first and last bytes to diagnose errors."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)

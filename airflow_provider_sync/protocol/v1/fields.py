@@ -17,7 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 
 MAX_FIELDS = 10_000
-"""Most fields in one request. Existing servers silently drop all after the 1,000th; here too many fields are an error."""
+"""Maximum fields in one request. Existing servers silently drop all after the 1,000th; here too many fields are an error."""
 
 _MAX_NESTING = 64
 _MARKS_PER_FIELD = 20
@@ -44,7 +44,7 @@ def parse_fields(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def _json_fields(body: bytes) -> dict[str, Any]:
-    # Each of these characters begins a value of up to two hundred bytes in memory; texts may hold them, too.
+    # Each of these characters may begin a value, which takes up to two hundred bytes in memory; they may also occur in strings.
     _bound(sum(map(body.count, b"[{,:")) // _MARKS_PER_FIELD)
     try:
         fields = msgspec.json.decode(body)
@@ -64,7 +64,7 @@ def _form_pairs(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _unquoted(text: bytes) -> bytes:
-    """Decode escapes one after the other; Python's ``unquote_to_bytes`` takes seventy times the memory of such a text."""
+    """Decode percent escapes one at a time; Python's ``unquote_to_bytes`` takes seventy times the memory of the text."""
     decoded = bytearray()
     end = 0
     for escapes in _ESCAPES.finditer(text):
@@ -86,7 +86,7 @@ def _multipart_pairs(body: bytes, boundary: bytes) -> Iterable[tuple[bytes, byte
 
 
 class _Multipart:
-    """Collects the fields of a multipart form; parts that are files are left out."""
+    """Collects the fields of a multipart form; skips files."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[bytes, bytes]] = []
@@ -172,11 +172,11 @@ def _assign(fields: _Array, path: list[str], value: str) -> None:
 
 
 def _free_index(array: _Array) -> str:
-    # PHP takes the number after the largest; where a form mixes both ways of numbering, only the label in a message differs.
+    # PHP takes the number after the largest; if a form mixes both ways of numbering, only the label in an error message differs.
     index = max(len(array), array.next_index)
     while str(index) in array:
         index += 1
-    # All lower indexes are taken, so the next search begins above.
+    # All lower indexes are taken, so the next search begins at this one's successor.
     array.next_index = index + 1
     return str(index)
 

@@ -1,7 +1,7 @@
 """The manifest of a directory as version 1 sends it: paths and hashes, in JSON as PHP writes an array.
 
-PHP writes an array with the keys 0, 1, 2 …, or without any, as a JSON list, and other arrays as objects; so does this module,
-and it reads both.
+PHP writes an array with the keys 0, 1, 2 …, and an empty array, as a JSON list, and any other as an object. This module does
+the same, and reads both.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.json_text import count_strings, json_text
 
 BLOCK_PATHS = 1_000
-"""Paths in one piece of an encoded manifest."""
+"""Number of paths per piece of an encoded manifest."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
     """The answer of a server about a directory.
 
     :ivar hashes: path to hash; ``""`` if the server does not hash
-    :ivar unreadable: what the server cannot send: path to reason. The path of a directory ends with ``/``; a name that is not
-        UTF-8 is escaped. Servers send it only on request (:data:`.requests.UNREADABLE`)
+    :ivar unreadable: path to reason, for what the server cannot send. The path of a directory ends with ``/``; a name that is not
+        UTF-8 is escaped. Servers send this only on request (:data:`.requests.UNREADABLE`)
     """
 
     hashes: dict[str, str]
@@ -40,7 +40,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 def encode_hashes(hashes: Iterable[tuple[str, str]], unreadable: Mapping[str, str] | None = None) -> Iterator[bytes]:
     """Write the answer of ``/getFileHashes``, in pieces.
 
-    :param hashes: path and hash of each file; the hash is empty if the hasher returns none
+    :param hashes: path and hash of each file; the hash is ``""`` if the hasher returns none
     :param unreadable: see :class:`Manifest`; ``None`` for a client that did not ask
     :raises FileError: for a path that is not text
     """
@@ -70,12 +70,12 @@ def encode_hashes(hashes: Iterable[tuple[str, str]], unreadable: Mapping[str, st
 def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> Manifest:
     """Read the answer of ``/getFileHashes``: path to hash, in the order of the answer, and what cannot be read.
 
-    :param max_files: most files to accept
+    :param max_files: maximum number of files to accept
     :param option: name of the option that sets the limit, for messages
-    :raises ProtocolError: for anything but an object of strings, or a list of strings, under ``hashes``
+    :raises ProtocolError: if ``hashes`` is neither an object of strings nor a list of strings
     :raises GuardError: for more files than an ``option`` allows
     """
-    # Checked before decoding: an empty name takes three bytes in JSON, and a hundred in memory.
+    # Check before decoding: an empty name takes three bytes in JSON, but a hundred in memory.
     if max_files is not None and count_strings(body) > 2 * max_files + 2:
         raise too_large(max_files, option, what="The list of files", unit="files")
     try:

@@ -1,4 +1,4 @@
-"""Files as they go over the wire: for each one the length of its metadata, the metadata, then its content.
+"""Encode and decode files on the wire: for each file the length of its metadata, the metadata, then its content.
 
 The client checks that the files are the requested ones; ``files`` checks their digests.
 """
@@ -16,7 +16,7 @@ from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_
 from airflow_provider_sync.protocol.v1.json_text import json_text
 
 MAX_METADATA_BYTES = 64 * 1024
-"""More than the longest path of any file system needs."""
+"""Maximum bytes of metadata: more than the longest path of any file system needs."""
 
 _LENGTH_BYTES = 4
 
@@ -31,7 +31,7 @@ class Frame:
 
     :ivar path: its path below the directory's root, as the server sent it, unchecked
     :ivar size: bytes of its content
-    :ivar chunks: its content, to be read before the next frame, which skips what was not read
+    :ivar chunks: its content; read it before taking the next frame, which skips unread content
     """
 
     def __init__(self, path: str, size: int, chunks: Iterator[bytes]) -> None:
@@ -58,10 +58,10 @@ def frame_header(path: str, size: int) -> bytes:
 
 
 def read_frames(chunks: Iterable[bytes]) -> Iterator[Frame]:
-    """Yield the frames of a body; their content is passed on as it arrives.
+    """Yield the frames of a body; their content is streamed as it arrives.
 
-    :param chunks: the body, cut anywhere
-    :raises IncompleteStreamError: when the body ends within a frame, or the server failed and glued its error to the end
+    :param chunks: the body, in chunks of any size
+    :raises IncompleteStreamError: when the body ends within a frame, or the server failed and appended its error to the body
     :raises ProtocolError: for metadata that cannot be read
     """
     stream = _Stream(chunks)
@@ -88,12 +88,12 @@ def _metadata(text: bytes) -> tuple[str, int]:
 
 
 class _Stream:
-    """The chunks of a body, read by number of bytes."""
+    """Reads a given number of bytes from the chunks of a body."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
-        self._tail = b""  # what was read last, in which the server's error may begin
+        self._tail = b""  # the bytes read last, in which an error of the server may begin
 
     def at_end(self) -> bool:
         while not self._rest:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from json import JSONDecodeError, loads
 
 TAIL_BYTES = 4096
-"""Bytes at the end of a body in which an error is looked for."""
+"""Number of bytes at the end of a body that are searched for an error."""
 
-# With debugging on, the server adds the exception and its trace, whose end lies beyond the tail.
+# With debugging on, the server adds the exception and its traceback, which may not fit into the tail.
 _ERROR = re.compile(rb'\{\s*"message":\s*("(?:[^"\\]|\\.){0,1000}")(?:\s*\}\s*\Z|,\s*"exception")')
 
 
@@ -17,7 +17,7 @@ def glued_error(tail: bytes, more: Iterable[bytes] = ()) -> str | None:
     """Return the message of an error at the end of a body, or ``None``.
 
     :param tail: the last bytes that were read
-    :param more: further chunks, of which at most about :data:`TAIL_BYTES` are read
+    :param more: the chunks that follow, of which at most about :data:`TAIL_BYTES` are read
 
     ::
 

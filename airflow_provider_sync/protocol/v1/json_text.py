@@ -14,7 +14,7 @@ def json_text(value: str) -> str:
 
 
 def quote(value: str) -> str:
-    """Write a string with its quotes and with ``/`` as it stands, for callers who escape the slashes of a whole document at once.
+    """Write a string with its quotes, but leave ``/`` unescaped, for callers who escape the slashes of a whole document at once.
 
     :raises UnicodeEncodeError: for half of a surrogate pair, which is not text
     """
@@ -34,6 +34,6 @@ def escape_slashes(document: str) -> str:
 def count_strings(document: bytes | bytearray) -> int:
     """Count the strings of a JSON document, keys included, without decoding it."""
     if b"\\" in document:
-        # First what escapes itself, so that what is left before a quote escapes the quote.
+        # Remove escaped backslashes first, so that any backslash left before a quote escapes the quote.
         document = document.replace(b"\\\\", b"").replace(b'\\"', b"")
     return document.count(b'"') // 2

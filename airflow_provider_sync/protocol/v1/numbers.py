@@ -1,7 +1,7 @@
 """Floating point numbers as text, the way that PHP and MySQL write them.
 
-Both sides must write the same digits: as PHP for the rows on the wire, as MariaDB for the hash, and as PHP for the hash of a
-table in SQLite. Zero is always written without a sign.
+Both sides must write the same digits: those of PHP in rows on the wire and in the hash of an SQLite table, those of MariaDB in
+all other hashes. Zero is always written without a sign.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _JSON_DIGITS = 17
 _PHP_DIGITS = 14
 _FLOAT_DIGITS = 6
 _MYSQL_FIXED = 15
-"""Most places from the first digit to the point that MariaDB writes without an exponent; a point among the digits needs none."""
+"""Maximum places between first digit and point that MariaDB writes without an exponent; a point among the digits needs none."""
 
 
 def json_float(value: float) -> str:
@@ -88,7 +88,7 @@ def fixed_float(value: float, decimals: int) -> str:
 
 
 def _split(text: str) -> tuple[str, str, int]:
-    """Take Python's text of a finite number apart: sign, significant digits, place of the point among them."""
+    """Split Python's text of a finite number into its sign, its significant digits, and the decimal point's place among them."""
     sign = "-" if text.startswith("-") else ""
     mantissa, _, exponent = text.removeprefix("-").partition("e")
     whole, _, fraction = mantissa.partition(".")

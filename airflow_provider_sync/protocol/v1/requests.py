@@ -1,7 +1,7 @@
 """Check and write the fields of requests of version 1.
 
 Rules, wording and order of the error messages are those of existing servers, since clients may show them to their
-users. How a body becomes fields is in :mod:`airflow_provider_sync.protocol.v1.fields`.
+users. :mod:`airflow_provider_sync.protocol.v1.fields` parses a body into fields.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 
-# What existing servers trim: the white space of Unicode, and the marks that are invisible without being white space.
+# The characters that existing servers trim: Unicode white space, and invisible marks that are not white space.
 _BLANK = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\0\u180e\u200b\u200e\ufeff"
@@ -22,10 +22,10 @@ UNKNOWN_DIRECTORY = "Config name not in sync-server.directories"
 """The exact messages of every server of version 1 for an unknown name; the protocol has no error codes."""
 
 
-class InvalidRequest(Exception):  # not an error of this program, but an answer to give
-    """The fields of a request break a rule; the answer is 422 with :attr:`errors` as JSON.
+class InvalidRequest(Exception):  # not a SyncError: the server turns it into an answer
+    """The fields of a request break a rule; the server answers 422 with :attr:`errors` as JSON.
 
-    :param errors: messages by the name of their field, in the order of the fields
+    :param errors: messages by field name, in the order of the fields
     """
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
@@ -34,7 +34,7 @@ class InvalidRequest(Exception):  # not an error of this program, but an answer 
 
 
 def table_hash_request(fields: Mapping[str, Any], tables: Container[str]) -> str:
-    """Return the name that ``/getTableHash`` asks about.
+    """Return the table name in a request for ``/getTableHash``.
 
     :param tables: names of the tables that this client may read
     :raises InvalidRequest: when the fields break a rule
@@ -45,19 +45,19 @@ def table_hash_request(fields: Mapping[str, Any], tables: Container[str]) -> str
 
 
 def table_request(fields: Mapping[str, Any], tables: Container[str]) -> tuple[str, str | None]:
-    """Return the name that ``/getTable`` asks for and the hash that the client has, if it sent one.
+    """Return the table name in a request for ``/getTable``, and the hash of the client's table if the client sent it.
 
     :raises InvalidRequest: when the fields break a rule
     """
     name, messages = _config_name(fields, tables, UNKNOWN_TABLE, limit=MAX_NAME)
     value = _trimmed(fields.get("hash"))
     _refuse({"config_name": messages, "hash": _text_messages("hash", value, limit=MAX_NAME) if "hash" in fields else []})
-    # Existing servers take "0" for no hash at all, as PHP does.
+    # Existing servers treat "0" as no hash, as PHP does.
     return name, value if value and value != "0" else None
 
 
 def file_hashes_request(fields: Mapping[str, Any], directories: Container[str]) -> str:
-    """Return the name that ``/getFileHashes`` asks about.
+    """Return the directory name in a request for ``/getFileHashes``.
 
     :raises InvalidRequest: when the fields break a rule
     """
@@ -67,7 +67,7 @@ def file_hashes_request(fields: Mapping[str, Any], directories: Container[str]) 
 
 
 def files_request(fields: Mapping[str, Any], directories: Container[str]) -> tuple[str, list[str]]:
-    """Return the directory that ``/getFiles`` names and the paths that it asks for, in their order.
+    """Return the directory name in a request for ``/getFiles``, and the requested paths in their order.
 
     Paths are not trimmed, unlike on existing servers, which cannot send a file whose name begins or ends with a space.
 
@@ -94,7 +94,7 @@ def files_request(fields: Mapping[str, Any], directories: Container[str]) -> tup
 def table_fields(name: str, hash: str | None = None) -> list[tuple[str, str]]:  # noqa: A002  # the name of the field
     """Return the fields with which a client asks for a table, or for its hash.
 
-    :param hash: the hash of the client's own table, for an answer 304 where the source has the same
+    :param hash: the hash of the client's table; the server answers 304 if the source has the same
     """
     return [("config_name", name), *([("hash", hash)] if hash is not None else [])]
 
@@ -115,7 +115,7 @@ def _config_name(
 ) -> tuple[str, list[str]]:
     name = fields.get("config_name")
     if not isinstance(name, str) or name not in known:
-        # A table's own name may begin or end with a blank, which existing servers cannot answer.
+        # A configured name may begin or end with a blank; existing servers cannot serve such a table.
         name = _trimmed(name)
     if _missing(name):
         return "", [_required("config_name")]

@@ -1,4 +1,4 @@
-"""The rows of a table as they go over the wire: one JSON object per line, written as PHP writes it.
+"""Encode and decode the rows of a table on the wire: one JSON object per line, written as PHP writes it.
 
 Compression is in ``compression``; the engines in ``databases`` decide how a column's value is written.
 """
@@ -47,23 +47,23 @@ class RowEncoder:
         """
         text = self._lines(rows, encode_basestring_ascii)
         if "\\u007f" in text or "\\ud" in text:
-            # Perhaps U+007F, which Python escapes and PHP does not, or half of a surrogate pair; the slower `quote` handles both.
+            # The text may hold U+007F, which PHP does not escape, or half of a surrogate pair; the slower `quote` handles both.
             text = self._lines(rows, quote)
         return escape_slashes(text).encode("ascii" if text.isascii() else "utf-8")
 
     def _lines(self, rows: Sequence[Row], quoted: Callable[[str], str]) -> str:
         if not rows:
             return ""
-        # Column by column, since one column's values are nearly always of one type.
+        # Write column by column, since the values of one column are nearly always of one type.
         columns = [_texts(name, values, quoted) for name, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
         return "".join(map(self._template.__mod__, zip(*columns, strict=True)))
 
 
 class RowReader:
-    """Reads rows from the decompressed body of ``/getTable``, about one batch per chunk, and holds no more in memory.
+    """Reads rows from the decompressed body of ``/getTable``, about one batch per chunk, with one batch in memory.
 
-    :param chunks: the body, cut anywhere
-    :param max_line_bytes: longest row
+    :param chunks: the body, in chunks of any size
+    :param max_line_bytes: bytes of the longest allowed line
     :ivar columns: names of the columns, in the order of the values in a row; known with the first batch, empty for an empty table
     :ivar count: rows read so far
     """
@@ -78,9 +78,9 @@ class RowReader:
     def __iter__(self) -> Iterator[list[Row]]:
         """Yield batches of rows.
 
-        :raises TableError: for an empty line, where an existing server lost a row
-        :raises IncompleteStreamError: when the last line does not end
-        :raises ProtocolError: for anything else that is not an object of plain values with the same keys in the same order
+        :raises TableError: for an empty line, which an existing server sends instead of a row that it cannot encode
+        :raises IncompleteStreamError: when the last line has no line feed
+        :raises ProtocolError: for any other line that is not an object of plain values with the same keys in the same order
         """
         pending: list[bytes] = []
         pending_bytes = 0
@@ -101,7 +101,7 @@ class RowReader:
             )
 
     def _decode(self, lines: bytes) -> list[Row]:
-        # Only the first line may have begun in an earlier chunk, and be long. Each column is a name, and perhaps a text.
+        # Only the first line may have begun in an earlier chunk, and so be long. Each column is a name and at most one string.
         first = lines[: lines.index(b"\n")]
         if first.count(b'"') > 4 * MAX_COLUMNS and count_strings(first) > 2 * MAX_COLUMNS:
             raise self._too_many_columns()
@@ -109,7 +109,7 @@ class RowReader:
             objects = self._decoder.decode_lines(lines)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._fault(lines) from error
-        # Empty lines and line breaks within an object are white space to the decoder, so the lines have to be counted.
+        # The decoder accepts empty lines and line breaks within an object as white space, so count the lines.
         if len(objects) != lines.count(b"\n") or lines.startswith(b"\n") or b"\n\n" in lines:
             raise self._fault(lines)
         if not self.columns:
@@ -118,9 +118,9 @@ class RowReader:
                 raise ProtocolError("Row 1 has no columns. Is the URL that of a sync server?")
             if len(self.columns) > MAX_COLUMNS:
                 raise self._too_many_columns()
-            # Slowly, since white space before a colon hides keys from the quick check below.
+            # Check slowly: the quick check below misses keys with white space before the colon.
             self._check_each(first + b"\n")
-        # Every `":` that is not within a string ends a key. Of a key that comes twice the decoder takes the last value.
+        # Every `":` outside of a string ends a key. Counting them finds duplicate keys: the decoder keeps only the last value.
         marks = lines.count(b'":') - lines.count(b'\\":')
         if marks != len(objects) * len(self.columns) or set(map(tuple, objects)) != {self.columns}:
             self._check_each(lines)
@@ -136,7 +136,7 @@ class RowReader:
             try:
                 keys = tuple(key for key, _ in loads(line, object_pairs_hook=list))
             except ValueError as error:
-                # As many objects as lines, but not one on each.
+                # There are as many objects as lines, but not one on each line.
                 raise self._glued(line) or ProtocolError(f"Row {number} is not one JSON object on one line.") from error
             if len(set(keys)) != len(keys):
                 raise ProtocolError(f"Row {number} has a column twice, so that a value of it is lost. Rename one on the server.")
@@ -168,7 +168,7 @@ class RowReader:
 
 
 def _texts(name: str, values: Sequence[Value], quoted: Callable[[str], str]) -> Iterable[object]:
-    """Write the values of one column; most integers are returned unchanged, since the row template formats them."""
+    """Write the values of one column; return most integers unchanged, since the row template formats them."""
     types = set(map(type, values))
     try:
         if types == {str}:
@@ -207,5 +207,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    # The decoder's own message counts bytes within the line; a UnicodeDecodeError would quote the row.
+    # msgspec's message has only the position within the line; a UnicodeDecodeError would quote the row.
     return str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8."

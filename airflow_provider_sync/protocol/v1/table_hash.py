@@ -1,6 +1,6 @@
-"""Compute the hash of a table from a stream of its rows, if the database cannot.
+"""Compute the version 1 hash of a table from a stream of its rows, for databases that cannot compute it themselves.
 
-How values become bytes belongs to the engines of the databases.
+The engines in ``databases`` turn values into bytes.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class TableHash:
 
 
 class AnswerHash:
-    """The hash of the rows of an answer, computed from their JSON values as the server computes it from its table.
+    """The version 1 hash of the rows in an answer, computed by the client from their JSON values.
 
-    It equals the hash of ``/getTableHash`` if all values are hashed as they are sent, which holds for nearly all columns. The
-    exceptions are BIT, FLOAT with many digits, text of another character set beside binary columns, and columns that are hashed
-    but not sent. So an equal hash proves that the rows are those of the source, and a different one proves nothing.
+    It equals the hash of ``/getTableHash`` if the server hashes all values as it sends them, which holds for nearly all columns.
+    The exceptions are BIT, FLOAT with many digits, text in another character set beside binary columns, and columns that are
+    hashed but not sent. So an equal hash proves that the rows are those of the source; a different one proves nothing.
     """
 
     def __init__(self) -> None:
         self._mysql = TableHash()
-        self._sqlite: TableHash | None = None  # separate only after the first float, which the two write differently
+        self._sqlite: TableHash | None = None  # separate from the first float on, which SQLite servers write differently
 
     def update(self, rows: Sequence[Row]) -> None:
-        """Add rows as the reader of an answer gives them."""
+        """Add rows as :class:`.RowReader` yields them."""
         if not rows:
             return
         columns = list(zip(*rows, strict=True))
@@ -64,7 +64,7 @@ class AnswerHash:
             self._sqlite.update(zip(*(_fields(values, php_float) for values in columns), strict=True))
 
     def matches(self, source_hash: str) -> bool:
-        """Whether this is the hash that a server with exactly these rows announces."""
+        """Whether a server with exactly these rows would send this hash."""
         return source_hash in (self._mysql.hexdigest(), (self._sqlite or self._mysql).hexdigest())
 
     def is_of_same_rows(self, other: AnswerHash) -> bool:

@@ -1,4 +1,4 @@
-"""Turn the start and end of a window, as users and templates write them, into canonical texts of the column's type."""
+"""Convert the start and end of a window, as users and templates write them, to canonical texts of the column's type."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\
 def canonical_bounds(start: str, end: str, kind: LogicalType) -> tuple[str, str]:
     """Return both ends of a window as canonical texts; see :func:`canonical_bound`.
 
-    :raises ProtocolError: likewise, and for a window that ends before it begins, if the type's order does not depend on the
-        database; most likely its ends were confused, and nothing would ever be synced
+    :raises ProtocolError: as :func:`canonical_bound`, and for a window that ends before it begins, since start and end were most
+        likely swapped; not checked for types whose order depends on the database
     """
     first, last = canonical_bound(start, kind), canonical_bound(end, kind)
     if _is_before(last, first, kind.kind):
@@ -50,8 +50,8 @@ def _is_before(text: str, other: str, kind: LogicalKind) -> bool:
 def canonical_bound(text: str, kind: LogicalType) -> str:
     """Return the start or end of a window as a canonical text of the column's type.
 
-    A timestamp with more digits than the column is rounded up to the next one that the column can hold. The range is
-    half-open, so the same rows are inside as without rounding.
+    A timestamp with more digits than the column stores is rounded up to the next one that it can store. The range is half-open,
+    so it selects the same rows as without rounding.
 
     :param text: a value of the column; for dates and times also ISO 8601, with a zone, or the date alone
     :param kind: type of the column
@@ -86,7 +86,7 @@ def _moment(text: str, kind: LogicalType) -> str:
 
 
 def _next(moment: datetime, step: timedelta) -> datetime:
-    """Return the moment itself if it is a multiple of ``step``, otherwise the next one that is."""
+    """Round a moment up to a multiple of ``step``."""
     return moment + (datetime.min - moment) % step
 
 

@@ -24,7 +24,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1  # of any integer column
 _MAX_ROWS = 1 << 63
 _MAX_BITS = 128
-"""Of the largest integer of any database; the numbers of one with billions of bits would fill the memory."""
+"""Bits of the largest integer of any database; numbers of billions of bits would fill the memory."""
 
 _MAX_SCALE, _MAX_SIZE = 16383, (1 << 32) - 1
 
@@ -32,8 +32,8 @@ _MAX_SCALE, _MAX_SIZE = 16383, (1 << 32) - 1
 def check_described(described: Described, requested_slice: RequestedSlice) -> None:
     """Check the description of a table.
 
-    :param requested_slice: the slice of the request
-    :raises ProtocolError: for a description that no table can have, or with other columns than were requested
+    :param requested_slice: the slice that the client requested
+    :raises ProtocolError: for an impossible description, or one with other columns than requested
     """
     names = tuple(column.name for column in described.columns)
     _check_names(names, "column")
@@ -65,7 +65,7 @@ def check_described(described: Described, requested_slice: RequestedSlice) -> No
 def check_partitioning(partitioning: Partitioning) -> None:
     """Check a partitioning.
 
-    :raises ProtocolError: for a number of segments, or keys, that no table can have
+    :raises ProtocolError: for an impossible number of segments, or impossible keys
     """
     if not 1 <= partitioning.segment_count <= MAX_SEGMENTS:
         raise ProtocolError(f"A table cannot be cut into {partitioning.segment_count} segments, only into 1 to {MAX_SEGMENTS}.")
@@ -78,7 +78,7 @@ def check_partitioning(partitioning: Partitioning) -> None:
 def check_key_range(key_range: KeyRange) -> None:
     """Check a key range.
 
-    :raises ProtocolError: for keys that no integer column can hold, and if the lowest is above the highest
+    :raises ProtocolError: for keys that no integer column can store, and if the lowest is above the highest
     """
     low, high = key_range
     if any(end is not None and not _LOWEST <= end <= _HIGHEST for end in key_range) or (
@@ -88,9 +88,9 @@ def check_key_range(key_range: KeyRange) -> None:
 
 
 def check_segment_ranges(segment_ranges: Iterable[tuple[int, int]], partitioning: Partitioning) -> None:
-    """Check that ranges of segments belong to this partitioning, and ascend without overlap.
+    """Check that ranges of segments are within a partitioning, ascending and without overlap.
 
-    :raises ProtocolError: when they do not
+    :raises ProtocolError: when they are not
     """
     least = 0
     for first, last in segment_ranges:
@@ -102,10 +102,10 @@ def check_segment_ranges(segment_ranges: Iterable[tuple[int, int]], partitioning
 
 
 def check_segments(segments: Segments, partitioning: Partitioning, *, after: int) -> int:
-    """Check digests of segments.
+    """Check a message with digests of segments.
 
-    :param after: the highest number of the messages before; -1 for the first
-    :return: the highest number so far
+    :param after: the highest segment number of the previous messages; -1 for the first message
+    :return: the highest segment number so far
     :raises ProtocolError: for lists of different lengths, and for impossible numbers, counts or sums
     """
     numbers, counts, sums = segments.numbers, segments.counts, segments.sums
@@ -121,9 +121,9 @@ def check_segments(segments: Segments, partitioning: Partitioning, *, after: int
 
 
 def check_row_digests(message: RowDigests) -> None:
-    """Check the number of keys and digests; decoding checks the keys themselves.
+    """Check that a message has as many keys and digests as it states; decoding checks the keys themselves.
 
-    :raises ProtocolError: when there are not
+    :raises ProtocolError: when it does not
     """
     _check_lines(message.keys, message.count, "keys")
     if len(message.digests) != message.count * DIGEST_BYTES:
@@ -133,10 +133,10 @@ def check_row_digests(message: RowDigests) -> None:
 
 
 def check_rows(message: Rows, columns: int | None = None) -> None:
-    """Check the number of lines and, if ``columns`` is given, of fields.
+    """Check that a message has as many rows as it states and, if ``columns`` is given, that each has as many fields.
 
     :param columns: number of columns of each row; ``None`` if it is unknown
-    :raises ProtocolError: when there are not
+    :raises ProtocolError: when it does not
     """
     _check_lines(message.data, message.count, "lines")
     if columns is not None and message.data.count(b"\t") != message.count * (columns - 1):

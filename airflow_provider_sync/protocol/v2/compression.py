@@ -19,37 +19,37 @@ else:
     from backports import zstd
 
 COMPRESSIONS = ("zstd", "gzip")
-"""Names on the wire, the best first."""
+"""Names of compressions on the wire, the best first."""
 
 UNCOMPRESSED = "none"
-"""For streams of files, whose content is compressed block by block, or not worth it."""
+"""No compression, for streams of files, whose content is compressed block by block or not at all."""
 
 CONTENT_COMPRESSIONS = (UNCOMPRESSED, *COMPRESSIONS)
-"""Names on the wire for streams of files, the best first."""
+"""Names of compressions on the wire for streams of files, the best first."""
 
 BLOCK_BYTES = 512 * 1024
-"""Most decompressed bytes in one piece."""
+"""Maximum decompressed bytes per piece."""
 
 _LEVEL = 1
 _GZIP = 31  # zlib's window bits for a gzip wrapper
-_WINDOW_LOG = 23  # 8 MiB, what RFC 8878 asks every reader to take; more would let a server claim our memory
+_WINDOW_LOG = 23  # 8 MiB, which RFC 8878 recommends decoders to support; a larger limit would let a server use up our memory
 
 
 class Compressor(Protocol):
     """Compresses one stream."""
 
     def write(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
-        """Take ``data``; return what is ready, which may be nothing."""
+        """Compress ``data``; return the output that is ready, which may be empty."""
 
     def flush(self) -> bytes:
         """Return all pending output, so that a reader can decode everything written so far."""
 
     def finish(self) -> bytes:
-        """End the stream, and return the rest of it."""
+        """End the stream, and return the remaining output."""
 
 
 def compressor(compression: str) -> Compressor:
-    """Begin a stream.
+    """Return a new compressor.
 
     :param compression: one of :data:`CONTENT_COMPRESSIONS`
     """
@@ -61,11 +61,11 @@ def compressor(compression: str) -> Compressor:
 def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None) -> Iterator[bytes]:
     """Read exactly one compressed stream, in pieces of at most :data:`BLOCK_BYTES`.
 
-    :param chunks: the body, cut anywhere
-    :param limit: most bytes after inflation
+    :param chunks: the body, in chunks of any size
+    :param limit: maximum bytes after decompression
     :param option: name of the option that sets the limit, for messages
     :raises IncompleteStreamError: when the body is cut
-    :raises ProtocolError: when it is something else, is damaged, is followed by anything, or inflates beyond ``limit``
+    :raises ProtocolError: when the body is not such a stream, is damaged, has bytes after it, or inflates beyond ``limit``
     :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
     """
     if compression == UNCOMPRESSED:
@@ -102,7 +102,7 @@ class _Gzip:
 
 
 class BlockCompressor:
-    """Compresses blocks by zstd, each to a frame of its own; not for use by several threads at once."""
+    """Compresses blocks by zstd, each to its own frame; not thread-safe."""
 
     def __init__(self) -> None:
         self._compressor = zstd.ZstdCompressor(level=_LEVEL)
@@ -115,8 +115,8 @@ class BlockCompressor:
 def inflate_block(frame: bytes | memoryview, size: int) -> bytes:
     """Return the content of one zstd frame.
 
-    :param size: bytes that it must have
-    :raises ProtocolError: when it is no such frame, or has another size; no more than ``size`` is inflated
+    :param size: bytes that the content must have
+    :raises ProtocolError: when it is not a zstd frame, or its content has another size; at most ``size`` bytes are inflated
     """
     decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
     try:

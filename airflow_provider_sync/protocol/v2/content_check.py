@@ -1,4 +1,4 @@
-"""Check the content of files as it arrives: their order, sizes and digests."""
+"""Check the content of files as it arrives: order, sizes and digests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from airflow_provider_sync.protocol.v2.file_messages import (
 class ContentCheck:
     """Check an answer of ``readFiles``, message by message.
 
-    :param files: those of the request; exactly the bytes that were asked for must come of each, or its failure
-    :ivar number: of the file whose content is due
+    :param files: the requested files; for each, the answer must have exactly the requested bytes, or a failure
+    :ivar number: number in the request of the file that is due next
     """
 
     def __init__(self, files: Sequence[RequestedFile]) -> None:
@@ -31,12 +31,11 @@ class ContentCheck:
         self._left = self._expected()
 
     def receive(self, message: Content) -> bytes | memoryview:
-        """Return the content of a message, inflated.
+        """Return the content of a message, decompressed.
 
-        With the last piece of a file, its digest is checked. Whatever was returned of it before must not be used until then.
+        The last piece of a file checks the file's digest. Do not use earlier pieces before that.
 
-        :raises ProtocolError: for content of another file, more or fewer bytes than were asked for, and damaged content; it names
-            the file
+        :raises ProtocolError: naming the file, for content of another file, another number of bytes than requested, or damage
         """
         path = self._due(message)
         data: bytes | memoryview = message.data
@@ -61,7 +60,7 @@ class ContentCheck:
         return data
 
     def fail(self, message: ContentFailed) -> None:
-        """Take the failure of a file; what came of it before must not be used.
+        """Record that the server failed to send a file; the caller must discard content that arrived for it.
 
         :raises ProtocolError: for another file
         """
@@ -100,17 +99,17 @@ class ContentCheck:
         self._left = self._expected()
 
     def _expected(self) -> int:
-        """Return the bytes that the file that is due must have."""
+        """Return the number of bytes that the file that is due must have."""
         if self.number == len(self._files):
             return 0
         return wanted_bytes(self._files[self.number])
 
 
 def is_keep_alive(message: Content) -> bool:
-    """Whether a message only keeps the connection alive; its number means nothing."""
+    """Whether a message only keeps the connection alive; its ``number`` has no meaning then."""
     return not message.data and message.end is None
 
 
 def wanted_bytes(file: RequestedFile) -> int:
-    """Return the bytes of a file that a request asks for."""
+    """Return the number of bytes that a request asks for of a file."""
     return file.size if file.ranges is None else sum(length for _, length in file.ranges)

@@ -1,7 +1,7 @@
-"""What a table has besides its columns and its key: secondary indexes, foreign keys, defaults and comments.
+"""Messages about a table's details besides columns and key: secondary indexes, foreign keys, defaults and comments.
 
-A client asks for them to make a missing target. They are values, never SQL: a default is a literal or the present time, and what
-cannot be said like that is only named. The client writes the statements itself.
+A client asks for them to create a missing target. They are values, never SQL: a default is a literal or the current time; any
+other detail is only named. The client writes the statements itself.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import msgspec
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 
 MAX_DETAILS = 1_000
-"""Most indexes, and most foreign keys, of a table."""
+"""Maximum number of indexes, and of foreign keys, of a table."""
 
 MAX_TEXT = 10_000
-"""Most characters of a default or a comment."""
+"""Maximum characters of a default or a comment."""
 
 MAX_INDEX_COLUMNS = 64
 
-# A driver would cut a statement at a zero byte.
+# A driver would truncate a statement at a zero byte.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME, pattern=r"^[^\0]*$")]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=MAX_INDEX_COLUMNS)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Action = Literal["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"]
-"""What a foreign key does to rows that refer to one that is deleted or whose key changes."""
+"""Referential actions: what a foreign key does to child rows when their parent is deleted or its key changes."""
 
 
 class IndexDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An index over plain columns, beside the primary key.
+    """A secondary index over plain columns.
 
     :ivar columns: names at the source, in the order of the index
-    :ivar descending: those of them that are sorted from the highest value down
+    :ivar descending: those of ``columns`` that are sorted in descending order
     """
 
     name: Name
@@ -45,7 +45,7 @@ class ForeignKeyDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     """A foreign key.
 
     :ivar columns: names at the source
-    :ivar parent: the name under which the server offers the table to which it refers
+    :ivar parent: the name under which the server offers the parent table
     :ivar parent_columns: names at the source
     """
 
@@ -60,19 +60,19 @@ class ForeignKeyDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 class DefaultValue(msgspec.Struct, frozen=True, omit_defaults=True):
     """The default of a column.
 
-    :ivar text: the value, as it is written without quotes; ``None`` for the present time
+    :ivar text: the value, without quotes; ``None`` for the current time
     """
 
     text: Text | None = None
 
 
 class TableDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a table has besides its columns and its key.
+    """The details of a table besides its columns and key.
 
-    :ivar defaults: by column
-    :ivar comments: by column
-    :ivar comment: of the table
-    :ivar untold: what cannot be described, such as an index over an expression, in words for people
+    :ivar defaults: defaults by column
+    :ivar comments: comments by column
+    :ivar comment: comment of the table
+    :ivar untold: descriptions for people of details that cannot be sent, such as an index over an expression
     """
 
     indexes: Annotated[tuple[IndexDescription, ...], msgspec.Meta(max_length=MAX_DETAILS)] = ()

@@ -1,7 +1,7 @@
-"""Check what a server says about files before it is used: their names, order, sizes and digests.
+"""Check a server's messages about files before they are used: names, order, sizes and digests.
 
-Content is checked in :mod:`.content_check`. Names are checked for what no server lists; whether a name can exist at the target is
-not known here.
+:mod:`.content_check` checks content. Names are checked only for what no server may list; whether a name can exist at the target
+is not known here.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from airflow_provider_sync.protocol.v2.file_messages import (
 )
 
 MAX_PATH_BYTES = 4095
-"""Most bytes of a path, or of where a link leads."""
+"""Maximum bytes of a path, or of a link's target."""
 
 MAX_CHUNK_BYTES = (1 << 32) - 1
-"""Most bytes of a chunk."""
+"""Maximum bytes of a chunk."""
 
 _MAX_SHOWN = 300
 _MAX_SIZE = 1 << 63
 _MAX_MODE = 0o7777
-# An empty, `.` or `..` component, of which an absolute path has one, or a NUL.
+# An empty, `.` or `..` component, or a NUL; an absolute path begins with an empty component.
 _NO_PATH = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
 
 
 def check_path(path: str) -> None:
-    """Check that a path is relative and leads nowhere else.
+    """Check that a path is relative and stays below its directory.
 
     :raises ProtocolError: when it is empty, absolute, has an empty, ``.`` or ``..`` component, a NUL, or more than 4,095 bytes
     """
@@ -46,8 +46,7 @@ def check_path(path: str) -> None:
 class EntryCheck:
     """Check the entries of one listing, message by message.
 
-    Only the last path is kept. That an earlier entry exists to which ``same_as`` refers is therefore not checked, only that
-    its path would have come earlier.
+    Only the last path is kept, so ``same_as`` is only checked to sort earlier, not to have been listed.
 
     :param links: whether links may be listed as links
     """
@@ -56,12 +55,12 @@ class EntryCheck:
         self._links = links
         self._last = b""
         self._last_path = ""
-        self._no_directory = b"\0"  # nothing begins with it
+        self._no_directory = b"\0"  # no path begins with it
 
     def check(self, entries: Sequence[FileEntry]) -> None:
         """Check the next entries.
 
-        :raises ProtocolError: for a name, kind, size, time, mode, digest or order that no listing has
+        :raises ProtocolError: for an impossible name, kind, size, time, mode, digest or order
         """
         last, no_directory = self._last, self._no_directory
         for entry in entries:
@@ -112,7 +111,7 @@ class EntryCheck:
 def check_file_digest(path: str, digest: FileDigest) -> None:
     """Check the digest of a file.
 
-    :raises ProtocolError: for a digest, size or time that no file has
+    :raises ProtocolError: for an impossible digest, size or time
     """
     if (
         (digest.digest is not None and len(digest.digest) != FILE_DIGEST_BYTES)
@@ -125,7 +124,7 @@ def check_file_digest(path: str, digest: FileDigest) -> None:
 class ChunksCheck:
     """Check the chunks of one file, message by message.
 
-    :param path: of the file, for messages
+    :param path: path of the file, for error messages
     :ivar size: bytes of all chunks so far
     :ivar count: number of chunks so far
     """
@@ -138,7 +137,7 @@ class ChunksCheck:
     def check(self, chunks: Chunks) -> None:
         """Check the next chunks.
 
-        :raises ProtocolError: for lengths without digests, and impossible lengths
+        :raises ProtocolError: for impossible lengths, and if there are not as many digests as lengths
         """
         self.size += sum(chunks.lengths)
         self.count += len(chunks.lengths)
@@ -151,9 +150,9 @@ class ChunksCheck:
             raise self._error("chunks that cannot be those of a file")
 
     def finish(self, end: Chunked) -> None:
-        """Check the end.
+        """Check the last message.
 
-        :raises ProtocolError: when the chunks do not make up the file
+        :raises ProtocolError: when the chunks do not add up to the file's size
         """
         if end.size != self.size or len(end.digest) != FILE_DIGEST_BYTES or not -_MAX_SIZE <= end.mtime_ns < _MAX_SIZE:
             raise self._error(f"chunks of {self.size} bytes for a file of {end.size}")

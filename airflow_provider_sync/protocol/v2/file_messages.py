@@ -1,8 +1,8 @@
 """Requests and answers of version 2 about directories: requests are JSON, answers are streams of the messages below.
 
 Paths are relative to the directory, or to a folder of it, with ``/`` between components. They are sorted by their components
-(:func:`path_order`), so that two sides can be merged as streams. Digests of files are BLAKE3. How a stream of messages is framed,
-compressed and ended is in :mod:`.stream`.
+(:func:`path_order`), so that two listings can be compared as streams. Digests of files are BLAKE3. :mod:`.stream` frames,
+compresses and ends a stream of messages.
 """
 
 from __future__ import annotations
@@ -12,48 +12,48 @@ from typing import Annotated, Literal
 import msgspec
 
 FILE_DIGEST = "blake3"
-"""The digest of a file's content."""
+"""Name of the digest of a file's content."""
 
 FILE_DIGEST_BYTES = 32
 
 CHUNK_DIGEST_BYTES = 16
-"""Bytes of a chunk's digest: enough to find a chunk; the file as a whole is checked by its full digest."""
+"""Bytes of a chunk's digest: enough to find a chunk; the full digest checks the file as a whole."""
 
 CHUNKING = "fastcdc-64k"
-"""How large files are cut into chunks: see ``docs/reference/protocol-v2.md``."""
+"""Name of the scheme that cuts large files into chunks; see ``docs/reference/protocol-v2.md``."""
 
 MAX_ENTRIES = 4_096
-"""Most entries, or digests, in one message."""
+"""Maximum entries, or digests, in one message."""
 
 MAX_PATHS = 100_000
-"""Most paths in one request."""
+"""Maximum paths in one request."""
 
 MAX_RANGES = 100_000
-"""Most ranges of bytes in one request."""
+"""Maximum byte ranges in one request."""
 
 MAX_CONTENT_BYTES = 1024 * 1024
-"""Most bytes of content in one message, after inflation."""
+"""Maximum bytes of content in one message, after decompression."""
 
 MAX_CHUNKS = 4_096
-"""Most chunks in one message."""
+"""Maximum chunks in one message."""
 
 Kind = Literal["file", "directory", "link"]
 Links = Literal["skip", "keep", "follow"]
 
 
 def path_order(path: str) -> bytes:
-    """Return the key by which paths are sorted: component by component, each by its UTF-8 bytes."""
+    """Return the sort key of a path, which sorts by component, and each component by its UTF-8 bytes."""
     return path.encode().replace(b"/", b"\0")
 
 
 class ListFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``listFiles``: every file, directory and link.
 
-    :ivar directory: the name under which the server offers it
-    :ivar folder: only what is below this folder, with paths relative to it; ``None`` for the whole directory
-    :ivar links: what to do with symbolic links: leave them out, list them as links, or list the files that they lead to, which
-        must be inside the directory
-    :ivar state: the state that the client saw last; if it still holds, the answer is :class:`Unchanged`
+    :ivar directory: the name under which the server offers the directory
+    :ivar folder: list only what is below this folder, with paths relative to it; ``None`` for the whole directory
+    :ivar links: whether to leave symbolic links out, list them as links, or list the files that they lead to, which must be in
+        the directory
+    :ivar state: the :attr:`Listed.state` of the client's last listing; if nothing changed, the answer is :class:`Unchanged`
     """
 
     directory: str
@@ -63,9 +63,9 @@ class ListFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class DigestFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Request of ``digestFiles``: the digests of these files, read if necessary.
+    """Request of ``digestFiles``: the digests of these files; the server reads those that its cache does not know.
 
-    :ivar always: read every file, whatever the cache knows
+    :ivar always: read every file, even if its digest is cached
     """
 
     directory: str
@@ -78,9 +78,9 @@ class DigestFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class RequestedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A file of :class:`ReadFiles`.
 
-    :ivar size: bytes that it has to have, as listed
-    :ivar mtime_ns: time of modification that it has to have, as listed
-    :ivar ranges: offset and length of the stretches to send; ``None`` for the whole file
+    :ivar size: bytes that the file must still have, as listed
+    :ivar mtime_ns: modification time that the file must still have, as listed
+    :ivar ranges: offset and length of the byte ranges to send; ``None`` for the whole file
     """
 
     path: str
@@ -112,10 +112,10 @@ class FileEntry(msgspec.Struct, frozen=True, array_like=True):
     """One file, directory or link.
 
     :ivar size: bytes; 0 for directories and links
-    :ivar mtime_ns: time of modification in nanoseconds since the epoch; 0 where the storage does not say
+    :ivar mtime_ns: modification time in nanoseconds since the epoch; 0 if the storage has none
     :ivar mode: permission bits
-    :ivar digest: of a file's content, where the server knows it without reading
-    :ivar link_target: where a link leads, as it is stored
+    :ivar digest: digest of a file's content, if the server knows it without reading the file
+    :ivar link_target: target of a symbolic link, as stored
     :ivar same_as: path of an earlier entry that is the same file (a hard link)
     """
 
@@ -130,7 +130,7 @@ class FileEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Unchanged(msgspec.Struct, frozen=True, kw_only=True, tag="unchanged"):
-    """The only message of ``listFiles`` if the directory is in the state that the client named."""
+    """The only message of ``listFiles`` if the directory still has the state that the client sent."""
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True, tag="entries"):
@@ -140,7 +140,7 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True, tag="entries"):
 
 
 class UnreadableFiles(msgspec.Struct, frozen=True, kw_only=True, tag="unreadable"):
-    """What the server could not list, and why: directories have ``/`` at their end."""
+    """Paths that the server could not list, with the reasons; the path of a directory ends with ``/``."""
 
     reasons: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_ENTRIES)]
 
@@ -148,7 +148,7 @@ class UnreadableFiles(msgspec.Struct, frozen=True, kw_only=True, tag="unreadable
 class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed"):
     """The end of a listing.
 
-    :ivar state: names what was listed; ``None`` where a file was written so recently that a change could be missed
+    :ivar state: identifies what was listed; ``None`` if a file was written so recently that a later change could be missed
     :ivar links_skipped: number of symbolic links that were left out
     """
 
@@ -161,7 +161,7 @@ class FileDigest(msgspec.Struct, frozen=True, array_like=True):
 
     :ivar digest: ``None`` if the file is gone, cannot be read, or changed each time that it was read
     :ivar size: bytes that were read
-    :ivar mtime_ns: its time of modification
+    :ivar mtime_ns: modification time in nanoseconds
     :ivar problem: why it could not be read; empty if it is gone
     """
 
@@ -172,7 +172,7 @@ class FileDigest(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_in_motion(self) -> bool:
-        """Whether the file changed each time that it was read; size and time are those of one version."""
+        """Whether the file changed each time that it was read; size and time are then those of one of its versions."""
         return self.digest is None and bool(self.problem) and bool(self.size or self.mtime_ns)
 
 
@@ -185,7 +185,7 @@ class FileDigests(msgspec.Struct, frozen=True, kw_only=True, tag="file_digests")
 class ContentEnd(msgspec.Struct, frozen=True, array_like=True):
     """The end of a file's content.
 
-    :ivar digest: of all bytes that were sent of it
+    :ivar digest: digest of all bytes of the file that were sent
     :ivar mode: permission bits
     """
 
@@ -196,11 +196,11 @@ class ContentEnd(msgspec.Struct, frozen=True, array_like=True):
 class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
     """A piece of a file's content; a small file is one message.
 
-    :ivar number: of the file in the request, from 0; ascending
-    :ivar inflated: bytes after inflation, if ``data`` is a zstd frame; 0 if it is the content itself
-    :ivar end: with the last piece
-    :ivar data: must stay the last field: the digest of the stream covers all of a message but this, which ``end`` covers. What is
-        read is a view of what arrived, since a copy would cost more than everything else that is done with a block
+    :ivar number: number of the file in the request, from 0; ascending
+    :ivar inflated: bytes after decompression, if ``data`` is a zstd frame; 0 if ``data`` is the content itself
+    :ivar end: only with the last piece of a file
+    :ivar data: must stay the last field: the digest of the stream leaves it out, since ``end`` covers it. A reader gets a view of
+        the received bytes, since a copy would cost more than all other work on a block
     """
 
     number: int
@@ -210,12 +210,12 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
 
     def __post_init__(self) -> None:
         if isinstance(self.data, memoryview):
-            # What msgspec decodes before 0.20 has a wrong length until it is cast.
+            # Before msgspec 0.20, a decoded memoryview has a wrong length until it is cast.
             msgspec.structs.force_setattr(self, "data", self.data.cast("B"))
 
 
 class ContentFailed(msgspec.Struct, frozen=True, kw_only=True, tag="content_failed"):
-    """A file that could not be sent, or not to its end.
+    """A file that could not be sent, or not completely.
 
     :ivar reason: ``gone``, ``changed`` (it is not the requested version, or changed while it was read), or ``unreadable``
     :ivar message: what happened and what to do
@@ -227,10 +227,10 @@ class ContentFailed(msgspec.Struct, frozen=True, kw_only=True, tag="content_fail
 
 
 class Chunks(msgspec.Struct, frozen=True, kw_only=True, tag="chunks"):
-    """Chunks of a file, from its start.
+    """The next chunks of a file, from its start.
 
-    :ivar lengths: bytes of each
-    :ivar digests: :data:`CHUNK_DIGEST_BYTES` bytes for each: the first of its BLAKE3
+    :ivar lengths: bytes of each chunk
+    :ivar digests: the first :data:`CHUNK_DIGEST_BYTES` bytes of each chunk's BLAKE3, joined
     """
 
     lengths: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_CHUNKS)]
@@ -241,8 +241,8 @@ class Chunked(msgspec.Struct, frozen=True, kw_only=True, tag="chunked"):
     """The end of a file's chunks.
 
     :ivar size: bytes of the file
-    :ivar mtime_ns: its time of modification
-    :ivar digest: of the whole file
+    :ivar mtime_ns: modification time in nanoseconds
+    :ivar digest: digest of the whole file
     """
 
     size: int
@@ -251,4 +251,4 @@ class Chunked(msgspec.Struct, frozen=True, kw_only=True, tag="chunked"):
 
 
 FileMessage = Unchanged | Entries | UnreadableFiles | Listed | FileDigests | Content | ContentFailed | Chunks | Chunked
-"""What the streams of these requests carry, besides their end."""
+"""The messages of the streams that answer these requests, besides the last one."""

@@ -1,4 +1,4 @@
-"""Frames of a stream: the length of a message, and the message. What a stream is made of is in :mod:`.stream`."""
+"""Write the frames of a stream: the length of a message, then the message. :mod:`.stream` describes the whole stream."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST_BYTES, Content, ContentEnd
 
 LENGTH_BYTES = 4
-"""Bytes of a frame's length, which is big-endian and does not count itself."""
+"""Bytes of a frame's length field, which is big-endian and does not count itself."""
 
 NO_DIGEST = bytes(FILE_DIGEST_BYTES)
-"""In the place of a digest that is not known yet."""
+"""Placeholder for a digest that is not known yet."""
 
 MAX_KEPT = 8
-"""Most buffers that stay for later: of one answer, one is filled, one waits, and up to two are being sent."""
+"""Maximum buffers to keep for reuse: for each answer, one is being filled, one waits, and up to two are being sent."""
 
 _encoder = msgspec.msgpack.Encoder()
 _EMPTY = _encoder.encode(b"")
@@ -32,8 +32,8 @@ def frame_of(message: msgspec.Struct) -> bytearray:
 def head_of(message: msgspec.Struct, size: int) -> bytearray:
     """Return the frame of a message up to its last field, ``data``, which is not copied.
 
-    :param message: without its data
-    :param size: bytes of the data
+    :param message: the message with empty ``data``
+    :param size: bytes of the data that will follow
     """
     framed = bytearray(LENGTH_BYTES)
     _encoder.encode_into(message, framed, LENGTH_BYTES)
@@ -49,9 +49,9 @@ def head_of(message: msgspec.Struct, size: int) -> bytearray:
 
 
 class Buffers:
-    """Buffers of one size that are used again once there is no view of them: a new one costs more than to fill it.
+    """A pool of buffers of one size. A buffer is reused once no view of it exists: allocating one costs more than filling it.
 
-    May be used by several threads at once.
+    Thread-safe.
 
     :param size: bytes of each
     """
@@ -62,7 +62,7 @@ class Buffers:
         self._lock = Lock()
 
     def take(self) -> memoryview:
-        """Return a view of a buffer of which there is no other."""
+        """Return a view of a buffer that nobody else uses."""
         with self._lock:
             for buffer in self._kept:
                 if _is_free(buffer):
@@ -75,7 +75,7 @@ class Buffers:
 
 def _is_free(buffer: bytearray) -> bool:
     try:
-        # Refused while there is a view.
+        # Fails while a view of the buffer exists.
         buffer.append(0)
     except BufferError:
         return False
@@ -84,11 +84,11 @@ def _is_free(buffer: bytearray) -> bool:
 
 
 class FramedContent:
-    """Messages of :class:`.Content`, framed one after the other in a buffer: content is read to the place that it is sent from.
+    """:class:`.Content` messages, framed one after the other in one buffer, into which the content of files is read directly.
 
-    :param buffers: of which one must have room for the messages, with some hundred bytes for the head of each
-    :ivar files: number of files that end in it
-    :ivar messages: number of messages
+    :param buffers: pool to take the buffer from; it needs room for all messages, with some hundred bytes for the head of each
+    :ivar files: number of files that end in the buffer
+    :ivar messages: number of messages in the buffer
     """
 
     __slots__ = ("_buffer", "_buffers", "_end", "_head", "_heads", "files", "messages")
@@ -104,24 +104,24 @@ class FramedContent:
 
     @property
     def heads(self) -> bytearray:
-        """All but the content, which the digest of the stream leaves out."""
+        """The frames without the content, which the digest of the stream leaves out."""
         return self._heads
 
     @property
     def data(self) -> memoryview:
-        """All messages."""
+        """The frames of all messages."""
         return self._buffer[: self._end]
 
     def __len__(self) -> int:
         return self._end
 
     def place(self, number: int, size: int, *, inflated: int = 0, mode: int | None = None) -> memoryview:
-        """Return the place of the next message's content; the message counts only once :meth:`add` is called.
+        """Return a view to write the next message's content into; :meth:`add` then adds the message.
 
-        :param number: of the file in the request
+        :param number: number of the file in the request
         :param size: bytes of the content
-        :param inflated: bytes after inflation; 0 if it is not compressed
-        :param mode: with the last content of a file: its permission bits
+        :param inflated: bytes after decompression; 0 if the content is not compressed
+        :param mode: permission bits of the file, only with its last content
         """
         if not self._buffer:
             self._buffer = self._buffers.take()
@@ -131,9 +131,9 @@ class FramedContent:
         return self._buffer[start : start + size]
 
     def add(self, place: memoryview, digest: bytes | None = None) -> None:
-        """Take the message whose content was put into ``place``.
+        """Add the message whose content was written into ``place``.
 
-        :param digest: of the file, with its last content
+        :param digest: digest of the file, only with its last content
         """
         head = self._head
         if digest is not None:

@@ -1,4 +1,4 @@
-"""What a server sends while the next message takes long, one for each kind of answer; it is no progress."""
+"""The keep-alive messages that a server sends while the next message takes long, one for each kind of answer."""
 
 from __future__ import annotations
 

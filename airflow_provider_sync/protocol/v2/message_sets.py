@@ -1,4 +1,4 @@
-"""The kinds of messages that a stream carries: those about tables, or those about directories."""
+"""The sets of messages that a stream may carry: those about tables, or those about directories."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 
 TableMessage = Described | Segments | TableDone | TableFailed | SnapshotHeld | RowDigests | Rows
-"""What the streams about tables carry, besides their end."""
+"""The messages of the streams about tables, besides the last one."""
 
 M = TypeVar("M", TableMessage, FileMessage)
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSet(Generic[M]):
-    """What the streams of one kind of request carry.
+    """The messages that one kind of stream may carry.
 
-    :ivar max_bytes: most bytes in one message; writers make them a few hundred KB, unless a single row is larger
-    :ivar decoder: reads one of these messages, or the end of a stream
-    :ivar count: number of items in a message, of which the end of the stream has the sum
-    :ivar is_empty: whether a message has nothing in it, and only keeps the connection alive
-    :ivar items: what is counted, for error messages
-    :ivar content: the bytes at the end of a message that the digest of the stream leaves out
+    :ivar max_bytes: maximum bytes of one message; writers make them a few hundred KB, unless a single row is larger
+    :ivar decoder: decodes one of these messages, or the last message of a stream
+    :ivar count: returns the number of items in a message; the last message of the stream has their sum
+    :ivar is_empty: returns whether a message has no items, and only keeps the connection alive
+    :ivar items: name of the items, for error messages
+    :ivar content: returns the bytes at the end of a message that the digest of the stream leaves out
     :ivar too_large: class of the error for a message that is too large to send
-    :ivar advice: what to do about it
+    :ivar advice: what users can do about a message that is too large
     """
 
     max_bytes: int
@@ -112,7 +112,7 @@ FILE_MESSAGES: MessageSet[FileMessage] = MessageSet(
     count=_count_files,
     is_empty=_has_no_files,
     items="entries",
-    # Hashed once more, each byte of a file would cost more than everything else that is done with it.
+    # Hashing each byte of a file a second time would cost more than all other work on it.
     content=_content,
     too_large=FileError,
     advice="Shorten the paths, or exclude the files.",

@@ -1,6 +1,6 @@
 """Requests and answers of version 2: requests are JSON, answers are streams of the messages below.
 
-How a stream of messages is framed, compressed and ended is in :mod:`.stream`.
+:mod:`.stream` frames, compresses and ends a stream of messages.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ DIGEST_BYTES = 6
 """Bytes of a row's digest on the wire: the highest 48 of its 60 bits."""
 
 SHA256 = "sha256"
-"""The digest that every client and server knows: :mod:`.row_text`."""
+"""Name of the digest that every client and server supports; see :mod:`.row_text`."""
 
 PGHASH = "pghash"
-"""The digest of two PostgreSQL databases whose hash functions agree; see ``docs/reference/protocol-v2.md``."""
+"""Name of the digest for two PostgreSQL databases whose hash functions agree; see ``docs/reference/protocol-v2.md``."""
 
 DIGESTS = (PGHASH, SHA256)
-"""Names of the digests known here, the fastest first."""
+"""Names of the supported digests, the fastest first."""
 
 
 MAX_SEGMENTS = 65_536
-"""Most segments of a partitioning."""
+"""Maximum segments of a partitioning."""
 
 MAX_KEYS = 100_000
-"""Most keys in one request: a few MB of keys of usual length."""
+"""Maximum keys in one request: a few MB for keys of usual length."""
 
 MAX_COLUMNS = 32_768
-"""Most columns of a table; SQLite can be made to have 32,767."""
+"""Maximum columns of a table; SQLite can be compiled to allow 32,767."""
 
 MAX_SAMPLE = 256
-"""Most segments of a sample, each of which is a statement."""
+"""Maximum segments of a sample; each takes one statement."""
 
 MAX_TABLES = 200
-"""Most tables in one request."""
+"""Maximum tables in one request."""
 
 MAX_SNAPSHOT_TABLES = 20_000
-"""Most tables for which a snapshot is held."""
+"""Maximum tables for which one snapshot is held."""
 
 MAX_SNAPSHOT_NAME = 200
-"""Most characters of the name of a snapshot."""
+"""Maximum characters of a snapshot's name."""
 
 KeyRange = tuple[int | None, int | None]
-"""Lowest and highest integer key, both included; ``None`` where there is no end."""
+"""Lowest and highest integer key, both included; ``None`` for an open end."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``GET capabilities``.
 
     :ivar protocol: 2
-    :ivar tables: names that this token may see, each with the columns that windows may use
-    :ivar directories: names that this token may see
+    :ivar tables: names of the tables that this token may see, each with the columns that windows may use
+    :ivar directories: names of the directories that this token may see
     :ivar compressions: in order of preference: ``zstd``, ``gzip``
-    :ivar digests: names of the digests that the server knows; each table's database decides whether it can compute them
-    :ivar file_digests: names of the digests of files that the server knows; none where directories are served by version 1 only
-    :ivar tables_per_request: most tables in one ``describeTables``; 0 for a server that has no such endpoint
+    :ivar digests: names of the row digests that the server knows; a table's database may not be able to compute all of them
+    :ivar file_digests: names of the file digests that the server knows; empty if it serves directories by version 1 only
+    :ivar tables_per_request: maximum tables in one ``describeTables``; 0 for a server without that endpoint
     :ivar details: whether :attr:`DescribeTable.details` may be asked for
     :ivar snapshots: whether the server holds snapshots for its clients (``holdSnapshot``)
     :ivar described_rows: whether :attr:`GetRows.describe` may be asked for
@@ -81,7 +81,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A half-open range of a column's values: rows with ``start <= column < end``; NULL is in no window.
+    """A half-open range of a column's values: it selects rows with ``start <= column < end``, never NULL.
 
     :ivar start: canonical text of the first value
     :ivar end: canonical text of the value after the last
@@ -108,11 +108,10 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The slice of the source's table that a request selects: its rows, columns and key range.
 
     :ivar columns: names at the source; ``None`` for all; the primary key is always included
-    :ivar key: the columns that identify a row, as they were described: if others do now, or of another type, the request is
-        refused, and the columns come in the order in which they are named; only to servers whose capabilities say so
-    :ivar key_range: only rows with these keys, where the key is a single integer
-    :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
-        scale, or ``*`` for all
+    :ivar key: the key columns as they were described. The server refuses the request if the key or its types have changed since,
+        and sends the columns in the order in which ``columns`` names them. Only for servers with :attr:`Capabilities.named_keys`
+    :ivar key_range: select only rows with these keys, if the key is a single integer
+    :ivar trailing_zeros: names at the source of decimal columns of any scale whose values keep trailing zeros, or ``*`` for all
     :ivar snapshot: name of the snapshot to read, as ``holdSnapshot`` gave it; ``None`` for the rows as they are now
     """
 
@@ -131,11 +130,11 @@ Scheme = Literal["key_range", "row_hash", "key_hash"]
 class Partitioning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a table is cut into segments, numbered from 0.
 
-    Client and server cut alike, so a segment's number means the same on both sides.
+    Client and server cut in the same way, so a segment's number means the same on both sides.
 
     - ``key_range``: by the integer key, from ``low`` to ``high``, in segments of ``width`` keys; the last may be shorter.
     - ``row_hash``: by the highest ``log2(segment_count)`` bits of the row's digest; ``segment_count`` is a power of two.
-    - ``key_hash``: the same by the hash of the key (:func:`.row_text.key_hash`).
+    - ``key_hash``: like ``row_hash``, but by the hash of the key (:func:`.row_text.key_hash`).
 
     :ivar low: lowest key of the source; 0 for ``row_hash`` and ``key_hash``
     :ivar high: highest key of the source; -1 for an empty table, and for ``row_hash`` and ``key_hash``
@@ -148,17 +147,17 @@ class Partitioning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def width(self) -> int:
-        """Keys in one segment, at least 1."""
+        """Number of keys in one segment, at least 1."""
         return max(1, -(-(self.high - self.low + 1) // self.segment_count))
 
     @property
     def shift(self) -> int:
-        """Bits by which to shift a row's digest, or a key's hash, to the right to get the number of its segment."""
+        """Number of bits to shift a row's digest, or a key's hash, to the right to get its segment's number."""
         return (KEY_HASH_BITS if self.scheme == "key_hash" else DIGEST_BITS) - (self.segment_count.bit_length() - 1)
 
     @property
     def is_whole(self) -> bool:
-        """Whether every row is in segment 0, whatever its key: the rows then need no grouping."""
+        """Whether every row is in segment 0, whatever its key, so that rows need no grouping."""
         return self.segment_count == 1 and self.scheme != "key_range"
 
 
@@ -172,12 +171,13 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :ivar digests: whether to send the digests of the segments
     :ivar partitioning: how to cut the table; ``None`` lets the source choose. A client asks for a finer one when a few segments
         hold too many rows, or when nearly all segments differ in few rows
-    :ivar sample: most segments whose digests to send, spread evenly; 0 for all. A source that cannot look up single segments
-        by an index sends all
+    :ivar sample: maximum number of segments, spread evenly, whose digests to send; 0 for all. A source that cannot look up single
+        segments by an index sends all
     :ivar schemes: partitioning schemes that the target's database supports
     :ivar probes: the digests besides SHA-256 that the target's database can compute, each with its result for fixed texts;
-        sent only to servers whose capabilities name such digests
-    :ivar details: whether to send indexes, foreign keys, defaults and comments, too; only to servers whose capabilities say so
+        only for servers whose capabilities name such digests
+    :ivar details: whether to send indexes, foreign keys, defaults and comments, too; only for servers with
+        :attr:`Capabilities.details`
     """
 
     table_slice: RequestedSlice
@@ -192,8 +192,8 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class DescribeTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``describeTables``: describe many tables, and digest the segments of the small ones, in one answer.
 
-    :ivar table_slices: what to describe, in the order of the answers
-    :ivar max_rows: most rows, by the source's estimate, of a table whose digests to send; a larger one is described only
+    :ivar table_slices: slices to describe, in the order of the answers
+    :ivar max_rows: maximum rows, by the source's estimate, of a table whose digests to send; a larger one is only described
     :ivar schemes: see :class:`DescribeTable`
     :ivar probes: see :class:`DescribeTable`
     """
@@ -220,11 +220,11 @@ class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Request of ``getRows``: the rows with these keys, or all.
+    """Request of ``getRows``: the rows with these keys, or all rows.
 
     :ivar keys: TSV of canonical key texts, one line a key; ``None`` for every row of the slice
-    :ivar describe: whether to send :class:`Described` first, from the snapshot of the rows; only to servers whose capabilities
-        say so
+    :ivar describe: whether to send :class:`Described` first, from the same snapshot as the rows; only for servers with
+        :attr:`Capabilities.described_rows`
     """
 
     table_slice: RequestedSlice
@@ -235,24 +235,24 @@ class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class HoldSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Request of ``holdSnapshot``: hold one state of a database until the client closes the connection.
 
-    :ivar tables: names of tables that will be read, all of one database
+    :ivar tables: names of the tables to read, all in one database
     """
 
     tables: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_SNAPSHOT_TABLES)]
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit_defaults=True):
-    """First message of ``describeTable``, and of ``getRows`` where it is asked for.
+    """First message of ``describeTable``, and of ``getRows`` if requested.
 
     :ivar key: names of the columns that identify a row
     :ivar rows: number of rows, estimated
     :ivar digest: name of the digest by which rows are compared
-    :ivar sample: most segments whose digests follow; 0 for all
-    :ivar scanned: whether the source scans a view or a query to find the rows of a segment, since no index finds them
-    :ivar details: indexes, foreign keys, defaults and comments, if they were asked for
+    :ivar sample: maximum number of segments whose digests follow; 0 for all
+    :ivar scanned: whether the source has to scan a view or a query to find the rows of a segment, for lack of an index
+    :ivar details: indexes, foreign keys, defaults and comments, if requested
     """
 
-    # In msgpack the length precedes the content, so that these limits are checked before the content is decoded.
+    # In msgpack the length precedes the content, so the decoder checks these limits before it decodes the content.
     columns: Annotated[tuple[ColumnDescription, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     key: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     rows: int
@@ -270,9 +270,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):
-    """Digests of segments that have rows: ``sums`` are of the rows' 60-bit digests, modulo 2**64.
+    """Digests of segments that have rows.
 
-    :ivar numbers: ascending
+    :ivar numbers: numbers of the segments, ascending
+    :ivar sums: for each segment, the sum of its rows' 60-bit digests, modulo 2**64
     """
 
     numbers: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_SEGMENTS)]
@@ -283,8 +284,8 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):
 class TableDone(msgspec.Struct, frozen=True, kw_only=True, tag="table_done", omit_defaults=True):
     """Last message of one table in the answer to ``describeTables``.
 
-    :ivar number: of the table in the request, from 0
-    :ivar digested: whether the digests of its segments came before; not for a table of more rows than the request allows
+    :ivar number: number of the table in the request, from 0
+    :ivar digested: whether the digests of its segments were sent before; false for a table with more rows than the request allows
     """
 
     number: int
@@ -294,8 +295,8 @@ class TableDone(msgspec.Struct, frozen=True, kw_only=True, tag="table_done", omi
 class TableFailed(msgspec.Struct, frozen=True, kw_only=True, tag="table_failed"):
     """Last message of one table that cannot be described or digested, in place of :class:`TableDone`; other tables follow.
 
-    :ivar number: of the table in the request, from 0
-    :ivar status: HTTP status that ``describeTable`` would answer for this table alone
+    :ivar number: number of the table in the request, from 0
+    :ivar status: HTTP status with which ``describeTable`` would answer for this table alone
     :ivar message: what happened and what to do
     """
 
@@ -307,8 +308,8 @@ class TableFailed(msgspec.Struct, frozen=True, kw_only=True, tag="table_failed")
 class SnapshotHeld(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot_held"):
     """First message of ``holdSnapshot``; only keep-alives follow.
 
-    :ivar snapshot: its name, for :attr:`RequestedSlice.snapshot`
-    :ivar seconds: longest time for which it is held
+    :ivar snapshot: name of the snapshot, for :attr:`RequestedSlice.snapshot`
+    :ivar seconds: longest time for which the server holds it
     """
 
     snapshot: Annotated[str, msgspec.Meta(max_length=MAX_SNAPSHOT_NAME)]
@@ -318,9 +319,9 @@ class SnapshotHeld(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot_held
 class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):
     """Keys and digests of rows.
 
-    :ivar count: of rows
+    :ivar count: number of rows
     :ivar keys: TSV of canonical key texts, one line a key
-    :ivar digests: :data:`DIGEST_BYTES` bytes for each, big-endian
+    :ivar digests: :data:`DIGEST_BYTES` bytes for each row, big-endian
     """
 
     count: int
@@ -329,9 +330,9 @@ class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True, tag="rows"):
-    """Rows.
+    """Rows of a table.
 
-    :ivar count: of rows
+    :ivar count: number of rows
     :ivar data: TSV of canonical texts in the order of the description; see :mod:`.tsv`
     """
 
@@ -340,10 +341,10 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, tag="rows"):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
-    """Last message of every stream; without it, the stream was cut.
+    """Last message of every complete stream; a stream without it was cut off.
 
-    :ivar rows: counted over the messages before
-    :ivar digest: SHA-256, hex, over the bytes of all messages before
+    :ivar rows: number of rows in all earlier messages
+    :ivar digest: SHA-256, hex, over the bytes of all earlier messages
     """
 
     rows: int
@@ -353,7 +354,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
     """Last message of a stream that cannot be completed, in place of :class:`End`.
 
-    :ivar status: HTTP status that the answer would have had if it had not begun yet
+    :ivar status: HTTP status that the answer would have if the stream had not begun
     :ivar message: what happened and what to do
     """
 

@@ -1,14 +1,14 @@
-"""The canonical row text and its digest, which must be the same bytes on both sides.
+"""Build the canonical text of a row and its digest, which must be the same bytes on both sides.
 
 ::
 
-    fields joined by "|"; a text, json or any field has its length in bytes and "|" before it; NULL fields are left out; at the
+    fields joined by "|"; before a text, json or any field stand its length in bytes and "|"; NULL fields are left out; at the
     end, for every 60 columns, a number whose bits say which of them are NULL (the first of the 60 is bit 0)
 
     (7, 'a|b', NULL, 1.10)  ->  7|3|a|b|1.10|4
 
-Only these fields may hold a ``|``, and their length stands before them, so no two rows have the same text. MySQL, MariaDB and
-PostgreSQL build it in SQL; SQLite uses this module, which is the reference.
+Only fields with a length may contain ``|``, so no two rows have the same text. MySQL, MariaDB and PostgreSQL build it in SQL;
+SQLite uses this module, which is the reference.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIGEST_BITS = 60
 KEY_HASH_BITS = 32
 
 _BEGINNING = struct.Struct(">Q24x")
-"""The first 64 bits of a SHA-256."""
+"""Reads the first 64 bits of a SHA-256."""
 
 
 def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> bytes:
@@ -70,9 +70,9 @@ def digest_rows(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalK
 
 
 def digest_columns(columns: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind], count: int) -> list[int]:
-    """Return what :func:`digest_rows` does, for rows that come column by column.
+    """Return the digests of :func:`digest_rows` for rows that are given column by column.
 
-    :param columns: of canonical texts; may be missing where there are no rows
+    :param columns: canonical texts of each column; may be empty if there are no rows
     :param count: number of rows
     """
     if not count:
@@ -82,7 +82,7 @@ def digest_columns(columns: Sequence[Sequence[bytes | None]], kinds: Sequence[Lo
 
 
 def _row_texts(columns: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind], count: int) -> list[bytes]:
-    """Write many rows column by column, which leaves little work for each value in Python."""
+    """Write many rows column by column, which needs little Python code per value."""
     nulls = [[0] * count for _ in range(-(-len(kinds) // NULL_BITS))]
     missing = [None in column for column in columns]
     for position, column in enumerate(columns):
@@ -93,7 +93,7 @@ def _row_texts(columns: Sequence[Sequence[bytes | None]], kinds: Sequence[Logica
     for column, kind, has_nulls in zip(reversed(columns), reversed(kinds), reversed(missing), strict=True):
         lengths = _lengths(column) if kind in LENGTH_PREFIXED else None
         if has_nulls:
-            # A field that may be missing is written with the next one, so that each row has equally many to join.
+            # Join a field that may be missing with the next one, so that each row has the same number of fields to join.
             behind = fields.pop()
             fields.append(list(map(_before, column, behind) if lengths is None else map(_both_before, lengths, column, behind)))
             continue
@@ -112,7 +112,7 @@ def _both_before(length: bytes | None, value: bytes | None, rest: bytes) -> byte
 
 
 def _written(bits: Sequence[int], count: int) -> Iterable[bytes]:
-    """Write the numbers that say which columns are NULL: there are few of them."""
+    """Write the numbers that say which columns are NULL; format each distinct number once, since there are few."""
     numbers = set(bits)
     if len(numbers) == 1:
         return repeat(b"%d" % bits[0], count)
@@ -120,7 +120,7 @@ def _written(bits: Sequence[int], count: int) -> Iterable[bytes]:
 
 
 def _lengths(column: Sequence[bytes | None]) -> Iterable[bytes | None]:
-    """Write the lengths of many texts: there are fewer lengths than texts."""
+    """Write the lengths of many texts; format each distinct length once, since there are fewer than texts."""
     lengths = [None if text is None else len(text) for text in column]
     written = {length: None if length is None else b"%d" % length for length in set(lengths)}
     return map(written.__getitem__, lengths)

@@ -1,4 +1,4 @@
-"""A stream of messages: how an answer of version 2 is framed, compressed, and ended.
+"""Write and read a stream of messages: frame, compress and end an answer of version 2.
 
 ::
 
@@ -9,7 +9,7 @@
     └────────────┴──────────────────┴─────┴────────────┴─────────────────────────┘
     └──────── SHA-256 of all this ────────┘
 
-The SHA-256 leaves out the ``data`` of :class:`~.file_messages.Content`, which has a digest of its own.
+The SHA-256 leaves out the ``data`` of :class:`~.file_messages.Content`, which has its own digest.
 
 Lengths are big-endian. ``Content-Encoding`` is not used, since proxies and HTTP libraries add and remove it. The compression is a
 parameter of the media type instead: ``application/vnd.airflow-sync.v2; compression=zstd``.
@@ -33,27 +33,27 @@ from airflow_provider_sync.protocol.v2.messages import End, Failure
 MEDIA_TYPE = "application/vnd.airflow-sync.v2"
 
 MAX_EMPTY = 10_000
-"""Most messages with nothing in them one after the other; a server that sends one every 15 seconds is silent for days by then."""
+"""Maximum empty messages in a row; a server that sends one every 15 seconds would have sent nothing else for days."""
 
 MAX_FAILURE = 2_000
-"""Most characters of the message of a :class:`.Failure`."""
+"""Maximum characters of the message of a :class:`.Failure`."""
 
 Block = bytes | bytearray | memoryview
 
 Explain = Callable[[Exception], Failure]
-"""Turns an error into the last message of a stream that has begun."""
+"""Converts an error to the last message of a stream that has begun."""
 
 
 def write_messages(messages: Iterable[TableMessage], compression: str, *, explain: Explain | None = None) -> Iterator[Block]:
     """Write messages about tables and their :class:`.End` as one stream.
 
     The compressor is flushed after each message, so that the reader can decode it at once. Messages should therefore
-    be large, and the caller must send each piece at once. A message without rows is a keep-alive: it keeps the reader's time
-    limit from running out during a long scan.
+    be large, and the caller must send each piece at once. A message without rows is a keep-alive, which prevents the reader's
+    timeout during a long scan.
 
     :param compression: ``zstd`` or ``gzip``
-    :param explain: without it, and before the stream has begun, an error is raised
-    :raises TableError: for a message above :attr:`.MessageSet.max_bytes`, which takes a very large row
+    :param explain: converts an error to the last message; without it, or before the stream has begun, the error is raised
+    :raises TableError: for a message above :attr:`.MessageSet.max_bytes`, which only a very large row can cause
     """
     return _write(((message,) for message in messages), compression, TABLE_MESSAGES, explain)
 
@@ -61,7 +61,7 @@ def write_messages(messages: Iterable[TableMessage], compression: str, *, explai
 def write_message_groups(
     groups: Iterable[Sequence[TableMessage]], compression: str, *, explain: Explain | None = None
 ) -> Iterator[Block]:
-    """Write messages about tables with a piece for each group: those about one small table are too small to be sent one by one.
+    """Write messages about tables, one piece per group, since messages about small tables are too small to be sent one by one.
 
     See :func:`write_messages`.
     """
@@ -71,7 +71,7 @@ def write_message_groups(
 def write_file_messages(
     groups: Iterable[Sequence[FileMessage | FramedContent]], compression: str, *, explain: Explain | None = None
 ) -> Iterator[Block]:
-    """Write messages about files with a piece for each group: those of small files are too small to be sent one by one.
+    """Write messages about files, one piece per group, since messages about small files are too small to be sent one by one.
 
     See :func:`write_messages`.
 
@@ -119,17 +119,17 @@ def _write(
 
 
 def read_messages(chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None) -> Iterator[TableMessage]:
-    """Yield the messages of one stream about tables. It is complete only if the iteration ends without an error.
+    """Yield the messages of one stream about tables. The stream is complete only if the iteration ends without an error.
 
     Only the types of the messages are checked, not their content.
 
-    :param chunks: the body, cut anywhere
-    :param limit: most bytes after inflation
+    :param chunks: the body, in chunks of any size
+    :param limit: maximum bytes after decompression
     :param option: name of the option that sets the limit, for error messages
     :raises IncompleteStreamError: when the stream is cut
-    :raises ProtocolError: when the stream is invalid or damaged, is followed by anything, or exceeds ``limit``
-    :raises GuardError: when it is larger than an ``option`` allows
-    :raises ServerError: when the server says that it could not complete it
+    :raises ProtocolError: when the stream is invalid or damaged, is followed by more bytes, or exceeds ``limit``
+    :raises GuardError: when the stream is larger than an ``option`` allows
+    :raises ServerError: when the stream ends with a :class:`.Failure`
     """
     return _read(decompress(chunks, compression, limit=limit, option=option), TABLE_MESSAGES)
 
@@ -139,7 +139,7 @@ def read_file_messages(
 ) -> Iterator[FileMessage]:
     """Yield the messages of one stream about files; see :func:`read_messages`.
 
-    The ``data`` of :class:`~.file_messages.Content` is not checked here: see :class:`.ContentCheck`.
+    :class:`.ContentCheck` checks the ``data`` of :class:`~.file_messages.Content`; it is not checked here.
     """
     return _read(decompress(chunks, compression, limit=limit, option=option), FILE_MESSAGES)
 
@@ -183,15 +183,15 @@ def media_type(compression: str) -> str:
 
 
 def accept(compressions: Iterable[str] = COMPRESSIONS) -> str:
-    """Return the ``Accept`` header of a client that reads these compressions, the best first."""
+    """Return the ``Accept`` header of a client that supports these compressions, the best first."""
     return ", ".join(map(media_type, compressions))
 
 
 def choose_compression(accept: str, supported: Sequence[str] = COMPRESSIONS) -> str:
     """Return the best compression that an ``Accept`` header names; ``gzip`` if it names no known one.
 
-    :param supported: the compressions that the answer may have, the best first
-    :param accept: as ``application/vnd.airflow-sync.v2; compression=zstd, application/vnd.airflow-sync.v2; compression=gzip``
+    :param supported: the compressions that the answer may use, the best first
+    :param accept: e.g. ``application/vnd.airflow-sync.v2; compression=zstd, application/vnd.airflow-sync.v2; compression=gzip``
     """
     named = {_parameters(entry).get("compression") for entry in accept.split(",") if _parameters(entry).get("q") != "0"}
     return next((compression for compression in supported if compression in named), "gzip")
@@ -200,8 +200,8 @@ def choose_compression(accept: str, supported: Sequence[str] = COMPRESSIONS) -> 
 def parse_media_type(content_type: str, supported: Sequence[str] = COMPRESSIONS) -> str:
     """Return the compression of a stream from its ``Content-Type``.
 
-    :param supported: the compressions that the answer may have
-    :raises ProtocolError: when it is not a stream of this version, or its compression is unknown
+    :param supported: the compressions that the answer may use
+    :raises ProtocolError: when the media type is not that of a version 2 stream, or its compression is not supported
     """
     parameters = _parameters(content_type)
     compression = parameters.get("compression", "")
@@ -212,7 +212,7 @@ def parse_media_type(content_type: str, supported: Sequence[str] = COMPRESSIONS)
 
 
 def _parameters(content_type: str) -> dict[str, str]:
-    """Return the parameters of this version's media type; nothing for any other."""
+    """Return the parameters of version 2's media type; empty for any other media type."""
     kind, *parameters = content_type.split(";")
     if kind.strip().lower() != MEDIA_TYPE:
         return {}
@@ -221,7 +221,7 @@ def _parameters(content_type: str) -> dict[str, str]:
 
 
 def _joined(blocks: list[Block]) -> Block:
-    """Join blocks; one that is all there is is not copied."""
+    """Join blocks; return a single block without copying it."""
     some = [block for block in blocks if block]
     return some[0] if len(some) == 1 else b"".join(some)
 
@@ -233,7 +233,7 @@ def _too_large(message: M, kinds: MessageSet[M], size: int) -> SyncError:
 
 
 def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryview]:
-    """Cut blocks into frames, each with its length before it; only a frame that goes on in another block is copied."""
+    """Split blocks into frames, each with its length before it; copy only frames that cross from one block to the next."""
     begun = bytearray()
     for block in blocks:
         view = memoryview(block)
@@ -252,7 +252,7 @@ def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryv
 
 
 def _continue(begun: bytearray, view: memoryview, max_message_bytes: int) -> int:
-    """Append bytes to a frame, as far as they belong to it, and return how many they were."""
+    """Append to an incomplete frame the bytes that belong to it, and return their number."""
     taken = 0
     if len(begun) < LENGTH_BYTES:
         taken = min(LENGTH_BYTES - len(begun), len(view))
@@ -265,7 +265,7 @@ def _continue(begun: bytearray, view: memoryview, max_message_bytes: int) -> int
 
 
 def _end(data: memoryview | bytearray, at: int, max_message_bytes: int) -> int:
-    """Return where the frame that begins at ``at`` ends; beyond the data, if they do not have its whole length."""
+    """Return the end of the frame that begins at ``at``; beyond the data if its length field is not complete."""
     if len(data) - at < LENGTH_BYTES:
         return len(data) + 1
     size = int.from_bytes(data[at : at + LENGTH_BYTES], "big")

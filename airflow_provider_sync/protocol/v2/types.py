@@ -1,4 +1,4 @@
-"""Logical types: what a column holds and how its values are written, independent of the database."""
+"""Define logical types: which values a column has and how they are written, independent of the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LogicalKind(StrEnum):
     ===============  ================================================================================
     ``integer``      digits, with ``-`` when negative; bits and years are numbers
     ``boolean``      ``0`` or ``1``
-    ``decimal``      exactly ``scale`` digits after the point, never ``-0``; without a scale, see below
+    ``decimal``      exactly ``scale`` digits after the point, never ``-0``; without a scale, see ``trailing_zeros``
     ``float32``      the double nearest to the float, written like ``float64``
     ``float64``      the fewest digits that read back as the same double: ``1e15``, ``0.00001``
     ``text``         UTF-8 as it is; without trailing spaces if ``fixed_width``
@@ -47,23 +47,23 @@ class LogicalKind(StrEnum):
 
 
 LENGTH_PREFIXED = frozenset({LogicalKind.TEXT, LogicalKind.JSON, LogicalKind.ANY})
-"""Kinds whose text may hold any character, so that the row text has its length before it."""
+"""Kinds whose text may contain any character, so that the row text has its length before it."""
 
 
 class LogicalType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The type of a column, in terms that every engine shares.
 
     :ivar bits: bits of an integer; ``None`` means 64
-    :ivar unsigned: a number that is never negative
-    :ivar precision: digits of a decimal in all; ``None`` if any number
+    :ivar unsigned: whether a number is never negative
+    :ivar precision: total digits of a decimal; ``None`` for no limit
     :ivar scale: digits after the point, of decimals and of seconds; ``None`` for a decimal of any scale
-    :ivar trailing_zeros: a decimal of any scale keeps the zeros at its end; otherwise its text has none
-    :ivar length: characters of text, bytes of binary; ``None`` if any number
-    :ivar shortest: characters of the shortest text, if it is known that no value is shorter, as of hashes
+    :ivar trailing_zeros: whether a decimal of any scale keeps its trailing zeros; otherwise its text has none
+    :ivar length: maximum characters of text, maximum bytes of binary; ``None`` for no limit
+    :ivar shortest: minimum characters of text, if known, as for hashes
     :ivar fixed_width: text that the database pads with spaces
     :ivar json_dialect: family of databases that write JSON alike, since each rewrites it in its own way; ``None`` for a column
         that keeps JSON as it was written
-    :ivar enforced: whether the database keeps other values out of the column; SQLite only declares its types
+    :ivar enforced: whether the database refuses values of other types in the column; SQLite only declares its types
     """
 
     kind: LogicalKind
