@@ -1,4 +1,4 @@
-"""Databases: one contract, one package per engine, and everything that engines share.
+"""Access databases: one contract, one package per engine, and everything that engines share.
 
-Knows nothing of HTTP and nothing of the other side. Open a database with :mod:`.registry`.
+Nothing here knows about HTTP or the other side of a sync. :mod:`.registry` opens a database.
 """

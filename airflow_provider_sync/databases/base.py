@@ -1,10 +1,10 @@
-"""The contract of a database engine: all that differs between databases.
+"""The contract of a database engine: everything that differs between databases.
 
 One class per engine derives from :class:`Database`, which opens connections and transactions. Its components, abstract classes
-in :mod:`.contract`, do the rest. No other room asks which engine it talks to.
+in :mod:`.contract`, do the rest. No other package asks which engine it uses.
 
-Connections are in autocommit mode throughout, and transactions are spelled out (:meth:`Database.snapshot`,
-:meth:`Database.transaction`), so that it is always clear which statement runs inside one: on MySQL any DDL commits.
+Connections are always in autocommit mode, and transactions are explicit (:meth:`Database.snapshot`,
+:meth:`Database.transaction`), so that it is clear which statements run inside one: on MySQL any DDL commits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _savepoints = count(1)
 
 
 def _close(connection: Connection) -> None:
-    """Close a connection, even if the server has ended it already; what was committed stays."""
+    """Close a connection; ignore the error if the server has already ended it, since it cannot undo a commit."""
     try:
         connection.close()
     except SQLAlchemyError:
@@ -55,14 +55,14 @@ def _close(connection: Connection) -> None:
 class Database(ABC):
     """One database, reached through an SQLAlchemy engine.
 
-    :param engine: where the database is; the caller disposes of it
+    :param engine: SQLAlchemy engine of the database; the caller disposes of it
     """
 
     session: SessionRules = SessionRules()
-    """The rules of its sessions."""
+    """The rules of the database's sessions."""
 
     sees_commits: ClassVar[bool] = True
-    """Whether a transaction of :meth:`transaction` sees what other sessions commit meanwhile."""
+    """Whether a transaction of :meth:`transaction` sees what other sessions commit while it is open."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -97,14 +97,14 @@ class Database(ABC):
 
     @contextmanager
     def connect(self, *, loading: bool = False) -> Iterator[Connection]:
-        """Open a connection in autocommit mode whose session is set as every sync needs it.
+        """Open a connection in autocommit mode with the session settings that every sync needs.
 
-        Time zone UTC, utf8mb4 or UTF-8, strict mode, all rows or an error, values in one form whatever the role, the database or
-        the server have as defaults, and no time limits of the role unless :attr:`session` keeps them.
-        A sync that is ended from outside cancels the statement that runs on it.
+        The session uses UTC, utf8mb4 or UTF-8, and strict mode. It returns all rows or an error, and writes values in one form,
+        whatever the defaults of role, database and server. It has no time limits of the role unless :attr:`session` keeps them.
+        When a sync is cancelled from outside, the statement that runs on the connection is cancelled, too.
 
-        :param loading: whether rows may be loaded over it by the fastest way of the engine, where that asks for a connection
-            of its own kind
+        :param loading: whether the connection must allow the engine's fastest way to load rows; some engines need a special
+            connection for it
         :raises TransportError: (retryable) when the database does not answer
         """
         with self.translate_errors(), ExitStack() as stack:
@@ -117,35 +117,35 @@ class Database(ABC):
                 yield connection
 
     def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
-        """Cancel what runs on the connection when the sync that uses this database is ended from outside."""
+        """Cancel the statement that runs on the connection when the sync is cancelled from outside."""
         return nullcontext() if self._cancellation is None else self._cancellation.watching(self.canceller(connection))
 
     def open_connection(self, *, loading: bool) -> Connection:
-        """Open a connection whose session still has the server's defaults."""
+        """Open a connection whose session has the server's defaults."""
         return self.engine.connect()
 
     @abstractmethod
     def prepare_session(self, connection: Connection) -> None:
-        """Set the session of a new connection; see :meth:`connect`."""
+        """Apply the session settings to a new connection; see :meth:`connect`."""
 
-    def require_session(self) -> None:  # noqa: B027  # a session is a connection's own, unless something stands between
+    def require_session(self) -> None:  # noqa: B027  # each connection has its own session, unless there is a pooler
         """Check that all statements of a connection run in one session of the server.
 
-        :raises ConfigurationError: if they do not, since temporary tables and settings would be lost
+        :raises ConfigurationError: if a pooler changes sessions, since temporary tables and settings would be lost
         """
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:
-        """Open a connection inside a read-only transaction that sees one state of the database throughout."""
+        """Open a connection inside a read-only transaction that sees one consistent state of the database."""
 
     @contextmanager
     def held_snapshot(self, names: Collection[str] = (), queries: Collection[str] = ()) -> Iterator[HeldSnapshot]:
-        """Hold one state of the database inside the block, for any thread to read.
+        """Hold one consistent state of the database inside the block, which any thread may read.
 
-        An engine that can show it to several connections does; otherwise there is one, which they share.
+        Several connections see the state if the engine can export it; otherwise all threads share one connection.
 
-        :param names: tables and views that will be read; see :meth:`.Reader.renew_snapshot`
-        :param queries: queries that will be read
+        :param names: tables and views to read; see :meth:`.Reader.renew_snapshot`
+        :param queries: queries to read
         """
         with self.snapshot() as connection:
             self.reader.renew_snapshot(connection, names, queries)
@@ -159,13 +159,13 @@ class Database(ABC):
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
         """Begin a transaction for writing (READ COMMITTED, or IMMEDIATE); commit it at the end, roll back on any exception.
 
-        Unique keys that are :attr:`~.schema.UniqueKey.deferrable` are checked at its end.
+        Unique keys that are :attr:`~.schema.UniqueKey.deferrable` are checked at the commit.
         """
 
     def run_deferred(self, connection: Connection) -> None:  # noqa: B027  # most databases defer nothing
-        """Run, inside a transaction, what would otherwise wait for its commit: deferred triggers and checks.
+        """Run deferred triggers and checks now, inside the transaction, instead of at its commit.
 
-        :raises TableError: if a constraint does not hold, or a trigger fails
+        :raises TableError: if a constraint is violated, or a trigger fails
         """
 
     @abstractmethod
@@ -173,36 +173,36 @@ class Database(ABC):
         """Return a function that cancels the statement that runs on ``connection`` when it is called.
 
         Any thread may call it while the connection is open, any number of times. A statement that runs or waits for a lock
-        soon ends with an error; if there is none, nothing happens. The function never raises: if the database cannot be
-        reached, the statement goes on.
+        soon ends with an error; if no statement runs, nothing happens. The function never raises: if the database cannot be
+        reached, the statement continues.
         """
 
     @contextmanager
     def savepoint(self, connection: Connection) -> Iterator[None]:
-        """Run what follows inside a savepoint of the open transaction; undo it if it raises."""
-        # MySQL forgets a savepoint when another one gets its name.
+        """Run the block inside a savepoint of the open transaction; roll back to the savepoint if the block raises."""
+        # MySQL deletes a savepoint when another one gets the same name.
         name = f"sync_{next(_savepoints)}"
         connection.exec_driver_sql(f"SAVEPOINT {name}")
         try:
             yield
             connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
         except BaseException:
-            # A lost connection or a deadlock has undone everything already; the first error is the one to raise.
+            # A lost connection or a deadlock has already rolled back everything; raise the first error.
             with suppress(SQLAlchemyError):
                 connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
             raise
 
     @abstractmethod
     def exclusive(self, names: Sequence[str], *, timeout: float) -> AbstractContextManager[TableLock]:
-        """Hold locks so that no other sync writes to these tables, on any machine that reaches this database.
+        """Hold locks that keep syncs in all other processes, on any machine, from writing to these tables.
 
-        All locks are held over at most one connection, taken in the same order everywhere, and freed when the process dies.
-        A table that does not exist yet can be locked as well.
+        At most one connection holds all locks. They are taken in the same order everywhere, and freed when the process dies.
+        A table that does not exist yet can be locked, too.
 
-        :param names: as :meth:`.Catalog.describe` takes them
-        :param timeout: seconds to wait for all together
-        :raises TableBusyError: if another sync still holds one after that time
-        :raises ConfigurationError: when two names mean one table
+        :param names: table names as :meth:`.Catalog.describe` accepts them
+        :param timeout: seconds to wait for all locks together
+        :raises TableBusyError: if another sync still holds one of the locks after that time
+        :raises ConfigurationError: when two names refer to one table
         """
 
     # -- errors ------------------------------------------------------------------------------------------------------
@@ -211,8 +211,8 @@ class Database(ABC):
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into :class:`.TableError`, :class:`.TableBusyError` or :class:`.TransportError`.
 
-        Lost connections, deadlocks and lock timeouts are retryable; violated constraints, missing privileges and wrong
-        values are not. The message has the first line of the driver's text, never the statement's parameters.
+        Lost connections, deadlocks and lock timeouts are retryable; violated constraints, missing privileges and invalid
+        values are not. The message contains the first line of the driver's message, never the statement's parameters.
         """
 
     @abstractmethod
@@ -224,26 +224,26 @@ class Database(ABC):
         """Whether a driver's error reports a violated constraint of any kind."""
 
     def is_orphan(self, error: BaseException) -> bool:
-        """Whether a driver's error reports a foreign key that would refer to no row."""
+        """Whether a driver's error reports a foreign key without a parent row."""
         return False
 
     # -- names -------------------------------------------------------------------------------------------------------
 
     def quote(self, identifier: str) -> str:
-        """Quote an identifier by the rules of this engine, always.
+        """Quote an identifier by the rules of this engine, even if it needs no quotes.
 
-        Percent signs are doubled if the driver needs that. ``exec_driver_sql`` undoes it in any case; a cursor of the
-        driver undoes it only if it is given parameters, even an empty tuple.
+        Percent signs are doubled if the driver requires it. ``exec_driver_sql`` always undoes the doubling; a driver's cursor
+        undoes it only if it gets parameters, even an empty tuple.
         """
         return self.engine.dialect.identifier_preparer.quote_identifier(identifier)
 
     def qualified(self, table: Table) -> str:
-        """Quote the table's name, with its schema where it has one."""
+        """Quote the table's name, with its schema if it has one."""
         return f"{self.quote(table.schema)}.{self.quote(table.name)}" if table.schema else self.quote(table.name)
 
     def relation(self, table: Table) -> str:
-        """Return what stands before an alias in a FROM clause to read the table: its quoted name, or its query."""
-        # The line feed ends a comment that the query may end with.
+        """Return the table for a FROM clause, without an alias: its quoted name, or its query in parentheses."""
+        # The line feed terminates a comment at the end of the query.
         return self.qualified(table) if table.query is None else f"({self.doubled(table.query)}\n)"
 
     def doubled(self, statement: str) -> str:
@@ -251,7 +251,7 @@ class Database(ABC):
         return statement.replace("%", self.quote("%")[1:-1])
 
     def undoubled(self, statement: str) -> str:
-        """Take back the doubling of percent signs by :meth:`quote`."""
+        """Undo the doubling of percent signs by :meth:`quote`."""
         return statement.replace(self.quote("%")[1:-1], "%")
 
     def is_null(self, value: str) -> str:
@@ -259,14 +259,14 @@ class Database(ABC):
         return f"{value} IS NULL"
 
     def current(self, table: Table, alias: str = "") -> str:
-        """Return the condition that a row counts; empty where all rows of the table do. See :attr:`.Table.ended_at`.
+        """Return the condition that a row is current (see :attr:`.Table.ended_at`); empty if all rows of the table are.
 
-        The column is quoted for ``exec_driver_sql``, like all names of :meth:`quote`.
+        The column is quoted for ``exec_driver_sql``, as :meth:`quote` does.
         """
         return f"{self.columns([table.ended_at.name], alias)} IS NULL" if table.ended_at else ""
 
     def current_rows(self, table: Table) -> str:
-        """Return the table for a FROM clause, as ``t``, with the WHERE clause that leaves out rows that do not count."""
+        """Return the table (alias ``t``) for a FROM clause, with a WHERE clause that selects only current rows."""
         condition = self.current(table, "t")
         return f"{self.relation(table)} AS t{f' WHERE {condition}' if condition else ''}"
 

@@ -1,6 +1,6 @@
-"""Open an SQLAlchemy engine for a database URL: choose the driver, and add the default options of its registry entry.
+"""Open an SQLAlchemy engine for a database URL: choose the driver, and add the default options of the registry entry.
 
-The settings of a session are in each engine's own package.
+Session settings are in each engine's package.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from airflow_provider_sync.redaction import remember_secrets
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for ``url``; nothing is connected yet.
+    """Return an engine for ``url``, without connecting.
 
     Connections are not pooled: a sync keeps the few that it needs, and must not hold any between two runs.
 
-    :param url: an SQLAlchemy URL; without a driver (``mysql://``) the best one that is installed is taken
-    :raises ConfigurationError: when the URL is malformed or has an option that its driver does not take, its database is not
-        supported, or no driver is installed; the message never has the URL, whose password may be in it
+    :param url: an SQLAlchemy URL; if it names no driver (``mysql://``), the best installed one is used
+    :raises ConfigurationError: when the URL is malformed or has an option that its driver does not accept, its database is not
+        supported, or no driver is installed; the message never contains the URL, since it may contain a password
     """
     try:
         parsed = make_url(url)
@@ -36,12 +36,12 @@ def open_engine(url: str) -> Engine:
         ) from None
     remember_secrets([parsed.password and str(parsed.password)])
     if "@" in (parsed.host or ""):
-        # What stands before it is the rest of a password.
+        # The text before the second @ is part of the password.
         raise ConfigurationError("The URL of a connection has more than one @. Write that of a password as %40.")
     entry = entry_for_url(parsed)
     parsed = _with_driver(parsed, entry)
     url_options.check_names(parsed, entry)
-    # An in-memory database ends with its connection, so that one is kept.
+    # An in-memory database ends with its connection, so keep the connection open.
     pool = StaticPool if entry.is_in_memory(parsed) else NullPool
     try:
         supported = not entry.drivers or parsed.get_dialect().driver in entry.drivers
@@ -58,7 +58,7 @@ def open_engine(url: str) -> Engine:
 
 
 def _with_driver(url: URL, entry: EngineEntry) -> URL:
-    """Return the URL with the best installed driver, unless it names one."""
+    """Return the URL with the best installed driver, unless the URL names a driver."""
     _, plus, driver = url.drivername.partition("+")
     if plus or not entry.drivers:
         return url.set(drivername=f"{entry.backend}{plus}{driver}")
@@ -69,7 +69,7 @@ def _with_driver(url: URL, entry: EngineEntry) -> URL:
 
 
 def _importable(module: str) -> bool:
-    # Import it instead of looking for it: psycopg can be installed and still fail because libpq is missing.
+    # Import the module instead of searching for it: psycopg can be installed and still fail because libpq is missing.
     try:
         import_module(module)
     except ImportError:

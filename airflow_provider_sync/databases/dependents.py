@@ -1,4 +1,4 @@
-"""What breaks when a table is dropped."""
+"""The database objects that break when a table is dropped."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Kind = Literal["table", "view", "trigger"]
 
 
 class Dependent(msgspec.Struct, frozen=True, order=True):
-    """Something else in the database that needs a table.
+    """A database object that depends on a table.
 
-    :ivar kind: ``table`` for one with a foreign key
-    :ivar name: with its schema, unless that is the table's and the table is described without one
+    :ivar kind: ``table`` for a table with a foreign key
+    :ivar name: name of the object, with its schema unless that is the table's and the table is described without one
     """
 
     kind: Kind
@@ -26,10 +26,10 @@ class Dependent(msgspec.Struct, frozen=True, order=True):
 
     @classmethod
     def of(cls, table: Table, kind: Kind, schema: str, name: str, *, own_schema: str) -> Dependent:
-        """Name something that needs ``table``.
+        """Describe an object that depends on ``table``.
 
-        :param schema: where it is
-        :param own_schema: where the table is
+        :param schema: schema of the object
+        :param own_schema: schema of the table
         """
         shown = table.schema if schema == own_schema else schema
         return cls(kind, f"{shown}.{name}" if shown else name)

@@ -1,4 +1,4 @@
-"""What catalogs say of a table besides its columns and key: indexes, foreign keys, defaults and comments, for all engines."""
+"""A table's details from the catalog, besides columns and key: indexes, foreign keys, defaults, comments; for all engines."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ACTIONS: Mapping[str, Action] = {action: action for action in ("NO ACTION", "RES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundForeignKey:
-    """A foreign key as the catalog has it.
+    """A foreign key as the catalog describes it.
 
-    :ivar parent_schema: schema of the table to which it refers; ``None`` if it is the table's own
+    :ivar parent_schema: schema of the parent table; ``None`` if it is the child table's
     """
 
     name: str
@@ -35,12 +35,12 @@ class FoundForeignKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundDetails:
-    """What a table has besides its columns and its key, as its catalog has it.
+    """The details of a table besides columns and key, as the catalog describes them.
 
-    :ivar defaults: by column
-    :ivar comments: by column
-    :ivar comment: of the table
-    :ivar untold: what cannot be described, in words for people, each with the column that it is about, if it is about one
+    :ivar defaults: defaults by column
+    :ivar comments: comments by column
+    :ivar comment: comment of the table
+    :ivar untold: pairs of a column, or ``None``, and a description for people of a detail that cannot be sent
     """
 
     indexes: tuple[IndexDescription, ...] = ()
@@ -52,7 +52,7 @@ class FoundDetails:
 
 
 def read_default(sql: str) -> DefaultValue | None:
-    """Read a default as SQL has it: a literal, perhaps with a cast, or the present time.
+    """Parse the SQL of a default: a literal, perhaps with a cast, or the current time.
 
     :return: ``None`` for any other expression
     """
@@ -67,10 +67,10 @@ def read_default(sql: str) -> DefaultValue | None:
 
 
 def read_defaults(expressions: Iterable[tuple[str, str | None]]) -> tuple[dict[str, DefaultValue], list[tuple[str | None, str]]]:
-    """Read the defaults of columns.
+    """Parse the defaults of columns.
 
-    :param expressions: column and SQL of its default, which may be missing
-    :return: the defaults by column, and those that are no literals
+    :param expressions: pairs of a column and the SQL of its default, ``None`` for a column without one
+    :return: defaults by column, and descriptions of those that cannot be sent, each with its column
     """
     defaults: dict[str, DefaultValue] = {}
     untold: list[tuple[str | None, str]] = []

@@ -1,4 +1,4 @@
-"""One state of a database that is held while several requests read it, one after the other or at the same time."""
+"""A snapshot of a database that is held while several requests read it, one after the other or at the same time."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from airflow_provider_sync.databases.base import Database
 
 TURN_SECONDS = 20.0
-"""Longest wait, in seconds, for a connection that another request reads: less than clients wait for an answer."""
+"""Longest wait, in seconds, for a connection that another request uses: shorter than the clients' timeout for an answer."""
 
 _CANCEL_SECONDS = 0.2
 
 
 class HeldSnapshot(ABC):
-    """A state of a database; made by :meth:`.Database.held_snapshot`."""
+    """A snapshot of a database; made by :meth:`.Database.held_snapshot`."""
 
     @abstractmethod
     def reading(self, database: Database) -> AbstractContextManager[Connection]:
-        """Give a connection that sees this state inside the block; any thread may ask.
+        """Provide a connection inside the block that sees this snapshot; any thread may call it.
 
-        :param database: the same database, perhaps with other rules for its sessions
-        :raises TableBusyError: when there is none in time
+        :param database: the same database, perhaps with other session rules
+        :raises TableBusyError: when no connection becomes free in time
         """
 
 
 class SharedConnection(HeldSnapshot):
-    """A state that only one connection sees, so that those who read it take turns.
+    """A snapshot that only one connection sees, so that its readers take turns.
 
-    :param cancel: cancels the statement that runs on it
+    :param cancel: cancels the statement that runs on the connection
     """
 
     def __init__(self, connection: Connection, cancel: Callable[[], None]) -> None:
@@ -47,7 +47,7 @@ class SharedConnection(HeldSnapshot):
 
     @contextmanager
     def reading(self, database: Database) -> Iterator[Connection]:
-        """Wait for the connection, and give it."""
+        """Wait until the connection is free, and provide it."""
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise TableBusyError(
                 f"The snapshot was read by another request for {TURN_SECONDS:g} seconds. Try again."
@@ -61,7 +61,7 @@ class SharedConnection(HeldSnapshot):
             self._turn.release()
 
     def end(self) -> None:
-        """Cancel what still reads, and wait for it; nobody can read any more then."""
+        """Cancel the reader that still uses the connection and wait for it to end; later readers get an error."""
         while not self._turn.acquire(timeout=_CANCEL_SECONDS):
             self._cancel()
         self._ended = True

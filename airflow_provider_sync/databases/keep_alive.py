@@ -1,7 +1,7 @@
-"""TCP keep-alive for connections that are silent for long, such as one that holds locks during a download.
+"""Switch on TCP keep-alive for connections with long idle times, such as one that holds locks during a download.
 
-A firewall or load balancer drops a silent connection after some minutes, and nobody reports that the other end is gone.
-TCP's own probes prevent the one and notice the other; by default they begin only after two hours.
+A firewall or load balancer drops an idle connection after some minutes without telling either end. TCP keep-alive probes
+prevent that, and detect a dead connection; by default they begin only after two hours.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from contextlib import suppress
 from typing import Any
 
 IDLE_SECONDS = 60
-"""Seconds of silence before the first probe."""
+"""Idle seconds before the first probe."""
 
 _PROBES = (("TCP_KEEPIDLE", IDLE_SECONDS), ("TCP_KEEPALIVE", IDLE_SECONDS), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""Socket options of Linux and macOS: time before the first probe, time between probes, unanswered probes until the end."""
+"""Socket options of Linux and macOS: time before the first probe, time between probes, number of unanswered probes."""
 
 
 def keep_alive(driver: Any) -> None:
-    """Switch TCP keep-alive on for the connection of a driver, if its socket can be reached and is one of TCP.
+    """Switch TCP keep-alive on for a driver's connection, if its socket is accessible and a TCP socket.
 
     :param driver: a connection of mysqlclient, pymysql, psycopg or psycopg2; a database in a file has no socket
     """
@@ -36,7 +36,7 @@ def keep_alive(driver: Any) -> None:
 
 
 def socket_of(driver: Any) -> int | None:
-    """Return the descriptor of the socket of a driver's connection; ``None`` where there is none."""
-    # The second is pymysql's.
+    """Return the file descriptor of a driver's connection; ``None`` if it has no socket."""
+    # pymysql has only `_sock`.
     opened = driver if hasattr(driver, "fileno") else getattr(driver, "_sock", None)
     return None if opened is None else int(opened.fileno())

@@ -1,4 +1,4 @@
-"""Digest rows while their lines pass by: what a first load brought is then known without a second question to the source."""
+"""Digest rows while they are loaded, so that a first load can be verified without another request to the source."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 
 class LineDigest:
-    """The digest of all rows whose lines have passed, by SHA-256, computed here.
+    """The SHA-256 digest of all rows whose lines have passed through, computed in Python.
 
-    :param kinds: of the columns, in the order of the fields
+    :param kinds: kinds of the columns, in the order of the fields
     :ivar found: number of rows, and sum of their digests
     """
 
@@ -22,9 +22,9 @@ class LineDigest:
         self._kinds = kinds
 
     def passing(self, blocks: Iterable[bytes]) -> Generator[bytes]:
-        """Pass blocks of whole lines on; all of them are digested when the iteration has ended.
+        """Yield blocks of whole lines unchanged; when the iteration has ended, all their rows are digested.
 
-        :raises ProtocolError: for lines that are none
+        :raises ProtocolError: for malformed lines
         """
         for block in blocks:
             digests = digest_columns(decode_columns(block, len(self._kinds)), self._kinds, block.count(b"\n"))
@@ -32,5 +32,5 @@ class LineDigest:
             yield block
 
     def add(self, rows: int, total: int) -> None:
-        """Add rows, and the sum of their digests."""
+        """Add a number of rows, and the sum of their digests."""
         self.found = SegmentDigest.of(self.found.rows + rows, self.found.sum + total)

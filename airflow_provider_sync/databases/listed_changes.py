@@ -1,4 +1,4 @@
-"""The rows that a merge is about to write, as the statements of engines need them."""
+"""The rows that a merge is about to write, in the form that the engines' statements need."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from airflow_provider_sync.databases.schema import Column, Table
 
 
 class ListedRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a target that a work table lists, each under an :class:`.Op`.
+    """Rows of a target that a work table lists, each with an :class:`.Op`.
 
     :ivar work: the work table
-    :ivar key: columns that identify a row, in all tables
+    :ivar key: columns that identify a row in target, staging table and work table
     """
 
     target: Table
@@ -25,16 +25,16 @@ class ListedRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedChanges(ListedRows, frozen=True, kw_only=True):
-    """What one merge is about to do, row by row.
+    """The changes that one merge is about to make, row by row.
 
     :ivar staging: the staging table, with the values of the rows to insert and to update
     :ivar staged: names of the staged columns
-    :ivar written: names of those that are written
-    :ivar inserted: rows to insert
-    :ivar deleted: rows to delete
-    :ivar updated: rows to update, including those whose key only gets another form
-    :ivar renamed: rows whose key only gets another form
-    :ivar forgotten: names of columns that get NULL in all rows
+    :ivar written: names of the staged columns that the merge writes
+    :ivar inserted: number of rows to insert
+    :ivar deleted: number of rows to delete
+    :ivar updated: number of rows to update, including ``renamed``
+    :ivar renamed: number of rows whose key gets other bytes that the database calls equal
+    :ivar forgotten: names of columns that are set to NULL in all rows
     """
 
     staging: Table

@@ -1,7 +1,6 @@
 """Locks that keep two syncs from writing one table at the same time.
 
-How a lock is taken belongs to the engines. They resolve the names of tables first, so that a table has one lock under all its
-names.
+The engines take the locks. They resolve table names first, so that a table has one lock under all its names.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ class TableLock(Protocol):
     """The locks of all tables that one merge writes to, held together."""
 
     def check(self) -> None:
-        """Check that every lock is still held; to be called right before a commit.
+        """Check that every lock is still held; call it right before a commit.
 
-        :raises TableBusyError: if one is lost because its connection is gone
+        :raises TableBusyError: if a lock is lost because its connection is gone
         """
 
 
 def by_lock(resolved: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the names of tables by their locks, in the order in which every sync takes them.
+    """Return table names by lock, in the order in which every sync takes the locks.
 
-    :param resolved: pairs of a lock's identity and the name of its table
-    :raises ConfigurationError: when two names mean one table
+    :param resolved: pairs of a lock's identity and its table's name
+    :raises ConfigurationError: when two names refer to one table
     """
     names: dict[str, str] = {}
     for key, name in sorted(resolved):
@@ -45,6 +44,6 @@ def busy(name: str, timeout: float) -> TableBusyError:
 
 
 def lost(names: Iterable[str], reason: str) -> TableBusyError:
-    """Return the error for lost locks, without which another sync may be writing."""
+    """Return the error for lost locks: another sync may be writing to the tables."""
     tables = ", ".join(map(repr, names))
     return TableBusyError(f"The lock of table {tables} was lost during the sync: {reason}.", NOTHING_CHANGED, "Try again.")

@@ -1,7 +1,7 @@
-"""Limit how long a database server may take to open a session: its login, and the first statements, which are quick.
+"""Limit the time for opening a database session: connection, login and the first statements, which are quick.
 
-Drivers limit the connection alone, if that. A server that hangs, or something between that accepts connections in its place,
-would keep a sync waiting for ever. Later statements may take as long as they need.
+Drivers limit at most the time to connect. A server that hangs, or a proxy that accepts connections for it, would block a sync
+forever. Later statements may take as long as they need.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.exceptions import TransportError
 
 CONNECT_TIMEOUTS = 10
-"""Longest time for opening a session, in times of ``connect_timeout``: by default longer than pgbouncer lets a session wait."""
+"""Longest time for opening a session, as a multiple of ``connect_timeout``; the default exceeds pgbouncer's queue timeout."""
 
 
 class _Opening:
     """A session that is being opened.
 
-    :ivar driver: the connection of the driver, as soon as there is one
-    :ivar ended: whether the time was up
+    :ivar driver: the driver's connection, as soon as it exists
+    :ivar ended: whether the time limit ended the session
     """
 
     def __init__(self) -> None:
@@ -38,20 +38,20 @@ class _Opening:
         self._lock = Lock()
 
     def reached(self, driver: Any) -> None:
-        """Take the connection's socket, for which another thread could not ask the driver."""
+        """Keep the connection's socket, since another thread cannot ask the driver for it."""
         self.driver = driver
         if self._socket is None and (number := socket_of(driver)) is not None:
             self._socket = socket.socket(fileno=os.dup(number))
 
     def end(self) -> None:
-        """Cut the connection, unless the session is open; whoever waits for an answer gets an error."""
+        """Shut the socket down unless the session is open; a thread that waits for an answer gets an error."""
         with self._lock, suppress(OSError):
             if self._socket is not None:
                 self.ended = True
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def opened(self) -> None:
-        """Leave the connection alone from now on."""
+        """Record that the session is open, so that :meth:`end` leaves it alone."""
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
@@ -63,18 +63,18 @@ _opening: ContextVar[_Opening | None] = ContextVar("opening", default=None)
 
 @contextmanager
 def limited_opening(engine: Engine) -> Iterator[None]:
-    """Open a session inside the block within ten times the ``connect_timeout`` of the engine's URL.
+    """Limit the opening of a session inside the block to ten times the ``connect_timeout`` of the engine's URL.
 
-    :raises TransportError: if the time is up
+    :raises TransportError: if opening takes longer
     """
     entry = entry_of(engine)
     if (timeout := entry.driver_options.get("connect_timeout")) is None:  # a file
         yield
         return
-    with suppress(TypeError, ValueError):  # of a value that the driver refuses
+    with suppress(TypeError, ValueError):  # the driver refuses the value
         timeout = float(engine.url.query.get("connect_timeout", timeout)) or timeout
     if not event.contains(engine, "connect", _reached):
-        event.listen(engine, "connect", _reached, insert=True)  # before SQLAlchemy's own first questions
+        event.listen(engine, "connect", _reached, insert=True)  # before SQLAlchemy's own first queries
     opening, seconds = _Opening(), CONNECT_TIMEOUTS * timeout
     token = _opening.set(opening)
     timer = Timer(min(seconds, TIMEOUT_MAX), opening.end)
@@ -96,7 +96,7 @@ def limited_opening(engine: Engine) -> Iterator[None]:
 
 
 def reached(driver: Any) -> None:
-    """Note the connection of a driver that speaks to its server before SQLAlchemy knows of it."""
+    """Register a driver's connection; for drivers that talk to the server before SQLAlchemy's ``connect`` event."""
     if (opening := _opening.get()) is not None:
         opening.reached(driver)
 

@@ -1,4 +1,4 @@
-"""Decide how many segments a table has, which keys they cover, and how it is cut into slices for several tasks. No I/O."""
+"""Choose the number of a table's segments, their keys, and the key ranges for several tasks. No I/O."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ SEGMENT_ROWS = 128
 """Target rows per segment: for each changed row, the digests of all rows of its segment are sent."""
 
 USUAL_SEGMENTS = 16_384
-"""Most segments that a source chooses by itself, so that their digests take at most a few hundred KB on the wire."""
+"""Maximum segments that a source chooses by itself, so that their digests take at most a few hundred KB on the wire."""
 
 SegmentRanges = Sequence[tuple[int, int]]
 """First and last segment number of each range, ascending."""
 
 
 def segments_for(rows: int, *, each: int) -> int:
-    """Return the number of segments for a table of so many rows: a power of two, within the protocol's limit.
+    """Return the number of segments for a table with this many rows: a power of two, within the protocol's limit.
 
-    :param each: rows that a segment should have about
+    :param each: approximate rows per segment
     """
     return min(MAX_SEGMENTS, 1 << (max(rows, 0) // each).bit_length())
 
@@ -27,8 +27,8 @@ def segments_for(rows: int, *, each: int) -> int:
 def key_range_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> KeyRange:
     """Return the lowest and highest key of a range of segments.
 
-    :param segment_range: first and last number; segment -1 is below all keys of the partitioning, and ``segment_count`` above
-        them: both are open on their outer side
+    :param segment_range: first and last number; segment -1 has all keys below the partitioning, and ``segment_count`` all keys
+        above it, so their outer ends are open
     """
     first, last = segment_range
     return (
@@ -40,9 +40,9 @@ def key_range_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> 
 
 
 def key_range_conditions(number: str, key_range: KeyRange) -> list[str]:
-    """Return the conditions of SQL that hold for the keys of a range; their literals may exceed 64 bits.
+    """Return SQL conditions for the keys of a range; their literals may exceed 64 bits.
 
-    :param number: expression of the key as a number
+    :param number: SQL expression of the key as a number
     """
     return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), key_range, strict=True) if end is not None]
 
@@ -56,10 +56,10 @@ def intersect_key_ranges(keys: KeyRange, key_range: KeyRange | None) -> KeyRange
 
 
 def missing_segment_ranges(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
-    """Return ranges that cover the wanted segments without held rows; a range may include segments neither wanted nor held.
+    """Return ranges that cover the wanted segments that are not held; a range may include segments neither wanted nor held.
 
     :param numbers: numbers of the wanted segments, ascending
-    :param held: numbers of the segments of which rows are held already
+    :param held: numbers of the segments that already have rows here
     :return: first and last number of each range
     """
     segment_ranges: list[tuple[int, int]] = []
@@ -84,14 +84,14 @@ def cut_key_ranges(
     """Cut a table into key ranges with about equally many rows.
 
     :param rows: number of rows of the segments to cover, by the segment's number
-    :param whole: let the ranges cover all keys that there can be, not only those of these segments
-    :return: ranges, ascending, each with the number of its rows
+    :param whole: whether the ranges cover all possible keys, not only those of these segments
+    :return: ascending key ranges, each with its number of rows
     """
     total = sum(rows.values())
     groups: list[list[int]] = []
     begun = 0
     for number in sorted(rows):
-        # A range ends where all ranges so far have their share of the rows.
+        # End a range when all ranges so far have their share of the rows.
         if not groups or begun * max_ranges >= total * len(groups):
             groups.append([])
         groups[-1].append(number)

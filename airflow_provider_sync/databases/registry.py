@@ -1,7 +1,7 @@
-"""The database engines: one entry for each, with all that has to be known before a database is opened.
+"""The registry of database engines: one entry for each, with everything needed before a database is opened.
 
-Everything outside of this package asks an entry, and never which engine it is. An engine's own package is imported when its first
-database is opened, since importing all of them would slow down every Airflow process.
+Code outside of this package asks an entry, never which engine it is. An engine's package is imported only when its first database
+is opened, since importing all of them would slow down every Airflow process.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from airflow_provider_sync.databases.base import Database
 
 CONNECT_SECONDS = 15
-"""How long a database server may take to answer a new connection."""
+"""Seconds that a database server may take to answer a new connection."""
 
 
 def _nothing(_engine: Engine) -> None:
-    """Leave an engine as it is."""
+    """Do nothing to an engine."""
 
 
 def _never(_url: URL) -> bool:
@@ -43,24 +43,24 @@ def _connect(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
 class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of database.
 
-    :ivar title: its name in messages
-    :ivar backend: SQLAlchemy's name of it, with which a URL begins
+    :ivar title: name in messages
+    :ivar backend: SQLAlchemy's name of the engine, with which a URL begins
     :ivar aliases: other names with which a URL may begin
-    :ivar drivers: SQLAlchemy's names of its drivers, the best first, with the module that each imports; empty where SQLAlchemy's
-        default is always there
-    :ivar driver_options: what connections of these drivers are opened with, unless the URL says otherwise
-    :ivar url_options: the only options that a URL may have; ``None`` where the driver itself refuses others
-    :ivar unusable_options: arguments of the driver that are objects of Python, or with which no sync can work
-    :ivar requirement: what ``pip install`` needs for drivers and Airflow provider
+    :ivar drivers: SQLAlchemy's names of the drivers, the best first, with the module that each imports; empty if SQLAlchemy's
+        default driver is always installed
+    :ivar driver_options: default connection options of these drivers; the URL may override them
+    :ivar url_options: the only options that a URL may have; ``None`` if the driver itself refuses others
+    :ivar unusable_options: driver arguments that must be Python objects, or with which no sync can work
+    :ivar requirement: what to ``pip install`` for the drivers and the Airflow provider
     :ivar connection_types: types of Airflow connections to such a database
-    :ivar url_from_hook: open an Airflow connection by its URL, since those that its hook opens stay in one thread
+    :ivar url_from_hook: open an Airflow connection by its URL, since the connections of its hook can be used by one thread only
     :ivar load: imports the engine's package and returns its database class
-    :ivar asset_uri: returns the URI of a table, as the engine's Airflow provider writes assets
-    :ivar is_in_memory: whether a URL means a database that ends with its connection
-    :ivar file: the file that a URL names; ``None`` where there is none, or where it cannot be told
+    :ivar asset_uri: returns the URI of a table in the form that the engine's Airflow provider uses for assets
+    :ivar is_in_memory: returns whether a URL names a database that ends with its connection
+    :ivar file: returns the file that a URL names; ``None`` if there is none or it is unknown
     :ivar connect: opens a connection with the driver's arguments
-    :ivar secure: lets no connection of an engine do what the server may ask for against the client's will
-    :ivar share: prepares an engine for several processes that write small rows, as the history is, or refuses it
+    :ivar secure: keeps an engine's connections from obeying requests of the server that the client did not allow
+    :ivar share: prepares an engine for several processes that write small rows, such as the history, or refuses it
     """
 
     title: str
@@ -85,7 +85,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 def entry_of(engine: Engine) -> EngineEntry:
     """Return the entry of an SQLAlchemy engine.
 
-    MariaDB behind a URL of MySQL is known as such once a connection was made.
+    MariaDB behind a MySQL URL is recognized only after the first connection.
 
     :raises ConfigurationError: for an engine that is not supported
     """
@@ -108,7 +108,7 @@ def entry_for_url(url: URL) -> EngineEntry:
 
 
 def entry_for_connection_type(connection_type: str | None) -> EngineEntry | None:
-    """Return the entry of a type of Airflow connections; ``None`` where it is of no supported database."""
+    """Return the entry for an Airflow connection type; ``None`` if it belongs to no supported database."""
     return next((entry for entry in ENGINES if connection_type in entry.connection_types), None)
 
 
@@ -121,7 +121,7 @@ def database_for(engine: Engine) -> Database:
 
 
 def missing_file(engine: Engine) -> Path | None:
-    """Return the file of a database that is not there, which opening it would make; ``None`` if there is no such file to miss."""
+    """Return the database file if it does not exist, since opening the database would create it; otherwise ``None``."""
     file = entry_of(engine).file(engine.url)
     return file if file is not None and not file.exists() else None
 
@@ -173,7 +173,7 @@ def _load_postgresql() -> type[Database]:
 def _connect_postgresql(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
     threshold = arguments.get("prepare_threshold")
     if isinstance(threshold, str):
-        # The one number that psycopg does not read from a text.
+        # The only number that psycopg does not accept as text.
         arguments = {**arguments, "prepare_threshold": None if threshold.lower() == "none" else int(threshold)}
     return dialect.connect(**arguments)
 
@@ -193,7 +193,7 @@ def _load_sqlite() -> type[Database]:
 
 
 def _file_asset_uri(url: URL, table: str) -> str:
-    # No Airflow provider names such assets: a table is a part of its file.
+    # No Airflow provider defines such assets: write the table below its file.
     return f"file://{quote(str(Path(url.database or '').absolute()))}/{quote(_split(table)[1])}"
 
 
@@ -223,7 +223,7 @@ def _load_duckdb() -> type[Database]:
 
 
 def _refuse_to_share_duckdb(_engine: Engine) -> None:
-    """Refuse a file that only one process at a time can open.
+    """Refuse a database file that only one process at a time can open.
 
     :raises ConfigurationError: always
     """
@@ -279,7 +279,7 @@ ENGINES = (
         title="SQLite",
         backend="sqlite",
         driver_options={"check_same_thread": False},
-        # What SQLAlchemy passes on, without `detect_types`, by which the driver would read other values than are stored.
+        # All options that SQLAlchemy passes on except `detect_types`, with which the driver returns other values than stored.
         url_options=frozenset({"cached_statements", "check_same_thread", "isolation_level", "timeout", "uri"}),
         requirement="apache-airflow-providers-sqlite",
         connection_types=("sqlite",),
@@ -293,9 +293,9 @@ ENGINES = (
     EngineEntry(
         title="DuckDB",
         backend="duckdb",
-        # SQLAlchemy knows no dialect of DuckDB; the package brings one.
+        # SQLAlchemy has no dialect for DuckDB; this package has one.
         drivers={"sync": "airflow_provider_sync.databases.duckdb.dialect"},
-        # All connections of a process to one file need the same.
+        # All connections of a process to one file need the same options.
         url_options=frozenset({"memory_limit", "read_only", "temp_directory", "threads"}),
         requirement="airflow-provider-sync[duckdb]",
         connection_types=("duckdb",),

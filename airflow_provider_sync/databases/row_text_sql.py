@@ -1,4 +1,4 @@
-"""The fields of version 2's row text as expressions of SQL; :mod:`airflow_provider_sync.protocol.v2.row_text` defines them."""
+"""SQL expressions for the fields of version 2's row text, which :mod:`airflow_provider_sync.protocol.v2.row_text` defines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 def value_fields(
     columns: Sequence[CanonicalColumn], text: Callable[[CanonicalColumn], str], size: Callable[[str], str]
 ) -> list[str]:
-    """Return the canonical texts of a row's values, behind their length where that stands before them.
+    """Return the canonical texts of a row's values, each with its length before it if its kind requires that.
 
-    :param text: writes the expression of a column's canonical text
-    :param size: writes the expression of a text's length in bytes of UTF-8
+    :param text: returns the expression of a column's canonical text
+    :param size: returns the expression of a text's length in bytes of UTF-8
     """
     fields = []
     for column in columns:
@@ -27,7 +27,7 @@ def value_fields(
 def null_fields(columns: Sequence[CanonicalColumn], bit: Callable[[CanonicalColumn, int], str]) -> list[str]:
     """Return the numbers whose bits say which values of a row are NULL.
 
-    :param bit: writes the expression of this number if a column is NULL, and of 0 if it is not
+    :param bit: returns an expression that is this number if a column is NULL, and 0 otherwise
     """
     groups = (columns[start : start + NULL_BITS] for start in range(0, len(columns), NULL_BITS))
     return [

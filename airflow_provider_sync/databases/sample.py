@@ -1,4 +1,4 @@
-"""Digest a few segments spread evenly over a table, as a probe: it shows, before any scan, whether most of a table differs."""
+"""Digest a few segments spread evenly over a table: a probe that shows, without a scan, whether most of the table differs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 
 def has_indexed_segments(table_slice: TableSlice, partitioning: Partitioning) -> bool:
-    """Whether an index finds the rows of single segments."""
+    """Whether an index can find the rows of a single segment."""
     return partitioning.scheme == "key_range" and table_slice.has_indexed_ranges
 
 
 def sample_numbers(partitioning: Partitioning, size: int) -> Iterable[int]:
-    """Return the numbers of at most ``size`` segments, the same on both sides."""
+    """Return the numbers of at most ``size`` segments; both sides choose the same."""
     step = -(-partitioning.segment_count // size)
     return range(step // 2, partitioning.segment_count, step)
 
@@ -27,7 +27,7 @@ def sample_numbers(partitioning: Partitioning, size: int) -> Iterable[int]:
 def digest_sample(
     database: Database, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, size: int
 ) -> Mapping[int, SegmentDigest]:
-    """Digest the segments that :func:`sample_numbers` names and that have rows; by one scan where there is no index."""
+    """Digest the segments of :func:`sample_numbers` that have rows; with one scan if no index finds them."""
     numbers = sample_numbers(partitioning, size)
     if not has_indexed_segments(table_slice, partitioning):
         every = database.digests.digest_segments(connection, table_slice, partitioning)

@@ -8,23 +8,23 @@ from enum import StrEnum
 import msgspec
 
 Value = int | float | str | bytes | None
-"""A value as it is read, sent and loaded: decimals, dates and times are text; ``bool`` never occurs."""
+"""A value as it is read, sent and loaded: decimals, dates and times are ``str``; ``bool`` never occurs."""
 
 Row = tuple[Value, ...]
 
 
 STAGING_PREFIX = "_sync_"
-"""Prefix of the names of staging and work tables, which are never offered, synced or listed."""
+"""Name prefix of staging and work tables, which are never offered, synced or listed."""
 
 HISTORY_TABLES = ("sync_history", "sync_history_version", "sync_running")
 """Names of the tables that hold the history of syncs: its records, and their version."""
 
 OP = "_sync_op"
-"""Column of a work table that holds the :class:`Op`; a name that no column of a key has."""
+"""Column of a work table that contains the :class:`Op`; no key column has this name."""
 
 
 def is_own_table(name: str) -> bool:
-    """Whether a table, by its name without the schema, is one of those that this package makes for itself."""
+    """Whether a table name, without the schema, is that of a table that this package creates for its own use."""
     return name.startswith(STAGING_PREFIX) or name in HISTORY_TABLES
 
 
@@ -34,12 +34,12 @@ class Op(StrEnum):
     DELETE = "D"
     DELETE_LAST = "L"  # deleted after the rows that refer to it
     REPLACE = "R"  # deleted and inserted again, if it cannot be updated
-    RENAME = "K"  # its key gets another form that the database calls equal; then it is updated
+    RENAME = "K"  # the key gets other bytes that the database calls equal; then the row is updated
     UPDATE = "U"
     INSERT = "I"
     PARK = "P"
-    END = "E"  # the source lacks it: it stays, and gets the time when that was found
-    VERSION = "V"  # its version ends, and another one begins
+    END = "E"  # the source lacks the row: it stays, and gets the time of the merge
+    VERSION = "V"  # the current version ends, and a new one is inserted
 
 
 class Kind(StrEnum):
@@ -68,23 +68,24 @@ class Kind(StrEnum):
 
 
 TEXTUAL = frozenset({Kind.CHAR, Kind.TEXT, Kind.ENUM, Kind.SET, Kind.JSON, Kind.UUID, Kind.OTHER})
-"""Kinds whose values must be compared by their bytes, since a collation may call different ones equal."""
+"""Kinds whose values must be compared by their bytes, since a collation may call different values equal."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One column.
 
-    :ivar sql_type: the type as this database writes it in a CREATE TABLE, for staging tables and messages; below all domains
-    :ivar is_domain: whether it is declared with a domain, whose checks hold only in the table itself
+    :ivar sql_type: the type as this database writes it in a CREATE TABLE, for staging tables and messages; for a domain, its base
+        type
+    :ivar is_domain: whether the column is declared with a domain; staging tables do not have the domain's checks
     :ivar precision: total digits of a decimal; display digits of ``FLOAT(M,D)``, ``DOUBLE(M,D)`` and zero-filled numbers
     :ivar scale: digits after the point: of decimals, of ``DOUBLE(M,D)``, of fractions of a second
     :ivar length: characters of text, bytes of binary, bits of ``bit``
-    :ivar charset: character set that the column is stored in, where columns have one
+    :ivar charset: character set of the stored text, if the engine has one per column
     :ivar generated: computed by the database; never written
     :ivar invisible: left out of ``SELECT *``
-    :ivar system: when the server says that a version of the row began or ended, which is never equal on two servers
-    :ivar insert_only: takes a value only from an insert: GENERATED ALWAYS AS IDENTITY
-    :ivar required: an insert has to name it: NOT NULL, without a default, an identity or an expression
+    :ivar system: start or end of a row's version, set by the server, so never equal on two servers
+    :ivar insert_only: only an INSERT can set the value: GENERATED ALWAYS AS IDENTITY
+    :ivar required: an INSERT must set the value: NOT NULL, without a default, an identity or an expression
     """
 
     name: str
@@ -107,7 +108,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A unique constraint or index beside the primary key.
+    """A unique constraint or index besides the primary key.
 
     :ivar deferrable: whether the database can postpone its check to the end of a transaction
     :ivar nulls_distinct: whether several rows may hold NULL
@@ -122,23 +123,23 @@ class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """One table as its database describes it.
 
-    :ivar schema: its schema, or database on MySQL; ``None`` for the connection's default
-    :ivar columns: all of them in ordinal order, generated and invisible ones too
+    :ivar schema: schema, or database on MySQL; ``None`` for the connection's default
+    :ivar columns: all columns in ordinal order, including generated and invisible ones
     :ivar primary_key: columns of the PRIMARY KEY in index order; empty when there is none
-    :ivar unique_keys: unique keys beside the primary key, whose columns are all plain columns
-    :ivar foreign_keys: whether the table has foreign keys, or others refer to it
+    :ivar unique_keys: unique keys besides the primary key that consist of plain columns
+    :ivar foreign_keys: whether the table has foreign keys, or other tables' foreign keys refer to it
     :ivar triggers: names of the triggers on the table, and of its rules on PostgreSQL
-    :ivar functions: names of functions of somebody's own that PostgreSQL calls for rows that are written, and that may write, too
-    :ivar resolves_conflicts: whether a constraint says what SQLite does with rows that it does not allow
-    :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
-    :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
-    :ivar stands_for: the table that messages name instead: the target of a staging table
-    :ivar ended_at: the column that says since when a row does not count any more; rows in which it is not NULL are left out when
-        the table is digested, read, counted or hashed; ``None`` if all rows count
+    :ivar functions: names of user-defined functions that PostgreSQL calls when rows are written, and that may write themselves
+    :ivar resolves_conflicts: whether a constraint of SQLite has an ON CONFLICT clause
+    :ivar row_id: the hidden column that orders and identifies the rows if the primary key does not: SQLite's ``rowid``
+    :ivar row_filter: in words, the role from which policies hide rows, and the policies; ``None`` if the session sees all rows
+    :ivar stands_for: the table to name in messages instead of this one: for a staging table, its target
+    :ivar ended_at: the column that is NULL in current rows and has a time in ended ones, which are left out when the table is
+        digested, read, counted or hashed; ``None`` if all rows are current
     :ivar cannot_roll_back: name of the storage engine, if a rollback does not undo its writes
-    :ivar is_view: whether it is a view, which is only read
-    :ivar former_key: its primary key, if a query changes columns of that, so that nothing keeps it unique
-    :ivar query: the SELECT whose rows it has, percent signs not doubled; ``None`` if the database has it under its name
+    :ivar is_view: whether this is a view, which is only read
+    :ivar former_key: the primary key, if a query changes one of its columns, so that nothing keeps it unique
+    :ivar query: the SELECT that returns the rows, percent signs not doubled; ``None`` for a table or view of the database
     """
 
     name: str
@@ -164,12 +165,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_derived(self) -> bool:
-        """Whether its rows are those of a view or a query, which has no key of its own."""
+        """Whether the rows come from a view or a query, which has no key in the database."""
         return (self.is_view or self.query is not None) and not self.primary_key
 
     @property
     def label(self) -> str:
-        """The name that messages about its rows say."""
+        """The name to use in messages about the rows."""
         return self.stands_for or str(self)
 
     def column(self, name: str) -> Column:
@@ -180,15 +181,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         raise KeyError(name)
 
     def has_unique(self, names: Collection[str]) -> bool:
-        """Whether the primary key or a unique key promises that no two rows have the same values in these columns.
+        """Whether the primary key or a unique key guarantees that no two rows have the same values in these columns.
 
-        It promises nothing of rows with NULL, which :meth:`.Reader.find_null` finds: most unique keys let several be alike.
+        This excludes rows with NULL, which most unique keys allow several times; :meth:`.Reader.find_null` finds them.
         """
         unique = (self.primary_key, *(unique.columns for unique in self.unique_keys))
         return any(columns and set(columns).issubset(names) for columns in unique)
 
     def is_indexed(self, name: str) -> bool:
-        """Whether a unique index finds rows by this column; other indexes are not known here."""
+        """Whether a unique index begins with this column; other indexes are not described."""
         return self.primary_key[:1] == (name,) or any(unique.columns[0] == name for unique in self.unique_keys)
 
     @property

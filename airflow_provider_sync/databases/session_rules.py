@@ -1,4 +1,4 @@
-"""Rules of a database session that the user chooses."""
+"""User-configurable rules of database sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar allow_row_security: sync only the rows that policies let the role see, instead of failing
     :ivar keep_time_limits: keep the role's time limits for statements and transactions
-    :ivar lock_seconds: longest wait for a lock of another session, in seconds, if the engine's limit is longer
+    :ivar lock_seconds: longest wait for a lock of another session, in seconds, if shorter than the engine's limit
     """
 
     allow_row_security: bool = False
@@ -22,11 +22,11 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_all_rows_seen(table: Table, name: str, *, allowed: bool) -> None:
-    """Refuse a table of which the session's role sees only some rows, since a mirror would delete the others.
+    """Refuse a table if policies hide some of its rows from the session's role, since a mirror would delete those rows.
 
     :param name: name of the table, for the message
-    :param allowed: whether the user wants only the visible rows
-    :raises TableError: naming table, policies and both remedies
+    :param allowed: whether the user wants to sync only the visible rows
+    :raises TableError: naming the table, the policies and both remedies
     """
     if table.row_filter and not allowed:
         raise TableError(

@@ -1,7 +1,7 @@
 """Check SQL that an administrator wrote into the configuration, before it becomes a part of a statement. No I/O.
 
-It is trusted: the check is there for mistakes, such as a second statement or a parenthesis too many, which would change the
-statement around it. What a query may do is limited by the read-only transaction in which it runs.
+The SQL is trusted: the check finds mistakes, such as a second statement or an extra parenthesis, which would change the
+surrounding statement. The read-only transaction in which a query runs limits what it can do.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Syntax(msgspec.Struct, frozen=True, kw_only=True):
     """How an engine writes quotes and comments.
 
     :ivar quotes: characters that begin and end a string or a name; ``[`` ends with ``]``
-    :ivar backslashes: whether a backslash keeps a quote in a string from ending it
+    :ivar backslashes: whether a backslash escapes a quote in a string
     :ivar hash_comments: whether ``#`` begins a comment
-    :ivar dollar_quotes: whether ``$tag$`` begins and ends a string, and ``E'`` one with backslashes
-    :ivar nested_comments: whether a comment may hold others
-    :ivar code_comments: whether what stands in ``/*! … */`` is run
+    :ivar dollar_quotes: whether ``$tag$`` begins and ends a string, and ``E'`` begins one with backslash escapes
+    :ivar nested_comments: whether comments nest
+    :ivar code_comments: whether the text in ``/*! … */`` is executed
     """
 
     quotes: str = "'\""
@@ -36,7 +36,7 @@ class Syntax(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_mistake_in_query(text: str, syntax: Syntax) -> str | None:
-    """Return why a text is not one SELECT that only reads, in words that follow the option's name; ``None`` if it is one."""
+    """Return why a text is not one read-only SELECT, as the end of a sentence that begins with the option; ``None`` if it is."""
     if written := _WRITES.match(text.lstrip()):
         return f"begins with {written[0].upper()}, and may only read. Give one SELECT"
     if not _READS.match(text.lstrip()):
@@ -45,7 +45,7 @@ def find_mistake_in_query(text: str, syntax: Syntax) -> str | None:
 
 
 def find_mistake(text: str, syntax: Syntax) -> str | None:
-    """Return why a text is not one whole piece of SQL, in words that follow the option's name; ``None`` if it is one."""
+    """Return why a text is not one complete SQL expression, as the end of a sentence that begins with the option, or ``None``."""
     depth = place = 0
     while place < len(text):
         if (end := _skip(text, place, syntax)) is not None:
@@ -69,7 +69,7 @@ def find_mistake(text: str, syntax: Syntax) -> str | None:
 
 
 def _skip(text: str, place: int, syntax: Syntax) -> int | None:
-    """Return where the quote or comment that begins at a place ends, -1 if it does not; ``None`` if none begins there."""
+    """Return the end of the quote or comment that begins at ``place``, -1 if it is not closed; ``None`` if none begins there."""
     if text.startswith("--", place) or (syntax.hash_comments and text[place] == "#"):
         end = text.find("\n", place)
         return len(text) if end < 0 else end

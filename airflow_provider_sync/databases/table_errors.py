@@ -1,4 +1,4 @@
-"""Add the table's name to errors: databases and connections often do not give it."""
+"""Add the table's name to errors, since databases and connections often do not name it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_sync.exceptions import ProtocolError, TableError, Transpor
 
 @contextmanager
 def naming_table(name: str) -> Iterator[None]:
-    """Put the table's name before errors that do not name it.
+    """Prefix errors that do not name the table with its name.
 
     :param name: name of the table as users know it
     """

@@ -1,4 +1,4 @@
-"""The mode of a target table with the columns that it needs, for the merge."""
+"""The mode in which a merge writes a target table, with the columns that the mode needs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from airflow_provider_sync.databases.schema import Column
 class TableMode(msgspec.Struct, frozen=True, kw_only=True):
     """What a merge does with rows that differ, and with rows that the source lacks; see :data:`.config.mode.Mode`.
 
-    :ivar deleted_at: for ``soft_delete``: since when the source lacks a row
-    :ivar valid_from: for ``history``: since when a version is valid
-    :ivar valid_to: for ``history``: when it ended
-    :ivar is_current: for ``history``: whether it did not end yet
+    :ivar deleted_at: for ``soft_delete``: when a merge found that the source lacks a row
+    :ivar valid_from: for ``history``: when a version began
+    :ivar valid_to: for ``history``: when a version ended; NULL in the current version
+    :ivar is_current: for ``history``: whether a version has not ended
     """
 
     name: Mode = "mirror"
@@ -25,12 +25,12 @@ class TableMode(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether rows that the source lacks stay as they are, so that the target may have more rows than the source."""
+        """Whether rows that the source lacks stay unchanged, so that the target may have more rows than the source."""
         return self.name in ("upsert", "append")
 
     @property
     def ended_at(self) -> Column | None:
-        """The column that is NULL in the rows that must equal the source's; ``None`` if all must."""
+        """The column that is NULL in the rows that must equal the source's; ``None`` if all rows must."""
         return self.deleted_at or self.valid_to
 
     @property

@@ -1,7 +1,7 @@
-"""A table slice, its columns with the logical types by which they are rendered, and the digest of a segment.
+"""Table slices, their columns with the logical types that determine canonical texts, and digests of segments.
 
 Both sides render values by the source's logical types. On the target, the type in a ``CanonicalColumn`` may therefore differ
-from the logical type of its column.
+from the column's own logical type.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
     """The rows, columns and key range of a table that one request or one task is about, on one side.
 
     :ivar columns: columns in the order of the source's description
-    :ivar key: the ones of ``columns`` that identify a row, in the order of the description's key
-    :ivar window: window of its rows; names the column as this database does
-    :ivar key_range: lowest and highest key of its rows, if the key is a single integer
-    :ivar digest: name of the digest function for its rows
+    :ivar key: those of ``columns`` that identify a row, in the order of the description's key
+    :ivar window: window of the rows, with the column's name in this database
+    :ivar key_range: lowest and highest key of the rows, if the key is a single integer
+    :ivar digest: name of the digest function for the rows
     """
 
     table: Table
@@ -42,27 +42,27 @@ class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unwindowed(self) -> Self:
-        """The same with rows inside and outside of its window."""
+        """The same slice without its window."""
         return msgspec.structs.replace(self, window=None)
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Names of its columns, as this database has them."""
+        """Names of the columns in this database."""
         return tuple(column.column.name for column in self.columns)
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The columns of its key, as this database has them."""
+        """The key columns in this database."""
         return tuple(column.column for column in self.key)
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """Names of the columns of its key, as this database has them."""
+        """Names of the key columns in this database."""
         return tuple(column.column.name for column in self.key)
 
     @property
     def has_indexed_ranges(self) -> bool:
-        """Whether an index finds the rows between two keys; otherwise each range would cost a scan of the table."""
+        """Whether an index can find the rows between two keys; otherwise each key range costs a scan of the table."""
         key = self.key[0].column
         return len(self.key) == 1 and key.kind is Kind.INTEGER and self.table.is_indexed(key.name)
 
@@ -78,12 +78,12 @@ class SegmentDigest(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, rows: int, total: int) -> Self:
-        """Return the digest of rows by the whole sum of theirs, in whatever type a database returns the two."""
+        """Return the digest of a segment from its number of rows and the full sum of their digests, in any numeric type."""
         return cls(int(rows), int(total) % SUM_MODULUS)
 
     @classmethod
     def together(cls, segments: Iterable[SegmentDigest]) -> Self:
-        """Return the digest of all rows of several segments."""
+        """Return the digest of several segments combined."""
         numbers = [(segment.rows, segment.sum) for segment in segments]
         return cls.of(sum(rows for rows, _ in numbers), sum(total for _, total in numbers))
 

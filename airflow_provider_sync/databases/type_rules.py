@@ -1,7 +1,7 @@
-"""Which types of a source may go into which columns of a target.
+"""Decide which types of the source may be stored in which columns of the target.
 
-Both sides render their values by the source's type. What can be decided from the two types is decided here, before any row is
-sent. What depends on the values, such as a number out of the column's range, is found while loading, and by the digests.
+Both sides render their values by the source's type. Errors that follow from the two types are raised here, before any row is
+sent. Errors that depend on values, such as a number out of the column's range, are found while loading, and by the digests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MappedType(msgspec.Struct, frozen=True, kw_only=True):
     """How a column of the target stores the values of the source's column.
 
     :ivar type: logical type by which both sides render the values
-    :ivar conversion: how values are converted, in words for people; ``None`` if they are not
+    :ivar conversion: description for people of how values are converted; ``None`` if they are not
     """
 
     type: LogicalType
@@ -36,10 +36,10 @@ class MappedType(msgspec.Struct, frozen=True, kw_only=True):
 def map_type(name: str, source: LogicalType, column: Column, target: LogicalType | None) -> MappedType:
     """Decide whether a column of the target may store values of a source's type.
 
-    :param name: name of the target's table, for messages
+    :param name: name of the target table, for messages
     :param source: type of the source's column
     :param target: type of the target's column; ``None`` if version 2 cannot carry it
-    :raises TableError: if it may not; names the table, the column, both types and the remedy
+    :raises TableError: if it may not, naming the table, the column, both types and the remedy
     """
     if target is None:
         raise TableError(
@@ -61,7 +61,7 @@ def mapped_type(name: str, source: LogicalType, column: Column, target: LogicalT
 
 
 def spelled(logical: LogicalType) -> str:
-    """Write a type for people: ``decimal(12, 2)``, ``timestamp(6)``, ``unsigned integer``, ``json of mysql``."""
+    """Describe a type for people: ``decimal(12, 2)``, ``timestamp(6)``, ``unsigned integer``, ``json of mysql``."""
     kind = logical.kind.value
     if logical.kind is LogicalKind.DECIMAL:
         digits = [str(number) for number in (logical.precision, logical.scale) if number is not None]
@@ -78,7 +78,7 @@ def spelled(logical: LogicalType) -> str:
 def _conversion(source: LogicalType, target: LogicalType) -> str | None:
     """Describe how values are converted; ``None`` if they are not.
 
-    :raises ValueError: with the reason and the remedy, if the target's column may not store them
+    :raises ValueError: with reason and remedy, if the target's column may not store the source's values
     """
     if source.kind is LogicalKind.ANY:
         if target.kind is LogicalKind.ANY:

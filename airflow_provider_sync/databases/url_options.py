@@ -1,4 +1,4 @@
-"""Check the options after the ``?`` of a database URL: an option that the driver does not accept is an error that names it."""
+"""Check the options after the ``?`` of a database URL: refuse those that the driver does not accept, naming the option."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _BAD_VALUE_OF = {
     "sql_mode": r"Variable 'sql_mode'",
     "threads": r"\bthreads?\b|INT64|Allocation failure",
 }
-"""What drivers and servers say of an option's value without naming the option."""
+"""Messages of drivers and servers about an option's value that do not name the option."""
 
 
 def check_names(url: URL, entry: EngineEntry) -> None:
-    """Refuse an option that SQLAlchemy would ignore silently, or whose value cannot be a text.
+    """Refuse an option that SQLAlchemy would ignore silently, or whose value cannot be written as text.
 
     :param entry: registry entry of the URL's database
     :raises ConfigurationError: naming the option
@@ -73,7 +73,7 @@ def naming_options(url: URL) -> Iterator[None]:
 
 
 def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str, Any]], DBAPIConnection]) -> None:
-    """Make an engine's connections name an option that their driver does not accept.
+    """Make errors of an engine's connections name an option that the driver does not accept.
 
     :param open_connection: opens a connection, with the driver's arguments by name
     """
@@ -87,11 +87,11 @@ def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str
 
 
 def _refuses_option(error: Exception) -> bool:
-    """Whether an error is about the arguments of the driver, and not an answer of the server."""
-    # An OSError is about a file that an option names: drivers wrap those of the network.
+    """Whether an error is about the driver's arguments, rather than an answer of the server."""
+    # An OSError is about a file that an option names: drivers wrap network errors.
     if isinstance(error, ArgumentError | TypeError | ValueError | AttributeError | OSError | OverflowError | NotImplementedError):
         return True
-    # Errors of libpq and of mysqlclient themselves; those of a PostgreSQL server have a SQLSTATE.
+    # Errors raised by libpq and mysqlclient themselves; errors of a PostgreSQL server have a SQLSTATE.
     if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NotSupportedError") or getattr(
         error, "sqlstate", None
     ):

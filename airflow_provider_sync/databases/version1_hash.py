@@ -1,6 +1,6 @@
-"""The version 1 hash of a table: inside its database where that is exact, otherwise over one stream of its rows.
+"""Compute the version 1 hash of a table: inside its database where that is exact, otherwise from one stream of its rows.
 
-How a value is rendered belongs to the engines, the chain itself to :mod:`airflow_provider_sync.protocol.v1.table_hash`.
+The engines render values; :mod:`airflow_provider_sync.protocol.v1.table_hash` computes the chain of hashes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class TableHasher(Protocol):
-    """A user's replacement for the hash of version 1; client and server need the same one."""
+    """A user-defined class that replaces the version 1 hash; client and server need the same one."""
 
     def hash(self, engine: Engine, table: TableConfig) -> str:
-        """Return the hash of the table, ``--EMPTY--`` for an empty one."""
+        """Return the hash of the table, ``--EMPTY--`` for an empty table."""
 
 
 def hash_table(
@@ -38,9 +38,9 @@ def hash_table(
     """Compute the version 1 hash of a table.
 
     :param connection: usually one of :meth:`~.base.Database.snapshot`
-    :param columns: what to hash, in this order; ``None`` for every column of the table, generated and invisible ones too
+    :param columns: columns to hash, in this order; ``None`` for every column of the table, including generated and invisible ones
     :param zone: the time zone in which timestamptz values are hashed
-    :param order: the columns by which rows are hashed, for what has no primary key; ``None`` for the order of the table
+    :param order: columns to sort the rows by, for a view or query without a primary key; ``None`` for the order of the table
     :return: 40 hex digits, or ``--EMPTY--``
     :raises TableError: when the table has no primary key
     """
@@ -56,14 +56,14 @@ def hash_table(
     renderers = [database.version1.hash_column(column, columns) for column in columns]
     chain = TableHash()
     for rows in in_zone(database, columns, batches, zone):
-        # Column by column: a loop in C per column and batch instead of a call per value.
+        # Render column by column, which takes a C loop per column and batch instead of a Python call per value.
         fields = [render(values) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
         chain.update(zip(*fields, strict=True))
     return chain.hexdigest()
 
 
 def zoned_places(database: Database, columns: Sequence[Column]) -> list[int]:
-    """Return the places of the columns whose text depends on a time zone."""
+    """Return the positions of the columns whose text depends on a time zone."""
     return (
         [place for place, column in enumerate(columns) if column.kind is Kind.TIMESTAMP]
         if database.version1.keeps_instants
@@ -89,7 +89,7 @@ def in_zone(
 def load_hasher(path: str) -> TableHasher:
     """Return an instance of the hasher class with the import path ``package.module.Class``.
 
-    :raises ConfigurationError: if there is no such class, it needs arguments, or it has no ``hash``
+    :raises ConfigurationError: if there is no such class, its constructor needs arguments, or it has no ``hash``
     """
     module, _, name = path.rpartition(".")
     try:

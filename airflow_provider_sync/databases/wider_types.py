@@ -1,8 +1,8 @@
-"""Which type holds all values of two types, so that a target's column can take over what the source's has become.
+"""Find the type that holds all values of two types, to widen a target's column when the source's column has been widened.
 
-Only types that the database enforces are ever too narrow: SQLite stores any value in any column. What a database calls the
-wider type, and whether it can change a column to it, is the engine's :meth:`.Ddl.wider_type`; which types may be synced into
-each other without a change is in :mod:`.type_rules`.
+Only types that the database enforces can be too narrow: SQLite stores any value in any column. The engine's
+:meth:`.Ddl.wider_type` returns the SQL type, if the database can change a column to it; :mod:`.type_rules` decides which types
+can be synced into each other without a change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def wider_type(source: LogicalType, target: LogicalType) -> LogicalType | None:
 
     :param source: type of the source's column
     :param target: type of the target's column
-    :return: ``None`` if the target's type holds them already, or if there is no such type without loss
+    :return: ``None`` if the target's type already holds them, or if no type does without loss
     """
     if not target.enforced:
         return None
@@ -54,12 +54,12 @@ def _decimal(source: LogicalType, target: LogicalType) -> LogicalType | None:
 
 
 def _decimal_of_integer(source: LogicalType, target: LogicalType) -> LogicalType | None:
-    """Widen a column of integers to the decimals that the source has now."""
+    """Widen an integer column of the target to the source's decimals."""
     return _decimal(source, _as_decimal(target)) if source.precision is not None else None
 
 
 def _integer_into_decimal(source: LogicalType, target: LogicalType) -> LogicalType | None:
-    """Widen a column of whole decimals to the digits of the source's integers."""
+    """Widen a decimal column of the target, without digits after the point, to the digits of the source's integers."""
     return _decimal(_as_decimal(source), target) if target.scale == 0 else None
 
 
@@ -78,7 +78,7 @@ def _double(source: LogicalType, target: LogicalType) -> LogicalType | None:
 
 def _length(source: LogicalType, target: LogicalType) -> LogicalType | None:
     length = _longest(source.length, target.length)
-    # Blanks at the end are no part of a value of fixed width.
+    # Trailing blanks are not part of a value of fixed width.
     fixed_width = source.fixed_width and target.fixed_width
     if (length, fixed_width) == (target.length, target.fixed_width):
         return None
@@ -92,7 +92,7 @@ def _seconds(source: LogicalType, target: LogicalType) -> LogicalType | None:
 
 
 def _timestamp_of_date(source: LogicalType, target: LogicalType) -> LogicalType | None:
-    """Widen a date to a timestamp at midnight; with a time zone it would become a moment that nobody meant."""
+    """Widen a date to a timestamp at midnight; not to a timestamptz, since a date has no time zone."""
     return LogicalType(kind=LogicalKind.TIMESTAMP, scale=source.scale or 0)
 
 
@@ -113,4 +113,4 @@ _RULES: dict[tuple[LogicalKind, LogicalKind], Callable[[LogicalType, LogicalType
     (LogicalKind.TIMESTAMPTZ, LogicalKind.TIMESTAMPTZ): _seconds,
     (LogicalKind.TIMESTAMP, LogicalKind.DATE): _timestamp_of_date,
 }
-"""By the kinds of source and target."""
+"""Functions that widen a type, by the kinds of source and target."""

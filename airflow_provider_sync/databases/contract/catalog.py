@@ -25,33 +25,33 @@ class Catalog(DatabaseComponent):
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a table.
 
-        :param name: first taken as the name of a table; if there is none, split at the first dot into schema and table
-        :param views: whether a view will do, which can only be read: its columns are described, and keys if it has any
+        :param name: the whole name of a table; if there is no such table, split at the first dot into schema and table
+        :param views: whether views are accepted, which can only be read: their columns, and keys if they have any, are described
         :raises MissingTableError: if there is no such table
         :raises TableError: if it is a view, and views are not allowed
         """
 
     def describe_many(self, connection: Connection, names: Collection[str], *, views: bool = False) -> Mapping[str, Table]:
-        """Describe tables by a few statements, as far as the database describes them faster so than one by one.
+        """Describe tables with a few statements, if the database does that faster than one by one.
 
-        Those that are left out, for whatever reason, are left to :meth:`describe`.
+        The result may lack tables, for any reason; the caller calls :meth:`describe` for those.
 
-        :param names: each as :meth:`describe` takes it
+        :param names: table names as :meth:`describe` accepts them
         :return: tables by these names
         """
         return {}
 
     @abstractmethod
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return schema and name of tables, or of those that would be made under these names.
+        """Return schema and name of tables; for tables that do not exist, where they would be created.
 
-        ``schema.name`` means the same table over every connection to the server.
+        ``schema.name`` refers to the same table over every connection to the server.
 
-        :param names: each as :meth:`describe` takes it
+        :param names: table names as :meth:`describe` accepts them
         """
 
     def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
-        """Return the rows of tables as the statistics have them, which may be far off; 0 where nothing is known."""
+        """Return the numbers of rows of tables by the database's statistics, which may be far off; 0 if unknown."""
         return [0] * len(tables)
 
     def sees_all_columns(self, connection: Connection, table: Table) -> bool:
@@ -59,34 +59,34 @@ class Catalog(DatabaseComponent):
         return True
 
     def has_unseen_triggers(self, connection: Connection, table: Table) -> bool:
-        """Whether triggers use other tables that :meth:`describe` does not list, since the user may not see them.
+        """Whether triggers of the table use other tables, but are not listed by :meth:`describe`, since the user may not see them.
 
         :param connection: in a transaction, foreign keys switched off
         """
         return False
 
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
-        """Return what a table has besides its columns and its key: indexes, foreign keys, defaults and comments."""
+        """Return the details of a table besides columns and key: indexes, foreign keys, defaults and comments."""
         return FoundDetails(untold=((None, "indexes, foreign keys, defaults and comments of this kind of database"),))
 
     def table_comment(self, connection: Connection, table: Table) -> str | None:
-        """Return the comment of a table, if it has one."""
+        """Return the comment of a table; ``None`` if it has none."""
         return self.table_details(connection, table).comment
 
     @abstractmethod
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in a schema that the user may read, without views and staging tables.
 
-        :param schema: ``None`` for the default one; none are in a schema that does not exist
+        :param schema: ``None`` for the default schema; the result is empty for a schema that does not exist
         """
 
     @abstractmethod
     def list_views(self, connection: Connection) -> list[str]:
-        """Return the sorted names of the views in the default schema that the user may read, materialized ones too."""
+        """Return the sorted names of the views in the default schema that the user may read, including materialized views."""
 
     @abstractmethod
     def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
-        """Return what else in the database breaks when a table is dropped: foreign keys, views, triggers of other tables.
+        """Return the objects that break when a table is dropped: other tables with foreign keys or triggers, and views.
 
-        What cannot be ruled out counts.
+        An object that might break is included.
         """

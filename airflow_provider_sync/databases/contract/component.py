@@ -1,4 +1,4 @@
-"""The base class of a database's components, and how a database has them."""
+"""The base class of a database's components, and the descriptor that makes them attributes of a database."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 class DatabaseComponent(ABC):  # noqa: B024  # each component has abstract methods
     """One aspect of a database, reached as an attribute of it: ``database.catalog``, ``database.reader``.
 
-    Each access makes a new component, so a component keeps no state but the database.
+    Each access makes a new component, so a component has no state except the database.
 
-    :param database: gives quoting, connections and the other components
+    :param database: provides quoting, connections and the other components
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Creating, changing and dropping tables: staging tables, work tables, and targets that do not exist yet or lack columns."""
+"""Create, change and drop tables: staging tables, work tables, and targets that do not exist yet or lack columns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class _TakenBack(Exception):
-    """Rolls back a transaction that only asks whether its statements work."""
+    """Rolls back a transaction that only tests whether its statements work."""
 
 
 class WidenedColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of a target that is to get a wider type.
+    """A column of a target that will get a wider type.
 
-    :ivar column: as it is
+    :ivar column: the column before the change
     :ivar sql_type: the wider type
     """
 
@@ -36,11 +36,11 @@ class WidenedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StagingLayout(msgspec.Struct, frozen=True, kw_only=True):
-    """What a staging table of a target consists of.
+    """The columns, key and indexes of a target's staging table.
 
     :ivar columns: columns of the target, in the order of the staging table
     :ivar primary_key: names of the columns that identify a row
-    :ivar indexes: names of further columns that each get an index
+    :ivar indexes: names of other columns that each get an index
     """
 
     target: Table
@@ -50,7 +50,7 @@ class StagingLayout(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def keys(self) -> StagingLayout:
-        """The layout of a table that has only the keys of these rows."""
+        """The layout of a table with only the key columns."""
         columns = {column.name: column for column in self.columns}
         return StagingLayout(
             target=self.target, columns=tuple(columns[name] for name in self.primary_key), primary_key=self.primary_key
@@ -64,15 +64,15 @@ class Ddl(DatabaseComponent):
     """SQL that follows the column list of a CREATE TABLE."""
 
     rolls_back: ClassVar[bool] = True
-    """Whether a transaction that is rolled back takes the tables and indexes with it that were made in it."""
+    """Whether a rollback undoes CREATE TABLE and CREATE INDEX."""
 
     def alike(self, name: str) -> str:
-        """Return what names of columns have in common that this database takes for one: those that differ by ASCII case."""
+        """Normalize a column name: two names that this database treats as one become equal. By default, ignore ASCII case."""
         return name.translate(_LOWER)
 
     @abstractmethod
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
-        """Return the SQL type of a column in a new target that holds every value of a logical type, where this database has one.
+        """Return the SQL type, for a column of a new target, that holds every value of a logical type, if this database has one.
 
         :param key: whether the column is part of the primary key
         """
@@ -95,12 +95,12 @@ class Ddl(DatabaseComponent):
         constraints: Sequence[str] = (),
         options: str = "",
     ) -> str:
-        """Return the CREATE TABLE for the columns that the source describes, as the driver takes it.
+        """Return the CREATE TABLE for the columns that the source describes, with percent signs doubled as the driver needs.
 
         :param name: name of the new table; may be ``schema.table``
         :param key: names of the primary key's columns
-        :param defaults: SQL of the default of each column that has one
-        :param comments: SQL of the comment of each column that has one
+        :param defaults: SQL of defaults, by column
+        :param comments: SQL of comments, by column
         :param constraints: SQL of foreign keys and indexes
         :param options: SQL at the end of the statement
         """
@@ -125,10 +125,10 @@ class Ddl(DatabaseComponent):
         return ".".join(map(self.database.quote, name.split(".", 1)))
 
     def try_create(self, connection: Connection, name: str, statement: str) -> None:
-        """Run a CREATE TABLE, and take it back.
+        """Run a CREATE TABLE, and undo it.
 
-        :param name: of the new table, as :meth:`quoted_name` takes it
-        :raises SQLAlchemyError: what the database has against it
+        :param name: name of the new table, as :meth:`quoted_name` accepts it
+        :raises SQLAlchemyError: if the database refuses the statement
         """
         with suppress(_TakenBack), self.database.transaction(connection):
             connection.exec_driver_sql(statement)
@@ -139,7 +139,7 @@ class Ddl(DatabaseComponent):
 
         :param logical: a type that holds all values of the column, and more; see :func:`.wider_types.wider_type`
         :param key: whether the column is part of the primary key
-        :return: ``None`` if the column has this type already, or cannot be changed to it
+        :return: ``None`` if the column already has this type, or cannot be changed to it
         """
         return None
 
@@ -148,9 +148,9 @@ class Ddl(DatabaseComponent):
     ) -> None:
         """Add columns to a target and widen others: all of them or, after an error, none.
 
-        An added column may be NULL, since the rows that are there have no value yet.
+        Added columns allow NULL, since the existing rows have no value yet.
 
-        :param added: columns of the source, by their names in the target
+        :param added: columns of the source, with their names in the target
         """
         with self.database.transaction(connection):
             for action in self.change_actions(added, widened):
@@ -164,32 +164,32 @@ class Ddl(DatabaseComponent):
         ]
 
     def added_type(self, column: ColumnDescription) -> str:
-        """Return the SQL that follows a column's name where it is added to a target."""
+        """Return the SQL that follows a column's name when it is added to a target."""
         return self.definition(self.sql_type(column.type, key=False), required=False)
 
     @abstractmethod
     def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
         """Create an empty staging table in the schema of its target.
 
-        It has some of the target's columns with their types, and a primary key; no defaults, identity columns, generated
+        It has the layout's columns with the target's types, and a primary key, but no defaults, identity columns, generated
         columns, foreign keys or triggers.
         """
 
-    def change_key_statements(  # what a database without such a statement has
+    def change_key_statements(  # the default for a database without such a statement
         self, connection: Connection, table: Table, key: Sequence[str]
     ) -> tuple[str, ...]:
-        """Return the statements by which a user changes the primary key of a table; none where the database has none."""
+        """Return the statements with which users change a table's primary key; empty if the database has no such statements."""
         return ()
 
     def drop(self, connection: Connection, table: Table) -> None:
-        """Drop a table if it exists and, as far as the database checks that, nothing depends on it."""
+        """Drop a table if it exists; it is an error if the database finds dependent objects."""
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
 
     def drop_targets(self, connection: Connection, tables: Sequence[Table]) -> None:
-        """Drop tables that the source has no longer: all of them or, as far as the database can do that, none.
+        """Drop targets that the source no longer has: all of them or, if the database can undo a DROP, none.
 
-        :param tables: each after those that need it
-        :raises TableError: naming a table
+        :param tables: each after the tables that depend on it
+        :raises TableError: naming a table that cannot be dropped
         """
         with self.database.transaction(connection):
             for table in tables:
@@ -199,7 +199,7 @@ class Ddl(DatabaseComponent):
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
         """Drop a table that a failed sync created, unless it has rows or was replaced since.
 
-        :param table: its description right after it was created
+        :param table: description of the table right after its creation
         """
         with self.database.transaction(connection):
             self.lock_whole(connection, table)
@@ -209,12 +209,12 @@ class Ddl(DatabaseComponent):
 
     @contextmanager
     def without_indexes(self, connection: Connection, table: Table) -> Iterator[None]:
-        """Let an empty table that this run has made lack its indexes while rows are loaded, if that is faster and nobody uses it.
+        """Remove the indexes of an empty table that this run created while rows are loaded, if that is faster and nobody uses it.
 
-        To sort all rows once takes less time than to find the place of each.
+        Sorting all rows once takes less time than inserting each into the index.
 
-        :param connection: inside a transaction, which takes all of it back if it fails
-        :raises TableError: when the rows break a unique key
+        :param connection: inside a transaction, which undoes everything if it fails
+        :raises TableError: when the rows violate a unique key
         """
         statements = self.set_indexes_aside(connection, table)
         yield
@@ -222,17 +222,17 @@ class Ddl(DatabaseComponent):
             with self.database.translate_errors():
                 connection.exec_driver_sql(statement)
 
-    def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:  # most databases keep them
-        """Drop what :meth:`without_indexes` makes again, and return the statements for that."""
+    def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:  # most databases keep their indexes
+        """Drop the indexes that :meth:`without_indexes` removes, and return the statements that create them again."""
         return []
 
     def lock_whole(self, connection: Connection, table: Table) -> None:  # a transaction of SQLite locks the whole database
-        """Lock ``table`` against writes of other sessions until the transaction ends."""
+        """Keep other sessions from writing to ``table`` until the transaction ends."""
 
     @abstractmethod
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the temporary table that lists the keys to change.
 
-        Its first column is :data:`~.schema.OP`, one character, with a value of :class:`~.schema.Op`. The key's columns follow,
-        with their types and collations in ``target``. All columns together are its primary key.
+        The first column is :data:`~.schema.OP`, one character, with a value of :class:`~.schema.Op`. The key columns follow,
+        with their types and collations in ``target``. All columns together are the primary key.
         """

@@ -1,6 +1,6 @@
-"""Digests of rows and segments for version 2 of the protocol, computed inside the database where it has the functions.
+"""Digest rows and segments for version 2 of the protocol, inside the database if it has the functions.
 
-Both sides render their values as the source's logical types say, so that equal content has equal digests on every engine.
+Both sides render their values by the source's logical types, so that equal content has equal digests on every engine.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ KeyDigest = tuple[tuple[str, ...], int]
 class Digests(DatabaseComponent):
     """Digests rows.
 
-    Every method works over one connection, usually of :meth:`~.base.Database.snapshot` on the source and inside the merge's
-    transaction on the target; none keeps more than a batch in memory.
+    Every method works over one connection: usually from :meth:`~.base.Database.snapshot` on the source, and inside the merge's
+    transaction on the target. No method keeps more than one batch in memory.
     """
 
     schemes: ClassVar[tuple[Scheme, ...]] = ("key_range", "row_hash")
-    """Schemes of partitioning that this database supports."""
+    """Partitioning schemes that this database supports."""
 
     def probes(self, connection: Connection) -> Mapping[str, str]:
         """Digest fixed texts with each hash function that this database has besides SHA-256.
 
-        :return: result by the function's name; databases with equal results compute equal digests for all rows
+        :return: results by the function's name; two databases with equal results compute equal digests of all rows
         """
         return {}
 
@@ -44,7 +44,7 @@ class Digests(DatabaseComponent):
 
     @abstractmethod
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
-        """Estimate the number of rows in the table slice, from statistics if the database has them."""
+        """Estimate the number of rows in the table slice, from statistics where the database has them."""
 
     @abstractmethod
     def digest_segments(
@@ -68,13 +68,13 @@ class Digests(DatabaseComponent):
         return self.digest_segments(connection, table_slice, partitioning)
 
     def line_digest(self, table_slice: TableSlice) -> LineDigest:
-        """Return what digests rows as their lines pass by, to be compared with :meth:`digest_loaded`."""
+        """Return an object that digests rows while they are loaded, for comparison with :meth:`digest_loaded`."""
         return LineDigest([column.type.kind for column in table_slice.columns])
 
     def digest_loaded(self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning) -> SegmentDigest:
-        """Digest all rows of a table, as :meth:`line_digest` does their lines; including what the open transaction has written.
+        """Digest all rows of a table with the function of :meth:`line_digest`, including rows of the open transaction.
 
-        :param partitioning: by which a scan may be split
+        :param partitioning: partitioning by which the scan may be split
         """
         return SegmentDigest.together(self.digest_written(connection, table_slice, partitioning).values())
 

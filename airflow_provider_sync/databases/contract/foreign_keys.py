@@ -1,4 +1,4 @@
-"""Handle foreign keys during a merge: switch them off, guard rows where they stay on, count orphans."""
+"""Handle foreign keys during a merge: switch them off, protect rows where they stay on, count orphans."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class ForeignKeys(DatabaseComponent):
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
         """Switch foreign-key checks off for one transaction, and always restore them afterwards.
 
-        :raises TableError: if the role may not switch them off and a constraint is violated; names the missing grant
+        :raises TableError: if the role may not switch them off and a constraint is violated, naming the missing grant
         """
 
     def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
-        """Make sure that no ON DELETE or ON UPDATE action changes a row that is not part of the merge.
+        """Make sure that no ON DELETE or ON UPDATE action changes a row outside the merge.
 
-        Call it inside the transaction, after the work tables are filled. Rows that must be deleted last are marked there.
+        Call it inside the transaction, after the work tables are filled. It marks the rows that must be deleted last there.
 
         :return: context manager to enter around the writes
         :raises ReferencedRowsError: before anything is written, if such a row would be changed or left without its parent
@@ -34,20 +34,20 @@ class ForeignKeys(DatabaseComponent):
         return nullcontext()
 
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
-        """Return why deleting and reinserting the rows listed under ``R`` would have side effects; ``None`` if it would not."""
+        """Return why deleting and reinserting the rows listed under ``R`` would have side effects; ``None`` if it has none."""
         if not change.target.triggers:
             return None
         return f"the triggers of the table ({', '.join(change.target.triggers)}) would take them for deleted"
 
     def merged_together(self, names: Sequence[str]) -> list[list[int]]:
-        """Group the tables that must share a transaction, because foreign keys between them stay on.
+        """Group the tables that must share a transaction because foreign keys between them stay on.
 
         :return: groups of positions in ``names``
         """
         return [[number] for number in range(len(names))]
 
     def may_act(self, connection: Connection) -> bool:
-        """Whether actions of foreign keys fire during a merge, inside of :meth:`switched_off`."""
+        """Whether foreign-key actions fire during a merge, inside of :meth:`switched_off`."""
         return False
 
     def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
@@ -58,7 +58,7 @@ class ForeignKeys(DatabaseComponent):
         return [frozenset() for _ in changes]
 
     def to_itself(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
-        """Return the written columns that may be NULL and belong to a foreign key of a table to itself that stays on."""
+        """Return the written, nullable columns of self-referencing foreign keys that stay on."""
         return frozenset()
 
     @abstractmethod

@@ -1,6 +1,6 @@
-"""Identity columns and sequences.
+"""Handle identity columns and sequences during a merge.
 
-The defaults do nothing: they suit engines whose counters follow the highest key by themselves.
+The defaults do nothing: they suit engines whose counters follow the highest key automatically.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class IdentityColumns(DatabaseComponent):
     def allow_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> bool:
         """Allow updates of columns that are :attr:`~.schema.Column.insert_only`; call it before any other write.
 
-        :return: whether this role is allowed to
+        :return: whether this role may allow them
         """
         return False
 
@@ -27,4 +27,4 @@ class IdentityColumns(DatabaseComponent):
         """Undo :meth:`allow_updates`, after all other writes of the transaction."""
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Advance sequences past the highest key, inside the transaction, unless the engine does so itself."""
+        """Advance sequences past the highest key, inside the transaction, unless the engine does so automatically."""

@@ -1,4 +1,4 @@
-"""Bulk loads into a staging table or an empty target, by the fastest way that the server allows."""
+"""Bulk-load rows into a staging table or an empty target, by the fastest way that the server allows."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Loader(DatabaseComponent):
     ) -> int:
         """Load TSV of canonical texts into a staging table by the fastest way that the server allows.
 
-        Each block holds whole lines. As in :meth:`load`, a value that the column would change is an error.
+        Each block contains whole lines. As in :meth:`load`, a value that the column would change is an error.
 
         :param columns: columns of the staging table with the types of the source, in the order of the text's fields
-        :param is_digested: whether the caller digests what was stored, and compares that with what came. A value of a column's
-            own type then needs no check here, since only a server that is at fault sends one that the column would change
+        :param is_digested: whether the caller compares digests of the stored and the received rows. Values of a column's own type
+            then need no check here, since only a faulty server sends one that the column would change
         :return: rows loaded
         :raises TableError: naming the table, the column where it is known, and the reason
         """
@@ -39,7 +39,7 @@ class Loader(DatabaseComponent):
     def adopt_keys(  # most databases store a key in one form only
         self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]
     ) -> None:
-        """Rewrite staged keys in the form in which the target stores keys with the same canonical text."""
+        """Rewrite staged keys to the form in which the target stores keys with the same canonical text."""
 
     @abstractmethod
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:

@@ -1,4 +1,4 @@
-"""The SQL of a merge: how keys and values are compared, and the statements that change rows.
+"""Write the SQL of a merge: comparisons of keys and values, and the statements that change rows.
 
 The defaults suit PostgreSQL and SQLite; MySQL overrides what differs.
 """
@@ -17,17 +17,17 @@ from airflow_provider_sync.databases.schema import OP, TEXTUAL, Column, Kind, Op
 _NONE: Mapping[str, str] = {}
 
 _GROUPED = 100
-"""Conditions between two parentheses."""
+"""Number of conditions in one group of parentheses."""
 
 
 class MergeStatements(DatabaseComponent):
     """Writes the conditions and statements of a merge."""
 
     overriding: ClassVar[str] = ""
-    """Clause that allows an INSERT to set identity columns."""
+    """Clause that lets an INSERT set identity columns."""
 
     straight_join: ClassVar[str] = "JOIN"
-    """Keyword of a join in the written order of tables; plain JOIN where the planner needs no hint."""
+    """JOIN keyword that fixes the order of the tables; plain JOIN if the planner needs no hint."""
 
     def comparable(self, column: Column, alias: str) -> str:
         """Return an expression for the column whose values are equal only if their bytes are."""
@@ -35,12 +35,12 @@ class MergeStatements(DatabaseComponent):
         return self.as_bytes(name) if column.kind in TEXTUAL else name
 
     def on_conflict(self, target: Table) -> str:
-        """Return the clause with which a write to a target fails if a constraint does not allow a row, if it needs one."""
+        """Return the clause that makes a write to the target fail if a row violates a constraint; empty if none is needed."""
         return ""
 
     @abstractmethod
     def as_bytes(self, expression: str) -> str:
-        """Wrap a text expression so that it is compared by bytes, whatever the collation."""
+        """Wrap a text expression so that it is compared by bytes, whatever its collation."""
 
     def same(self, column: Column, left: str, right: str) -> str:
         """Return the condition that both rows have the same value; NULL equals NULL, text is compared by bytes."""
@@ -49,12 +49,12 @@ class MergeStatements(DatabaseComponent):
     def all_same(self, columns: Sequence[Column], left: str, right: str) -> str:
         """Return the condition that both rows have the same values in all columns; without columns it is empty."""
         conditions = [self.same(column, left, right) for column in columns]
-        # Each AND is one level deeper, and expressions of SQLite and DuckDB may have 1,000.
+        # Each AND adds a level, and SQLite and DuckDB limit expressions to 1,000 levels.
         groups = [conditions[start : start + _GROUPED] for start in range(0, len(conditions), _GROUPED)]
         return " AND ".join(f"({' AND '.join(group)})" for group in groups)
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return the condition that both rows have the same key, compared by bytes, in a form that can use the key's index."""
+        """Return the condition that both rows have the same key, by bytes, in a form that can use the key's index."""
         conditions = [self.equal(key, left, right)]
         conditions += [
             f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in TEXTUAL
@@ -62,11 +62,11 @@ class MergeStatements(DatabaseComponent):
         return " AND ".join(conditions)
 
     def equal(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return the condition that a unique index calls the keys of both rows equal; their bytes may differ."""
+        """Return the condition that the keys of both rows are equal in a unique index; their bytes may differ."""
         return " AND ".join(f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key)
 
     def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
-        """Return the columns in which the database may call different bytes equal, such as ``ab`` and ``AB``."""
+        """Return the columns in which the database may treat different bytes as equal, such as ``ab`` and ``AB``."""
         return [column for column in key if self.comparable(column, "t") != f"t.{self.quote(column.name)}"]
 
     def absent(self, key: Sequence[Column], alias: str) -> str:
@@ -83,18 +83,18 @@ class MergeStatements(DatabaseComponent):
         return f"{self.qualified(removed)} AS r JOIN {self.by_index(target, 't', names)} ON {self.match(key, 't', 'r')}"
 
     def parameter(self, column: Column, value: Value) -> Value:
-        """Convert a value of :meth:`.Reader.read` to the type that the driver needs to compare it with the column."""
+        """Convert a value from :meth:`.Reader.read` to the type that the driver needs to compare it with the column."""
         return value
 
     def delete_listed(self, rows: ListedRows, op: Op = Op.DELETE) -> str:
-        """Return the statement that deletes the rows that are listed under ``op``."""
+        """Return the statement that deletes the rows listed under ``op``."""
         return (
             f"DELETE FROM {self.qualified(rows.target)} AS t USING {self.qualified(rows.work)} AS w"
             f" WHERE w.{OP} = '{op}' AND {self.match(rows.key, 't', 'w')}"
         )
 
     def rename_listed(self, changes: ListedChanges) -> str:
-        """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of their staged keys."""
+        """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of the staged keys."""
         assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in changes.key)
         return (
             f"UPDATE{self.on_conflict(changes.target)} {self.qualified(changes.target)} AS t SET {assignments}"
@@ -103,7 +103,7 @@ class MergeStatements(DatabaseComponent):
         )
 
     def update_listed(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str:
-        """Return the statement that sets ``columns`` to the staged values in the rows that are listed under ``op``."""
+        """Return the statement that sets ``columns`` to the staged values in the rows listed under ``op``."""
         assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
             f"UPDATE{self.on_conflict(changes.target)} {self.qualified(changes.target)} AS t SET {assignments}"
@@ -117,11 +117,11 @@ class MergeStatements(DatabaseComponent):
         return f"{self.qualified(changes.work)} AS w JOIN {staged}"
 
     def set_listed(self, rows: ListedRows, values: Mapping[str, str], op: Op, *, where: str, loosely: bool = False) -> str:
-        """Return the statement that sets columns to the same values in all rows that are listed under ``op``.
+        """Return the statement that sets columns to the same values in all rows listed under ``op``.
 
         :param values: SQL expressions by column
-        :param where: further condition on the row, with the alias ``t``
-        :param loosely: find rows whose key a unique index calls equal, whatever its bytes
+        :param where: additional condition on the target row (alias ``t``)
+        :param loosely: also find rows whose key is equal in a unique index but has other bytes
         """
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
         found = self.equal(rows.key, "t", "w") if loosely else self.match(rows.key, "t", "w")
@@ -132,38 +132,38 @@ class MergeStatements(DatabaseComponent):
         )
 
     def set_null(self, target: Table, columns: Sequence[str]) -> str:
-        """Return the statement that sets columns to NULL in all rows that have a value in one of them."""
+        """Return the statement that sets columns to NULL in all rows in which one of them has a value."""
         values = {**self.kept_times(target), **dict.fromkeys(columns, "NULL")}
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
         has_value = " OR ".join(f"NOT ({self.database.is_null(self.quote(name))})" for name in columns)
         return f"UPDATE{self.on_conflict(target)} {self.qualified(target)} SET {assignments} WHERE {has_value}"
 
     def kept_times(self, target: Table) -> Mapping[str, str]:
-        """Return assignments that keep columns which an UPDATE that does not name them would change, by column."""
+        """Return, by column, assignments that keep the values of columns which the database changes in every other UPDATE."""
         return _NONE
 
     def moment(self, column: Column, moment: datetime) -> str:
-        """Return a time in UTC as a literal for the column, with as many digits of a second as the column has.
+        """Return a time as a literal for the column, with as many digits of a second as the column has.
 
-        :param moment: without a time zone
+        :param moment: in UTC, without a time zone
         """
         return f"'{moment_text(column, moment)}'"
 
     def truth(self, column: Column, value: bool) -> str:
-        """Return a truth value as a literal for a column of booleans or of integers."""
+        """Return a literal of a truth value for a boolean or integer column."""
         return str(value).upper() if column.kind is Kind.BOOLEAN else str(int(value))
 
     def make_unequal(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str | None:
-        """Return a statement to run before :meth:`update_listed`, if the database skips updates of values that it calls equal.
+        """Return a statement to run before :meth:`update_listed`, if the database skips updates to values that it calls equal.
 
-        It replaces such values by others, so that the update writes them; ``None`` if every update is written.
+        It replaces such values, so that the update writes the new ones; ``None`` if the database never skips an update.
         """
         return None
 
     def skips_update(self, column: Column) -> bool:
-        """Whether an update leaves a value that equals the new one though their bytes differ, whatever it was in between.
+        """Whether an update cannot write a value that equals the stored one but has other bytes, even with :meth:`make_unequal`.
 
-        Rows with such values are deleted and inserted again; see also :meth:`make_unequal`.
+        Rows with such values are deleted and inserted again.
         """
         return False
 
@@ -176,10 +176,10 @@ class MergeStatements(DatabaseComponent):
         kept: Table | None = None,
         constants: Mapping[str, str] = _NONE,
     ) -> str:
-        """Return the statement that inserts the staged rows that are listed under ``op``.
+        """Return the statement that inserts the staged rows listed under ``op``.
 
-        :param kept: table with the values of further columns, under the same key
-        :param constants: SQL expressions of columns that have one value in all rows, by column
+        :param kept: table with the values of further columns, with the same key
+        :param constants: SQL expressions of columns that get the same value in all rows, by column
         """
         target, names = changes.target, changes.key_names
         others = [column.name for column in kept.columns if column.name not in names] if kept else []
@@ -206,6 +206,6 @@ class MergeStatements(DatabaseComponent):
 
 
 def moment_text(column: Column, moment: datetime) -> str:
-    """Write a time as all engines read it, cut to the digits of a second that a column has."""
+    """Write a time in the form that all engines accept, cut to the column's digits of a second."""
     scale = 6 if column.scale is None else column.scale
     return f"{moment:%Y-%m-%d %H:%M:%S}" + (f".{moment.microsecond:06}"[: scale + 1] if scale else "")

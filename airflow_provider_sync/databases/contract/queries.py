@@ -1,4 +1,4 @@
-"""Offer what is no table: describe queries, and write the expressions by which a source masks columns."""
+"""Describe queries that a source offers, and write the expressions that mask columns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_sync.databases.sql_text import Syntax
 from airflow_provider_sync.databases.table_slice import TableSlice
 
 _BLOCK = 64
-"""Bytes of a block of SHA-256."""
+"""Block size of SHA-256 in bytes."""
 
 
 class Queries(DatabaseComponent):
     """Describes queries, and masks columns.
 
-    SQL goes in and out with percent signs as they are, not doubled; a column is named as :meth:`name` quotes it.
+    Percent signs in parameters and results are not doubled; columns are quoted by :meth:`name`.
     """
 
     syntax: ClassVar[Syntax] = Syntax()
@@ -34,15 +34,15 @@ class Queries(DatabaseComponent):
     def describe(self, connection: Connection, query: str) -> tuple[Column, ...]:
         """Describe the columns of a query's rows; no row is read.
 
-        All may be NULL. A column has the type ``""`` if the database knows none for its expression.
+        All columns are nullable. A column has the type ``""`` if the database does not know the type of its expression.
 
-        :param query: one SELECT, which :func:`~.sql_text.find_mistake_in_query` has checked
+        :param query: one SELECT, already checked by :func:`~.sql_text.find_mistake_in_query`
         :raises TableError: if the database refuses the query
         """
 
     @abstractmethod
     def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
-        """Whether an index finds the rows of the slice's key range, as the database's plan for it says.
+        """Whether an index finds the rows of the slice's key range, according to the database's query plan.
 
         :param table_slice: of a view or a query whose key is a single integer
         """
@@ -51,7 +51,7 @@ class Queries(DatabaseComponent):
     def hashed(self, column: Column, secret: bytes) -> str:
         """Return the expression of the HMAC-SHA-256 of a column's canonical text in UTF-8: 64 hex digits, NULL for NULL.
 
-        Equal texts have equal hashes on every engine; a value of a column without a type counts as its text.
+        Equal texts have equal hashes on every engine; values of a column without a type are hashed as text.
         """
 
     @abstractmethod
@@ -63,11 +63,11 @@ class Queries(DatabaseComponent):
         return f"CASE WHEN {self.database.is_null(self.name(column))} THEN NULL ELSE '***' END"
 
     def nothing(self, column: Column) -> str:
-        """Return the expression of NULL in the type of the column."""
+        """Return the expression of a NULL of the column's type."""
         return f"CASE WHEN 1 = 0 THEN {self.name(column)} END"
 
 
 def hmac_blocks(secret: bytes) -> tuple[str, str]:
-    """Return, in hex, what HMAC-SHA-256 puts before the message and before the inner hash (RFC 2104)."""
+    """Return, in hex, the padded keys that HMAC-SHA-256 puts before the message and before the inner hash (RFC 2104)."""
     key = (sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
     return bytes(byte ^ 0x36 for byte in key).hex(), bytes(byte ^ 0x5C for byte in key).hex()

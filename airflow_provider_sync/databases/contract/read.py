@@ -1,4 +1,4 @@
-"""Read rows, as values for version 1 and as canonical texts for version 2."""
+"""Read rows: values for version 1, canonical texts for version 2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.schema import Column, Row, Table
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 
 BATCH_ROWS = 5_000
-"""Rows per batch: enough that the cost per batch is negligible, and only a few MB in memory."""
+"""Rows per batch: enough to make the cost per batch negligible, but only a few MB in memory."""
 
 
 class Reader(DatabaseComponent):
@@ -24,7 +24,7 @@ class Reader(DatabaseComponent):
         """Stream rows as TSV of canonical texts (:mod:`airflow_provider_sync.protocol.v2.tsv`).
 
         :param keys: read only the rows with these keys, compared by bytes; ``None`` for all rows of the table slice
-        :return: blocks of a few hundred KB: number of rows, and their lines
+        :return: blocks of a few hundred KB, each as number of rows and their lines
         """
 
     @abstractmethod
@@ -33,32 +33,32 @@ class Reader(DatabaseComponent):
     ) -> Iterator[list[Row]]:
         """Stream the rows in batches of at most :data:`BATCH_ROWS`, never more than one batch in memory.
 
-        Values are what version 1 calls the JSON value of a column: ``int`` for integers, booleans and bits, ``float``
-        for doubles, ``str`` for decimals with their scale, dates and times as MySQL writes them, text, enums, JSON;
-        ``bytes`` for binary columns; ``None``. FLOAT comes as ``float`` with 6 significant digits, a zero-filled
-        integer as padded ``str``, CHAR without trailing spaces, timestamptz in UTC.
+        Values are the JSON values of version 1: ``int`` for integers, booleans and bits; ``float`` for doubles; ``str`` for
+        decimals with their scale, dates and times as MySQL writes them, text, enums and JSON; ``bytes`` for binary columns;
+        ``None`` for NULL. A FLOAT is a ``float`` with 6 significant digits, a zero-filled integer a padded ``str``, a CHAR has
+        no trailing spaces, and a timestamptz is in UTC.
 
         :param connection: usually one of :meth:`~.base.Database.snapshot`
-        :param order_by: columns to sort by, as the database sorts them
+        :param order_by: columns to sort by, in the database's sort order
         """
 
     def renew_snapshot(self, connection: Connection, names: Collection[str] = (), queries: Collection[str] = ()) -> None:
-        """Have an open snapshot see the state of now, and keep what will be read where it is until the snapshot ends.
+        """Make an open snapshot see the current state, and keep the tables to read from being replaced until it ends.
 
-        By default it does nothing: no other table can take the place of one that a snapshot sees, or :meth:`check_snapshot` finds
-        that.
+        Does nothing by default, for engines on which no other table can replace one that a snapshot sees, or on which
+        :meth:`check_snapshot` detects it.
 
-        :param names: tables and views that will be read, as :meth:`.Catalog.describe` takes them
-        :param queries: queries that will be read
-        :raises TableBusyError: if one of them is locked for too long
+        :param names: tables and views to read, as :meth:`.Catalog.describe` accepts them
+        :param queries: queries to read
+        :raises TableBusyError: if another session locks one of the tables for too long
         """
 
     def check_snapshot(self, connection: Connection, table: Table) -> None:
-        """Check that the open snapshot shows the rows of a table, a view or a query, and will until it ends.
+        """Check that the open snapshot shows all rows of a table, a view or a query, and will until it ends.
 
-        By default every snapshot does.
+        Does nothing by default, for engines whose snapshots always do.
 
-        :raises TableBusyError: if rows that were committed before the snapshot are gone from it, as TRUNCATE takes them away
+        :raises TableBusyError: if the snapshot lacks rows that were committed before it, for example after a TRUNCATE
         """
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Reader(DatabaseComponent):
         """Count the rows."""
 
     def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first of the columns that holds NULL in any row, or ``None``; NOT NULL columns are skipped."""
+        """Return the first of the columns that is NULL in any row, or ``None``; NOT NULL columns are skipped."""
         for column in columns:
             missing = self.database.is_null(f"t.{self.quote(column.name)}")
             statement = f"SELECT 1 FROM {self.relation(table)} AS t WHERE {missing} LIMIT 1"
@@ -75,9 +75,9 @@ class Reader(DatabaseComponent):
         return None
 
     def has_duplicates(self, connection: Connection, table: Table, key: Sequence[Column]) -> bool:
-        """Whether several of the rows that count (:attr:`.Table.ended_at`) have the same key, compared by bytes.
+        """Whether several current rows (see :attr:`.Table.ended_at`) have the same key, compared by bytes.
 
-        Reads all keys; where :meth:`.Table.has_unique` rules duplicates out, there is no need to. NULL counts as a value.
+        Reads all keys; unnecessary if :meth:`.Table.has_unique` rules duplicates out. NULL counts as a value.
         """
         by_bytes = ", ".join(self.database.statements.comparable(column, "t") for column in key)
         statement = f"SELECT 1 FROM {self.database.current_rows(table)} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
@@ -96,5 +96,5 @@ class Reader(DatabaseComponent):
         return digest.digest()
 
     def fingerprints_commits(self, connection: Connection) -> bool:
-        """Whether :meth:`fingerprint` also changes with what other sessions commit."""
+        """Whether commits of other sessions also change :meth:`fingerprint`."""
         return self.database.sees_commits

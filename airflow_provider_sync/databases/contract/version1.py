@@ -1,4 +1,4 @@
-"""What only version 1 of the protocol needs: the hash of a whole table, and a check for values that JSON cannot carry."""
+"""Support version 1 of the protocol: hash a whole table, and find values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ class Version1(DatabaseComponent):
     """Hashes tables as existing servers do, in the database or from streamed rows."""
 
     keeps_instants: ClassVar[bool] = True
-    """Whether the text of a column of the kind TIMESTAMP depends on a time zone; false where it is stored as text."""
+    """Whether the text of a TIMESTAMP column depends on the session's time zone; false if it is stored as text."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
         """Return the time zone of sessions that set none, which existing servers and clients use.
 
-        :return: an offset or an IANA name; ``None`` if there is none, or if its rules are not known
+        :return: an offset or an IANA name; ``None`` if there is none, or if its rules are unknown
         """
         return None
 
     def hash_in_database(
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
-        """Compute the version 1 hash inside the database; ``None``, as by default, if that is not possible or not exact.
+        """Compute the version 1 hash inside the database; ``None`` (the default) if that is impossible or not exact.
 
-        Each hash of the chain needs the one before, so that a database needs a way to carry it from row to row.
+        Each hash of the chain depends on the previous one, so the database needs a way to carry it from row to row.
 
         :param zone: time zone in which timestamptz values are rendered
         """
         return None
 
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Return the names of the columns by which existing servers order rows for the version 1 hash: of the primary key.
+        """Return the names of the columns by which existing servers order rows for the version 1 hash: the primary key's.
 
         :raises TableError: if the table has no primary key
         """
@@ -57,7 +57,7 @@ class Version1(DatabaseComponent):
 
     @abstractmethod
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that renders a value of :meth:`.Reader.read`, never ``None``, as version 1 hashes it.
+        """Return the function that renders a value from :meth:`.Reader.read`, except ``None``, as version 1 hashes it.
 
         :param row: all columns that are hashed; if one is binary, text is hashed in its stored encoding
         """
@@ -79,7 +79,7 @@ class Version1(DatabaseComponent):
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first column with a value that JSON cannot carry (bytes that are not UTF-8, infinity), or ``None``.
 
-        Only columns whose type allows such values are searched, one by one; engines override it where one search finds all.
+        Only columns whose type allows such values are searched, one by one; engines override this if one search covers all.
         """
         with self.database.translate_errors():
             return next((column for column in columns if self.has_unsendable(connection, table, column)), None)
@@ -92,7 +92,7 @@ class Version1(DatabaseComponent):
         return bool(connection.exec_driver_sql(statement).scalar_one())
 
     def unsendable(self, column: Column, name: str) -> str | None:
-        """Return the condition that a value cannot be sent, where SQL can tell; ``None`` if each value can be.
+        """Return the condition that a value cannot be sent, as far as SQL can decide; ``None`` if all values can be sent.
 
         :param name: the quoted name of the column
         """
