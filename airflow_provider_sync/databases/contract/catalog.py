@@ -59,7 +59,7 @@ class Catalog(DatabaseComponent):
         return True
 
     def has_unseen_triggers(self, connection: Connection, table: Table) -> bool:
-        """Whether triggers of the table use other tables, but are not listed by :meth:`describe`, since the user may not see them.
+        """Whether the table has triggers that use other tables and that :meth:`describe` does not list, for lack of a privilege.
 
         :param connection: in a transaction, foreign keys switched off
         """
