@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any, Self
@@ -60,6 +60,10 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
         in_memory = engine.url.set(database="").render_as_string(hide_password=False)
         with _disposed(self.engine(in_memory)) as empty:
             yield database_for(empty)
+
+    def opening(self, url: str, *, dry_run: bool) -> AbstractContextManager[Database]:
+        """Open the database at ``url``, to look at if it is not to be written."""
+        return self.database_to_look_at(url) if dry_run else self.database(url)
 
 
 @contextmanager
@@ -146,10 +150,15 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(url for url, pattern in self.patterns if pattern.drop_missing))
 
     @property
+    def all_tables(self) -> list[TargetTable]:
+        """The tables of all databases."""
+        return list(chain.from_iterable(self.tables.values()))
+
+    @property
     def table_names(self) -> list[str]:
         """Names of the tables, and patterns."""
         return [
-            *(table.name for tables in self.tables.values() for table in tables),
+            *(table.name for table in self.all_tables),
             *(pattern.name for _, pattern in self.patterns),
         ]
 
@@ -253,17 +262,16 @@ def run(
     :raises SyncFailed: if any failed, with the reports of all
     """
     opener = opener or Opener()
-    opening = opener.database_to_look_at if dry_run else opener.database
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client, DigestCache(cache_path(config.cache)) as cache:
-        by_url = plan.resolved(client).tables
-        together = list(chain.from_iterable(by_url.values()))
+        plan = plan.resolved(client)
+        together = plan.all_tables
         with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):
-            for url, tables in by_url.items():
-                with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
-                    patterns = plan.patterns_of(url)
-                    check_kept_apart(database, tables, other_tables(opener, by_url, url), by_patterns=bool(patterns))
-                    warnings = gone_warnings(database, patterns, tables)
+            for url, tables in plan.tables.items():
+                with (
+                    outcomes.going_on(partial(tables_failed, tables)),
+                    opened_tables(plan, url, opener, dry_run=dry_run) as (database, warnings),
+                ):
                     reports = sync_tables(
                         client,
                         tables,
@@ -272,7 +280,7 @@ def run(
                         dry_run=dry_run,
                         resume=resume,
                         progress=progress,
-                        elsewhere=_watched(opener, by_url, url),
+                        elsewhere=_watched(opener, plan.tables, url),
                     )
                     outcomes.add(with_warnings(reports, warnings))
         for directory in plan.directories:
@@ -280,12 +288,30 @@ def run(
                 storage = opener.storage(directory.path)
                 outcomes.add([sync_directory(client, directory, storage, dry_run=dry_run, progress=progress, cache=cache)])
         for url in () if outcomes.failures else plan.dropping:
-            with outcomes.going_on(partial(tables_failed, [])), opening(url) as database:
-                others = other_tables(opener, by_url, url)
-                patterns, synced = plan.patterns_of(url), by_url.get(url, ())
-                outcomes.add(drop_gone(client, database, patterns, synced, others=others, dry_run=dry_run))
+            with outcomes.going_on(partial(tables_failed, [])):
+                outcomes.add(dropped_tables(client, plan, url, opener, dry_run=dry_run))
     outcomes.check(outcomes.found)
     return outcomes.found
+
+
+@contextmanager
+def opened_tables(plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> Iterator[tuple[Database, Mapping[str, str]]]:
+    """Open the database of some tables of a resolved plan, and check that no two of its entries share a target table.
+
+    :return: the database, and warnings of tables that the source offers no longer; see :func:`.gone_warnings`
+    :raises ConfigurationError: when two do
+    """
+    tables, patterns = plan.tables[url], plan.patterns_of(url)
+    with opener.opening(url, dry_run=dry_run) as database:
+        check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
+        yield database, gone_warnings(database, patterns, tables)
+
+
+def dropped_tables(client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> list[TableReport]:
+    """Drop the tables of one database that the source offers no longer; see :func:`.drop_gone`."""
+    with opener.opening(url, dry_run=dry_run) as database:
+        others = other_tables(opener, plan.tables, url)
+        return drop_gone(client, database, plan.patterns_of(url), plan.tables.get(url, ()), others=others, dry_run=dry_run)
 
 
 def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:

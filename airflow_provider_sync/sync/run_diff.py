@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 
 import msgspec
 
@@ -15,11 +14,10 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
-from airflow_provider_sync.sync.gone_tables import drop_gone, gone_warnings, with_warnings
-from airflow_provider_sync.sync.kept_apart import check_kept_apart
+from airflow_provider_sync.sync.gone_tables import with_warnings
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables
+from airflow_provider_sync.sync.run import Opener, RunPlan, dropped_tables, opened_tables, tables_failed
 from airflow_provider_sync.sync.tables.diff import TableDiff, diff_table
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
@@ -45,15 +43,14 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
     opener = opener or Opener()
     tables = Outcomes[TableDiff]()
     with SyncClient.from_config(config) as client:
-        by_url = plan.resolved(client).tables
-        together = list(chain.from_iterable(by_url.values()))
+        plan = plan.resolved(client)
+        together = plan.all_tables
         with tables.going_on(partial(_tables_failed, together)), consistent_snapshot(client, config, together):
-            for url, group in by_url.items():
-                # If one database cannot be opened, tables of other databases are still compared.
-                with tables.going_on(partial(_tables_failed, group)), opener.database_to_look_at(url) as database:
-                    patterns = plan.patterns_of(url)
-                    check_kept_apart(database, group, other_tables(opener, by_url, url), by_patterns=bool(patterns))
-                    warnings = gone_warnings(database, patterns, group)
+            for url, group in plan.tables.items():
+                with (
+                    tables.going_on(partial(_tables_failed, group)),
+                    opened_tables(plan, url, opener, dry_run=True) as (database, warnings),
+                ):
                     run_tables = {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
                     for table in group:
@@ -64,9 +61,8 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                             )
                             tables.add([_warned(found, warnings)])
         for url in () if tables.failures else plan.dropping:
-            with tables.going_on(partial(_tables_failed, [])), opener.database_to_look_at(url) as database:
-                others = other_tables(opener, by_url, url)
-                drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), others=others, dry_run=True)
+            with tables.going_on(partial(_tables_failed, [])):
+                drops = dropped_tables(client, plan, url, opener, dry_run=True)
                 tables.add([TableDiff(report=report) for report in drops])
         directories = Outcomes[DirectoryDiff]()
         with DigestCache(cache_path(config.cache)) as cache:
@@ -86,9 +82,7 @@ def _warned(found: TableDiff, warnings: Mapping[str, str]) -> TableDiff:
 
 
 def _tables_failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:
-    return [TableDiff(report=report) for report in error.reports if isinstance(report, TableReport)] or [
-        TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables
-    ]
+    return [TableDiff(report=report) for report in tables_failed(tables, error) if isinstance(report, TableReport)]
 
 
 def _directory_failed(directory: TargetDirectory, error: SyncError) -> list[DirectoryDiff]:

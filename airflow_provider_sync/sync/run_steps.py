@@ -21,11 +21,10 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import refuse_steps
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
-from airflow_provider_sync.sync.gone_tables import gone_warnings, refuse_drops
-from airflow_provider_sync.sync.kept_apart import check_kept_apart
+from airflow_provider_sync.sync.gone_tables import refuse_drops
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, other_tables, tables_failed
+from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, opened_tables, other_tables, tables_failed
 from airflow_provider_sync.sync.shared_options import check_shared_options, shared_options
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
@@ -62,18 +61,18 @@ def compare_tables(
     """
     refuse_steps(config)
     refuse_drops([pattern for _, pattern in plan.patterns])
-    opening = opener.database_to_look_at if dry_run else opener.database
     outcomes = Outcomes[Report]()
     found: list[PlannedSlice] = []
     warnings: list[str] = []
     with SyncClient.from_config(config) as client:
         plan = plan.resolved(client)
-        each = max(1, slices // sum(map(len, plan.tables.values())))
+        each = max(1, slices // len(plan.all_tables))
         for url, tables in plan.tables.items():
-            with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
-                patterns = plan.patterns_of(url)
-                check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
-                warnings += gone_warnings(database, patterns, tables).values()
+            with (
+                outcomes.going_on(partial(tables_failed, tables)),
+                opened_tables(plan, url, opener, dry_run=dry_run) as (database, gone),
+            ):
+                warnings += gone.values()
                 ahead = ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}
