@@ -5,20 +5,26 @@ What a rendered argument means is read in :mod:`.rendered_arguments`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Self
+from urllib.parse import unquote
 
 import jinja2
 from airflow.providers.common.compat.sdk import Context
+
+# From Airflow 3.1 on it is here; only the latest common-compat offers it on the common import path.
+from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 from jinja2.meta import find_undeclared_variables
 
-from airflow_provider_sync.airflow_support.masked_urls import mask_password
 from airflow_provider_sync.exceptions import ConfigurationError
 
 INTERVAL_VARIABLES = frozenset(
     {"data_interval_start", "data_interval_end", "logical_date", "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"}
 )
 """Variables of templates that a run without a logical date lacks."""
+
+_CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 
 
 class UndefinedText(str):
@@ -60,7 +66,7 @@ class ReportsUndefinedTemplates:
         except jinja2.UndefinedError as error:
             return UndefinedText(str(error), _missing(content, context, jinja_env or jinja2.Environment(autoescape=True)))
         if isinstance(rendered, str):
-            mask_password(rendered)
+            _mask_passwords(rendered)
         return "None" if rendered is None and content is not None else rendered
 
 
@@ -77,6 +83,13 @@ def check_present(argument: str, value: Any) -> None:
         raise ConfigurationError(f"{argument!r} is empty.")
     if isinstance(value, str) and value.strip() in ("", "None"):
         raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
+
+
+def _mask_passwords(text: str) -> None:
+    """Have Airflow mask the passwords of URLs from now on, as a URL has them and as they are; other text is left alone."""
+    for password in _CREDENTIALS.findall(text):
+        mask_secret(password)
+        mask_secret(unquote(password))
 
 
 def _missing(content: Any, context: Context, environment: jinja2.Environment) -> set[str]:

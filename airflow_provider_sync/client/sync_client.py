@@ -25,8 +25,8 @@ from airflow_provider_sync.client.connection_settings import (
 )
 from airflow_provider_sync.client.file_requests import FileRequests
 from airflow_provider_sync.client.refusals import Subject
-from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
 from airflow_provider_sync.client.table_requests import TableRequests
+from airflow_provider_sync.client.table_streams import SnapshotAnswer
 from airflow_provider_sync.client.transport import Call, Transport, message_call
 from airflow_provider_sync.client.version1_answers import read_short_json
 from airflow_provider_sync.client.version1_requests import Version1Requests

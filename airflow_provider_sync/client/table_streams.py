@@ -22,8 +22,11 @@ from airflow_provider_sync.protocol.v2.messages import (
     RowDigests,
     Rows,
     Segments,
+    SnapshotHeld,
 )
 from airflow_provider_sync.protocol.v2.stream import read_messages
+
+_MAX_SNAPSHOT_BYTES = 16 * 1024
 
 
 class TableStream(MessageStream):
@@ -157,6 +160,23 @@ class RowsAnswer(TableStream):
                 if message.count:
                     self._body.progress()
                 yield message
+
+
+class SnapshotAnswer(MessageStream):
+    """The answer to ``holdSnapshot``. While it is open, the server holds the snapshot; nothing more is read of it.
+
+    :ivar snapshot: the name of the snapshot
+    """
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(body, "The snapshot of all tables")
+        # Kept, because a reader that is collected closes the connection, and so the server would end the snapshot.
+        self._messages = read_messages(body.chunks(limit=_MAX_SNAPSHOT_BYTES), self.compression, limit=_MAX_SNAPSHOT_BYTES)
+        with self._with_subject():
+            message = next(self._messages, None)
+            if not isinstance(message, SnapshotHeld):
+                raise unexpected(message, "the name of a snapshot")
+        self.snapshot = message.snapshot
 
 
 def check_answers(described: Described, request: DescribeTable) -> None:

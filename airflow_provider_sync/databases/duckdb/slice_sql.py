@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.duckdb.text import canonical_text, parsed
-from airflow_provider_sync.databases.duckdb.windows import window_bound
+from airflow_provider_sync.databases.duckdb.text import canonical_text, literal, parsed
 from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_conditions
 from airflow_provider_sync.databases.row_text_sql import null_fields, value_fields
-from airflow_provider_sync.databases.schema import TEXTUAL, Kind
+from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
+from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
@@ -18,6 +19,10 @@ from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _LOWEST_HUGE, _HIGHEST_HUGE = -(2**126), 2**126
 """Numbers below and above all keys that version 2 can cut into segments."""
+
+_NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.DOUBLE})
+_INTEGER_DIGITS = 20
+_DOUBLE_DIGITS = 300
 
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
@@ -146,8 +151,8 @@ class SliceSQL:
         if window is not None:
             column = self._table_slice.table.column(window.column)
             name = f"t.{self._quote(window.column)}"
-            yield window_bound(column, name, ">=", window.start)
-            yield window_bound(column, name, "<", window.end)
+            yield _window_bound(column, name, ">=", window.start)
+            yield _window_bound(column, name, "<", window.end)
 
     def _number(self) -> str:
         """Return the key as a number; a value that is no whole number sorts after all numbers."""
@@ -175,6 +180,48 @@ class SliceSQL:
         if column.column.kind is Kind.INTEGER:
             return f"{self._name(column)} = {parsed(column.column, text)}"
         return f"encode({self._text(column)}) = encode({text})"
+
+
+def _window_bound(column: Column, name: str, sign: str, text: str) -> str:
+    """Return the condition that a value lies on one side of an end of a window; NULL never does.
+
+    :param name: the quoted column
+    :param sign: ``>=`` or ``<``
+    :param text: canonical text of the end
+    :raises TableError: if the column can hold no such value
+    """
+    if column.kind in _NUMBERS:
+        return _number_bound(column, name, sign, text)
+    if column.kind in TEXTUAL:
+        return f"encode(CAST({name} AS VARCHAR)) {sign} encode({literal(text)})"
+    if column.kind is Kind.TIMESTAMP:
+        return f"{name} {sign} CAST({literal(text)} AS TIMESTAMP) AT TIME ZONE 'UTC'"
+    if column.kind is Kind.BINARY:
+        return f"{name} {sign} {parsed(column, literal(text))}"
+    return f"{name} {sign} CAST({literal(text)} AS {column.sql_type})"
+
+
+def _number_bound(column: Column, name: str, sign: str, text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").without_subject()
+    if number and number.adjusted() >= _digits(column):
+        # Beyond all values of the column, which DuckDB could not compare with it.
+        return f"{name} IS NOT NULL" if (sign == ">=") == (number < 0) else "false"
+    return f"{name} {sign} {number:f}"
+
+
+def _digits(column: Column) -> int:
+    """Return how many digits before the point the column's numbers have at most."""
+    match column.kind:
+        case Kind.INTEGER:
+            return _INTEGER_DIGITS
+        case Kind.DECIMAL:
+            return (column.precision or 0) - (column.scale or 0)
+    return _DOUBLE_DIGITS
 
 
 def _characters(text: str) -> str:
