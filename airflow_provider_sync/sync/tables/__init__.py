@@ -1,1 +1,1 @@
-"""Keep tables in step: compare, stage, merge."""
+"""Sync tables: compare, stage, merge."""

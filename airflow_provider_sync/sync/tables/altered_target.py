@@ -1,6 +1,6 @@
-"""A target that somebody alters, renames, replaces or drops while a step works on it: the error says so, and is one to retry.
+"""Detect that another process altered, renamed, replaced or dropped a target during a step, and raise a retryable error.
 
-What the sync itself alters, because the source has other columns, is in :mod:`.apply_schema_changes`.
+Changes that the sync itself makes, because the source has other columns, are in :mod:`.apply_schema_changes`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from airflow_provider_sync.sync.tables.target import Target, resolve_target
 
 @contextmanager
 def noticing_alterations(database: Database, targets: Callable[[], Iterable[Target]]) -> Iterator[None]:
-    """Turn an error about a table, which no retry would help, into one to retry if a target is not as it was described.
+    """Turn a permanent table error of the block into a retryable one if a target is no longer as it was described.
 
-    :param targets: returns the targets as the block took them to be
-    :raises TargetChangedError: with what the error says
+    :param targets: returns the targets as described before the block
+    :raises TargetChangedError: with the message of the original error
     """
     try:
         yield
@@ -34,7 +34,7 @@ def noticing_alterations(database: Database, targets: Callable[[], Iterable[Targ
 
 
 def _altered(database: Database, targets: Iterable[Target]) -> Target | None:
-    """Return the first target that is gone, or has other columns, another key or other triggers than before."""
+    """Return the first target that was dropped, or whose columns, key or triggers changed."""
     for target in targets:
         try:
             with database.connect() as connection:
@@ -43,7 +43,7 @@ def _altered(database: Database, targets: Iterable[Target]) -> Target | None:
             return None
         except (TableError, ConfigurationError):
             return target
-        # A column that is to be widened is described with the type that it would get.
+        # The target's description already has the future type of a column to widen, so it cannot be compared.
         if not target.synced.widening and _shape(found.table) != _shape(target.table):
             return target
     return None

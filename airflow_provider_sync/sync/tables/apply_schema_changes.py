@@ -1,7 +1,7 @@
-"""Follow the columns of a source: alter the target's table, or sync only the columns that fit it as it is.
+"""Adapt a target to the columns of its source: alter the table, or sync only the columns that fit.
 
-What is to be done is decided in :mod:`.schema_changes`. Here it is done, in a run before any row is staged, and under the lock of
-the table. A run that was killed afterwards leaves a table with more columns, which the next run finds as they should be.
+:mod:`.schema_changes` decides on the changes. This module makes them before any row is staged, under the lock of the table. If
+the run is killed afterwards, the next run finds the table already altered.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Result = TypeVar("Result")
 Adapt = Callable[[Target, SchemaChanges], Target]
 
 _MAX_CHANGES = 3
-"""Times that the source's columns may change while one table is compared."""
+"""Maximum number of times that the source's columns may change while one table is compared."""
 
 
 def following_source(target: Target, adapt: Adapt, work: Callable[[Target], Result]) -> Result:
-    """Do the first step of a sync; where the source's columns are not the target's, adapt the target and begin again.
+    """Run the first step of a sync; if the source's columns do not match the target's, adapt the target and repeat the step.
 
-    :param adapt: returns the target as it is to be synced then: :func:`altered` or :func:`narrowed`
+    :param adapt: returns the adapted target: :func:`altered` or :func:`narrowed`
     :raises SchemaDiffers: if the source's columns change again and again
     """
     for _ in range(_MAX_CHANGES):
@@ -38,9 +38,9 @@ def following_source(target: Target, adapt: Adapt, work: Callable[[Target], Resu
 
 
 def narrowed(database: Database, target: Target, changes: SchemaChanges) -> Target:
-    """Return the target with only the columns that can be synced as it is, and what a run would change.
+    """Return the target limited to the columns that fit without altering the table, and with the changes that a run would make.
 
-    A key that is to be widened takes part all the same, so staging tables get its wider type.
+    A key column that is too narrow is still synced; staging tables get its wider type.
     """
     wider = {entry.column.name: entry.sql_type for entry in changes.widened if entry.column.name in target.key}
     columns = [
@@ -59,9 +59,9 @@ def narrowed(database: Database, target: Target, changes: SchemaChanges) -> Targ
 
 
 def altered(database: Database, target: Target, changes: SchemaChanges) -> Target:
-    """Alter the target's table, and describe it again; columns that are to be left out are no change of the table.
+    """Alter the target's table, and describe it again; without columns to add or widen, the table is not altered.
 
-    The lock of the table has to be held.
+    The caller must hold the lock of the table.
 
     :raises TableError: if the database refuses; the table is as it was
     """

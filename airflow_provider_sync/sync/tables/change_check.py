@@ -1,4 +1,4 @@
-"""Tell whether a table differs from its source, without asking for rows: for those that wait for a change."""
+"""Tell whether a table differs from its source without downloading rows, for callers that wait for a change."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 @within_max_seconds
 def table_differs(client: SyncClient, table: TargetTable, database: Database) -> bool:
-    """Whether a sync would find something to do, by comparing hashes or digests; no row is downloaded.
+    """Tell whether a sync would change the table, by comparing hashes or digests; no row is downloaded.
 
-    :raises ServerError: when the source cannot hash the table
+    :raises ServerError: if the source cannot hash the table
     """
     database = with_row_security(database, [table])
     target = find_target(client, database, table)

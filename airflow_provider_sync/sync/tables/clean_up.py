@@ -1,4 +1,4 @@
-"""Clean up after the commit. Errors there become warnings of the report: they do not fail the sync."""
+"""Turn errors of the clean-up after a commit into warnings of the report, so that they do not fail the sync."""
 
 from __future__ import annotations
 

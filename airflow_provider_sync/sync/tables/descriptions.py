@@ -1,4 +1,4 @@
-"""Keep the descriptions of the tables that a run creates, up to a size: a server may describe more than fits into memory."""
+"""Hold the source's descriptions of the tables that a run creates, up to a size limit that protects memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Described
 
 MAX_BYTES = 48 * 1024 * 1024
-"""Most bytes, as on the wire, of all descriptions: those of a million columns, which take five times as many in memory."""
+"""Maximum size of all descriptions in bytes on the wire: enough for a million columns; in memory they take five times as much."""
 
 
 class Descriptions(dict[str, Described]):
@@ -21,7 +21,7 @@ class Descriptions(dict[str, Described]):
     def keep(self, name: str, described: Described) -> None:
         """Add a description.
 
-        :raises TableError: when all of them take more than :data:`MAX_BYTES`
+        :raises TableError: if all descriptions together exceed :data:`MAX_BYTES`
         """
         self._bytes += len(msgspec.msgpack.encode(described))
         if self._bytes > MAX_BYTES:

@@ -1,6 +1,6 @@
-"""Which rows a sync would change, by their keys; nothing is written, and no row is downloaded.
+"""Find the keys of the rows that a sync would change; nothing is written, and no row is downloaded.
 
-Version 1 cannot tell keys without all the rows, so there a dry run tells the numbers alone.
+Version 1 cannot list keys without downloading all rows, so with it a dry run only counts them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
 MAX_REPORTED_KEYS = 100_000
-"""Keys of one kind (inserted, updated, deleted) that are reported of one table."""
+"""Maximum number of keys of one kind (inserted, updated, deleted) that are reported for one table."""
 
 
 class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sync of one table would do.
+    """The changes that a sync of one table would make.
 
-    :ivar report: with the exact numbers
-    :ivar changes: the first keys of each kind; ``None`` where only numbers are known
+    :ivar report: the report, with exact numbers
+    :ivar changes: the first keys of each kind; ``None`` if only numbers are known
     """
 
     report: TableReport
@@ -47,13 +47,13 @@ class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def keys_omitted(self) -> int:
-        """Number of rows that would change and whose keys are left out because there are too many."""
+        """Number of rows that would change but whose keys are not listed because there are too many."""
         report = self.report
         return report.rows_inserted + report.rows_updated + report.rows_deleted - len(self.changes or ())
 
 
 class _Listed:
-    """Counts what differs, and keeps the first keys of each kind."""
+    """Counts the rows that differ, and keeps the first keys of each kind."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -85,11 +85,11 @@ def diff_table(
 ) -> TableDiff:
     """Find the rows in which source and target differ, in bounded memory.
 
-    :param max_keys: most keys to report of each kind
-    :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
+    :param max_keys: maximum number of keys to report of each kind
+    :param equal_rows: number of rows if the table was already found equal; ``None`` to compare it
     :param progress: called with the number of rows that version 1 downloads
     :param run_tables: the options of all tables of the run, by name, to which foreign keys may refer
-    :raises SyncError: when they cannot be compared
+    :raises SyncError: if source and target cannot be compared
     """
     measure = Measure(client)
     run_tables = run_tables or {table.name: table}
@@ -134,7 +134,7 @@ def diff_table(
 def _with_missing_details(
     client: SyncClient, database: Database, table: TargetTable, run_tables: Mapping[str, TargetTable], report: TableReport
 ) -> TableReport:
-    """Add to a report what an earlier run left to do for its target, such as foreign keys."""
+    """Add to a report the details, such as foreign keys, that an earlier run did not finish adding to the target."""
     if not (table.create_table and table.create_indexes):
         return report
     with database.connect() as connection:

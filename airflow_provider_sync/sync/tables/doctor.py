@@ -1,4 +1,4 @@
-"""Why a table differs from its source although both look alike: column by column, with a few values from both sides."""
+"""Diagnose why a table differs from its source although both look alike, column by column, with sample values of both sides."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 MAX_READ = 200
-"""Rows of a column that are read to find the reason."""
+"""Maximum number of rows whose values are read to find the reason for a difference."""
 
 SAMPLES = 3
 SHOWN = 40
-"""Characters of a value that are shown."""
+"""Maximum number of characters of a value that are shown."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that differs, shortened.
+    """A pair of values that differ, shortened.
 
-    :ivar key: of its row
+    :ivar key: key of their row
     """
 
     key: tuple[str, ...]
@@ -52,7 +52,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A difference in one column.
 
-    :ivar rows: number of rows in which it differs; 0 if its values were not compared
+    :ivar rows: number of rows in which the column differs; 0 if its values were not compared
     :ivar reason: the likely cause
     """
 
@@ -65,12 +65,12 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The diagnosis of one table.
 
-    :ivar target_missing: whether there is no target yet; a run makes it
+    :ivar target_missing: whether the target does not exist; a run would create it
     :ivar columns: columns with a finding
     :ivar missing: number of rows that only the source has
     :ivar surplus: number of rows that only the target has
-    :ivar keys: why rows are missing on one side and too many on the other, where their keys are nearly equal
-    :ivar notes: what is no difference but may explain one
+    :ivar keys: likely reason why rows are missing and surplus, if their keys are nearly equal
+    :ivar notes: facts that are no differences but may explain one
     """
 
     name: str
@@ -83,18 +83,18 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Whether a sync would find something to do, or could not be done."""
+        """Whether a sync would change the table, or would fail."""
         return bool(self.target_missing or self.columns or self.missing or self.surplus)
 
 
 @within_max_seconds
 def diagnose_table(client: SyncClient, options: TargetTable, database: Database) -> Diagnosis:
-    """Compare a table with its source: columns, types, rows, then the values of each column for itself.
+    """Compare a table with its source: columns, types, rows, and then the values of each column separately.
 
-    Each column costs a scan of both sides, but only where the tables differ at all.
+    If the tables differ, each column costs a scan of both sides.
 
-    :raises ConfigurationError: with a server of version 1 whose table differs, since it cannot tell columns apart
-    :raises MissingTableError: when the target is missing, and a run would not make it
+    :raises ConfigurationError: if the table differs and the server speaks only version 1, which cannot compare single columns
+    :raises MissingTableError: if the target is missing, and a run would not create it
     """
     if client.protocol_for() == 1:
         compared = compare_hashes(client, database, present_target(client, database, options))
@@ -135,7 +135,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
 
 
 def _plan(database: Database, target: Target, described: Described) -> tuple[SchemaChanges, tuple[str, ...]]:
-    """Return what ``on_schema_change`` makes of the columns, and notes that say it."""
+    """Return the schema changes that ``on_schema_change`` would cause, and notes about them."""
     if target.options.on_schema_change == "fail":
         return SchemaChanges(), ()
     try:
@@ -148,7 +148,7 @@ def _plan(database: Database, target: Target, described: Described) -> tuple[Sch
 
 
 def _misfits(database: Database, target: Target, described: Described, planned: SchemaChanges) -> Iterable[ColumnFinding]:
-    """Find columns that the target lacks, or that cannot hold what the source has."""
+    """Find columns that the target lacks, or that cannot hold the source's values."""
     target_columns = {column.name: column for column in target.table.columns}
     for column in described.columns:
         name = target.options.renames.get(column.name, column.name)
@@ -175,7 +175,7 @@ def _notes(database: Database, target: Target, described: Described) -> tuple[st
 
 
 def _narrowed(target: Target, described: Described, names: Sequence[str]) -> Target:
-    """Return the target as if only these columns of the source, and those of its key, were synced."""
+    """Return the target limited to these columns of the source and those of its key."""
     chosen = {*names, *described.key}
     renames = {name: renamed for name, renamed in target.options.renames.items() if name in chosen}
     chosen_options = {
@@ -203,7 +203,7 @@ class _Rows:
         self.missing, self.surplus = changes.inserted, changes.deleted
 
     def of_column(self, column: ColumnDescription) -> ColumnFinding | None:
-        """Find the rows in which a column differs, and why."""
+        """Find the rows in which a column differs, and the likely reason."""
         compared, changes = self._differing([column.name])
         updated = changes.updated
         if not updated:
@@ -219,7 +219,7 @@ class _Rows:
         return ColumnFinding(column=column.name, rows=len(updated), reason=reason, samples=samples)
 
     def reason_of_keys(self) -> str | None:
-        """Say why keys of one side are nearly those of the other; ``None`` when they are not."""
+        """Return the likely reason why keys of both sides are nearly equal; ``None`` if they are not."""
         if not (self.missing and self.surplus):
             return None
         types = {column.name: column.type for column in self.described.columns}
@@ -255,7 +255,7 @@ class _Rows:
 
 
 def _values(compared: ComparedSegments, blocks: Iterable[bytes]) -> dict[Key, str | None]:
-    """Return the value of the one column that is no key, by key."""
+    """Return the values of the one column outside the key, by key."""
     names = [column.name for column in compared.described.columns]
     places = [names.index(name) for name in compared.described.key]
     value = next(place for place in range(len(names)) if place not in places)

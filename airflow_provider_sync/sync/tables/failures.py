@@ -1,4 +1,4 @@
-"""Find the table that made a transaction fail, and write the reports of all its tables."""
+"""Find the tables that made a transaction fail, and make the reports of all tables of the transaction."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.traffic import MEASURED, Measure
 
 _OF_THE_SERVER = frozenset({401, 404, 405, 410, 429, 502, 503, 504})
-"""HTTP statuses that do not depend on the table: any other table would get the same answer."""
+"""HTTP statuses that do not depend on the table: a request for any other table would get the same one."""
 
 _MAX_NAMED = 20
-"""Most tables that the report of another one names."""
+"""Maximum number of failed tables that the report of another table names."""
 
 
 Check = tuple[str, Callable[[], object]]
@@ -35,7 +35,7 @@ class TablesFailed(SyncError):
 
     @property
     def failures(self) -> tuple[SyncError, ...]:
-        """The errors of all these tables."""
+        """The errors of the tables."""
         return tuple(self.by_table.values())
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class TablesFailed(SyncError):
 
 @contextmanager
 def recording_table(name: str) -> Iterator[None]:
-    """Record the table in errors of the block that have none recorded."""
+    """Record the table's name in errors of the block that name no table."""
     try:
         yield
     except SyncError as error:
@@ -53,7 +53,7 @@ def recording_table(name: str) -> Iterator[None]:
 
 
 def is_of_the_server(error: BaseException | None) -> bool:
-    """Whether an error does not depend on the table that was asked for."""
+    """Tell whether an error does not depend on the requested table."""
     if isinstance(error, ServerError):
         return error.status in _OF_THE_SERVER
     return isinstance(error, TransportError | ProtocolError)
@@ -66,7 +66,7 @@ def try_each(
 
     :param tables: names, each with the check of that table
     :param first: an error that has already occurred, with its table recorded
-    :param after_failures: further tables that are checked only if any failed, since all failures are reported at once
+    :param after_failures: more tables, which are checked only if any failed, so that one error reports all failures
     :return: ``None`` if no check fails
     """
     if first is not None and (first.table is None or is_of_the_server(first)):
@@ -86,7 +86,7 @@ def try_each(
 
 
 def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:
-    """Report on the tables of one transaction, which failed.
+    """Return the reports of the tables of a failed transaction.
 
     :param measures: time and traffic of each table, by name
     """
@@ -97,10 +97,10 @@ def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], err
 def failed_together(
     measures: Mapping[str, Measure], whole: Measure, protocol: Literal[1, 2], error: SyncError
 ) -> list[TableReport]:
-    """Report on the tables of one transaction, which failed; what was done for all of them counts for the first.
+    """Return the reports of the tables of a failed transaction; costs of requests about all tables count for the first.
 
     :param measures: time and traffic of each table, by the name under which the server offers it
-    :param whole: time and traffic of all
+    :param whole: time and traffic of requests about all tables
     """
     costs = {name: measure.so_far() for name, measure in measures.items()}
     first, *others = costs
@@ -137,6 +137,6 @@ def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Name some tables, and count the others: this stands in the report of each table, of which a server may offer thousands."""
+    """Name some tables, and count the rest, since each of perhaps thousands of reports contains this text."""
     more = len(names) - _MAX_NAMED
     return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

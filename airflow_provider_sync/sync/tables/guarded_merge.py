@@ -1,4 +1,4 @@
-"""The last step of a table's sync, in one go and as a task: the merge within its guards, its verification, and the reports."""
+"""Merge staged tables within their guards, verify them, and report; the last step of a sync in one task and in steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from airflow_provider_sync.sync.traffic import Measure
 
 @dataclass(frozen=True, slots=True)
 class TableToMerge:
-    """A table of one transaction, with what was staged of it and what that cost until now."""
+    """A table of one transaction, with its staged rows and its costs until now."""
 
     rows: StagedRows
     measure: Measure
@@ -47,13 +47,13 @@ def merge_guarded(
     dry_run: bool,
     others: Callable[[], Iterable[TargetTable]] = tuple,
 ) -> list[TableReport]:
-    """Merge what was staged, in one transaction, within the guards; tables that equal their source are left alone.
+    """Merge staged rows in one transaction, within the guards; skip tables that equal their source.
 
-    :param lock: of all these tables; nothing is committed once it is lost
+    :param lock: the lock of all these tables; if it is lost, nothing is committed
     :param others: returns tables of the run outside this transaction, which no trigger of a merged table may change
     :param dry_run: report what would change, and write nothing
     :return: one report for each table
-    :raises SyncError: when any of them cannot be merged; nothing is changed then
+    :raises SyncError: if any table cannot be merged; then nothing is changed
     """
     merging = [table for table in tables if not table.rows.is_equal]
     if not merging:
@@ -69,17 +69,17 @@ def merge_guarded(
 
 
 def _key(table: TableToMerge) -> str:
-    """Return what tells a table of a transaction from the others: no two may have one target."""
+    """Return a unique key of a table within its transaction: the target's name, since no two tables share a target."""
     return str(table.target.table)
 
 
 class _GuardedMerge:
     """One merge of several tables.
 
-    :param tables: all of the transaction
-    :param merging: those of them that do not equal their source
-    :param others: returns tables of the run outside the transaction that triggers may not change
-    :ivar verified: what was proven before the commit, beyond the comparison of rows, by target
+    :param tables: all tables of the transaction
+    :param merging: the tables that differ from their source
+    :param others: returns tables of the run outside the transaction, which triggers must not change
+    :ivar verified: by target, what the verification before the commit proved beyond the comparison of rows
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class _GuardedMerge:
         self.equal = [table.target for table in tables if table.rows.is_equal]
         self.others = others
         self.verified: dict[str, Verified | None] = {}
-        # What is done for all tables at once, such as the commit, counts for the first.
+        # The costs of work for all tables at once, such as the commit, count for the first.
         self.shared = merging[0].measure
 
     def run(self, *, dry_run: bool) -> list[MergeResult]:
@@ -118,13 +118,13 @@ class _GuardedMerge:
                     dry_run=dry_run,
                 )
         except SyncError as error:
-            # The merge knows tables by what they are called at the target.
+            # The merge names tables as the target does.
             table = self.merging.get(error.table or "")
             error.table = error.table if table is None else table.target.name
             if isinstance(error, TriggerError):
                 raise
             if isinstance(error, TableError) and not error.retryable and self._source_moved():
-                # Rows of two moments may break a unique key, or a check, that each moment keeps.
+                # Rows of two moments may violate a unique key or a check, although the rows of each moment satisfy it.
                 raise _moved_meanwhile(error) from error
             raise
 
@@ -147,7 +147,7 @@ class _GuardedMerge:
             raise computes_otherwise(table.target.name, exact)
 
     def _beside(self) -> Iterator[Table]:
-        """Yield the tables of the run that no trigger may change, with the columns of their modes."""
+        """Yield the tables of the run that triggers must not change, with the columns of their modes."""
         for target in self._targets_beside():
             yield msgspec.structs.replace(target.table, columns=(*target.table.columns, *target.mode.columns))
 
@@ -159,7 +159,7 @@ class _GuardedMerge:
             for tables in ([table.target.options for table in self.merging.values()], others)
         )
         for options, place in zip(others, places, strict=True):
-            # One that is not there, or not as it has to be, fails by itself.
+            # A table that is missing or invalid is reported in its own sync.
             with suppress(TableError, ConfigurationError):
                 if place not in merged:
                     yield resolve_target(self.database, self.connection, options)

@@ -1,4 +1,4 @@
-"""Describe the target of a sync; where it is missing, make it if that is allowed, or say how to."""
+"""Describe the target of a sync; create a missing one if the options allow it, or else raise an error that says how to."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def find_target(
     check: bool = True,
     described: Table | None = None,
 ) -> Target | None:
-    """Describe the target table; ``None`` when it is missing and a sync would make it.
+    """Describe the target table; ``None`` if it is missing and a sync would create it.
 
     :param connection: see :func:`present_target`
-    :param check: whether to ask the source if a missing table can be made
-    :param described: the table as its database describes it, where that is known
-    :raises MissingTableError: when it is missing, and a sync would not make it
+    :param check: whether to ask the source if a missing table can be created
+    :param described: the target database's description of the table, if known
+    :raises MissingTableError: if the table is missing, and a sync would not create it
     """
     try:
         return _resolve(database, options, connection, described)
@@ -53,8 +53,8 @@ def find_target(
 def present_target(client: SyncClient, database: Database, options: TargetTable, connection: Connection | None = None) -> Target:
     """Describe the target table.
 
-    :param connection: an open one, where many tables are described; ``None`` to open one
-    :raises MissingTableError: when it is missing, with the CREATE TABLE to run
+    :param connection: an open connection, for callers that describe many tables; ``None`` to open one
+    :raises MissingTableError: if the table is missing; the message has the CREATE TABLE to run
     """
     try:
         return _resolve(database, options, connection)
@@ -81,13 +81,13 @@ def made_target(
     run_tables: Mapping[str, TargetTable],
     described: Described | None = None,
 ) -> Iterator[MadeTable]:
-    """Make a missing target; drop it again when the block fails, unless it has rows by then or the lock is lost.
+    """Create a missing target; if the block fails, drop it again unless it has rows by then or the lock is lost.
 
     If it cannot be dropped, the error of the block says that it stays.
 
-    :param lock: of this table, to be held until the end: without it, another sync may have filled the table
+    :param lock: the lock of this table; if it is lost, another sync may have filled the table
     :param run_tables: the options of all tables of the run, by name
-    :param described: what the source says of the table, where that is known
+    :param described: the source's description of the table, if known
     """
     made = NewTarget(client, database, options).create(run_tables, described)
 
@@ -116,7 +116,7 @@ def unfinished_target(
     connection: Connection,
     table: Table,
 ) -> MadeTable | None:
-    """Return what is left to do for a target that an earlier run made, and did not finish; ``None`` for any other.
+    """Return the work left for a target that an earlier run created but did not finish; ``None`` for any other target.
 
     :param run_tables: the options of all tables of the run, by name
     """
@@ -129,7 +129,7 @@ def unfinished_target(
 def report_missing(
     client: SyncClient, database: Database, options: TargetTable, run_tables: Mapping[str, TargetTable]
 ) -> TableReport:
-    """Report what a run would do for a target that it would make.
+    """Report what a run would do for a missing target that it would create.
 
     :param run_tables: the options of all tables of the run, by name
     """

@@ -1,7 +1,7 @@
-"""The columns of a target that its mode needs: found and checked in an existing table, described for a new one.
+"""The extra columns that a mode needs in the target: check them in an existing table, describe them for a new one.
 
-A mirror knows nothing of them: :func:`resolve_mode` returns the table without them, so that whoever compares, stages or hashes it
-sees only what the source has. What the merge writes into them is in :mod:`airflow_provider_sync.merge`.
+:func:`resolve_mode` returns the table without these columns, so that code which compares, stages or hashes the table sees only
+the source's columns. :mod:`airflow_provider_sync.merge` writes their values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TYPES = {
 }
 _NULLABLE = frozenset({"deleted_at", "valid_to"})
 _DEFAULTS = {"valid_from": "'1970-01-01 00:00:00'", "is_current": "TRUE"}
-"""What rows that a mirror has made get: they are valid, and nobody knows since when."""
+"""Values for rows that exist when a column is added: they are valid, since an unknown time."""
 
 _MOMENTS = frozenset({Kind.DATETIME, Kind.TIMESTAMP})
 _SWITCHES = frozenset({Kind.BOOLEAN, Kind.INTEGER})
@@ -43,7 +43,7 @@ def described_columns(options: TargetTable) -> tuple[ColumnDescription, ...]:
 
 
 def target_key(options: TargetTable, key: Iterable[str]) -> tuple[str, ...]:
-    """Return the primary key of a target: with ``history`` each version of a row has its own, by the time when it began.
+    """Return the primary key of a new target; with ``history`` it includes the time at which a version of a row began.
 
     :param key: columns that identify a row of the source
     """
@@ -51,9 +51,9 @@ def target_key(options: TargetTable, key: Iterable[str]) -> tuple[str, ...]:
 
 
 def refuse_columns_of_mode(options: TargetTable, names: Iterable[str]) -> None:
-    """Refuse columns of the source, by the target's names for them, that the mode needs for itself.
+    """Refuse source columns whose target names the mode needs for its own columns.
 
-    :raises ConfigurationError: naming the option
+    :raises ConfigurationError: naming the option that names the mode's column
     """
     columns = set(names)
     for option, name in options.mode_columns.items():
@@ -65,11 +65,11 @@ def refuse_columns_of_mode(options: TargetTable, names: Iterable[str]) -> None:
 
 
 def refuse_history(options: TargetTable, table: Table, received: Collection[str]) -> None:
-    """Refuse a table that keeps versions to every mode but ``history``, which alone leaves those that ended as they are.
+    """Refuse a target that keeps versions of rows unless the mode is ``history``: other modes would change ended versions.
 
-    :param table: the target; its key has the time at which a version began
+    :param table: the target; a table that keeps versions has the time at which a version began in its key
     :param received: the target's names of the columns that the source sends
-    :raises TableError: naming that column
+    :raises TableError: naming the key column that contains this time
     """
     if options.mode == "history" or len(table.primary_key) < 2:
         return
@@ -86,9 +86,9 @@ def refuse_history(options: TargetTable, table: Table, received: Collection[str]
 def resolve_mode(database: Database, connection: Connection, options: TargetTable, table: Table) -> tuple[TableMode, Table]:
     """Find the columns that the mode of a table needs.
 
-    :param table: as its database describes it
-    :return: the mode, and the table as a mirror sees it: without these columns, and with the rows that must equal the source's
-    :raises TableError: when a column is missing or of the wrong type, or a key does not allow several versions of a row; the
+    :param table: the target database's description
+    :return: the mode, and the table without the mode's columns and limited to the rows that must equal the source's
+    :raises TableError: if a column is missing or has the wrong type, or a key does not allow several versions of a row; the
         message has the statements to run
     """
     if options.mode == "mirror":
@@ -115,7 +115,7 @@ def _without_columns(table: Table, mode: TableMode) -> Table:
         columns=tuple(column for column in table.columns if column.name not in own),
         primary_key=tuple(name for name in table.primary_key if name not in own),
         unique_keys=tuple(unique for unique in table.unique_keys if not own & set(unique.columns)),
-        # With several versions of a row, the database's own number does not order rows as their key does.
+        # With several versions of a row, the order by the database's row id is not the order by key.
         row_id=None if mode.valid_from else table.row_id,
         ended_at=mode.ended_at,
     )
@@ -152,7 +152,7 @@ def _add_column(database: Database, options: TargetTable, table: Table, option: 
 
 
 def _check_column(database: Database, options: TargetTable, table: Table, option: str, column: Column) -> None:
-    """Check that a column can hold what the merge writes.
+    """Check that a column can hold the values that the merge writes.
 
     :raises TableError: naming the option
     """
@@ -176,9 +176,9 @@ def _reasons_against(option: str, column: Column) -> Iterator[str]:
 
 
 def _check_keys(database: Database, connection: Connection, options: TargetTable, table: Table) -> None:
-    """Check that no key of the table forbids several versions of a row.
+    """Check that no unique key of the table forbids several versions of a row.
 
-    :raises TableError: naming the key, with what to do
+    :raises TableError: naming the key and what to do
     """
     wanted = _wanted_key(options, table)
     if set(table.primary_key) != set(wanted):

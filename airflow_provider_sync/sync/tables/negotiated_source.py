@@ -1,4 +1,4 @@
-"""Choose the version of the protocol by which a table is asked for."""
+"""Choose the protocol version for the sync of a table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_sync.sync.tables.version2.source import Version2Source
 
 
 def source_of(client: SyncClient, database: Database, protocol: Literal[1, 2] | None = None) -> TableSource:
-    """Return the source by the newest version of the protocol that server and client speak.
+    """Return the source for the newest protocol version that server and client support.
 
-    :param database: the target's
-    :param protocol: the version that an earlier step spoke, so that the server need not be asked
+    :param database: the target's database
+    :param protocol: the version that an earlier step used; then the server is not asked
     """
     spoken = client.protocol_for() if protocol is None else protocol
     return Version1Source(client, database) if spoken == 1 else Version2Source(client, database)

@@ -1,6 +1,6 @@
-"""Make tables equal to their source in one go, transaction by transaction; each of these is in :mod:`.transaction_sync`.
+"""Sync tables in one task, transaction by transaction; :mod:`.transaction_sync` handles one transaction.
 
-The same steps as tasks of their own are in :mod:`.steps`.
+:mod:`.steps` does the same in separate tasks.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ def sync_tables(
 ) -> list[TableReport]:
     """Make tables of one database equal to those that the server offers under their names.
 
-    :param single_transaction: merge all of them in one transaction, so that all arrive or none; otherwise each in its own, or
-        with those to which foreign keys bind it that cannot be switched off, the rest even when one fails
+    :param single_transaction: merge all tables in one transaction; otherwise each table in its own, continuing after failures,
+        except that tables linked by foreign keys that cannot be disabled share one
     :param dry_run: report what would change, and write nothing but staging tables, which are dropped again
-    :param resume: after a transient failure, keep what was staged, so that the next run can go on with it (version 2)
+    :param resume: after a transient failure, keep the staged rows, so that the next run can resume (version 2)
     :param lock_timeout: seconds to wait for another sync of the same table
     :param progress: called with the number of rows that arrived
-    :param elsewhere: tables of other connections that no trigger may change, if they are on the same server
+    :param elsewhere: tables of other connections, which triggers must not change if they are on the same server
     :return: one report for each table, in the given order
-    :raises SyncFailed: when any failed, with the reports of all
+    :raises SyncFailed: if any failed, with the reports of all
     """
     outcomes = Outcomes[TableReport]()
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
-    # With a transaction for each table, one request about all of them has to come before the first lock.
+    # With one transaction for each table, the request about all tables must precede the first lock.
     asking = Measure(client)
     ahead = ask_ahead(client, database, tables, making=not dry_run) if len(groups) > 1 else None
     asking.pause()
@@ -68,7 +68,7 @@ def sync_tables(
         others = [
             table for table in tables if table.name not in names and (table.name in compared or table.has_rows_beside_source)
         ]
-        # What was asked about all tables counts for the first.
+        # The costs of requests about all tables count for the first.
         asked = [asking.so_far()] if group is groups[0] else []
         measures = {
             table.name: Measure(client, earlier=[] if number else asked, running=False) for number, table in enumerate(group)
@@ -104,7 +104,7 @@ def _failed(
     adapted: Mapping[str, Target],
     error: SyncError,
 ) -> list[TableReport]:
-    """Report on tables that failed, and on columns that were added to them before, which stay."""
+    """Return the reports of failed tables, including columns that were already added to them and stay."""
     reports = failed_together(measures, whole, client.protocol_spoken, error)
     changes = {name: target.schema_changes for name, target in adapted.items()}
     return [msgspec.structs.replace(report, schema_changes=changes.get(report.name, ())) for report in reports]

@@ -1,4 +1,4 @@
-"""Decide what a target's columns need to take the columns that its source has now, as ``on_schema_change`` allows. No I/O.
+"""Decide how to change a target's columns so that they can hold the source's, as ``on_schema_change`` allows. No I/O.
 
 ::
 
@@ -6,7 +6,7 @@
     columns of the target       id bigint   name varchar(20)                    note text
                                             └─ widened         └─ added         └─ left alone
 
-The changes are made in :mod:`.apply_schema_changes`.
+:mod:`.apply_schema_changes` makes the changes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from airflow_provider_sync.sync.tables.target import Target
 
 
 class SchemaChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What the columns of a target need before the source's rows can go into them.
+    """The changes that a target's columns need before they can hold the source's rows.
 
-    :ivar added: columns that only the source has, by their names in the target
-    :ivar widened: columns whose types are too narrow for the source's
-    :ivar left_out: the source's names of columns that are not synced
-    :ivar usable: the source's names of the columns that can be synced as the target is
+    :ivar added: columns to add, which only the source has, by their names in the target
+    :ivar widened: columns to widen, whose types are too narrow for the source's values
+    :ivar left_out: source names of columns that are not synced
+    :ivar usable: source names of the columns that can be synced without any change
     """
 
     added: tuple[ColumnDescription, ...] = ()
@@ -43,11 +43,11 @@ class SchemaChanges(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alters(self) -> bool:
-        """Whether the target's table is to be altered."""
+        """Whether the target's table must be altered."""
         return bool(self.added or self.widened)
 
     def needed_by(self, table: Table) -> SchemaChanges:
-        """Return what is left to do if the table was altered since."""
+        """Return the changes that are still needed, given a newer description of the table."""
         names = {column.name for column in table.columns}
         return msgspec.structs.replace(
             self,
@@ -57,10 +57,10 @@ class SchemaChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SchemaDiffers(TableError):
-    """The source has other columns than the target, which ``on_schema_change`` tells how to take.
+    """The columns of source and target differ in a way that ``on_schema_change`` can handle.
 
-    It ends no sync whose first step meets it: :func:`.apply_schema_changes.following_source` acts on it. A later step cannot,
-    since staging tables have the columns of the first.
+    In the first step of a sync, :func:`.apply_schema_changes.following_source` handles this error. A later step fails with it,
+    since the staging tables have the columns of the first step.
     """
 
     def __init__(self, message: str, changes: SchemaChanges) -> None:
@@ -73,12 +73,12 @@ class SchemaDiffers(TableError):
 
 
 def check_schema(database: Database, target: Target, described: Described) -> None:
-    """Check that the target's columns can take the source's as they are.
+    """Check that the target's columns can hold the source's without changes.
 
-    Nothing is checked with ``on_schema_change: fail``: there the mapping of columns says what does not fit.
+    With ``on_schema_change: fail`` nothing is checked here: mapping the columns raises the error.
 
-    :raises SchemaDiffers: if they cannot, and the option allows to change that
-    :raises TableError: if they cannot, and the option does not help, as with a column that was renamed
+    :raises SchemaDiffers: if they cannot, and the option allows changes
+    :raises TableError: if they cannot, and the option does not help, for example if a column was renamed
     """
     if target.options.on_schema_change == "fail" or target.synced.source is not None:
         return
@@ -93,7 +93,7 @@ def check_schema(database: Database, target: Target, described: Described) -> No
 
 
 def plan_schema_changes(database: Database, target: Target, described: Described) -> SchemaChanges:
-    """Decide what to do about columns that the target lacks, or whose types are too narrow.
+    """Decide how to handle columns that the target lacks or whose types are too narrow.
 
     :raises TableError: if a column may have been renamed, or if the key has a new column
     """
@@ -109,7 +109,7 @@ def plan_schema_changes(database: Database, target: Target, described: Described
                 " is never added: create the table anew, or map a column to it with 'renames'."
             )
     widened = () if option != "widen" else tuple(_too_narrow(database, target, named, described.key))
-    # A column that is left out, and is to be forgotten under its old name, would be lost.
+    # If a renamed column were ignored and its old name set to NULL, its values would be lost.
     if missing and not target.options.columns and (option != "ignore" or target.options.gone_columns == "set_null"):
         _refuse_renamed(database, target, [name for _, name in named], {name: column for column, name in missing})
     if option == "ignore":
@@ -125,7 +125,7 @@ def plan_schema_changes(database: Database, target: Target, described: Described
 
 
 def changes_in_words(database: Database, changes: SchemaChanges) -> tuple[str, ...]:
-    """Say what is to be done, or was done, one phrase for each column."""
+    """Describe the changes, planned or made, in one phrase for each column."""
     return (
         *(f"add column {column.name!r} {database.ddl.added_type(column)}" for column in changes.added),
         *(f"widen column {entry.column.name!r} from {entry.column.sql_type} to {entry.sql_type}" for entry in changes.widened),
@@ -133,7 +133,7 @@ def changes_in_words(database: Database, changes: SchemaChanges) -> tuple[str, .
 
 
 def wider_column(database: Database, column: Column, described: ColumnDescription, *, key: bool) -> WidenedColumn | None:
-    """Return the column with a type that also holds the source's values; ``None`` if it has one, or cannot get one.
+    """Return the column with a type that holds the source's values; ``None`` if its type already does, or none exists.
 
     :param key: whether the column is part of the primary key
     """
@@ -145,9 +145,9 @@ def wider_column(database: Database, column: Column, described: ColumnDescriptio
 
 @contextmanager
 def naming_wider_types(database: Database, target: Target, described: Described) -> Iterator[None]:
-    """Add to an error about values that do not fit that ``on_schema_change`` could widen the columns that are too narrow.
+    """Add a hint to an error about values that do not fit: ``on_schema_change`` could widen the columns.
 
-    :raises TableError: the error of the block, perhaps with one more sentence
+    :raises TableError: the error of the block, with the hint if it applies
     """
     try:
         yield
@@ -157,7 +157,7 @@ def naming_wider_types(database: Database, target: Target, described: Described)
         names = {column.name: target.options.renames.get(column.name, column.name) for column in described.columns}
         named = [(column, names[column.name]) for column in described.columns]
         too_narrow = (entry.column.name for entry in _too_narrow(database, target, named, described.key))
-        # An error that names none of them, such as a missing privilege, has nothing to do with them.
+        # An error that names none of these columns, such as a missing privilege, has another cause.
         narrow = [name for name in too_narrow if repr(name) in str(error)]
         if narrow:
             advice = f"The source's type is wider for {_listed(narrow)}: set on_schema_change to 'widen' to have it widened."
@@ -166,7 +166,7 @@ def naming_wider_types(database: Database, target: Target, described: Described)
 
 
 def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
-    """Name the columns that only one side has, if ``on_schema_change`` says how to go on with them."""
+    """Warn about columns that only one side has, if ``on_schema_change`` allows the sync to continue without them."""
     options = target.options
     if options.on_schema_change == "fail":
         return ()
@@ -178,7 +178,7 @@ def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
             "The columns that a run would add or widen are not compared before: it also updates rows that differ only there, and"
             " they are not counted."
         )
-    # Columns that are to be widened take no part in a dry run.
+    # A dry run does not compare columns that a run would widen.
     is_narrowed = bool(options.columns) or (target.synced.source is not None and not target.synced.left_out)
     synced = set(table_slice.column_names)
     own = [column.name for column in target.table.columns if not (column.name in synced or column.generated or column.system)]
@@ -207,9 +207,9 @@ def _too_narrow(
 def _refuse_renamed(
     database: Database, target: Target, source_names: Sequence[str], missing: dict[str, ColumnDescription]
 ) -> None:
-    """Refuse a new column that stands where the target has one that is gone, and holds the same kind of values.
+    """Refuse a new source column that may be a renamed one: at the place and of the kind of a column that only the target has.
 
-    To add it would leave the values of the old one behind, and nobody would notice.
+    Adding it would silently leave the old column's values behind.
     """
     table = target.table
     target_names = [column.name for column in table.columns]
@@ -243,7 +243,7 @@ def _is_same_kind(table: Table, described: ColumnDescription, column: Column, da
 
 
 def _places(names: Sequence[str], both: Collection[str]) -> dict[str, str | None]:
-    """Return, by the name of each column that only one side has, the last column before it that both have."""
+    """Return, for each column that only one side has, the last column before it that both sides have."""
     places: dict[str, str | None] = {}
     before: str | None = None
     for name in names:

@@ -1,4 +1,4 @@
-"""What goes from one step of a table's sync to the next: small values that JSON has, never rows."""
+"""The JSON values that one step of a table sync passes to the next; they never contain rows."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from airflow_provider_sync.sync.tables.target import SyncedColumns, Target
 
 
 class _SliceValue(StepValue, frozen=True, kw_only=True):
-    """What a step says of one slice of a table.
+    """The result of a step for one slice of a table.
 
-    :ivar table: the name under which the server offers it
-    :ivar run_id: what the names of the staging tables are made of
-    :ivar protocol: version of the protocol that was spoken
+    :ivar table: the name under which the server offers the table
+    :ivar run_id: unique id of the run, from which the names of the staging tables are derived
+    :ivar protocol: version of the protocol in use
     :ivar key_range: lowest and highest key of the slice; ``None`` for all keys
-    :ivar source_rows: rows of the whole table or window at the source, when it was compared
-    :ivar target_rows: the same of the target
-    :ivar synced: the columns that take part, as the comparison has chosen them
-    :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
-    :ivar made_warnings: what the target did not get when it was made; the first slice has it
-    :ivar equal: tables that the comparison found equal; the first slice of a run has them
+    :ivar source_rows: number of rows of the whole table or window at the source, during the comparison
+    :ivar target_rows: number of rows of the whole table or window at the target, during the comparison
+    :ivar synced: the columns that the comparison chose to sync
+    :ivar schema_changes: changes that the comparison made to the target's table, or would make in a run; only in the first slice
+    :ivar made_warnings: warnings about details that a new target did not get; only in the first slice
+    :ivar equal: tables that the comparison found equal; only in the first slice of a run
     """
 
     table: str
@@ -46,10 +46,10 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
 
 
 class PlannedSlice(_SliceValue, frozen=True, kw_only=True):
-    """A slice that is to be staged. The costs are those of the comparison; the first slice has them.
+    """A slice to be staged. The first slice of a table carries the costs of the comparison.
 
-    :ivar rows: estimated number of rows of both sides to compare or fetch
-    :ivar whole: stage all rows rather than those that differ; ``None`` to decide once rows were compared
+    :ivar rows: estimated number of rows to compare or fetch, on both sides together
+    :ivar whole: whether to stage all rows instead of those that differ; ``None`` to decide after rows were compared
     :ivar source_hash: version 1: the hash of the table, if the source announced it
     """
 
@@ -59,27 +59,27 @@ class PlannedSlice(_SliceValue, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> str:
-        """Which keys to look at."""
+        """A sentence about the keys of the slice."""
         return f"Table {self.table!r}, keys {self.key_range or 'all'}: about {self.rows:,} rows to look at."
 
 
 class StagedSlice(_SliceValue, frozen=True, kw_only=True):
-    """What was staged of one slice. The costs are those of staging it and of what was planned.
+    """A staged slice. Its costs are those of the planned slice and of staging it.
 
-    :ivar whole: all rows are staged, so that any other is deleted; otherwise the keys of rows to delete are listed
-    :ivar staged: rows in the staging table
-    :ivar removed: keys of rows to delete
-    :ivar forgets: whether values of columns that are gone at the source are to be forgotten
-    :ivar received: rows that came over the wire in the attempt that succeeded
-    :ivar rows: rows of the target in this slice, after the merge
+    :ivar whole: whether all rows are staged, so that the merge deletes any other; if not, the keys of rows to delete are listed
+    :ivar staged: number of rows in the staging table
+    :ivar removed: number of listed keys of rows to delete
+    :ivar forgets: whether the merge sets columns that the source no longer has to NULL
+    :ivar received: number of rows received over the wire in the successful attempt
+    :ivar rows: number of rows of the target in this slice after the merge
     :ivar digest: sum of the digests of these rows, modulo 2**64
-    :ivar source_digest: the same sum of the source's rows, when they were compared
-    :ivar by_key: the digest is not known: only the staged rows can be verified
+    :ivar source_digest: sum of the digests of the source's rows, modulo 2**64, during the comparison
+    :ivar by_key: whether only the staged rows can be verified, since the digest is not known
     :ivar proven: whether each staged row has the announced digest; false if rows changed each time they were fetched
-    :ivar algorithm: the name of the digest, which both databases have
+    :ivar algorithm: name of a digest that both databases support
     :ivar source_hash: version 1: the hash of the table, if the source announced it
     :ivar hashed: version 1: the columns that the source hashes
-    :ivar time_zone: version 1: the one in which the source hashes TIMESTAMP
+    :ivar time_zone: version 1: the time zone in which the source hashes TIMESTAMP
     """
 
     whole: bool
@@ -100,7 +100,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> str:
-        """What was staged, and how much of it now."""
+        """A sentence about the staged rows, and how many of them this attempt received."""
         return (
             f"Table {self.table!r}: {self.staged:,} rows staged, of which {self.received:,} came now,"
             f" and {self.removed:,} to delete."
@@ -108,21 +108,21 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to merge."""
+        """Whether the merge has anything to change."""
         return self.whole or self.forgets or bool(self.staged or self.removed)
 
 
 def with_first(slices: Sequence[PlannedSlice], **facts: Any) -> tuple[PlannedSlice, ...]:
-    """Return the slices, the first of which carries facts of the whole table or run to the steps after."""
+    """Return the slices, with facts about the whole table or run added to the first."""
     return (*(msgspec.structs.replace(first, **facts) for first in slices[:1]), *slices[1:])
 
 
 class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison of a table found.
+    """The result of comparing a table.
 
-    :ivar report: ``unchanged``, or ``planned`` where source and target differ
-    :ivar slices: what is to be staged; nothing where they are equal
-    :ivar made: the target, if it was made, or is to be finished
+    :ivar report: the report, ``unchanged``, or ``planned`` if source and target differ
+    :ivar slices: the slices to stage; empty if source and target are equal
+    :ivar made: the target, if it was just created, or has foreign keys left to add
     """
 
     report: TableReport
@@ -130,14 +130,14 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
     made: MadeTable | None = None
 
     def costing(self, costs: Mapping[str, Any]) -> ComparedTable:
-        """Add what the comparison cost, by the names of a report; its first slice carries that on to the next step."""
+        """Add the costs of the comparison, as fields of a report; the first slice carries them to the next step."""
         return ComparedTable(
             report=msgspec.structs.replace(self.report, **costs),
             slices=with_first(self.slices, **costs),
         )
 
     def with_made(self, made: MadeTable, *, dry_run: bool = False) -> ComparedTable:
-        """Add what the target got when it was made, or would get; the first slice carries that on to the report."""
+        """Add the details that a new target got, or would get; the first slice carries them to the report."""
         (report,) = with_details([self.report], [made], dry_run=dry_run)
         before = self.slices[0].schema_changes if self.slices else ()
         slices = with_first(self.slices, schema_changes=(*before, *made.schema_changes), made_warnings=made.warnings)

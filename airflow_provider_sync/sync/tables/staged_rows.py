@@ -1,4 +1,4 @@
-"""The staged rows of one table, by either version of the protocol: what the merge writes, and how to verify it."""
+"""The staged rows of one table, in either protocol version, and the verification of the merged target."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from airflow_provider_sync.sync.tables.target import Target
 class StagedRows(ABC):
     """The result of a download: rows to merge, or nothing to merge if the target equals the source.
 
-    :param staged: what the merge writes; ``None`` if the target equals the source
+    :param staged: the rows that the merge writes; ``None`` if the target equals the source
     :ivar protocol: version of the protocol in use
     :ivar target: the table to merge into
-    :ivar rows_total: rows of the source
-    :ivar rows_received: rows received over the wire
-    :ivar warnings: of the report, about the received rows
-    :ivar verified: what the comparison has proven without a merge
+    :ivar rows_total: number of rows of the source
+    :ivar rows_received: number of rows received over the wire
+    :ivar warnings: warnings for the report, about the received rows
+    :ivar verified: what the comparison has already proven without a merge
     """
 
     protocol: Literal[1, 2]
@@ -53,9 +53,9 @@ class StagedRows(ABC):
 
     @property
     def staged(self) -> StagedTable | DirectRows:
-        """What the merge writes.
+        """The rows that the merge writes.
 
-        :raises TableError: when there is nothing to merge
+        :raises TableError: if there is nothing to merge
         """
         if self._staged is None:
             raise TableError(f"Table {self.target.name!r} has nothing to merge.")
@@ -67,16 +67,16 @@ class StagedRows(ABC):
 
         The merge itself has already compared the target with the staged rows.
 
-        :return: what is proven beyond that; ``None`` if nothing is
-        :raises TableBusyError: when the target differs from what the source announced
+        :return: what this proves in addition; ``None`` for nothing
+        :raises TableBusyError: if the target's digests are not the announced ones
         """
 
     def carries(self, column: Column) -> bool:
-        """Whether values of a column come as they are, so that others at the target are not the source's."""
+        """Tell whether the protocol carries a column's values exactly, so that a different target value must be wrong."""
         return True
 
     def source_changed(self) -> bool:
-        """Whether, after a failed merge, the source's rows differ from those staged; it asks the source.
+        """Ask the source, after a failed merge, whether its rows changed since they were staged.
 
         Staged rows from two moments may violate a unique key that the source's rows satisfy at each moment.
         """
@@ -93,7 +93,7 @@ class StagedRows(ABC):
 class EqualRows(StagedRows):
     """Nothing to merge: the target equals the source.
 
-    :param rows: of the source
+    :param rows: number of rows of the source
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class EqualRows(StagedRows):
         self.verified = verified
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Return what the comparison has proven; nothing was merged."""
+        """Return what the comparison has proven, since nothing was merged."""
         return self.verified
 
 
 def computes_otherwise(name: str, columns: Iterable[str]) -> TableError:
-    """Return the error for columns that the target computes otherwise than the source."""
+    """Return the error for columns that target and source compute differently."""
     names = ", ".join(map(repr, sorted(columns)))
     return TableError(
         f"Table {name!r}: the target computes other values for column {names} than the source has, so that the two never"

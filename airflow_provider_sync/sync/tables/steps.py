@@ -1,4 +1,4 @@
-"""Make a table equal to its source in three steps that may be tasks on different machines: compare, stage slices, merge.
+"""Sync a table in three steps, which may be tasks on different machines: compare, stage slices, merge.
 
 ::
 
@@ -6,9 +6,9 @@
                                                 ├─ stage keys 901 to 2000 ┤
                                                 └─ …                      ┘
 
-Between the steps there are only small values that JSON has, and staging tables in the target's database, which all slices
-share: their keys are disjoint. Each slice is a sync of its own key range, so what a step has to know it asks for again.
-:mod:`.pipeline` does the same in one go.
+The steps share small JSON values and staging tables in the target's database. All slices use the same staging tables, since their
+keys are disjoint. Each slice is a sync of its own key range, so a step asks the source again for what it needs to know.
+:mod:`.pipeline` does the same in one task.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Result = TypeVar("Result")
 def _naming_its_table(
     step: Callable[Concatenate[SyncClient, TargetTable, Arguments], Result],
 ) -> Callable[Concatenate[SyncClient, TargetTable, Arguments], Result]:
-    """Put the name of a step's table before errors that lack it: one task among many has no report to stand in."""
+    """Prefix errors of a step with the table's name, since a task of a mapped step has no report that names it."""
 
     @wraps(step)
     def named(client: SyncClient, options: TargetTable, /, *arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:
@@ -94,8 +94,8 @@ def compare_table(
     :param described: what the source says of a table that is to be made, where that is known
     :param tables: the options of all tables of the run, by name, to which the foreign keys of a missing target may refer; the
         caller adds them once all are there
-    :raises MissingTableError: for a missing target that is not to be made
-    :raises ConfigurationError: for a staging table that other tasks could not reach
+    :raises MissingTableError: if the target is missing, and the options do not allow creating it
+    :raises ConfigurationError: if other tasks could not reach the staging table
     """
     if options.staging != PERMANENT:
         raise ConfigurationError(
@@ -104,7 +104,7 @@ def compare_table(
     measure = Measure(client)
     database = with_row_security(database, [options])
     database.require_session()
-    # What keeps a missing target from being made is known when it is made.
+    # Without a dry run, creating the target shows whether it can be created.
     target = find_target(client, database, options, check=dry_run)
     if target is not None:
         target.check_rollback()
@@ -120,7 +120,7 @@ def compare_table(
         )
     details: MadeTable | None = None
     with database.exclusive([options.table_name], timeout=LOCK_TIMEOUT) as lock, ExitStack() as made:
-        # Whoever held the lock may have made it meanwhile.
+        # Another process may have created the table while this one waited for the lock.
         if find_target(client, database, options, check=False) is None:
             run_tables = tables or {options.name: options}
             details = made.enter_context(made_target(client, database, options, lock, run_tables, described))
@@ -158,10 +158,10 @@ def _altered_under_lock(database: Database, target: Target, changes: SchemaChang
 def with_foreign_keys(
     database: Database, compared: Sequence[ComparedTable], *, failed: Collection[str] = (), dry_run: bool = False
 ) -> list[ComparedTable]:
-    """Add the foreign keys of targets that comparisons have made, now that all of them are there, and empty.
+    """Add the foreign keys of targets that the comparisons created, now that all of these exist and are empty.
 
-    :param failed: names of those targets whose comparison failed
-    :param dry_run: only report them
+    :param failed: names of the targets whose comparison failed
+    :param dry_run: only report the foreign keys
     """
     tables = [entry.made for entry in compared if entry.made]
     made = {table.name: table for table in add_foreign_keys(database, tables, failed=failed, dry_run=dry_run)}
@@ -178,10 +178,10 @@ def stage_slice(
     *,
     progress: Progress | None = None,
 ) -> StagedSlice:
-    """Stage what the target needs of one slice; what a failed attempt left there is used as far as it is still right.
+    """Stage the rows of one slice that the target needs; keep rows that a failed attempt staged if they are still correct.
 
     :param progress: called with the number of rows that arrived
-    :raises SourceChangedError: when the source changed during each attempt
+    :raises SourceChangedError: if the source changed during each attempt
     """
     measure = Measure(client, earlier=[planned.traffic()])
     database = with_row_security(database, [options])
@@ -192,7 +192,7 @@ def stage_slice(
     staging = TaskStaging(database, planned.run_id, target.name)
     low = planned.key_range[0] if planned.key_range else None
     lock = f"{staging.rows.name_for(target.table)}_{low}"
-    # An attempt that Airflow takes for dead may still be at work.
+    # An attempt that Airflow considers dead may still be running, hence the lock.
     with database.exclusive([lock], timeout=LOCK_TIMEOUT), database.connect(loading=True) as connection:
         area = StagingArea(
             target=target,
@@ -227,19 +227,19 @@ def merge_slices(
     equal: Sequence[TargetTable] = (),
     elsewhere: OtherTables = (),
 ) -> list[TableReport]:
-    """Merge what was staged for tables of one database, and drop the staging tables.
+    """Merge the staged rows of tables of one database, and drop the staging tables.
 
-    A merge that fails leaves them, so that it can be tried again.
+    A failed merge keeps the staging tables, so that it can be retried.
 
-    :param tables: by name, each with all of its slices
-    :param single_transaction: merge all tables in one transaction; otherwise each in its own, or with those to which
-        foreign keys bind it that cannot be switched off, the rest even when one fails
+    :param tables: tables by name, each with all of its slices
+    :param single_transaction: merge all tables in one transaction; otherwise each table in its own, continuing after failures,
+        except that tables linked by foreign keys that cannot be disabled share one
     :param dry_run: report what would change, and write nothing
-    :param keep_staged: whether the staging tables stay, for another merge
-    :param equal: tables of the run that the comparison found equal, which no trigger of a merged table may change
-    :param elsewhere: tables of other connections, which none may change either, if they are on the same server
+    :param keep_staged: whether to keep the staging tables for another merge
+    :param equal: tables of the run that the comparison found equal, which triggers of merged tables must not change
+    :param elsewhere: tables of other connections, which triggers must not change either if they are on the same server
     :return: one report for each table, with the costs of all steps
-    :raises SyncFailed: when any failed, with the reports of all
+    :raises SyncFailed: if any failed, with the reports of all
     """
     outcomes = Outcomes[TableReport]()
     merges = [
@@ -251,7 +251,7 @@ def merge_slices(
         failed = partial(failed_reports, {merge.options.name: merge.measure for merge in group}, group[0].slices[0].protocol)
         with outcomes.going_on(failed):
             secured = with_row_security(database, [merge.options for merge in group])
-            # What was staged for a table is wrong as well once a trigger has changed the table.
+            # Includes tables that are merged later: a trigger that changes one makes its staged rows wrong.
             beside = [*equal, *(merge.options for merge in merges if merge not in group)]
             others = partial(with_tables_here, database, beside, elsewhere)
             outcomes.add(_merge(client, secured, group, others, dry_run=dry_run, keep_staged=keep_staged))
@@ -269,11 +269,11 @@ class _SlicesToMerge(msgspec.Struct, frozen=True):
 
     @property
     def run_id(self) -> str:
-        """What the names of the staging tables are made of."""
+        """The id of the run, from which the names of the staging tables are derived."""
         return self.slices[0].run_id
 
     def applied_to(self, target: Target) -> Target:
-        """Return the target narrowed to what the comparison chose to sync, with all that it changed."""
+        """Return the target narrowed to what the comparison chose to sync, with the schema changes that it made."""
         changes = tuple(change for entry in self.slices for change in entry.schema_changes)
         return msgspec.structs.replace(self.slices[0].applied_to(target), schema_changes=changes)
 
@@ -311,7 +311,7 @@ def _merge(
 
 
 def _clear(database: Database, staging: Staging, target: Table) -> None:
-    # Over a connection of its own: one on which an error was passed over before knows only that error.
+    # On a separate connection: after a suppressed error, the other one may return only that error.
     with database.connect() as connection:
         staging.clear(connection, target)
 
@@ -319,9 +319,9 @@ def _clear(database: Database, staging: Staging, target: Table) -> None:
 def _find_staged(
     client: SyncClient, database: Database, connection: Connection, target: Target, merge: _SlicesToMerge
 ) -> StagedRows:
-    """Find what the tasks have staged.
+    """Return the rows that the tasks have staged.
 
-    :raises TableError: when it is not all there
+    :raises TableError: if some of them are missing
     """
     slices = merge.slices
     source = source_of(client, database, slices[0].protocol)

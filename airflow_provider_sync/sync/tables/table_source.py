@@ -1,12 +1,12 @@
-"""What the sync of one table asks of its source, in either version of the protocol.
+"""The interface of a table's source, which each protocol version implements.
 
 ::
 
-    in one go     stage ──────────────────────────────────────────── merge
+    in one task   stage ──────────────────────────────────────────── merge
     in tasks      compare ──┬── stage_slice ──┬── find what is staged ── merge
                             └── stage_slice ──┘
 
-What comes before and after, and is the same for both versions, is in :mod:`.pipeline` and :mod:`.steps`.
+The work before and after, which is the same for both versions, is in :mod:`.pipeline` and :mod:`.steps`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from airflow_provider_sync.sync.tables.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagingArea:
-    """Where what comes of one table is put until the merge.
+    """The staging tables that hold the received rows of one table until the merge.
 
-    :ivar connection: over which the staging tables are made and filled
-    :ivar rows: the staging table of rows
-    :ivar removed: the staging table of the keys of rows that are to be deleted
-    :ivar on_rows: told of the rows that arrive
-    :ivar described: what the source says of the whole table, where it was asked already (version 2)
+    :ivar connection: the connection that creates and fills the staging tables
+    :ivar rows: the staging table for rows
+    :ivar removed: the staging table for the keys of rows to delete
+    :ivar on_rows: called when rows arrive
+    :ivar described: the source's description of the whole table, if already known (version 2)
     """
 
     target: Target
@@ -54,11 +54,11 @@ class StagingArea:
 
 
 class TableSource(ABC):
-    """The source's side of a table's sync, by one version of the protocol.
+    """The source's side of a table sync in one protocol version.
 
-    :param database: the target's
+    :param database: the target's database
     :cvar protocol: the version
-    :cvar proof: what its comparison proves of a target that is equal
+    :cvar proof: what its comparison proves if the target is equal
     """
 
     protocol: Literal[1, 2]
@@ -72,60 +72,60 @@ class TableSource(ABC):
     def missing_target(self, options: TargetTable, missing: MissingTableError) -> MissingTableError:
         """Return the error for a missing target, with the CREATE TABLE to run.
 
-        :param missing: what the target's database says
+        :param missing: the error of the target's database
         """
 
     @abstractmethod
     def check(self, target: Target) -> None:
-        """Ask for as little of the table as shows whether it can be synced.
+        """Check with a cheap request whether the table can be synced.
 
-        :raises SyncError: when it cannot
+        :raises SyncError: if it cannot
         """
 
     @abstractmethod
     def differs(self, target: Target) -> bool:
-        """Whether source and target differ; no row is downloaded."""
+        """Tell whether source and target differ; no row is downloaded."""
 
     @abstractmethod
     def stage(
         self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
     ) -> StagedRows:
-        """Compare the whole table, and stage what the merge needs.
+        """Compare the whole table, and stage the rows that the merge needs.
 
-        :param resume: stage rows even where they could be loaded directly, so that the next attempt can go on with them
-        :param direct: leave the rows of an empty target to the merge, where that is possible
-        :param asking: opens the block within which the merge asks for such rows
+        :param resume: stage rows even if they could be loaded directly, so that the next attempt can resume
+        :param direct: if the target is empty and allows it, let the merge load the rows directly
+        :param asking: opens the block in which the merge requests such rows
         """
 
     @abstractmethod
     def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
-        """Compare the table, and cut what has to be staged into slices for tasks of their own.
+        """Compare the table, and divide the rows to stage into slices for separate tasks.
 
-        :param run_id: what tells the staging tables of this run from all others
-        :param slices: most slices
+        :param run_id: unique id of the run, from which the names of the staging tables are derived
+        :param slices: maximum number of slices
         """
 
     @abstractmethod
     def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
-        """Compare one slice, to which the target is narrowed, and stage what the merge needs of it."""
+        """Compare one slice, and stage those of its rows that the merge needs; the area's target is limited to the slice."""
 
     @abstractmethod
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
-        """Return what other tasks have staged, to be merged."""
+        """Return the rows that other tasks have staged, for the merge."""
 
     def equal_rows(self, target: Target, rows: int, warnings: tuple[str, ...] = ()) -> EqualRows:
-        """Return that there is nothing to merge.
+        """Return a result without rows to merge.
 
-        :param rows: of the source
+        :param rows: number of rows of the source
         """
         return EqualRows(target, protocol=self.protocol, rows=rows, verified=self.proof, warnings=warnings)
 
     def compared(
         self, target: Target, slices: Sequence[PlannedSlice], *, rows: int, warnings: tuple[str, ...] = ()
     ) -> ComparedTable:
-        """Return what a comparison found.
+        """Return the result of a comparison.
 
-        :param rows: of the source
+        :param rows: number of rows of the source
         """
         report = TableReport(
             name=target.name,
@@ -143,5 +143,5 @@ class TableSource(ABC):
 def _status(target: Target, *, is_equal: bool) -> Status:
     if is_equal and not target.schema_changes:
         return "unchanged"
-    # A target that takes part with some of its columns was not altered.
+    # A target limited to some of its columns was not altered.
     return "changed" if is_equal and target.synced.source is None else "planned"

@@ -22,15 +22,15 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.mode_columns import resolve_mode
 
 _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
-"""A decimal of any scale, which keeps its trailing zeros."""
+"""The type of a decimal without a fixed scale, which keeps trailing zeros."""
 
 
 class SyncedColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """Which columns take part in the sync of a target that lacks columns of its source, or whose types are too narrow.
+    """The columns to sync for a target that lacks columns of its source or has columns that are too narrow.
 
     :ivar source: the source's columns to sync; ``None`` for all that the options select
     :ivar left_out: the source's columns that ``on_schema_change`` leaves out
-    :ivar widening: columns of the target that a run would widen, and that take no part in a dry run
+    :ivar widening: columns of the target that a run would widen, and that a dry run does not compare
     """
 
     source: tuple[str, ...] | None = None
@@ -41,13 +41,13 @@ class SyncedColumns(msgspec.Struct, frozen=True, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A target table, its options, and the columns that identify a row.
 
-    :ivar table: without the columns of its mode; see :mod:`.mode_columns`
-    :ivar key: columns of the target, configured or its own primary key
+    :ivar table: the table without the columns of its mode; see :mod:`.mode_columns`
+    :ivar key: columns of the target that identify a row: the configured ones or its primary key
     :ivar key_range: lowest and highest key of the rows to sync; ``None`` for all rows
     :ivar trailing_zeros: columns of the source whose decimals keep their trailing zeros in the target
-    :ivar synced: the columns that take part, if not all of those that the options select fit the target as it is
-    :ivar schema_changes: what was changed in the target's table, or would be by a run, one phrase for each change
-    :ivar is_new: whether this run has made the table
+    :ivar synced: the columns to sync, if some that the options select do not fit the target
+    :ivar schema_changes: the changes made to the target's table, or that a run would make, one phrase for each
+    :ivar is_new: whether this run has created the table
     """
 
     options: TargetTable
@@ -67,16 +67,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The columns of its key."""
+        """The columns of the key."""
         return tuple(self.table.column(name) for name in self.key)
 
     @property
     def key_layout(self) -> StagingLayout:
-        """The layout of a staging table for keys of its rows."""
+        """The layout of a staging table for keys of the target's rows."""
         return StagingLayout(target=self.table, columns=self.key_columns, primary_key=self.key)
 
     def check_rollback(self) -> None:
-        """Refuse to write to a table that cannot be rolled back, unless an option accepts that.
+        """Refuse a table without transactions, unless an option accepts it.
 
         :raises TableError: naming the option
         """
@@ -84,14 +84,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             refuse_without_rollback(self.table)
 
     def hashed_columns(self) -> tuple[Column, ...]:
-        """Return the columns that version 1 hashes before the source's columns are known: those that the options select."""
+        """Return the columns to hash in version 1 while the source's columns are not known: those that the options select."""
         if not self.options.columns:
             return self.table.columns
         wanted = {*self.key, *(self.options.renames.get(name, name) for name in self.options.columns)}
         return tuple(column for column in self.table.columns if column.name in wanted)
 
     def gone_columns(self, received: Iterable[str], *, protocol: Literal[1, 2]) -> tuple[str, ...]:
-        """Name the columns that the source has no longer, and that ``gone_columns`` has set to NULL.
+        """Return the names of columns that the source no longer has and that the option ``gone_columns`` sets to NULL.
 
         :param received: columns of the target that the source sends
         """
@@ -113,7 +113,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         target_rows: int,
         protocol: Literal[1, 2],
     ) -> StagedTable:
-        """Return what the merge needs to know of staged rows; see :class:`.StagedTable`."""
+        """Return the description of staged rows for the merge; see :class:`.StagedTable`."""
         return StagedTable(
             target=self.table,
             staging=staging,
@@ -128,24 +128,24 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def selected(self, source_columns: Sequence[str]) -> dict[int, str]:
-        """Return the target's names for those of the source's columns that the options select, by position; the key is one."""
+        """Return the target's names for the source columns to sync, by position; the key is always among them."""
         names = {position: self.options.renames.get(name, name) for position, name in enumerate(source_columns)}
         chosen = self.options.columns or source_columns
         return {at: name for at, name in names.items() if source_columns[at] in chosen or name in self.key}
 
 
 def with_row_security(database: Database, tables: Iterable[TargetTable]) -> Database:
-    """Return the database with sessions that accept row security if the options of one of these tables allow it."""
+    """Return the database, with sessions that accept row security if any of these tables allows it."""
     return database.with_session(allow_row_security=any(table.allow_row_security for table in tables))
 
 
 def resolve_target(database: Database, connection: Connection, options: TargetTable, described: Table | None = None) -> Target:
-    """Describe the target table and decide on its key.
+    """Describe the target table, and determine its key.
 
-    :param described: the table as its database describes it, where that is known
-    :raises MissingTableError: when there is no such table
-    :raises TableError: when it has no key and none is configured, a configured key column is missing, or row security hides
-        rows, or the mode needs columns or a key that the table does not have
+    :param described: the target database's description of the table, if known
+    :raises MissingTableError: if the table does not exist
+    :raises TableError: if it has no key and none is configured, a configured key column is missing, row security hides rows, or
+        the mode needs columns or a key that the table lacks
     """
     table = described or database.catalog.describe(connection, options.table_name)
     check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
@@ -170,7 +170,7 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
 
 
 def _columns_with_trailing_zeros(database: Database, table: Table, options: TargetTable) -> tuple[str, ...]:
-    """Name the source's columns that go into decimals of any scale; generated columns of the target are left out."""
+    """Return the source columns whose target is a decimal without a fixed scale; generated columns are left out."""
     names = {target: source for source, target in options.renames.items()}
     return tuple(
         names.get(column.name, column.name)

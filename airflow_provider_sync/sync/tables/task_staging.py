@@ -1,4 +1,4 @@
-"""The two staging tables that the tasks of one run share: one for rows, one for the keys of rows that are to be deleted."""
+"""The two staging tables that the tasks of one run share: one for rows, and one for the keys of rows to delete."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from airflow_provider_sync.sync.tables.target import Target
 class TaskStaging:
     """The staging tables of one table in one run.
 
-    :param run_id: what tells this run from all others; the same for each attempt
-    :param name: the source's name of the table; others of the run may have the same target
+    :param run_id: unique id of this run; the same for each attempt
+    :param name: the source's name of the table, since several entries of a run may have the same target
     """
 
     def __init__(self, database: Database, run_id: str, name: str) -> None:
@@ -28,13 +28,13 @@ class TaskStaging:
 
     @property
     def both(self) -> tuple[SharedStaging, SharedStaging]:
-        """The tables, to be cleared."""
+        """Both staging tables, for clearing them."""
         return self.rows, self.removed
 
     def adopt(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> StagedTable:
-        """Find what the tasks have staged.
+        """Return the rows that the tasks have staged.
 
-        :raises TableError: when it is not all there, or when the target has lost a column of it
+        :raises TableError: if some of them are missing, or the target has lost one of their columns
         """
         staging = self.rows.adopt(connection, target.table)
         known = {column.name for column in target.table.columns}

@@ -1,4 +1,4 @@
-"""Which tables of a run share a transaction: all of them, each its own, or those that foreign keys hold together."""
+"""Group the tables of a run into transactions: all in one, one for each, or together if foreign keys link them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Named = TypeVar("Named", bound=_HasName)
 def transaction_groups(
     database: Database, entries: Sequence[Entry], name_of: Callable[[Entry], str], *, single_transaction: bool
 ) -> list[list[Entry]]:
-    """Cut the tables of a run into those that are merged together.
+    """Group the tables of a run by the transaction that merges them.
 
-    Where foreign keys cannot be switched off, parents and children share a transaction even if each table is to have its own:
-    otherwise deleted rows would delete those that refer to them, or inserted rows would refer to rows that are not there yet.
+    If foreign keys cannot be disabled, parents and children share a transaction even if each table should have its own. Otherwise
+    a deleted row could cascade to rows that refer to it, or an inserted row could refer to a row that does not exist yet.
 
     :param name_of: returns the name of an entry's target table
     :return: the groups, in the order of their first entries
@@ -35,7 +35,7 @@ def transaction_groups(
     if single_transaction or len(entries) < 2:
         return [list(entries)] if entries else []
     groups = [[entry] for entry in entries]
-    # If the database cannot be asked, no table can be merged, and each reports that.
+    # If the database does not answer, each table fails by itself and reports it.
     with suppress(SyncError):
         bound = database.foreign_keys.merged_together([name_of(entry) for entry in entries])
         groups = [[entries[number] for number in group] for group in bound]
@@ -43,6 +43,6 @@ def transaction_groups(
 
 
 def in_order(named: Sequence[Named], names: Sequence[str]) -> list[Named]:
-    """Sort reports or targets as the run names its tables."""
+    """Sort reports or targets into the order of the run's tables."""
     places = {name: place for place, name in enumerate(names)}
     return sorted(named, key=lambda entry: places[entry.name])

@@ -1,4 +1,4 @@
-"""The sync of tables that are merged in one transaction: compare and stage each, then merge them all.
+"""Sync the tables of one transaction: compare and stage each table, then merge all of them.
 
 ::
 
@@ -6,7 +6,7 @@
                                      ▲                            │
                                      └── source or target changed ┘
 
-Nothing of a target is touched before all rows have arrived, and nothing stays of a merge that fails.
+No target is changed before all rows have arrived, and a failed merge is rolled back.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ from airflow_provider_sync.sync.traffic import Measure
 
 
 class TransactionSync:
-    """The sync of tables that are merged in one transaction, over one connection.
+    """The sync of the tables of one transaction, over one connection.
 
-    :param adapted: gets the targets that had to follow the columns of their sources, by name
-    :param measures: get the costs of each table, by name
-    :param ahead: what is known of all tables of the run; ``None`` if nothing was asked yet
-    :param others: returns tables of other transactions that no trigger may change: they were compared already, or keep rows of
-        their own
+    :param adapted: filled with the targets that were adapted to their sources' columns, by name
+    :param measures: the measures to which the costs of each table are added, by name
+    :param ahead: what is already known about all tables of the run; ``None`` if the source was not asked yet
+    :param others: returns tables of other transactions that triggers must not change: tables that were already compared, or
+        that keep rows of their own
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class TransactionSync:
         self.described = Descriptions()
 
     def run(self, lock_timeout: float, run_tables: Mapping[str, TargetTable]) -> list[TableReport]:
-        """Stage what differs, merge it, and report on every table.
+        """Stage the rows that differ, merge them, and report on every table.
 
-        :param run_tables: the options of all tables, also of those that are merged in other transactions, by name
-        :raises SourceChangedError: when the source changed during each attempt, in a way that cannot be asked for again
-        :raises TargetChangedError: when somebody wrote to the target during each attempt
+        :param run_tables: the options of all tables of the run, including those of other transactions, by name
+        :raises SourceChangedError: if the source changed during each attempt, in a way that repeated requests did not resolve
+        :raises TargetChangedError: if another process wrote to the target during each attempt
         """
         names = [table.table_name for table in self.tables]
-        # Described inside the lock: whoever held it may have made a table, and dropped it again.
+        # Tables are described under the lock, since its previous holder may have created a table, or dropped it again.
         with self.database.exclusive(names, timeout=lock_timeout) as lock:
             targets, missing = self._find_targets(run_tables)
             if self.dry_run:
@@ -128,12 +128,12 @@ class TransactionSync:
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
 
     def _find_targets(self, run_tables: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:
-        """Describe the targets; return those that are there, and the options of those that are to be made.
+        """Describe the targets; return the existing ones, and the options of those to create.
 
-        What earlier runs made and did not finish is added to those that were made.
+        Targets that earlier runs created but did not finish are added to the created ones.
 
         :param run_tables: the options of all tables of the run, by name
-        :raises SyncError: when some cannot be synced; each of them is named, with its own reason
+        :raises SyncError: if some tables cannot be synced; it names each of them with its own reason
         """
         targets: list[Target] = []
         missing: list[TargetTable] = []
@@ -173,7 +173,7 @@ class TransactionSync:
         return targets, missing
 
     def _check(self, target: Target) -> None:
-        # What on_schema_change would change is no reason to fail.
+        # A difference that on_schema_change handles is no failure.
         with suppress(SchemaDiffers):
             source_of(self.client, self.database).check(target)
 
@@ -184,7 +184,7 @@ class TransactionSync:
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
         clean_up = CleanUp(self.database)
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
-            # What is asked about all tables at once stands in the report of the first.
+            # The costs of requests about all tables count for the first.
             with self.measures[targets[0].name].counting() if targets else nullcontext():
                 unchanged = self._find_unchanged(targets)
                 self._clear(connection, [target for target in targets if target.name in unchanged], clean_up)
@@ -203,12 +203,12 @@ class TransactionSync:
         return clean_up.with_warnings(reports)
 
     def _find_unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
-        """Return the number of rows of tables that equal their source, as far as one request about all of them shows it."""
+        """Return the row counts of the tables that equal their source, by name, from one request about all tables."""
         if self.attempts.moved or self.attempts.cut:
-            return {}  # compared one by one, each is compared right before its rows are asked for
+            return {}  # without the request, each table is compared right before its rows are requested
         if self.ahead is not None:
             return self.ahead.unchanged
-        # A table that was just made lacks the rows that its source is said to have.
+        # A table that was just created differs if its source has rows.
         made = {name for name, described in self.described.items() if described.rows}
         targets = [target for target in targets if target.name not in made]
         if len(targets) < 2:
@@ -219,21 +219,21 @@ class TransactionSync:
             return find_unchanged(self.client, self.database, targets)
 
     def _clear(self, connection: Connection, unchanged: Sequence[Target], clean_up: CleanUp) -> None:
-        """Drop what killed runs left of tables that need no staging table now."""
+        """Drop staging tables that killed runs left, of tables that need none now."""
         if not unchanged:
             return
         schemas = {target.table.schema for target in unchanged}
         with clean_up.of(unchanged[0].name):
-            # One look into each schema, since there is hardly ever anything to drop.
+            # One query for each schema, since there is hardly ever anything to drop.
             if find_staging(connection, schemas=schemas):
                 for target in unchanged:
                     staging_for(self.database, target.options.staging).clear(connection, target.table)
 
     @contextmanager
     def _explaining(self, others: Sequence[Target]) -> Iterator[None]:
-        """Have an error that ends the sync name all tables that cannot be synced, each with its own reason.
+        """If an error ends the sync, check the remaining tables too, and name all that cannot be synced, each with its reason.
 
-        :param others: tables that were not asked for yet
+        :param others: tables that were not compared yet
         """
         try:
             yield
@@ -242,11 +242,11 @@ class TransactionSync:
         except SyncError as error:
             failure = try_each([(other.name, partial(self._check, other)) for other in others], error)
             if failure in (None, error):
-                raise  # an error that is its own cause has lost the true one
+                raise  # raising it "from" itself would replace its true cause
             raise failure from error
 
     def _adapt(self, lock: TableLock, target: Target, changes: SchemaChanges) -> Target:
-        """Alter a target as its source's columns ask for; a dry run goes on with those that fit."""
+        """Alter a target to match its source's columns; in a dry run, narrow it to the columns that fit."""
         if self.dry_run:
             adapted = narrowed(self.database, target, changes)
         else:
@@ -278,7 +278,7 @@ class TransactionSync:
             return source_of(self.client, self.database).stage(
                 replace(area, target=found),
                 resume=self.resume or self.attempts.cut,
-                # Rows that are loaded directly cannot be asked for again one by one.
+                # After a change of the source, rows are staged: rows loaded directly cannot be requested again one by one.
                 direct=not self.attempts.moved,
                 asking=partial(self.client.within, target.options.max_seconds),
             )
@@ -299,7 +299,7 @@ class TransactionSync:
         error: BaseException | None,
         _: object,
     ) -> None:
-        """Drop a staging table, if nobody can go on with it; the error that ended the attempt, if any, is the one to report."""
+        """Drop a staging table unless the next attempt can resume from it; do not mask the error that ended this attempt."""
         if self._can_go_on(error) or not (staging.created or self.attempts.cut):
             return
         with clean_up.of(target.name):
@@ -309,11 +309,11 @@ class TransactionSync:
         with self.database.connect() as connection:
             staging.drop(connection)
             if self.attempts.cut:
-                staging.clear(connection, target.table)  # what an attempt before has left
+                staging.clear(connection, target.table)  # rows of an earlier attempt
 
     def _can_go_on(self, error: BaseException | None) -> bool:
-        """Whether the next attempt, or the next run, can go on with what was staged before an error."""
-        # What is no Exception ends the sync from outside.
+        """Tell whether the next attempt, or the next run, can resume from the rows that were staged before an error."""
+        # A BaseException that is no Exception, such as KeyboardInterrupt, ends the sync from outside.
         is_transient = error.retryable if isinstance(error, SyncError) else error is not None and not isinstance(error, Exception)
         if self.client.protocol_spoken != 2 or not is_transient:
             return False
@@ -321,9 +321,9 @@ class TransactionSync:
 
 
 def _is_moved(targets: Sequence[Target], error: SyncError) -> bool:
-    """Whether an attempt failed because source or target changed during it.
+    """Tell whether an attempt failed because source or target changed during it.
 
-    A reference between two tables of the run that finds no row shows that, too: the source changed between their comparisons.
+    A foreign key violation between two tables of the run counts, too: the source changed between their comparisons.
     """
     if not isinstance(error, ReferencedRowsError):
         return isinstance(error, SourceChangedError | TargetChangedError)

@@ -1,6 +1,6 @@
-"""Why two values that should be equal are not, judging by their canonical texts. No I/O.
+"""Find the likely reason why two values differ that should be equal, from their canonical texts. No I/O.
 
-Each reason is one that users meet where a table was copied by other means before: another character set, time zone or type.
+The reasons are those of tables that were copied by other means before, such as another character set, time zone or type.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Pair = tuple[str | None, str | None]
 def likely_reason(logical: LogicalType, pairs: Iterable[Pair]) -> str:
     """Return the reason that explains most of these pairs.
 
-    :param pairs: canonical texts of the source and of the target, which differ
+    :param pairs: differing canonical texts of source and target
     """
     reasons = Counter(explain(logical, source, target) for source, target in pairs)
     best = max(reasons, key=lambda reason: (reason != OTHER, reasons[reason]), default=OTHER)
@@ -48,7 +48,7 @@ def likely_reason(logical: LogicalType, pairs: Iterable[Pair]) -> str:
 
 
 def explain(logical: LogicalType, source: str | None, target: str | None) -> str:
-    """Return why a value of the target is not the source's."""
+    """Return the likely reason why the target's value differs from the source's."""
     if source is None or target is None:
         return NULL_AND_EMPTY if (source or target or "") == "" else NULL_AND_VALUE
     for test in _TESTS.get(logical.kind, _TEXT_TESTS):
@@ -76,7 +76,7 @@ def _text(source: str, target: str) -> str | None:
 
 
 def _misread(text: str) -> str | None:
-    """Read UTF-8 as the character set that it is most often taken for."""
+    """Decode the UTF-8 bytes of a text with the character set that is most often used by mistake."""
     for charset in ("cp1252", "latin-1"):
         try:
             return text.encode().decode(charset)
@@ -93,7 +93,7 @@ def _json(source: str, target: str) -> str | None:
 
 
 def _json_document(source: str, target: str) -> str | None:
-    """Compare texts as JSON where both look like it: ``1`` and ``1.0`` are numbers first."""
+    """Compare texts as JSON if both look like JSON objects or arrays; plain numbers such as ``1`` and ``1.0`` do not."""
     return _json(source, target) if source[:1] in "{[" and target[:1] in "{[" else None
 
 
@@ -155,7 +155,7 @@ def _moment(source: str, target: str) -> str | None:
         minutes = int((other - one) / timedelta(minutes=1))
         return ZONE.format(offset=f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}")
     whole = timedelta(seconds=1)
-    # Cut to fewer digits, which need not be none.
+    # The fraction may have been cut to fewer digits, not only to none.
     return FRACTION if apart < whole and one.replace(microsecond=0) == other.replace(microsecond=0) else None
 
 
