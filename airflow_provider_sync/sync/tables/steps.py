@@ -85,15 +85,15 @@ def compare_table(
     described: Described | None = None,
     tables: Mapping[str, TargetTable] | None = None,
 ) -> ComparedTable:
-    """Compare a table with the source, and cut what has to be staged into slices; a missing target is made if it may be.
+    """Compare a table with the source, and divide the rows to stage into slices; create a missing target if that is allowed.
 
-    :param run_id: what tells this run from all others; the same for each attempt
-    :param slices: most slices; there are fewer for small tables, and one where the key is not a single integer
-    :param dry_run: make no missing target
-    :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
-    :param described: what the source says of a table that is to be made, where that is known
-    :param tables: the options of all tables of the run, by name, to which the foreign keys of a missing target may refer; the
-        caller adds them once all are there
+    :param run_id: unique id of this run; the same for each attempt
+    :param slices: maximum number of slices; small tables get fewer, and a table whose key is not a single integer gets one
+    :param dry_run: do not create a missing target
+    :param equal_rows: number of rows if the table was already found equal; ``None`` to compare it
+    :param described: the source's description of a table to create, if known
+    :param tables: the options of all tables of the run, by name, to which foreign keys of a new target may refer; the caller
+        adds the foreign keys once all tables exist
     :raises MissingTableError: if the target is missing, and the options do not allow creating it
     :raises ConfigurationError: if other tasks could not reach the staging table
     """

@@ -1,11 +1,11 @@
-"""Make a missing target with its indexes, defaults and comments, all at once: a run that is killed leaves all of it, or nothing.
+"""Create a missing target atomically with its indexes, defaults and comments: a killed run leaves all of it or nothing.
 
 ::
 
-    BEGIN ── CREATE TABLE ── CREATE INDEX ── COMMENT ── COMMIT      where a transaction takes such statements back
+    BEGIN ── CREATE TABLE ── CREATE INDEX ── COMMENT ── COMMIT      where a transaction can roll back DDL
     CREATE TABLE with indexes and comments                          on MySQL and MariaDB, which commit each statement
 
-If the database refuses one of them, everything is taken back, and made anew without it.
+If the database refuses one of these details, everything is rolled back, and the table is created again without that detail.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from airflow_provider_sync.sync.tables.new_target.details import UNSAFE_COMMENT,
 
 
 class _Created(msgspec.Struct, frozen=True, kw_only=True):
-    """A table that was made.
+    """A table that was created.
 
-    :ivar made: what it got besides its columns and its key, one phrase for each
-    :ivar refused: what the database refused, in words for people
+    :ivar made: details that the table got besides its columns and key, one phrase for each
+    :ivar refused: details that the database refused, in words for people
     """
 
     table: Table
@@ -39,9 +39,9 @@ class _Created(msgspec.Struct, frozen=True, kw_only=True):
 class _Detail(msgspec.Struct, frozen=True, kw_only=True):
     """One detail that the database may refuse.
 
-    :ivar phrase: names it for people; empty for what they need not be told
-    :ivar planned: the detail alone
-    :ivar statement: returns the statement that makes it; ``None`` if it is part of the CREATE TABLE
+    :ivar phrase: the detail in words for people; empty if the report need not mention it
+    :ivar planned: a plan with this detail only
+    :ivar statement: returns the statement that adds the detail; ``None`` if it is part of the CREATE TABLE
     """
 
     phrase: str
@@ -50,7 +50,7 @@ class _Detail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Refused(Exception):
-    """Takes back a transaction in which the statement of a detail failed."""
+    """Rolls back the transaction in which the statement of a detail failed."""
 
     def __init__(self, detail: _Detail, error: TableError) -> None:
         super().__init__(detail.phrase)
@@ -65,11 +65,11 @@ def create_table(
     planned: PlannedDetails,
     statement: Callable[[PlannedDetails], str],
 ) -> _Created:
-    """Make a table with all details that the database takes.
+    """Create a table with all details that the database accepts.
 
     :param connection: in autocommit mode, outside any transaction
-    :param name: of the new table in the target's database
-    :param statement: returns the CREATE TABLE with those of the given details that are part of it
+    :param name: name of the new table in the target's database
+    :param statement: returns the CREATE TABLE with those of the given details that belong in it
     :raises TableError: if the database refuses the table itself
     """
     refused: list[str] = []
@@ -95,17 +95,17 @@ def create_table(
 
 
 def planned_phrases(database: Database, planned: PlannedDetails) -> tuple[list[str], list[str]]:
-    """Return what :func:`create_table` would make if the database refused nothing, and what there is no safe statement for."""
+    """Return phrases for the details that :func:`create_table` would add, and for those without a safe statement."""
     refused: list[str] = []
     made = [detail.phrase for detail in _details(database, planned, refused) if detail.phrase]
     return made, refused
 
 
 def _create(database: Database, connection: Connection, name: str, statement: str, details: Sequence[_Detail]) -> Table:
-    """Make a table with these details, or nothing, and describe it.
+    """Create a table with these details, or nothing, and describe it.
 
-    :raises _Refused: for a detail that the database refuses
-    :raises TableError: for what it has against the CREATE TABLE
+    :raises _Refused: if the database refuses a detail
+    :raises TableError: if the database refuses the CREATE TABLE
     """
     rolls_back = database.ddl.rolls_back
     with database.translate_errors(), database.transaction(connection) if rolls_back else nullcontext():
@@ -142,9 +142,9 @@ def _taken(
     create_statement: Callable[[Sequence[_Detail]], str],
     refused: list[str],
 ) -> list[_Detail]:
-    """Find out which details a CREATE TABLE is refused with, and name them; return the others.
+    """Return the details with which the database accepts the CREATE TABLE; append a phrase for each of the others to ``refused``.
 
-    All of them are returned if it is refused without any, too, or if the user may make no table that shows it.
+    All details are returned if the statement is refused without any detail, too, or the user may not create a table to test it.
     """
 
     def attempt(chosen: Sequence[_Detail]) -> None:
@@ -175,7 +175,7 @@ def _in_words(detail: _Detail, error: TableError) -> str:
 
 
 def _together(planned: PlannedDetails, details: Sequence[_Detail]) -> PlannedDetails:
-    """Return what stands in the CREATE TABLE: foreign keys as planned, and these details."""
+    """Return a plan of the CREATE TABLE: the planned foreign keys, and these details."""
     parts = [detail.planned for detail in details]
     return PlannedDetails(
         foreign_keys=planned.foreign_keys,
@@ -187,7 +187,7 @@ def _together(planned: PlannedDetails, details: Sequence[_Detail]) -> PlannedDet
 
 
 def _details(database: Database, planned: PlannedDetails, refused: list[str]) -> Iterator[_Detail]:
-    """Yield the details one by one, in the order of the report; name those for which there is no safe statement."""
+    """Yield the details in the order of the report; append those without a safe statement to ``refused``."""
     statements = database.details
     for name, sql in planned.defaults.items():
         phrase = f"default of column {name!r}: {sql.removeprefix('DEFAULT ')}"

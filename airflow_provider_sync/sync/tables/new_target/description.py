@@ -1,4 +1,4 @@
-"""Make a target that is missing from the source's description: its columns and key, and the details that options ask for."""
+"""Create a missing target from the source's description: its columns and key, and the details that the options ask for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_sync.sync.tables.version2.source_digests import probes_of
 
 
 class NewTarget:
-    """A table of the target that a run makes."""
+    """A table that a run creates in the target."""
 
     def __init__(self, client: SyncClient, database: Database, options: TargetTable) -> None:
         self.client = client
@@ -38,15 +38,15 @@ class NewTarget:
         self.options = options
 
     def statement(self) -> str:
-        """Return the CREATE TABLE that the source's description makes."""
+        """Return the CREATE TABLE derived from the source's description."""
         return create_statement(self.database, self.options, self._ask())
 
     def create(self, run_tables: Mapping[str, TargetTable], described: Described | None = None) -> MadeTable:
-        """Make the table from the source's description, and return it.
+        """Create the table from the source's description, and return it.
 
         :param run_tables: the options of all tables of the run, by name
-        :param described: the description, where it is known; one with indexes is asked for all the same
-        :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
+        :param described: the description, if known; a description with indexes is requested anyway
+        :raises ConfigurationError: if the server cannot describe the details that ``create_indexes`` needs
         """
         database, options = self.database, self.options
         with database.connect() as connection:
@@ -75,7 +75,7 @@ class NewTarget:
         return f"table {self.options.table_name!r}"
 
     def planned(self, run_tables: Mapping[str, TargetTable]) -> ReportedDetails:
-        """Return what a run would make, if the database refused nothing of it.
+        """Return the details that a run would add if the database refused none.
 
         :param run_tables: the options of all tables of the run, by name
         """
@@ -93,9 +93,9 @@ class NewTarget:
     def _plan(
         self, connection: Connection, run_tables: Mapping[str, TargetTable], described: Described | None = None
     ) -> tuple[Described, PlannedDetails]:
-        """Describe the table, and decide what it gets besides its columns.
+        """Describe the table, and plan its details besides columns and key.
 
-        :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
+        :raises ConfigurationError: if the server cannot describe the details that ``create_indexes`` needs
         """
         has_details = self.options.create_indexes
         if has_details:
@@ -108,7 +108,7 @@ class NewTarget:
         return described, planned
 
     def unfinished(self, run_tables: Mapping[str, TargetTable], connection: Connection, table: Table) -> MadeTable | None:
-        """Return what is left to do if an earlier run made the table and did not finish it; ``None`` for any other.
+        """Return the work left for a table that an earlier run created but did not finish; ``None`` for any other table.
 
         See :mod:`.foreign_keys`.
 
@@ -123,7 +123,7 @@ class NewTarget:
         return MadeTable(
             name=options.name,
             table=table,
-            # Foreign keys to tables that this run does not sync wait for one that does.
+            # Foreign keys to tables outside this run are left to a run that syncs those tables.
             unfinished=bool(planned.foreign_keys) or not (described.details and described.details.foreign_keys),
             foreign_keys=planned.foreign_keys,
             comment=_comment(described),
@@ -133,9 +133,9 @@ class NewTarget:
     def _unique_columns(
         self, connection: Connection, run_tables: Mapping[str, TargetTable], name: str
     ) -> Iterator[frozenset[str]]:
-        """Yield the sets of columns that identify a row of a table of the run, which may be there or not.
+        """Yield the sets of columns that identify a row of a table of the run, which may not exist yet.
 
-        :param name: of the table in the target's database
+        :param name: name of the table in the target's database
         """
         with suppress(MissingTableError), self.database.translate_errors():
             yield from unique_columns(self.database.catalog.describe(connection, name))
@@ -151,8 +151,8 @@ class NewTarget:
     def describe(self, described: Described | None = None) -> Described:
         """Return the source's description of the table.
 
-        :param described: the description, where it is known
-        :raises TableError: when a run could not make the table
+        :param described: the description, if known
+        :raises TableError: if a run could not create the table
         """
         described = described or self._ask(probes=probes_of(self.client, self.database))
         create_statement(self.database, self.options, described)
@@ -179,7 +179,7 @@ class NewTarget:
     def count_rows(self) -> int:
         """Count the rows that a run would put into the table.
 
-        :raises TableError: when a run could not make it
+        :raises TableError: if a run could not create the table
         """
         with self.client.describe_table(DescribeTable(table_slice=configured_slice(self.options))) as answer:
             create_statement(self.database, self.options, answer.described)

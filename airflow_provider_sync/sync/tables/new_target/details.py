@@ -1,4 +1,4 @@
-"""What a new target gets besides its columns and its key: indexes, foreign keys, defaults and comments of the source.
+"""Plan the details of a new target besides its columns and key: the source's indexes, foreign keys, defaults and comments.
 
 ::
 
@@ -23,22 +23,22 @@ from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 
 MAX_NAMED = 20
-"""Most of what was left out that a warning names."""
+"""Maximum number of omitted details that a warning names."""
 
 UNSAFE_COMMENT = "which is too long, or has a backslash"
-"""What is wrong with a comment for which there is no statement."""
+"""The reason why a comment has no safe statement."""
 
 
 class PlannedDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What to make of the source's details, by the names of the target.
+    """The details to create, with the target's names.
 
     :ivar defaults: SQL of the default of each column that has one
-    :ivar column_comments: SQL of the comment of each column, where that is part of the CREATE TABLE
-    :ivar table_comment: SQL of the comment of the table, likewise
-    :ivar comments: other comments by column; that of the table under ``None``
-    :ivar foreign_keys: with the name of the parent in the target database
+    :ivar column_comments: SQL of the column comments that are part of the CREATE TABLE, by column
+    :ivar table_comment: SQL of the table comment, if that is part of the CREATE TABLE
+    :ivar comments: comments that are set afterwards, by column; the table's comment under ``None``
+    :ivar foreign_keys: foreign keys, with the parent's name in the target database
     :ivar unfinished: whether the comment of the table says that its foreign keys are still to be added
-    :ivar left_out: what cannot be made, in words for people
+    :ivar left_out: details that cannot be created, in words for people
     """
 
     defaults: Mapping[str, str] = {}
@@ -52,12 +52,11 @@ class PlannedDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What the report says of the details of a new target.
+    """The details of a new target for the report.
 
-    :ivar name: the name under which the server offers it
-    :ivar made: the table itself if this run has made it, and what it got besides its columns and its key, or would get in a
-        run, one phrase for each
-    :ivar left_out: what it did not get, in words for people
+    :ivar name: the name under which the server offers the table
+    :ivar made: one phrase for the table itself if this run created it, and for each detail that it got, or would get in a run
+    :ivar left_out: details that the table did not get, in words for people
     """
 
     name: str
@@ -66,12 +65,12 @@ class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def schema_changes(self) -> tuple[str, ...]:
-        """What the report says of what was made."""
+        """The phrases for the report about the table and details that were created."""
         return tuple(f"make {phrase}" for phrase in self.made)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the report says of what was left out."""
+        """The warnings for the report about details that were left out."""
         if not self.left_out:
             return ()
         more = len(self.left_out) - MAX_NAMED
@@ -79,11 +78,11 @@ class ReportedDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeTable(ReportedDetails, frozen=True, kw_only=True):
-    """A target that was made.
+    """A target that was created.
 
     :ivar unfinished: whether its comment says that foreign keys are still to be added; see :mod:`.foreign_keys`
-    :ivar foreign_keys: those that are to be added when all tables of the run are there
-    :ivar comment: what the table's comment is to be then
+    :ivar foreign_keys: foreign keys to add once all tables of the run exist
+    :ivar comment: the table's final comment, set after its foreign keys were added
     """
 
     table: Table
@@ -95,7 +94,7 @@ class MadeTable(ReportedDetails, frozen=True, kw_only=True):
 def plan_details(
     database: Database, options: TargetTable, described: Described, run_tables: Mapping[str, TargetTable]
 ) -> PlannedDetails:
-    """Decide what of the source's details the target's database can have.
+    """Decide which of the source's details the target's database can have.
 
     :param run_tables: the options of all tables of the run, by the names under which the server offers them
     """
@@ -179,7 +178,7 @@ def _comments(
 
 
 def with_unique_parents(planned: PlannedDetails, unique: Callable[[str], Iterable[frozenset[str]]]) -> PlannedDetails:
-    """Leave out foreign keys to columns that identify no row, where they would be part of a table that nobody can write to.
+    """Leave out foreign keys to columns that are not unique, if the database would create them and then refuse all writes.
 
     :param unique: returns the sets of columns that identify a row of a table of the target's database
     """
@@ -200,14 +199,14 @@ def unique_columns(table: Table) -> Iterator[frozenset[str]]:
 
 
 def foreign_key_phrase(key: ForeignKeyDescription) -> str:
-    """Name a foreign key for people."""
+    """Describe a foreign key for people."""
     return f"foreign key {key.name!r} ({', '.join(key.columns)}) to {key.parent!r}"
 
 
 def with_details(
     reports: Sequence[TableReport], tables: Sequence[ReportedDetails], *, dry_run: bool = False
 ) -> Iterator[TableReport]:
-    """Yield the reports, with the tables that the run has made, or would make, and what they got besides their columns."""
+    """Yield the reports, with the tables and details that the run created, or would create."""
     by_name = {made.name: made for made in tables}
     for report in reports:
         made = by_name.get(report.name)
@@ -216,7 +215,7 @@ def with_details(
             continue
         yield msgspec.structs.replace(
             report,
-            # A table without rows, or foreign keys that were still missing, may be all that a run makes.
+            # A run may create a table without rows, or only the foreign keys that an earlier run left.
             status=("planned" if dry_run else "changed") if made.made and report.status == "unchanged" else report.status,
             schema_changes=(*report.schema_changes, *made.schema_changes),
             warnings=(*report.warnings, *made.warnings),

@@ -1,7 +1,7 @@
-"""Add the foreign keys of new tables, when all tables of the run are there and filled; also those that an earlier run did not.
+"""Add the foreign keys of new tables once all tables of the run exist and are filled; also those that an earlier run left.
 
-Until then the comment of such a table says so. It is made with the table, and goes when its foreign keys are there. So a run that
-finds it knows that another one was ended before, and does what is left:
+Until then, a new table has the comment :data:`UNFINISHED`. A run that finds this comment knows that an earlier run was ended
+before it added the foreign keys, and adds them:
 
 ::
 
@@ -31,7 +31,7 @@ UNFINISHED = "Made by airflow-sync, which has yet to add its foreign keys. The n
 
 
 def with_unfinished_comment(database: Database, planned: PlannedDetails) -> PlannedDetails:
-    """Have the comment of a new table say that its foreign keys are still to be added, if they are."""
+    """Plan :data:`UNFINISHED` as the comment of a new table that has foreign keys to be added later."""
     if not (planned.foreign_keys and database.details.adds_foreign_keys):
         return planned
     if comment := database.details.table_comment(UNFINISHED):
@@ -40,18 +40,18 @@ def with_unfinished_comment(database: Database, planned: PlannedDetails) -> Plan
 
 
 def is_unfinished(database: Database, connection: Connection, table: Table) -> bool:
-    """Whether an earlier run made the table, and was ended before it added the foreign keys."""
+    """Tell whether an earlier run created the table but was ended before it added the foreign keys."""
     return database.details.adds_foreign_keys and database.catalog.table_comment(connection, table) == UNFINISHED
 
 
 def add_foreign_keys(
     database: Database, tables: Sequence[MadeTable], *, failed: Collection[str] = (), dry_run: bool = False
 ) -> list[MadeTable]:
-    """Add the foreign keys of tables that a run has made, once it has made all of them.
+    """Add the foreign keys of tables that a run has created, once all of them exist.
 
-    :param failed: names of those targets of the run that failed; a later run adds the foreign keys that refer to them
-    :param dry_run: change nothing, and return what would be made if the database refused nothing
-    :return: the tables, with what was made and what was refused, such as a foreign key that rows of the source break
+    :param failed: names of the run's targets that failed; a later run adds the foreign keys that refer to them
+    :param dry_run: change nothing, and return the foreign keys that would be added if the database refused none
+    :return: the tables, with the foreign keys that were added, and those that were refused, such as one that rows violate
     """
     return [_with_foreign_keys(database, made, failed, dry_run) if made.unfinished else made for made in tables]
 
@@ -72,7 +72,7 @@ def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[s
             if not later:
                 _set_comment(database, execute, made, added, refused)
     except SyncError as error:
-        # The rows have arrived; what is missing is named, and the comment has the next run add it.
+        # The rows have arrived, so the run does not fail: a warning names the foreign keys, and the next run adds them.
         refused.append(f"foreign keys: {error}".removesuffix("."))
     return msgspec.structs.replace(made, unfinished=False, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
 
@@ -84,7 +84,7 @@ def _in_words_only(statement: str) -> None:
 def _missing(
     database: Database, connection: Connection, made: MadeTable, later: Collection[ForeignKeyDescription]
 ) -> Iterator[ForeignKeyDescription]:
-    """Yield the foreign keys that the table does not have yet, apart from those for later."""
+    """Yield the foreign keys that the table lacks, except those in ``later``."""
     found = database.catalog.table_details(connection, made.table).foreign_keys
     there = {(key.columns, key.parent, key.parent_columns) for key in found}
     for key in made.foreign_keys:
@@ -95,7 +95,7 @@ def _missing(
 
 
 def _set_comment(database: Database, execute: Execute, made: MadeTable, added: list[str], refused: list[str]) -> None:
-    """Give the table the source's comment, or none."""
+    """Set the table's comment to the source's, or remove it."""
     statements = database.details
     is_safe = made.comment is not None and bool(
         statements.table_comment(made.comment) or (statements.sets_comments and statements.literal(made.comment) is not None)
@@ -111,7 +111,7 @@ def _set_comment(database: Database, execute: Execute, made: MadeTable, added: l
 
 
 def _attempt(database: Database, execute: Execute, statement: str, what: str, made: list[str], refused: list[str]) -> None:
-    """Run a statement, and note what became of it; only a transient error ends it."""
+    """Run a statement, and add ``what`` to ``made`` or ``refused``; only a transient error is raised."""
     try:
         with database.translate_errors():
             execute(statement)

@@ -1,4 +1,4 @@
-"""Match the columns that a source of version 1 sends, by their names alone, with those of the target."""
+"""Match the columns that a version 1 source sends with the target's columns, by name only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_sync.sync.tables.target import Target
 
 
 class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of the source's columns go into which columns of the target.
+    """The target column for each source column.
 
     :ivar positions: positions of the columns in a row of the source; ``None`` if the row needs no rearrangement
     :ivar columns: the target's columns, in the same order
@@ -26,9 +26,8 @@ class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True):
 def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMapping:
     """Match the columns that the source sends to those of the target, renames applied.
 
-    :raises TableError: when the target lacks one of them that ``on_schema_change`` does not leave out, or the key is not among
-        them
-    :raises ConfigurationError: when an option names a column that the source does not send
+    :raises TableError: if the target lacks a sent column that ``on_schema_change`` does not leave out, or no key is sent
+    :raises ConfigurationError: if an option names a column that the source does not send
     """
     options = target.options
     for option, named in (("columns", options.columns), ("renames", tuple(options.renames))):
@@ -76,7 +75,7 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
 
 
 def version1_warnings(target: Target, columns: Sequence[Column], source_columns: Sequence[str]) -> list[str]:
-    """Return a warning for each kind of these columns that version 1 cannot carry exactly, and one for those left out.
+    """Return a warning for each kind of column that version 1 cannot carry exactly, and one for columns that are left out.
 
     :param columns: columns of the target that the source sends
     :param source_columns: all columns that it sends

@@ -1,7 +1,6 @@
 """Compare and download one table by version 1 of the protocol: one hash for the whole table, and all rows or none.
 
-Both steps leave the target as it is: rows land in a staging table beside it. The merge is the same for every version
-and belongs to :mod:`..pipeline`.
+Neither changes the target: rows go into a staging table. The merge is the same for every version; see :mod:`..guarded_merge`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
 
 TRIES = 3
-"""Most requests for rows that are not proven to be from one moment; after the last, nothing is deleted."""
+"""Maximum number of requests for rows while they cannot be proven to be from one moment; after the last, nothing is deleted."""
 
 _GUESSED = (
     "The source cannot hash this table, so there is no telling whether it changed while it was sent: only rows that two answers"
@@ -44,21 +43,21 @@ _GUESSED = (
 
 
 def download(client: SyncClient, database: Database, area: StagingArea, *, known_hash: str | None = None) -> WholeTable:
-    """Request the rows with the target's hash, and stage the answer.
+    """Request the rows with the target's hash, and stage the response.
 
-    Existing servers read page after page while others write, so an answer may lack rows that are there, or have some twice. So
-    nothing is deleted unless the answer proves to be of one moment:
+    Existing servers read page by page while others write, so a response may lack existing rows or have some twice. Rows are
+    deleted only if the response is proven to be from one moment:
 
-    - our own server says so;
-    - or its rows have the hash that the source sends;
-    - or the source sends the same hash before and after it, and the answer before it had the same rows. The hashes alone would
-      not do: rows that go and come back meanwhile make pages skip others.
+    - this package's server says so;
+    - or the hash of its rows is the one that the source sends;
+    - or the source sends the same hash before and after it, and the previous response had the same rows. The hashes alone prove
+      nothing: rows that are deleted and inserted again in between make pages skip other rows.
 
-    Otherwise the rows are requested again. Where the source cannot hash, rows that two answers lack are deleted.
+    Otherwise the rows are requested again. If the source cannot hash, rows that two responses lack are deleted.
 
-    :param area: its table of removed rows is used only if some rows stay that are missing
+    :param area: its table for removed rows is used only if some missing rows must not be deleted
     :param known_hash: the source's hash at some earlier time
-    :raises TableBusyError: when rows came twice each time, and the source changed meanwhile
+    :raises TableBusyError: if each response had rows twice, and the source changed in the meantime
     """
     if area.target.options.window:
         raise ConfigurationError(
@@ -68,7 +67,7 @@ def download(client: SyncClient, database: Database, area: StagingArea, *, known
 
 
 class _RepeatedKeyError(Exception):
-    """A key came twice in an answer whose rows may be from several moments."""
+    """A key occurs twice in a response whose rows may be from several moments."""
 
     def __init__(self, error: DuplicateKeyError) -> None:
         super().__init__(error)
@@ -76,7 +75,7 @@ class _RepeatedKeyError(Exception):
 
 
 class _Download:
-    """Requests one table until an answer can be merged."""
+    """Requests one table until a response can be merged."""
 
     def __init__(self, client: SyncClient, database: Database, area: StagingArea) -> None:
         self.client = client
@@ -93,9 +92,9 @@ class _Download:
         self.received = 0
 
     def run(self, hash_before: str | None) -> WholeTable:
-        """Request the rows until an answer can be merged.
+        """Request the rows until a response can be merged.
 
-        :param hash_before: the source's hash before its first answer
+        :param hash_before: the source's hash before its first response
         """
         attempts = Attempts(self.client)
         missing = TemporaryStaging(self.database, purpose="missing")  # keys that an earlier answer lacked
@@ -130,9 +129,9 @@ class _Download:
                 return self._whole_without_deletes(staged)
 
     def _staged_answer(self, *, with_hash: bool) -> StagedAnswer | None:
-        """Request the rows, and stage them; ``None`` if the target proves to be equal.
+        """Request the rows, and stage them; ``None`` if the target turns out to be equal.
 
-        :raises _RepeatedKeyError: when a key came twice, and the source may have changed while it was read
+        :raises _RepeatedKeyError: if a key occurs twice, and the source may have changed while it was read
         """
         self.source_hash = None
         answer = self._ask(with_hash=with_hash)
@@ -147,9 +146,9 @@ class _Download:
                 raise _RepeatedKeyError(error) from error
 
     def _ask(self, *, with_hash: bool) -> TableAnswer | None:
-        """Request the rows, at first with the target's hash.
+        """Request the rows with the target's hash, or without it after the source failed on it.
 
-        Where the source fails over it (MySQL 9.6 has no SHA1 for existing servers), ask without.
+        Existing servers fail on it with MySQL 9.6, which has no SHA1.
         """
         name = self.target.name
         if not with_hash:
@@ -182,7 +181,7 @@ class _Download:
         self.source_hash = answer.hash
         if first and self._is_equal(answer) and not self._forgets(answer):
             return None
-        # A target without rows has none to lose.
+        # The hash only protects target rows from deletion, so an empty target does not need it.
         hashing = not answer.one_snapshot and not self.database.reader.is_empty(self.connection, self.target.table)
         try:
             return stage(
@@ -201,7 +200,7 @@ class _Download:
             self.received += answer.rows_received
 
     def _is_equal(self, answer: TableAnswer) -> bool:
-        """Whether the target is equal after all: hashed in the column order of the answer, or in another time zone."""
+        """Tell whether the target is equal when hashed in the column order of the response, or in another time zone."""
         if self.target.options.hasher:
             return False
         map_sent_columns(self.target, answer.columns)
@@ -224,17 +223,17 @@ class _Download:
         return False
 
     def _forgets(self, answer: TableAnswer) -> bool:
-        """Whether columns have values that the source does not send any more, and that the target is to forget."""
+        """Tell whether the target has values to set to NULL in columns that the source no longer sends."""
         columns = map_sent_columns(self.target, answer.columns).columns
         gone = self.target.gone_columns((column.name for column in columns), protocol=1)
         with naming_table(self.target.name):
             return bool(columns_with_values(self.database, self.connection, self.target.table, gone))
 
     def _check_moved(self, error: DuplicateKeyError, hash_before: str | None, asked: int) -> str | None:
-        """Accept a key that came twice if the source may have changed meanwhile, and return the source's hash.
+        """Accept a repeated key if the source may have changed in the meantime, and return the source's hash.
 
-        :raises DuplicateKeyError: when it did not change, so that several of its rows have one key in the target
-        :raises TableBusyError: when it changed each time, or may have
+        :raises DuplicateKeyError: if it did not change, so that several of its rows have the same key in the target
+        :raises TableBusyError: if it changed, or may have changed, during each attempt
         """
         now = ask_hash(self.client, self.target)
         if asked > 1 and now is not None and now == hash_before:
@@ -254,7 +253,7 @@ class _Download:
         return now
 
     def _is_proven(self, staged: StagedAnswer, hash_before: str | None) -> bool:
-        """Whether the rows are from one moment; requests the source's hash unless a known hash proves it."""
+        """Tell whether the rows are from one moment; request the source's hash unless a known hash proves it."""
         hashed = staged.hashed
         if hashed is None:
             return False
@@ -273,7 +272,7 @@ class _Download:
         return stood_still and self.earlier is not None and hashed.is_of_same_rows(self.earlier)
 
     def _lacks_rows(self) -> bool:
-        """Whether the merge would take the source's word for it that rows are gone."""
+        """Tell whether the target has rows that the response lacks, so that the merge would delete them."""
         return not self.target.mode.keeps_rows and lacks_rows(self.database, self.connection, self.target, self.staging.table)
 
     def _list_missing(self, listed: Staging, among: Table | None = None) -> Table:

@@ -1,4 +1,4 @@
-"""Guess the CREATE TABLE for a missing target from rows of a source of version 1."""
+"""Guess the CREATE TABLE for a missing target from rows of a version 1 source."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ def describe_missing(
 ) -> MissingTableError:
     """Return the error for a missing target, with a CREATE TABLE guessed from the first rows of the source.
 
-    Version 1 sends names and values but no types, so the types are guesses that a person has to look at.
+    Version 1 sends names and values but no types, so the types are guesses that a person has to check.
 
-    :raises SyncError: when the source cannot be asked for the table at all, because of the token, the name or the URL: until that
-        is right, nobody knows what the target should look like
+    :raises SyncError: if the source refuses the request for the table, because the token, the name or the URL is wrong
     """
     message = f"{missing.args[0]} Create it first."
     try:

@@ -21,7 +21,7 @@ class HashComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The result of comparing the hashes of source and target.
 
     :ivar source_hash: the hash that the source sent
-    :ivar warnings: of the report, about the comparison
+    :ivar warnings: warnings for the report, about the comparison
     """
 
     differs: bool
@@ -30,9 +30,9 @@ class HashComparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_hashes(client: SyncClient, database: Database, target: Target) -> HashComparison:
-    """Request the source's hash, and compare it with the target's, in each time zone that the source may have.
+    """Request the source's hash, and compare it with the target's in each possible time zone of the source.
 
-    :raises ServerError: when the source cannot hash the table
+    :raises ServerError: if the source cannot hash the table
     """
     source_hash = client.get_table_hash(target.name)
     with database.connect() as connection:
@@ -55,7 +55,7 @@ def hash_target(database: Database, target: Target, zone: TimeZone = UTC, column
 def hash_rows(
     database: Database, connection: Connection, target: Target, columns: Sequence[Column], zone: TimeZone
 ) -> str | None:
-    """Hash rows of the target over an open connection; ``None`` when they have no order."""
+    """Hash rows of the target over an open connection; ``None`` if the table has no primary key to order them."""
     try:
         database.version1.hash_order(target.table)
     except TableError:

@@ -1,4 +1,4 @@
-"""Find the rows of a target that an answer of version 1 lacks, and list their keys."""
+"""Find the target rows that a version 1 response lacks, and list their keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_sync.sync.tables.target import Target
 
 
 def lacks_rows(database: Database, connection: Connection, target: Target, staged: Table) -> bool:
-    """Whether the target has a row whose key is not staged, so that a merge would delete it."""
+    """Tell whether the target has a row whose key is not staged, so that a merge would delete it."""
     return connection.exec_driver_sql(f"SELECT 1 {_missing(database, target, target.table, staged)} LIMIT 1").first() is not None
 
 
@@ -21,7 +21,7 @@ def list_missing(
     """List the keys that the target has and the staging table lacks.
 
     :param listed: the table for the keys, which is created anew
-    :param among: keys missing from an earlier answer; only those that are missing again are listed
+    :param among: keys missing from an earlier response; only those missing again are listed
     """
     listed.drop(connection)
     listed.create(connection, target.key_layout)

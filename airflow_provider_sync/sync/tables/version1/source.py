@@ -1,4 +1,4 @@
-"""The source of a table in version 1 of the protocol: one hash, and all rows or none."""
+"""The source of a table in protocol version 1: one hash for the whole table, and all rows or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Version1Source(TableSource):
     proof: Verified = "hash"
 
     def missing_target(self, options: TargetTable, missing: MissingTableError) -> MissingTableError:
-        """Return the error for a missing target, with the CREATE TABLE that the source's first rows suggest."""
+        """Return the error for a missing target, with a CREATE TABLE guessed from the source's first rows."""
         return describe_missing(self.client, self.database, options, missing)
 
     def check(self, target: Target) -> None:
@@ -44,24 +44,24 @@ class Version1Source(TableSource):
                     map_sent_columns(target, answer.columns)
 
     def differs(self, target: Target) -> bool:
-        """Whether the hashes of source and target differ.
+        """Tell whether the hashes of source and target differ.
 
-        :raises ServerError: when the source cannot hash the table
+        :raises ServerError: if the source cannot hash the table
         """
         return compare_hashes(self.client, self.database, target).differs
 
     def stage(
         self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
     ) -> StagedRows:
-        """Request the rows with the target's hash, and stage the answer.
+        """Request the rows with the target's hash, and stage the response.
 
-        Nothing is resumed, since nobody knows which rows of a failed attempt are still right, and nothing is loaded directly,
-        since what comes can be checked only beside the target.
+        Nothing is resumed, since it is unknown which rows of a failed attempt are still correct. Nothing is loaded directly,
+        since the rows can be checked only by comparing them with the target.
         """
         return download(self.client, self.database, area)
 
     def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
-        """Compare hashes; a table that differs is one slice, and so is one that the source cannot hash."""
+        """Compare hashes; a table that differs, or that the source cannot hash, becomes one slice."""
         planned = PlannedSlice(table=target.name, run_id=run_id, protocol=1, whole=True)
         try:
             hashes = compare_hashes(self.client, self.database, target)

@@ -1,8 +1,8 @@
-"""The time zone of a source of version 1, which sends a TIMESTAMP as the text that it has in its database's session.
+"""Determine the time zone of a version 1 source, which sends TIMESTAMP values in its database session's time zone.
 
-Our own server tells it. Of an existing one it has to be configured (``time_zone``), since it cannot be asked; without that, the
-rows that the target has already show it, and where there are none it is that of the target's own database, in which an existing
-client would write.
+This package's server announces the zone. For an existing server, it is the option ``time_zone``. Without that, the zone is
+inferred from rows that the target already has, or, if there are none, the target database's zone is assumed, as the existing
+client does.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class SourceZone:
     """The assumed time zone of the source's database.
 
     :ivar zone: the zone in which TIMESTAMP texts are read
-    :ivar other: another possible zone; the target's rows decide between the two; ``None`` if the zone is known
-    :ivar doubt: for the report, why it may be another one; ``None`` if the zone is known
+    :ivar other: another possible zone, to be decided by the target's rows; ``None`` if the zone is known
+    :ivar doubt: for the report, why the zone may be wrong; ``None`` if the zone is known
     """
 
     zone: TimeZone
@@ -54,7 +54,7 @@ class SourceZone:
 
 
 def find_zone(client: SyncClient, database: Database, connection: Connection, table: Table) -> SourceZone:
-    """Return the time zone of the source, as far as it is known before rows are requested.
+    """Return what is known about the source's time zone before rows are requested.
 
     :param table: the target
     """
@@ -70,7 +70,7 @@ def find_zone(client: SyncClient, database: Database, connection: Connection, ta
 
 
 def announced_zone(client: SyncClient) -> SourceZone:
-    """Return the time zone that the server named in its last answer."""
+    """Return the time zone that the server named in its last response."""
     zone = client.source_time_zone or UTC
     if client.time_zone in (None, zone):
         return SourceZone(zone)
@@ -83,7 +83,7 @@ def announced_zone(client: SyncClient) -> SourceZone:
 def rows_in_common(
     database: Database, connection: Connection, target: Table, staged: Table, key: Sequence[Column], columns: Sequence[Column]
 ) -> int:
-    """Count the values, other than NULL, that ``columns`` have in staged rows and in those of the target with the same key."""
+    """Count the non-NULL values of ``columns`` that are equal in staged rows and in target rows with the same key."""
     same = database.statements.same
     equal = " + ".join(
         f"SUM(CASE WHEN s.{database.quote(column.name)} IS NOT NULL AND {same(column, 't', 's')} THEN 1 ELSE 0 END)"

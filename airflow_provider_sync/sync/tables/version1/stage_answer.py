@@ -34,7 +34,7 @@ class StagedAnswer:
     :ivar rows: number of rows
     :ivar one_snapshot: whether all rows are from one snapshot
     :ivar zone: the source's time zone
-    :ivar repeated: number of local times that this zone has twice, so that they may be an hour late
+    :ivar repeated: number of ambiguous local times (end of daylight saving time), which may be an hour late
     :ivar hashed: the hash of the rows as they came; ``None`` without ``hashing``
     """
 
@@ -60,13 +60,13 @@ def stage(
     hashing: bool,
     on_rows: RowProgress,
 ) -> StagedAnswer:
-    """Stage all rows of an answer in a new staging table; the table of an earlier attempt is dropped.
+    """Stage all rows of a response in a new staging table; the table of an earlier attempt is dropped.
 
-    :param first: the first batch
-    :param rest: the others
-    :param hashing: hash the rows as they came
-    :raises DuplicateKeyError: when two rows have one key
-    :raises IncompleteStreamError: when the answer breaks off
+    :param first: the first batch of rows
+    :param rest: the other batches
+    :param hashing: whether to hash the rows as they came
+    :raises DuplicateKeyError: if two rows have the same key
+    :raises IncompleteStreamError: if the response is cut off
     """
     mapping = map_sent_columns(target, answer.columns) if first else ColumnMapping(columns=target.table.columns)
     hashed = AnswerHash() if hashing else None
@@ -117,7 +117,7 @@ def _decide(
     first: Sequence[Row],
     begin: Callable[[], None],
 ) -> tuple[SourceZone, _Converter, int]:
-    """Stage the first rows by each of two time zones, and keep the zone by which more values equal the target's."""
+    """Stage the first rows in each of two time zones, and keep the zone in which more values equal the target's."""
     zoned = [mapping.columns[place] for place in zoned_places(database, mapping.columns)]
     if not zoned:
         return zone.decided(zone.zone, ""), _Converter(database, mapping, zone.zone), 0
@@ -152,7 +152,7 @@ def _decide(
 
 
 def _repeated_time(target: Target, zone: TimeZone, error: DuplicateKeyError) -> DuplicateKeyError:
-    """Return the error for rows of one key, which may be due to clock times that the zone has twice."""
+    """Return the error for two rows with the same key, with a hint if ambiguous local times may be the cause."""
     times = [column.name for column in target.key_columns if column.kind is Kind.TIMESTAMP]
     if not times or zone.offset is not None:
         return error

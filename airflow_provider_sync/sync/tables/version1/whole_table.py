@@ -1,4 +1,4 @@
-"""The staged rows of a source of version 1, and the hashes of both sides."""
+"""The staged rows of a version 1 source, and their verification by hash."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class WholeTable(StagedRows):
 
     :param staged: the staged rows; ``None`` if the target equals the source
     :param rows: number of rows of the source
-    :param received: rows received, including those of answers that were not used
-    :param hashed: the columns that the source hashes, in its order, as far as its rows show; ``None`` if only some are synced
+    :param received: number of rows received, including those of responses that were not used
+    :param hashed: the columns that the source hashes, in its order, as inferred from its rows; ``None`` if only some are synced
     :param source_hash: the source's hash; ``None`` if it sent none
     :param zone: the time zone in which the source hashes TIMESTAMP
     """
@@ -96,7 +96,7 @@ class WholeTable(StagedRows):
     def verify(self, connection: Connection) -> Verified | None:
         """Hash the target as the source hashes its table.
 
-        Different hashes prove nothing: other databases, types or columns hash otherwise though the rows are equal.
+        Different hashes prove nothing: with different databases, types or columns, equal rows have different hashes.
         """
         if self.hashed is None or self.source_hash is None or self.target.options.hasher:
             return None
@@ -104,10 +104,10 @@ class WholeTable(StagedRows):
         return "hash" if found == self.source_hash else None
 
     def carries(self, column: Column) -> bool:
-        """Whether values come as they are.
+        """Tell whether version 1 carries a column's values exactly.
 
-        FLOAT has six digits, databases round a computed DOUBLE in their own ways, and how many digits a decimal without a scale
-        has at the source is not known.
+        It does not for FLOAT (six digits), a computed DOUBLE (databases round differently), and a decimal without a scale (its
+        number of digits at the source is unknown).
         """
         return column.kind not in (Kind.FLOAT, Kind.DOUBLE) and (column.kind is not Kind.DECIMAL or column.scale is not None)
 

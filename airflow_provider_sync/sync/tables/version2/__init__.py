@@ -1,5 +1,6 @@
-"""Tables by version 2 of the protocol: both sides digest segments at the same time, and only rows that differ are fetched.
+"""Sync tables by protocol version 2: both sides digest segments in parallel, and only rows that differ are fetched.
 
-:mod:`.source` is the source of a sync. :mod:`.plan` decides what is asked next, and :mod:`.follow_plan` asks it. :mod:`.stage`
-puts the rows that differ into the staging table, :mod:`.verify` proves them before the commit; :mod:`.first_load` needs neither.
+:mod:`.source` is the source of a sync. :mod:`.plan` decides on the next request, and :mod:`.follow_plan` makes it. :mod:`.stage`
+puts the rows that differ into the staging table, and :mod:`.verify` verifies them before the commit. :mod:`.first_load` loads an
+empty target without either.
 """

@@ -1,4 +1,4 @@
-"""Map the source's columns, as version 2 describes them, to columns of the target, with the type that renders their values."""
+"""Map the source's columns, as version 2 describes them, to target columns, with the type by which both sides render values."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from airflow_provider_sync.sync.tables.target import Target
 
 
 def configured_slice(options: TargetTable) -> RequestedSlice:
-    """Return the slice of the source's table that the options name."""
+    """Return the slice of the source table that the options select."""
     return RequestedSlice(name=options.name, columns=options.columns or None, window=_window(options, {}))
 
 
 def requested_slice_for(target: Target) -> RequestedSlice:
-    """Return the slice of the source's table to compare a target with; it keeps the trailing zeros that the target keeps."""
+    """Return the slice of the source table to compare with a target, with the columns whose trailing zeros the target keeps."""
     requested = configured_slice(target.options)
     return msgspec.structs.replace(
         requested,
@@ -38,11 +38,11 @@ def requested_slice_for(target: Target) -> RequestedSlice:
 
 
 def map_columns(database: Database, target: Target, described: Described) -> TableSlice:
-    """Find the target's column for each source column. Both are rendered by the source's type.
+    """Find the target column of each source column. Both sides render values by the source's type.
 
-    :raises TableError: when the target lacks a column, or cannot hold the values of the source's column
-    :raises SchemaDiffers: when ``on_schema_change`` allows to change that
-    :raises ConfigurationError: when an option names a column that the source does not have
+    :raises TableError: if the target lacks a column, or its column cannot hold the source's values
+    :raises SchemaDiffers: if ``on_schema_change`` can fix that
+    :raises ConfigurationError: if an option names a column that the source does not have
     """
     options = target.options
     names = [column.name for column in described.columns]
@@ -98,11 +98,11 @@ def create_statement(
 ) -> str:
     """Write the CREATE TABLE of a missing target from the source's description, renames applied, with the columns of its mode.
 
-    :param details: what the table gets besides its columns and its key
-    :raises TableError: when the target's database has no type for a column
+    :param details: details of the table besides its columns and key
+    :raises TableError: if the target's database has no type for a column
     """
     for column in described.columns:
-        # A type that is empty is the one of a column without a type.
+        # An empty type stands for a column without a declared type.
         if column.type.kind is LogicalKind.ANY and database.ddl.sql_type(column.type, key=False):
             raise TableError(
                 f"Table {options.name!r}, column {column.name!r}: the source declares no type for it, and no type of the target"
@@ -132,7 +132,7 @@ def create_statement(
 
 
 def _refuse_columns_alike(database: Database, options: TargetTable, names: Sequence[str]) -> None:
-    """Refuse columns that the target's database would take for one.
+    """Refuse columns whose names the target's database considers equal.
 
     :raises ConfigurationError: naming two of them
     """

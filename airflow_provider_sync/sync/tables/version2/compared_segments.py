@@ -1,4 +1,4 @@
-"""What a comparison of segments found, and what later requests need to know of it."""
+"""The result of comparing segments, as later requests need it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDi
 
 
 class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
-    """What both sides hold, segment by segment.
+    """The digests of both sides by segment, and the segments that differ.
 
     :ivar table_slice: the compared slice of the target, with its values rendered by the source's types
     :ivar described: the source's description of its table
     :ivar source_segments: digests of the source's segments
     :ivar target_segments: digests of the target's segments, by the same partitioning
-    :ivar differing: numbers of the segments that differ, ascending; not of those in which only rows are that stay
-    :ivar mode: what happens to rows that differ
-    :ivar forgotten: columns that are gone at the source, and whose values a sync forgets; known of the last comparison
+    :ivar differing: numbers of the segments that differ, ascending, without those that differ only by rows that the mode keeps
+    :ivar mode: the mode of the target, which decides about rows that differ
+    :ivar forgotten: columns that the source no longer has and that a sync sets to NULL; set only for the last comparison
     """
 
     target: Target
@@ -41,17 +41,17 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gone_columns(self) -> tuple[str, ...]:
-        """Columns that are gone at the source, and that a sync sets to NULL."""
+        """Columns that the source no longer has and that a sync sets to NULL."""
         return self.target.gone_columns(self.table_slice.column_names, protocol=2)
 
     @property
     def schema_changes(self) -> tuple[str, ...]:
-        """What a sync changes besides rows, or has changed, one phrase for each column."""
+        """The schema changes of a sync, made or planned, one phrase for each column."""
         return (*self.target.schema_changes, *forgotten_in_words(self.forgotten))
 
     @property
     def staging_layout(self) -> StagingLayout:
-        """The layout of the table that takes the rows to insert or update; its keys are those of rows to delete."""
+        """The layout of the staging table for rows; its key columns are those of the staging table for keys to delete."""
         return StagingLayout(
             target=self.target.table,
             columns=tuple(column.column for column in self.table_slice.columns),
@@ -61,12 +61,12 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def partitioning(self) -> Partitioning:
-        """How the tables were cut."""
+        """The partitioning of both tables."""
         return self.described.partitioning
 
     @property
     def requested_slice(self) -> RequestedSlice:
-        """The slice for later requests. It names all columns and the key, so that another key, or a column less, is an error."""
+        """The slice for later requests. It names all columns and the key, so that a change of either is an error."""
         columns = tuple(column.name for column in self.described.columns)
         return msgspec.structs.replace(requested_slice_for(self.target), columns=columns, key=self.described.key_columns)
 
@@ -77,12 +77,12 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source_rows(self) -> int:
-        """Rows of the source."""
+        """Number of rows of the source."""
         return sum(segment.rows for segment in self.source_segments.values())
 
     @property
     def target_rows(self) -> int:
-        """Rows of the target."""
+        """Number of rows of the target."""
         return sum(segment.rows for segment in self.target_segments.values())
 
     @property
@@ -92,7 +92,7 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings of the report: columns that only one side has, and how the source finds rows, if by many scans."""
+        """Warnings for the report: columns that only one side has, and a source that needs many scans to find rows."""
         found = schema_warnings(self.target, self.table_slice)
         if self.described.scanned and len(self.slices()) > 1:
             found += (
@@ -103,7 +103,7 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def may_mislead(self) -> bool:
-        """Whether apparent inserts and deletes may really be updates: rows left a window, or changed segments with their hash."""
+        """Whether apparent inserts and deletes may be updates: rows that left a window, or moved to a segment by a new hash."""
         return self.requested_slice.window is not None or self.partitioning.scheme == "row_hash"
 
     @property
@@ -121,6 +121,6 @@ class ComparedSegments(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.source_segments[number].rows for number in numbers if number in self.source_segments)
 
     def slices(self) -> list[Sequence[int]]:
-        """Cut the segments that differ into slices; the row digests of one slice are held in memory at once."""
+        """Group the segments that differ into slices; the row digests of one slice are held in memory at once."""
         rows = self.rows_in(self.differing)
         return list(cut_slices(self.differing, rows, rows_at_once(self.partitioning.scheme)))

@@ -5,7 +5,7 @@
     source  ── describe ─┬─ digests of its segments ─┐
     target               └─ digests of its segments ─┴─ those that differ ── digests of their rows ── rows that differ
 
-Which digests to request is decided in :mod:`.plan`; :mod:`.follow_plan` requests them in that order.
+:mod:`.plan` decides which digests to request; :mod:`.follow_plan` follows the plan.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def compare_segments(
 
     :param partitioning: of both tables; ``None`` lets the source choose
     :param sample: number of segments to compare, spread evenly, if the source can look them up by an index; 0 for all
-    :raises TableError: when the target cannot hold the source's columns
+    :raises TableError: if the target cannot hold the source's columns
     """
     request = DescribeTable(
         table_slice=requested_slice_for(target),
@@ -97,9 +97,10 @@ def compare_segments(
 
 
 def differing_segments_of(target: Target, source: SegmentDigests, held: SegmentDigests) -> list[int]:
-    """Return the numbers of the segments in which a sync may have something to do, ascending.
+    """Return the numbers of the segments in which a sync may have something to change, ascending.
 
-    Rows that only the target has may stay; but one that left a window at the source is to be updated.
+    With a mode that keeps rows, segments with surplus target rows need no change, except that a row which left the window at the
+    source must be updated.
     """
     differing = differing_segments(source, held)
     if not target.mode.keeps_rows or (target.mode.name == "upsert" and target.options.window):
@@ -108,7 +109,7 @@ def differing_segments_of(target: Target, source: SegmentDigests, held: SegmentD
 
 
 def compare_rows(client: SyncClient, database: Database, compared: ComparedSegments) -> Differences:
-    """Compare the rows of all segments that differ, whatever their number."""
+    """Compare the rows of all segments that differ, without a limit on their number."""
     return combine(compare_slice(client, database, compared, numbers) for numbers in compared.slices())
 
 
@@ -123,8 +124,8 @@ def compare_slice(
 
     When partitioned by row hash, a changed row may appear as deleted in one slice and as inserted in another.
 
-    :param numbers: of the segments, ascending
-    :param connection: the only one that can see the target's table; ``None`` to open a snapshot
+    :param numbers: numbers of the segments, ascending
+    :param connection: the connection to use if no other can see the target's table; ``None`` to open a snapshot
     """
     table_slice, partitioning = compared.table_slice, compared.partitioning
     segment_ranges = segment_ranges_of(numbers)
@@ -170,11 +171,11 @@ def compare_slice(
 
 
 def _check_announced_rows(messages: Iterable[RowDigests], compared: ComparedSegments, announced: int) -> Iterator[RowDigests]:
-    """Yield the messages, and fail if they have many more digests than the source announced, so that memory stays bounded.
+    """Yield the messages, and fail if they contain many more digests than the source announced, so that memory stays bounded.
 
     :param announced: number of rows that the source announced for these segments
-    :raises SourceChangedError: for many more rows than that, which may have been inserted meanwhile
-    :raises ProtocolError: for more than :data:`.batch_sizes.MAX_DIGESTS` digests or :data:`.batch_sizes.MAX_KEY_BYTES` of keys
+    :raises SourceChangedError: if there are many more rows than announced, which may have been inserted in the meantime
+    :raises ProtocolError: if the digests exceed :data:`.batch_sizes.MAX_DIGESTS`, or the keys :data:`.batch_sizes.MAX_KEY_BYTES`
     """
     max_rows, rows, size = batch_sizes.max_digests(announced), 0, 0
     for message in messages:
@@ -195,7 +196,7 @@ def _check_announced_rows(messages: Iterable[RowDigests], compared: ComparedSegm
 
 
 def _ask_both(database: Database, source: Callable[[], Found], target: Callable[[Connection], Found]) -> tuple[Found, Found]:
-    """Query the target in another thread, in a snapshot, while this thread reads the source's answer."""
+    """Query the target in another thread, in a snapshot, while this thread reads the source's response."""
 
     def over_snapshot() -> Found:
         with database.snapshot() as connection:

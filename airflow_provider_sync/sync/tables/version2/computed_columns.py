@@ -1,4 +1,4 @@
-"""Columns that a target computes otherwise than the source: no sync can make these tables equal, so no retry helps."""
+"""Find columns that target and source compute differently: no sync can make such tables equal, so a retry does not help."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
 from airflow_provider_sync.sync.tables.staged_rows import computes_otherwise
 
 _SAMPLE = 100
-"""Rows whose values are compared."""
+"""Maximum number of differing rows whose values are compared."""
 
 _BATCHES = 40
-"""Batches of rows that are searched for them: a column that is computed otherwise differs in nearly every row."""
+"""Maximum number of row batches to search for them; few are enough, since such a column differs in nearly every row."""
 
 
 def refuse_other_values(
     database: Database, connection: Connection, table_slice: TableSlice, staging: Table, *, name: str
 ) -> None:
-    """Find columns that the target computes otherwise among merged rows; to be called when digests differ after a merge.
+    """Raise an error if target and source compute columns of merged rows differently; called if digests differ after a merge.
 
-    :param table_slice: of the target, inside the merge's transaction
+    :param table_slice: slice of the target, inside the merge's transaction
     :param staging: the rows as the source sent them
-    :param name: of the table, for the message
-    :raises TableError: naming the columns, where there are any
+    :param name: name of the table, for the message
+    :raises TableError: if there are such columns, naming them
     """
     if not any(column.column.generated for column in table_slice.columns):
         return
@@ -49,7 +49,7 @@ def refuse_other_values(
 
 
 def _differing_keys(database: Database, connection: Connection, table_slice: TableSlice, sent: TableSlice) -> list[Key]:
-    """Return some keys of rows that are not what was sent."""
+    """Return the keys of some rows that differ from those sent."""
     # Read to the end before the next statement: a connection to MySQL has one result at a time.
     batches = islice(database.digests.digest_rows(connection, sent, ONE_SEGMENT, ((0, 0),)), _BATCHES)
     digests = {key: digest for batch in batches for key, digest in batch}

@@ -1,9 +1,9 @@
-"""Keys that the target's database calls equal to staged ones, though they are written in another way, as ``ab`` and ``AB``.
+"""Handle target keys that the database considers equal to staged keys with a different spelling, such as ``ab`` and ``AB``.
 
-A mirror lists every key that the source lacks, so it knows of each of these whether the source still has it. Modes that keep rows
-list none, so the source is asked about these keys alone. If it lacks such a key, the target's row is the staged one in a former
-spelling. If it still has the key, that is another row, which the target cannot hold beside the staged one: the merge then ends
-with an error about a duplicate key.
+A mirror lists every key that the source lacks, so it knows whether the source still has such a key. Modes that keep rows list no
+keys, so they ask the source about these keys only. If the source lacks such a key, the target's row is the staged row with its
+former spelling. If the source still has the key, it is a different row, which the target cannot hold beside the staged one; then
+the merge ends with an error about a duplicate key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class EqualKeys:
     """The equal keys of one staging table.
 
     :param staged: the rows to write
-    :param removed: the table for keys that the source lacks, which is empty
+    :param removed: an empty table for keys that the source lacks
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class EqualKeys:
         self._removed = removed
 
     def settle(self) -> Sequence[Key]:
-        """Find the rows of the target whose keys the source has since spelt in another way.
+        """Find the target rows whose keys the source now spells differently.
 
-        With ``upsert`` their former keys are listed, so that the merge renames them. With ``append`` they stay as they are, and
-        the staged rows are dropped.
+        With ``upsert`` their former keys are listed, so that the merge renames the rows. With ``append`` the rows stay as they
+        are, and the staged rows are dropped.
 
         :return: the former keys
         """
@@ -69,13 +69,13 @@ class EqualKeys:
         return former
 
     def digests(self, former: Sequence[Key]) -> SegmentDigests:
-        """Digest rows of the target that the merge will rename, by segment."""
+        """Digest, by segment, the target rows that the merge will rename."""
         table_slice = self._compared.table_slice.unwindowed
         batches = self._database.digests.digest_keys(self._connection, table_slice, former) if former else ()
         return digest_by_segment(self._compared.partitioning, (row for batch in batches for row in batch))
 
     def _texts(self) -> list[Column]:
-        """Return the columns of the key in which different texts may be equal. Equal decimals are one key at the source, too."""
+        """Return the key columns in which different texts may be equal; not decimals, which the source compares alike."""
         if not self._compared.target.table.has_unique(self._key_names):
             return []
         loosely = self._database.statements.loosely_compared(self._key)

@@ -1,4 +1,4 @@
-"""What is known of a table and its source while they are compared: numbers, from which :mod:`.plan` decides what is next."""
+"""The numbers known about a table and its source during a comparison, from which :mod:`.plan` decides on the next step."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 
 class Cut(StrEnum):
-    """Why tables were cut as they were."""
+    """The reason for the partitioning of the tables."""
 
     USUAL = auto()
-    """As the source chose, or as the rows of a probe advised."""
+    """The source chose it, or the rows of a probe suggested it."""
     DENSE = auto()
-    """Again, since most rows stood in few segments, or since comparing rows would have taken many scans."""
+    """Cut again, because most rows were in few segments, or comparing rows would have taken many scans."""
     SCATTERED = auto()
-    """Again, since nearly all segments differed in few rows."""
+    """Cut again, because nearly all segments differed in few rows."""
 
 
 class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a comparison of segments showed.
+    """The result of a comparison of segments, in numbers.
 
-    :ivar partitioning: how both tables were cut
-    :ivar cut: why they were cut like that
-    :ivar is_probe: whether only a few segments were compared; all counts are then of these
-    :ivar estimated_rows: rows of the whole source, by its statistics
-    :ivar source_rows: rows of the source
-    :ivar target_rows: rows of the target
+    :ivar partitioning: the partitioning of both tables
+    :ivar cut: the reason for this partitioning
+    :ivar is_probe: whether only a few segments were compared; then all counts are of these segments
+    :ivar estimated_rows: number of rows of the whole source, from its statistics
+    :ivar source_rows: number of rows of the source
+    :ivar target_rows: number of rows of the target
     :ivar segments: number of segments that have rows on either side
     :ivar differing: number of segments that differ
-    :ivar differing_rows: rows in these, on both sides together
+    :ivar differing_rows: number of rows in differing segments, on both sides together
     """
 
     partitioning: Partitioning
@@ -46,12 +46,12 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rows of a few differing segments showed.
+    """The result of comparing the rows of a few differing segments, in numbers.
 
-    :ivar wanted: rows that would be fetched
-    :ivar changed: rows that differ
-    :ivar source_rows: rows of the source in the segments that the sample stands for: for a probe the equal ones, too
-    :ivar rows: rows there on both sides together
+    :ivar wanted: number of rows that would be fetched
+    :ivar changed: number of rows that differ
+    :ivar source_rows: number of source rows in the segments that the sample represents; for a probe this includes equal segments
+    :ivar rows: number of rows in these segments, on both sides together
     """
 
     wanted: int
@@ -61,20 +61,20 @@ class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def share_wanted(self) -> float:
-        """Share of the source's rows that would be fetched."""
+        """The share of the source's rows that would be fetched."""
         return self.wanted / max(1, self.source_rows)
 
     def changed_among(self, rows: float) -> float:
-        """Estimate how many of so many rows, on both sides together, differ."""
+        """Estimate how many of a number of rows, on both sides together, differ."""
         return self.changed * rows / max(1, self.rows)
 
 
 class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison of rows has listed so far.
+    """The numbers of rows that a comparison of rows has listed so far.
 
-    :ivar wanted: rows to fetch
-    :ivar deleted: rows that only the target has
-    :ivar is_complete: whether all differing segments were looked into
+    :ivar wanted: number of rows to fetch
+    :ivar deleted: number of rows that only the target has
+    :ivar is_complete: whether the rows of all differing segments were compared
     """
 
     wanted: int = 0
@@ -83,15 +83,15 @@ class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a table and its source. It starts with what the target tells, and grows with each step.
+    """The facts known about a table and its source: at first from the target alone, then from each step.
 
-    :ivar has_window: whether only rows inside a window are synced, so that the others stay
+    :ivar has_window: whether only rows inside a window are synced, and rows outside stay
     :ivar keeps_rows: whether rows that the source lacks stay, so that segments with such rows always differ
-    :ivar is_direct_allowed: whether the target is empty and rows may go into it without a staging table
-    :ivar is_resumable: whether a retry is to go on where a failed attempt ended
-    :ivar has_indexed_ranges: whether the target can look up single segments, and so take part in a probe
-    :ivar target_rows: rows of the target, estimated; asked for only where a probe is possible
-    :ivar source_rows: rows of the source, as it described them; ``None`` before
+    :ivar is_direct_allowed: whether the target is empty and rows may be loaded without a staging table
+    :ivar is_resumable: whether a retry should resume where a failed attempt ended
+    :ivar has_indexed_ranges: whether the target can look up single segments, which a probe requires
+    :ivar target_rows: estimated number of rows of the target; determined only if a probe is possible
+    :ivar source_rows: number of rows of the source, as it described itself; ``None`` before that
     :ivar can_load_directly: whether all columns can be loaded directly, once the source has described them
     :ivar segments: the last comparison of segments
     :ivar sample: rows of some of these segments
@@ -111,5 +111,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     rows: RowFacts | None = None
 
     def with_segments(self, segments: SegmentFacts) -> Facts:
-        """Return the facts after a comparison of segments; what was known of the rows of earlier ones is dropped."""
+        """Return the facts after a comparison of segments, without the row facts of earlier segments."""
         return msgspec.structs.replace(self, segments=segments, sample=None, rows=None)

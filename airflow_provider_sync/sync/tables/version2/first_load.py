@@ -1,16 +1,16 @@
-"""A first sync by version 2: all rows go straight into an empty target, and are proven before the commit.
+"""Load all rows directly into an empty target by version 2, and verify them before the commit.
 
 ::
 
     source ── description, rows ──▶ digest of their lines ──▶ target, in the final transaction ── its digest ── equal: commit
 
-The description comes with the rows, from one snapshot, and the stream's own digest shows that what came is what the source sent.
-So no other question is asked: see :class:`DigestedLines`. Where source and target have a faster digest than SHA-256 in common,
-the source announces its digests instead, beside the rows, as older servers have to: see :class:`AnnouncedRows`.
+The description and the rows come from one snapshot in one response, and the stream's digest shows that the received rows are
+those sent, so one request is enough: see :class:`DigestedLines`. If both sides support a faster digest than SHA-256, or the
+server is older, the source announces its digests in a parallel request instead: see :class:`AnnouncedRows`.
 
-Nothing is compared before, as there is nothing to compare. If the proof fails, the sync begins anew and stages the rows, since
-only then those that moved can be asked for again. What a target must be like for this is in
-:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.follow_plan` and :mod:`.stage`.
+If the verification fails, the sync starts again and stages the rows, since only staged rows that changed can be requested again.
+The requirements for a target are in :mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.follow_plan`
+and :mod:`.stage`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from airflow_provider_sync.sync.tables.version2.source_digests import probes_of
 
 
 class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What the source says of its table, and how the target's columns take it.
+    """The source's description of its table, and the mapping to the target's columns.
 
-    :ivar table_slice: the target's columns that take part, rendered by the source's types
+    :ivar table_slice: the target's columns to sync, rendered by the source's types
     """
 
     described: Described
@@ -61,10 +61,10 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):
 def describe_source(
     client: SyncClient, database: Database, target: Target, *, probes: Mapping[str, str] | None = None
 ) -> SourceDescription:
-    """Ask the source for its columns and number of rows, without digests.
+    """Request the source's columns and number of rows, without digests.
 
-    :param probes: of the digests that the target's database computes, if the source is to choose one
-    :raises TableError: when the target cannot hold what the source has
+    :param probes: probes of the digests that the target's database computes, if the source should choose one
+    :raises TableError: if the target cannot hold the source's columns
     """
     request = DescribeTable(table_slice=requested_slice_for(target), digests=False, probes=dict(probes or {}))
     with client.describe_table(request) as answer:
@@ -72,9 +72,9 @@ def describe_source(
 
 
 def describe_first(client: SyncClient, database: Database, target: Target, described: Described | None) -> SourceDescription:
-    """Describe the source of a target that is empty, with the digest that both sides compute fastest.
+    """Describe the source of an empty target, with the digest that both sides compute fastest.
 
-    :param described: what it says of the table as the options name it, where it was asked already
+    :param described: the source's description of the slice that the options select, if known
     """
     if described is not None and requested_slice_for(target) == configured_slice(target.options):
         return SourceDescription(described=described, table_slice=map_columns(database, target, described))
@@ -89,14 +89,14 @@ def first_rows(
     on_rows: RowProgress,
     asking: Callable[[], AbstractContextManager[None]],
 ) -> FirstRows:
-    """Return the rows of a first load, with the proof that costs least; see :class:`FirstRows`."""
+    """Return the rows of a first load, with the cheapest available verification; see :class:`FirstRows`."""
     offered = client.capabilities()
     is_described = offered is not None and offered.described_rows and source.described.digest == SHA256
     return (DigestedLines if is_described else AnnouncedRows)(client, database, target, source, on_rows, asking)
 
 
 class _Announced(msgspec.Struct, frozen=True):
-    """What the source says that it has."""
+    """The digests that the source announced."""
 
     partitioning: Partitioning
     segments: Mapping[int, SegmentDigest]
@@ -108,9 +108,9 @@ class _Announced(msgspec.Struct, frozen=True):
 
 
 class FirstRows(StagedRows):
-    """All rows of the source, which come only when the merge asks for them.
+    """All rows of the source, which are requested only when the merge reads them.
 
-    :param asking: opens the block within which the rows are asked for, during the merge
+    :param asking: opens the block in which the merge requests the rows
     """
 
     protocol = 2
@@ -143,9 +143,9 @@ class FirstRows(StagedRows):
         self._announced: _Announced | None = None
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest the target, and compare it with what came.
+        """Compare the target's digest with that of the received rows.
 
-        :raises SourceChangedError: when they differ
+        :raises SourceChangedError: if they differ
         """
         if not self._is_loaded(connection):
             raise SourceChangedError(
@@ -157,19 +157,19 @@ class FirstRows(StagedRows):
 
     @abstractmethod
     def _is_loaded(self, connection: Connection) -> bool:
-        """Whether the target has the digests of the source's rows."""
+        """Tell whether the target has the digests of the source's rows."""
 
     @abstractmethod
     def _blocks(self) -> Generator[bytes]:
-        """Ask for rows, and pass their lines on as they come."""
+        """Request rows, and yield their lines as they arrive."""
 
     def _requested_slice(self) -> RequestedSlice:
-        """Name the described columns, so that one that goes meanwhile is missed."""
+        """Return the slice with the described columns named, so that a column dropped in the meantime is an error."""
         columns = tuple(column.name for column in self.described.columns)
         return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
 
     def _count(self) -> int:
-        """Return how many rows the source has; without a load, by its digests."""
+        """Return the number of rows of the source; if nothing was loaded, from its digests."""
         self.rows_total = self._known().rows
         return self.rows_total
 
@@ -181,15 +181,15 @@ class FirstRows(StagedRows):
     def _check_described(self, described: Described) -> None:
         """Compare a later description with the first.
 
-        :raises SourceChangedError: when columns or key changed
+        :raises SourceChangedError: if columns or key changed
         """
         if (described.columns, described.key) != (self.described.columns, self.described.key):
             raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed.", NOTHING_CHANGED)
 
     def _ask(self, abandoned: Event) -> _Announced:
-        """Ask for the digests of all segments: of one, unless the target's scan may be split by them.
+        """Request the digests of all segments: of a single one, unless the target's scan can be split by segments.
 
-        :param abandoned: tells that nobody waits for them any more
+        :param abandoned: set when the caller no longer waits for the digests
         """
         request = DescribeTable(
             table_slice=self._requested_slice(),
@@ -202,7 +202,7 @@ class FirstRows(StagedRows):
         with self.client.describe_table(request) as answer:
             described = answer.described
             self._check_described(described)
-            # While the source is at work its signs of life come by, so that this ends soon.
+            # The source sends keep-alive messages while it works, so that this loop soon notices an abandoned request.
             for message in answer:
                 if abandoned.is_set():
                     break
@@ -211,14 +211,14 @@ class FirstRows(StagedRows):
 
 
 class DigestedLines(FirstRows):
-    """Rows whose lines are digested on their way into the target.
+    """Rows whose lines are digested while they are loaded into the target.
 
     ::
 
         source ── rows, SHA-256 of all of them ──▶ lines as they were sent ── digest ──┐
                                                         └─▶ target ── digest ──────────┴─ equal
 
-    A server sends them from the snapshot that it describes, so nothing can change between the two.
+    The server sends the rows and its description from one snapshot, so nothing can change in between.
     """
 
     _lines: LineDigest | None = None
@@ -268,7 +268,7 @@ class AnnouncedRows(FirstRows):
         return dict(self.database.digests.digest_written(connection, table_slice, announced.partitioning)) == announced.segments
 
     def _blocks(self) -> Generator[bytes]:
-        """Ask for rows and, in another thread, for their digests; pass the rows' lines on as they come."""
+        """Request rows and, in another thread, their digests; yield the rows' lines as they arrive."""
         self._announced, self.rows_received = None, 0
         abandoned = Event()
         with self.asking(), ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
@@ -279,7 +279,7 @@ class AnnouncedRows(FirstRows):
                 with self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
                     for rows in answer:
                         self.rows_received += rows.count
-                        # The digests bring the exact number, at some time.
+                        # Once the digests have arrived, the exact number is known.
                         exact = asked.result().rows if asked and asked.done() and not asked.exception() else None
                         self.on_rows(rows.count, self.described.rows if exact is None else exact)
                         yield rows.data

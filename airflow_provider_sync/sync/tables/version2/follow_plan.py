@@ -1,6 +1,6 @@
-"""Compare a table with its source, step by step: :mod:`.plan` decides on the next step from the facts so far.
+"""Compare a table with its source, step by step: :mod:`.plan` decides on each step from the facts so far.
 
-:mod:`.comparison` queries source and target; no decision is made here.
+:mod:`.comparison` queries source and target; this module makes no decisions.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ NextStep = Callable[[Facts], Step]
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a comparison.
 
-    :ivar step: the last step, which compares nothing more
+    :ivar step: the last step of the plan, which compares nothing
     :ivar compared: the last comparison of segments
-    :ivar differences: the rows that differ; all of them if the last step is to fetch rows
+    :ivar differences: the rows that differ; complete if the last step is to fetch rows
     """
 
     step: Step
@@ -40,23 +40,23 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_equal(self) -> bool:
-        """Whether a sync has nothing to do."""
+        """Whether source and target are equal, so that a sync has nothing to change."""
         return self.step.action is Action.DONE and not self.compared.forgotten
 
 
 def first_facts(
     database: Database, target: Target, connection: Connection | None = None, *, direct: bool = False, resume: bool = False
 ) -> Facts:
-    """Return the facts that a plan begins with, from the target alone; no row is read.
+    """Return the facts at the start of a plan, from the target alone and without reading rows.
 
-    :param connection: the one that would load rows; needed for ``direct``
+    :param connection: the connection that would load rows; needed for ``direct``
     :param direct: whether rows may be loaded directly if the target is empty
     :param resume: whether a retry continues after a failed attempt
     """
     facts = target_facts(target, resume=resume)
     if facts.has_window:
         return facts
-    # The rows of a history need the time at which they begin, which no load writes.
+    # Rows of a history need the time at which they begin, which a direct load does not write.
     is_loadable = direct and target.mode.valid_from is None
     if is_loadable and connection is not None and database.reader.is_empty(connection, target.table):
         return msgspec.structs.replace(facts, is_direct_allowed=True)
@@ -69,7 +69,7 @@ def first_facts(
 
 
 def target_facts(target: Target, *, resume: bool = False) -> Facts:
-    """Return the facts that the options of a target tell.
+    """Return the facts that follow from the options of a target.
 
     :param resume: see :func:`first_facts`
     """
@@ -79,9 +79,9 @@ def target_facts(target: Target, *, resume: bool = False) -> Facts:
 def follow_plan(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:
     """Compare segments, and rows if the plan requires it.
 
-    :param facts: the facts before; see :func:`first_facts`
+    :param facts: the facts at the start; see :func:`first_facts`
     :param next_step: the plan to follow
-    :raises TableError: when the target cannot hold the source's columns
+    :raises TableError: if the target cannot hold the source's columns
     """
     step = next_step(facts)
     compared = _compare_segments(client, database, target, step)
@@ -103,9 +103,9 @@ def follow_plan(client: SyncClient, database: Database, target: Target, facts: F
 
 
 def forgotten_columns(database: Database, target: Target, gone: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the columns that are gone that have values, which a sync forgets.
+    """Return the columns in ``gone`` that have values in the target, which a sync sets to NULL.
 
-    :raises TableError: if one of them can never be NULL
+    :raises TableError: if one of them is not nullable
     """
     if not gone:
         return ()
@@ -119,7 +119,7 @@ def _compare_segments(client: SyncClient, database: Database, target: Target, st
 
 
 def _segment_facts(compared: ComparedSegments, step: Step) -> SegmentFacts:
-    # A source that cannot look up single segments answers a probe with all of them.
+    # A source that cannot look up single segments answers a probe with all segments.
     return SegmentFacts(
         partitioning=compared.partitioning,
         cut=step.cut,
@@ -157,7 +157,7 @@ def _row_facts(facts: Facts, found: Differences, is_complete: bool) -> RowFacts:
 
 
 def _key_slice(database: Database, target: Target) -> TableSlice:
-    """Return the key columns of the target, as far as version 2 can carry them."""
+    """Return the target's key columns whose types version 2 supports."""
     types = [database.catalog.logical_type(column) for column in target.key_columns]
     key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(target.key_columns, types, strict=True) if kind)
     return TableSlice(table=target.table, columns=key, key=key, key_range=target.key_range)

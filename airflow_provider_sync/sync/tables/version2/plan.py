@@ -1,4 +1,4 @@
-"""Decide how a table is compared with its source, and what is then fetched. No database, no network: facts in, a step out.
+"""Decide how to compare a table with its source and which rows to fetch. Pure functions from facts to the next step, no I/O.
 
 ::
 
@@ -9,12 +9,12 @@
                                               or twice         ├─ compare rows, slice by slice ── fetch rows
                                                                └─ fetch slices
 
-Whoever does the I/O starts with :class:`~.facts.Facts`, asks for the next step, does it, adds what it showed to the facts, and
-asks again until the step is no question any more (:attr:`Step.asks`). For each purpose there is one function from facts to the
-next step: :func:`plan_sync`, :func:`plan_slice`, :func:`plan_division`, :func:`plan_check` and :func:`plan_diff`. Each ends after
-at most one probe, three comparisons of segments and two samples of rows, plus the slices of the rows that differ.
+The caller starts with :class:`~.facts.Facts`, gets the next step, performs it, adds its results to the facts, and repeats this
+until a step adds no facts (:attr:`Step.asks`). There is one function for each purpose: :func:`plan_sync`, :func:`plan_slice`,
+:func:`plan_division`, :func:`plan_check` and :func:`plan_diff`. Each ends after at most one probe, three comparisons of segments
+and two samples of rows, plus the slices of the rows that differ.
 
-How finely a source cuts its table when nobody tells it is in :mod:`airflow_provider_sync.databases.partitioning`.
+The source's default partitioning is in :mod:`airflow_provider_sync.databases.partitioning`.
 """
 
 from __future__ import annotations
@@ -29,59 +29,59 @@ from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from airflow_provider_sync.sync.tables.version2.facts import Cut, Facts, RowFacts, SegmentFacts
 
 MIN_PROBED_ROWS = 50_000
-"""Rows from which on a probe pays: digesting fewer rows takes no longer than the statements of the probe."""
+"""Minimum number of rows for a probe: digesting fewer rows takes no longer than the statements of the probe."""
 
 PROBE_SEGMENTS = 16
-"""Segments of a probe, and of a sample of those that differ: enough to tell "a few" from "nearly all", in few statements."""
+"""Number of segments of a probe, and of a sample of differing segments: enough to tell "a few" from "nearly all"."""
 
 MIN_SCATTERED = 2
-"""Differing segments of a probe from which on changes may be scattered; changes in one place touch a single one."""
+"""Minimum number of differing segments in a probe for changes to count as scattered; changes in one place touch one segment."""
 
 FINE_ROWS = 16
-"""Rows of a segment where nearly all segments of the usual size differ in few rows: an eighth of the digests on the wire."""
+"""Rows per segment if nearly all segments of the usual size differ in few rows; sends an eighth of the row digests."""
 
 ROW_COST = 2.5
-"""How many times as long a row takes that is compared by itself as one that is added to its segment; measured."""
+"""Cost of a row in a comparison of rows, relative to its cost in a comparison of segments; measured."""
 
 FINE_COST = 0.1
-"""What digesting fine segments takes more than digesting those of the usual size, in scans; measured."""
+"""Additional cost of digesting fine segments instead of those of the usual size, in scans; measured."""
 
 EXTRA_SCAN = 1.0
-"""What it costs to cut tables again after all their segments were compared: one scan."""
+"""Cost of cutting tables again after all their segments were compared: one scan."""
 
 ALL_ABOVE = 0.5
-"""Share of the source's rows above which all rows are sent: beyond, sending keys and looking up rows takes longer than a scan."""
+"""Share of wanted source rows above which all rows are fetched, since sending keys and looking up rows would take longer."""
 
 DENSE = 8
-"""How many times the usual number of rows the differing segments hold where nearly all keys stand in a few of them."""
+"""Rows per differing segment, relative to the usual number, from which the keys count as concentrated in few segments."""
 
 KEY_HASH_SCAN = 0.25
 """Cost of finding rows by the hashes of their keys, in scans that digest each row: only the rows found are digested; measured."""
 
 FEW_SCANS = 2
-"""Scans for comparing rows up to which no finer partitioning is tried, which would cost one itself."""
+"""Scans for comparing rows up to which no finer partitioning is tried, since that costs a scan itself."""
 
 MAX_SCANS = 4
-"""Scans of the whole table that comparing rows may cost; with more, sending all rows is faster."""
+"""Maximum number of scans of the whole table for comparing rows; with more, fetching all rows is faster."""
 
 MAX_LISTED = 250_000
-"""Rows that may be listed by key: more keys would take more than about 60 MB, so all rows are sent, or rows slice by slice."""
+"""Maximum number of rows listed by key (about 60 MB); with more, all rows are fetched, or the rows of each slice in turn."""
 
 MAX_DELETED = 500_000
-"""Keys of rows that only the target has that are held in memory; nothing is fetched for them, so more of them fit."""
+"""Maximum number of keys in memory of rows that only the target has; no rows are fetched for them, so more of them fit."""
 
 MAX_DIRECT = 1_000_000
-"""Rows that are loaded directly although a retry cannot resume that; fetching so many again takes less than a minute."""
+"""Maximum number of rows to load directly if a retry should resume, which a direct load cannot; that many take under a minute."""
 
 MAX_ROUNDS = 3
-"""How often rows are asked for that are not what their digests announced; rows that changed each time are reported."""
+"""Maximum number of requests for rows that do not match their announced digests; rows that changed each time are reported."""
 
 
 class Action(StrEnum):
-    """What to do next. The first five ask a question; the others end the plan."""
+    """The kind of a step. The first five compare or describe, and another step follows; the others end the plan."""
 
     DESCRIBE = auto()
-    """Ask the source for its columns and number of rows, without digests."""
+    """Request the source's columns and number of rows, without digests."""
     PROBE = auto()
     """Compare a few segments, spread evenly over the table."""
     COMPARE_SEGMENTS = auto()
@@ -94,9 +94,9 @@ class Action(StrEnum):
     LOAD_DIRECTLY = auto()
     """Load all rows into the empty target, without a staging table."""
     FETCH_ROWS = auto()
-    """Fetch the rows that differ, by the keys that were listed."""
+    """Fetch the rows that differ, by their listed keys."""
     FETCH_SLICES = auto()
-    """Compare and fetch rows slice by slice, however many differ."""
+    """Compare and fetch rows slice by slice, without a limit on their number."""
     FETCH_ALL = auto()
     """Fetch all rows."""
     DIVIDE = auto()
@@ -104,19 +104,19 @@ class Action(StrEnum):
     REPORT_ROWS = auto()
     """Compare rows slice by slice, and fetch none."""
     DONE = auto()
-    """Nothing is left to do: source and target are equal, or, for a check, it is known whether they are."""
+    """Do nothing: source and target are equal, or, for a check, it is known whether they are."""
 
 
 _QUESTIONS = frozenset({Action.DESCRIBE, Action.PROBE, Action.COMPARE_SEGMENTS, Action.SAMPLE_ROWS, Action.COMPARE_ROWS})
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do next, and how.
+    """The next step, with its arguments.
 
-    :ivar partitioning: how to cut the tables; ``None`` for as the source chooses
-    :ivar cut: why they are cut like that
-    :ivar stride: every which of the differing segments to sample
-    :ivar send_all: for tasks: whether to stage all rows; ``None`` where only the comparison of rows tells
+    :ivar partitioning: how to cut the tables; ``None`` to let the source choose
+    :ivar cut: the reason for this partitioning
+    :ivar stride: sample every n-th differing segment
+    :ivar send_all: for tasks: whether to stage all rows; ``None`` if that depends on the comparison of rows
     """
 
     action: Action
@@ -150,7 +150,7 @@ def plan_sync(facts: Facts) -> Step:
 def plan_slice(facts: Facts, *, send_all: bool | None) -> Step:
     """Return the next step of a task that downloads one slice of a table.
 
-    A slice that turns out to be equal is staged all the same where all rows are: what is not staged is deleted.
+    If all rows are staged, an equal slice is staged, too, since the merge deletes rows that are not staged.
 
     :param send_all: what the comparing task decided; ``None`` to decide here
     """
@@ -183,7 +183,7 @@ def plan_division(facts: Facts) -> Step:
 
 
 def plan_check(facts: Facts) -> Step:
-    """Return the next step towards knowing whether a sync has anything to do; rows are compared only where some stay anyway."""
+    """Return the next step of a check whether a sync would change anything; it compares rows only if the mode keeps some."""
     segments = facts.segments
     if segments is None:
         return _compare_segments(facts)
@@ -194,7 +194,7 @@ def plan_check(facts: Facts) -> Step:
 
 
 def plan_diff(facts: Facts) -> Step:
-    """Return the next step towards all rows that differ, of which none is fetched."""
+    """Return the next step of a diff, which finds all rows that differ and fetches none."""
     segments = facts.segments
     if segments is None:
         return Step(action=Action.COMPARE_SEGMENTS)
@@ -204,7 +204,7 @@ def plan_diff(facts: Facts) -> Step:
 
 
 def _compare_segments(facts: Facts) -> Step:
-    """Compare segments: a few first where that pays, then all, cut as finely as the few advise."""
+    """Compare segments: first a few if that pays, then all, cut as finely as the few suggest."""
     segments, sample = facts.segments, facts.sample
     if segments is None:
         is_probed = facts.has_indexed_ranges and not facts.has_window and facts.target_rows >= MIN_PROBED_ROWS
@@ -222,7 +222,7 @@ def _compare_segments(facts: Facts) -> Step:
 
 
 def _fetch(facts: Facts, segments: SegmentFacts) -> Step:
-    """Fetch all rows where that is faster, or else those that differ."""
+    """Fetch all rows if that is faster, else those that differ."""
     if not segments.target_rows:
         return Step(action=Action.FETCH_ALL)
     if dense := _cut_dense(segments):
@@ -246,21 +246,21 @@ def _fetch(facts: Facts, segments: SegmentFacts) -> Step:
 
 
 def _look_for_wanted(facts: Facts) -> Step | None:
-    """Compare rows, since segments may differ only by rows that stay; ``None`` once a row is known that has to be fetched."""
+    """Compare rows, since segments may differ only by rows that the mode keeps; ``None`` once any row must be fetched."""
     rows = facts.rows or RowFacts()
     return None if rows.wanted else Step(action=Action.DONE if rows.is_complete else Action.COMPARE_ROWS)
 
 
 def _list_rows(facts: Facts, segments: SegmentFacts) -> Step:
-    """Fetch the rows that differ, however many: other rows of the target stay, so that those that go must be known by key."""
+    """Fetch the rows that differ, whatever their number: since other target rows stay, rows to delete must be listed by key."""
     return _cut_dense(segments) or _compare_rows(facts, segments, MAX_LISTED, Action.FETCH_SLICES)
 
 
 def _compare_rows(facts: Facts, segments: SegmentFacts, limit: float, beyond: Action) -> Step:
     """Compare rows slice by slice.
 
-    :param limit: rows to fetch that may be listed
-    :param beyond: what to do when there are more, or too many that only the target has
+    :param limit: maximum number of listed rows to fetch
+    :param beyond: the action if there are more, or too many rows that only the target has
     """
     rows = facts.rows or RowFacts(is_complete=not segments.differing)
     if rows.wanted > limit or rows.deleted > MAX_DELETED:
@@ -271,10 +271,10 @@ def _compare_rows(facts: Facts, segments: SegmentFacts, limit: float, beyond: Ac
 
 
 def _cut_dense(segments: SegmentFacts) -> Step | None:
-    """Cut again, once, where rows stand so densely in the differing segments that comparing all of them would not pay.
+    """Cut the tables again, once, if the differing segments hold so many rows that comparing all of them would not pay.
 
-    That is so where nearly all keys are close together and a few far away, and where the source was wrong about its number of
-    rows. Hashes are cut finer, too, where looking into all segments that differ would take many scans.
+    This happens if nearly all keys are close together and a few far away, or if the source's estimate of its rows was wrong. Hash
+    partitionings are also cut finer if comparing the rows of all differing segments would take many scans.
     """
     if segments.cut is not Cut.USUAL or not segments.differing:
         return None
@@ -295,18 +295,18 @@ def _cut_dense(segments: SegmentFacts) -> Step | None:
 
 
 def _sample_stride(segments: SegmentFacts) -> int:
-    """Return every which of the differing segments to sample; 0 where comparing the rows of all of them takes little."""
+    """Return n to sample every n-th differing segment; 0 if comparing the rows of all of them is cheap."""
     stride = segments.differing // PROBE_SEGMENTS
     return stride if stride >= 2 and segments.differing_rows > segments.source_rows else 0
 
 
 def _finer(partitioning: Partitioning, rows: int, compared: float, changed: float, *, cost: float) -> Partitioning | None:
-    """Return a finer partitioning, if it pays: if it spares the digests of enough rows.
+    """Return a finer partitioning if it saves the digests of enough rows to pay for its cost.
 
-    :param rows: of the source
-    :param compared: rows of the source that would be compared by themselves as the tables are cut now
-    :param changed: rows that differ
-    :param cost: of the finer partitioning, in scans
+    :param rows: number of rows of the source
+    :param compared: number of source rows that a comparison of rows would digest with the current partitioning
+    :param changed: number of rows that differ
+    :param cost: cost of the finer partitioning, in scans
     """
     count = segments_for(rows, each=FINE_ROWS)
     if rows < MIN_PROBED_ROWS or count <= partitioning.segment_count:
@@ -318,7 +318,7 @@ def _finer(partitioning: Partitioning, rows: int, compared: float, changed: floa
 
 
 def row_scans(segments: SegmentFacts) -> float:
-    """Count the scans of the whole table that comparing all rows of the differing segments takes; ranges need none."""
+    """Return the number of whole-table scans for comparing the rows of all differing segments; key ranges need none."""
     scheme = segments.partitioning.scheme
     if scheme == "key_range":
         return 0

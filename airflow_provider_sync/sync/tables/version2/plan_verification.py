@@ -1,4 +1,4 @@
-"""Decide what of a target is digested after a merge, before the commit. No I/O."""
+"""Decide which rows of a target to digest after a merge, before the commit. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_sync.protocol.v2.messages import Scheme
 
 
 class Verification(StrEnum):
-    """What of the target is digested before the commit."""
+    """The rows of the target to digest before the commit."""
 
     KEYS = auto()
     """The touched rows, looked up by their keys."""
@@ -21,7 +21,7 @@ class Verification(StrEnum):
 def plan_verification(
     scheme: Scheme, *, is_listed: bool, touched_rows: int, source_rows: int, keeps_rows: bool = False
 ) -> Verification:
-    """Decide how the target is verified: key ranges are looked up unless they hold most rows; other segments need a scan.
+    """Decide how to verify the target: touched key ranges are looked up unless they hold most rows; other segments need a scan.
 
     :param is_listed: whether all touched keys are in memory
     :param touched_rows: rows of the source in the touched segments

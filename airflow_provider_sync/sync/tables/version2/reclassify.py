@@ -1,8 +1,8 @@
 """Reclassify apparent inserts and deletes that are really updates.
 
-In a table that is partitioned by row hash, a changed row is missing in one slice and new in another; and a row that left a
-window is missing in it. Such rows are looked up by key on both sides, and then count as updated. :mod:`.comparison` compares
-rows.
+With partitioning by row hash, a changed row appears as deleted in one slice and as inserted in another. With a window, a row that
+left it appears as deleted. This module looks such rows up by key on both sides, and reclassifies them as updated.
+:mod:`.comparison` compares rows.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def confirmed_slices(
 ) -> Iterator[Differences]:
     """Compare the rows of the segments that differ, slice by slice, and confirm each deletion at the source by the row's key.
 
-    When partitioned by row hash, a changed row comes twice: in the slice of its old hash, and in that of its new hash.
+    With partitioning by row hash, a changed row appears twice: in the slice of its old hash, and in that of its new hash.
 
-    :param connection: the only one that can see the target's table; ``None`` to open a snapshot for each slice
+    :param connection: the connection to use if no other can see the target's table; ``None`` to open a snapshot for each slice
     """
     is_split = _is_split(compared)
     for numbers in compared.slices():
@@ -38,7 +38,7 @@ def confirmed_slices(
 
 
 def reclassified_slices(client: SyncClient, database: Database, compared: ComparedSegments) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, slice by slice; each key comes once if neither side changes."""
+    """Compare the rows of the segments that differ, slice by slice; each key appears once, unless either side changes."""
     is_split = _is_split(compared)
     for numbers in compared.slices():
         found = compare_slice(client, database, compared, numbers)
@@ -60,8 +60,8 @@ def reclassified_slices(client: SyncClient, database: Database, compared: Compar
 def reclassify(client: SyncClient, database: Database, compared: ComparedSegments, found: Differences) -> Differences:
     """Reclassify deleted rows that the source still has, and inserted rows that the target already has, as updated.
 
-    With a window, they are outside of it. When partitioned by row hash, a row that changed since the segments were announced
-    may be in a segment that was not compared.
+    With a window, such rows are outside of it. With partitioning by row hash, a row that changed since the segments were
+    announced may be in a segment that was not compared.
 
     :param found: the differences of all slices
     """
@@ -69,14 +69,14 @@ def reclassify(client: SyncClient, database: Database, compared: ComparedSegment
 
 
 def confirm_listed(client: SyncClient, database: Database, compared: ComparedSegments, found: Differences) -> Differences:
-    """Look up the rows to delete at the source by key, in the differences of all slices; see :func:`reclassify`."""
+    """Look up all rows to delete at the source by key, given the differences of all slices; see :func:`reclassify`."""
     return _reclassified(client, database, compared, found, None, numbers=compared.differing, is_split=False)
 
 
 def refresh_announced(client: SyncClient, compared: ComparedSegments, found: Differences, moved: Sequence[Key]) -> Differences:
-    """Ask the source again for the digests of rows that changed since it announced them.
+    """Request the digests of rows again that changed since the source announced them.
 
-    :param moved: keys of such rows, all of them to insert or update
+    :param moved: keys of such rows, all of them rows to insert or update
     :return: the differences with the new digests; rows that the source no longer has are deleted
     """
     now = digests_by_key(client, compared, compared.without_window, moved)
@@ -85,7 +85,7 @@ def refresh_announced(client: SyncClient, compared: ComparedSegments, found: Dif
 
 
 def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
-    """Return the differences without rows that the source no longer has; those that the target has become deleted."""
+    """Return the differences without rows that the source no longer has; if the target has such a row, it becomes deleted."""
     return msgspec.structs.replace(
         found,
         changes=with_deleted(found.changes, gone),
@@ -94,7 +94,7 @@ def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
 
 
 def _confirm_deleted(client: SyncClient, compared: ComparedSegments, found: Differences) -> Differences:
-    """Look up the rows to delete at the source by key; those that it still has become updated."""
+    """Look up the rows to delete at the source by key; reclassify those that it still has as updated."""
     still_there = digests_by_key(client, compared, compared.without_window, found.changes.deleted)
     return msgspec.structs.replace(
         found,
@@ -115,12 +115,12 @@ def _reclassified(
 ) -> Differences:
     """Look up deleted rows at the source, and inserted rows at the target, and reclassify those that are found.
 
-    :param numbers: of the segments whose rows were compared
-    :param is_split: whether the other half of a changed row may be in another slice, with the rows that are new
+    :param numbers: numbers of the segments whose rows were compared
+    :param is_split: whether a changed row may appear as inserted in another slice
     """
     before, found = found, _confirm_deleted(client, compared, found)
     if _came_back(compared, before, found, numbers):
-        # Others may have come with them that the target lacks, and nobody knows their keys.
+        # The source may have got other rows together with these; comparing again finds their keys.
         again = compare_slice(client, database, compared, numbers, connection)
         found = _confirm_deleted(client, compared, again)
     if not is_split and compared.requested_slice.window is None:
@@ -130,20 +130,20 @@ def _reclassified(
 
 
 def _came_back(compared: ComparedSegments, before: Differences, found: Differences, numbers: Sequence[int]) -> bool:
-    """Whether the source has rows that it lacked when the rows of some segments were compared, as after a job that refills it.
+    """Tell whether the source has rows again that it lacked when the segments were compared, for example after a table reload.
 
-    A row that left a window is not told from one that came back into it, and is taken for the former.
+    A row that left a window cannot be distinguished from one that came back into it; it counts as having left.
 
     :param before: the differences
-    :param found: the same, after deleted rows were looked up
+    :param found: the differences after deleted rows were looked up
     """
     digests = [found.announced[key] for key in before.changes.deleted if key in found.announced]
     if compared.partitioning.scheme != "row_hash":
         return bool(digests) and compared.requested_slice.window is None
-    # A row that changed is in another segment.
+    # A row that changed is in another segment, so it did not come back.
     return not {segment_of_wire(digest, compared.partitioning) for digest in digests}.isdisjoint(numbers)
 
 
 def _is_split(compared: ComparedSegments) -> bool:
-    """Whether the other half of a changed row may be in another slice."""
+    """Tell whether a changed row may appear as deleted in one slice and as inserted in another."""
     return compared.partitioning.scheme == "row_hash" and len(compared.slices()) > 1

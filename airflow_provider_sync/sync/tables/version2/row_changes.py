@@ -1,4 +1,4 @@
-"""Which rows to insert, update and delete, found from the digests of the rows of both sides. No I/O.
+"""Find the rows to insert, update and delete from the row digests of both sides. No I/O.
 
 ::
 
@@ -61,7 +61,7 @@ def changed_rows(source: Mapping[Key, int], target: Mapping[Key, int]) -> RowCha
 
 
 def changes_of_mode(changes: RowChanges, mode: Mode) -> RowChanges:
-    """Return the changes that a mode makes: ``upsert`` and ``append`` leave some rows as they are."""
+    """Return the changes that a mode makes; ``upsert`` and ``append`` keep some rows as they are."""
     match mode:
         case "append":
             return RowChanges(inserted=changes.inserted)
@@ -74,8 +74,7 @@ def changes_of_mode(changes: RowChanges, mode: Mode) -> RowChanges:
 def combine_changes(slices: Iterable[RowChanges]) -> RowChanges:
     """Combine the changes of several slices.
 
-    A changed row of a table that is cut by row hashes leaves one segment and enters another, so that it is deleted in one slice
-    and inserted in the next: together, that is an update.
+    With partitioning by row hash, a changed row may appear as deleted in one slice and as inserted in another: an update.
     """
     inserted: dict[Key, None] = {}
     updated: dict[Key, None] = {}
@@ -107,8 +106,8 @@ def combine(slices: Iterable[Differences]) -> Differences:
 def with_updated(changes: RowChanges, *, at_source: Collection[Key] = (), at_target: Collection[Key] = ()) -> RowChanges:
     """Reclassify rows as updated.
 
-    :param at_source: of the deleted keys, those that the source has after all
-    :param at_target: of the inserted keys, those that the target has after all
+    :param at_source: deleted keys that the source has after all
+    :param at_target: inserted keys that the target has after all
     """
     return RowChanges(
         inserted=tuple(key for key in changes.inserted if key not in at_target),
@@ -118,7 +117,7 @@ def with_updated(changes: RowChanges, *, at_source: Collection[Key] = (), at_tar
 
 
 def with_deleted(changes: RowChanges, gone: Collection[Key]) -> RowChanges:
-    """Reclassify rows that are gone from the source: those that the target has are to be deleted."""
+    """Reclassify rows that the source no longer has: as deleted if the target has them, else as unchanged."""
     return RowChanges(
         inserted=tuple(key for key in changes.inserted if key not in gone),
         updated=tuple(key for key in changes.updated if key not in gone),

@@ -1,4 +1,4 @@
-"""Ask the source for rows, and load them into a staging table as they come: in bounded memory, and within the client's limits."""
+"""Request rows from the source, and load them into a staging table as they arrive, in bounded memory and within limits."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class RowLoader:
     """Loads rows of one slice into a staging table.
 
     :param table_slice: the columns to load, in the order of the source's description
-    :param requested_slice: what to ask the source for
-    :param on_rows: told of the rows that arrive
-    :ivar received: rows that came over the wire so far
+    :param requested_slice: the slice to request from the source
+    :param on_rows: called when rows arrive
+    :ivar received: number of rows received over the wire so far
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RowLoader:
         self._expected = 0
 
     def expect(self, rows: int) -> None:
-        """Let the progress tell how many rows will be asked for; more may follow."""
+        """Report how many rows will be requested to the progress; more may follow."""
         self._expected += rows
 
     def load_all(self) -> None:
@@ -66,7 +66,7 @@ class RowLoader:
     def load_keys(self, keys: Sequence[Key]) -> None:
         """Load the rows with these keys, inside or outside the window.
 
-        :raises ProtocolError: when more rows come
+        :raises ProtocolError: if more rows arrive
         """
         requested_slice = msgspec.structs.replace(self._requested_slice, window=None)
         for chunk in in_chunks(keys):
@@ -75,7 +75,7 @@ class RowLoader:
                 raise ProtocolError(f"Table {self._target.name!r}: {loaded} rows came, and {len(chunk)} were asked for.")
 
     def _load(self, request: GetRows) -> int:
-        """Load the answer to a request, some megabytes at a time; return its rows."""
+        """Load the response to a request, some megabytes at a time; return the number of its rows."""
         before, loaded = self.received, 0
         with closing(self._blocks(request)) as answer:
             for blocks in _batches(answer):
@@ -86,7 +86,7 @@ class RowLoader:
         return loaded
 
     def _blocks(self, request: GetRows) -> Generator[bytes]:
-        """Ask for rows, and pass their lines on as they come."""
+        """Request rows, and yield their lines as they arrive."""
         with self._client.get_rows(request, columns=len(self._columns)) as answer:
             for rows in answer:
                 self.received += rows.count
@@ -96,7 +96,7 @@ class RowLoader:
                 yield rows.data
 
     def _check_limits(self) -> None:
-        """Refuse more rows or bytes than the limits allow, in however many answers they came.
+        """Refuse more rows or bytes, in all responses together, than the limits allow.
 
         :raises GuardError: naming the limit
         """
@@ -108,7 +108,7 @@ class RowLoader:
 
 
 def _batches(blocks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """Cut blocks into batches of about :data:`.batch_sizes.LOAD_BYTES`, each to be read to its end before the next."""
+    """Group blocks into batches of about :data:`.batch_sizes.LOAD_BYTES`; read each to its end before the next."""
     coming = iter(blocks)
     for first in coming:
         yield _batch(first, coming)

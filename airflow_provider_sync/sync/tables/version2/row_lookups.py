@@ -1,4 +1,4 @@
-"""Look rows up by their keys, on either side, to see which are there, and with which digests."""
+"""Look up rows by key on either side, to find out which exist and their digests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
-    """Read keys and digests as they come over the wire."""
+    """Read keys and digests from messages of the wire."""
     announced: dict[Key, int] = {}
     for message in messages:
         data = message.digests
@@ -34,7 +34,7 @@ def keys_at_target(
 ) -> set[Key]:
     """Return which of these rows the target has, inside or outside the window.
 
-    :param connection: the only one that can see the target's table; ``None`` to open a snapshot
+    :param connection: the connection to use if no other can see the target's table; ``None`` to open a snapshot
     """
     if not keys:
         return set()
@@ -48,7 +48,7 @@ def digests_by_key(
 ) -> dict[Key, int]:
     """Return the source's digests of the rows with these keys, without keys that it lacks.
 
-    :raises ProtocolError: when it answers with other rows
+    :raises ProtocolError: if it sends other rows
     """
     wanted, announced = list(keys), dict[Key, int]()
     for chunk in in_chunks(wanted):
@@ -68,6 +68,6 @@ def digests_by_key(
 
 
 def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    """Cut keys into lists that fit into one request."""
+    """Split keys into lists that fit into one request."""
     for start in range(0, len(keys), MAX_KEYS):
         yield keys[start : start + MAX_KEYS]

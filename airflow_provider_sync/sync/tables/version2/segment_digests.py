@@ -1,4 +1,4 @@
-"""Arithmetic of segments and their digests: which differ, which a row is in, what stays when rows are replaced. No I/O.
+"""Arithmetic of segment digests: compare them, add and subtract rows, find a row's segment. No I/O.
 
 ::
 
@@ -31,7 +31,7 @@ def differing_segments(source: SegmentDigests, target: SegmentDigests) -> list[i
 
 
 def segment_ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Join ascending numbers to ranges, first and last."""
+    """Merge ascending numbers into ranges of first and last number."""
     segment_ranges: list[tuple[int, int]] = []
     for number in numbers:
         if segment_ranges and segment_ranges[-1][1] == number - 1:
@@ -42,18 +42,18 @@ def segment_ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 
 def ranges_at_source(segment_ranges: Iterable[tuple[int, int]], partitioning: Partitioning) -> Iterator[tuple[int, int]]:
-    """Cut ranges of segments to those that the source has: outside its lowest and highest key only the target has rows."""
+    """Clip segment ranges to the segments of the source; only the target has rows below its lowest and above its highest key."""
     for first, last in segment_ranges:
         if first < partitioning.segment_count and last >= 0:
             yield max(first, 0), min(last, partitioning.segment_count - 1)
 
 
 def segment_of(key: Sequence[str], digest: int, partitioning: Partitioning) -> int:
-    """Return the number of the segment that a row is in.
+    """Return the number of the segment that contains a row.
 
-    A key that is no integer is beyond all ranges, as databases count it.
+    A key that is no integer is beyond all ranges, as in the databases' own computation.
 
-    :param digest: of the row, all 60 bits
+    :param digest: digest of the row, all 60 bits
     """
     if partitioning.scheme == "row_hash":
         return digest >> partitioning.shift
@@ -68,7 +68,7 @@ def segment_of(key: Sequence[str], digest: int, partitioning: Partitioning) -> i
 
 
 def digest_by_segment(partitioning: Partitioning, rows: Iterable[tuple[Key, int]]) -> dict[int, SegmentDigest]:
-    """Sum the 60-bit digests of rows by the segments that they are in."""
+    """Sum the 60-bit digests of rows by segment."""
     segments: dict[int, SegmentDigest] = {}
     for key, digest in rows:
         number = segment_of(key, digest, partitioning)
@@ -78,24 +78,24 @@ def digest_by_segment(partitioning: Partitioning, rows: Iterable[tuple[Key, int]
 
 
 def add_segments(one: SegmentDigests, other: SegmentDigests) -> dict[int, SegmentDigest]:
-    """Add digests, segment by segment; segments without rows in the end are left out."""
+    """Add digests by segment; leave out segments that are then without rows."""
     return _combine(one, other, 1)
 
 
 def subtract_segments(one: SegmentDigests, other: SegmentDigests) -> dict[int, SegmentDigest]:
-    """Take the second digests from the first, segment by segment; segments without rows in the end are left out."""
+    """Subtract the second digests from the first by segment; leave out segments that are then without rows."""
     return _combine(one, other, -1)
 
 
 def wire_digest(digest: int) -> int:
-    """Cut a row's 60-bit digest to the 48 bits that go over the wire."""
+    """Truncate a row's 60-bit digest to the 48 bits that are sent over the wire."""
     return digest >> (DIGEST_BITS - 8 * DIGEST_BYTES)
 
 
 def segment_of_wire(digest: int, partitioning: Partitioning) -> int:
-    """Return the number of the segment that a row is in, when partitioned by row hash.
+    """Return the number of the segment that contains a row, with partitioning by row hash.
 
-    :param digest: of the row, as it goes over the wire
+    :param digest: digest of the row, as sent over the wire
     """
     return digest << (DIGEST_BITS - 8 * DIGEST_BYTES) >> partitioning.shift
 

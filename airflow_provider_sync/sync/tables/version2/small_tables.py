@@ -1,12 +1,12 @@
-"""Ask about many tables in few requests: which small ones are unchanged, and what those are like that a run makes.
+"""Ask about many tables in few requests: find the small ones that are unchanged, and describe those that a run creates.
 
 ::
 
     source  ── describe and digest each small table, in one answer ──┐
     target               digest each as its answer arrives ──────────┴─ equal: unchanged ─ anything else: compared by itself
 
-The comparison proves that tables are equal, and nothing else: a table that differs, is large, or cannot be compared is left to
-:mod:`.follow_plan`, which finds the rows, or the reason, as if nothing had been asked before.
+This comparison can only prove that tables are equal. A table that differs, is large, or cannot be compared is left to
+:mod:`.follow_plan`, which compares it from the beginning.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ from airflow_provider_sync.sync.tables.version2.source_digests import probes_of,
 Table = TypeVar("Table")
 
 SMALL_ROWS = 100_000
-"""Most rows of a table that is digested whole before anything is known of it: a fraction of a second on each side."""
+"""Maximum number of rows of a table that is digested as a whole in advance: a fraction of a second on each side."""
 
 REQUESTS_AT_ONCE = 2
-"""Requests that are answered, and compared with the target, at the same time."""
+"""Number of parallel requests."""
 
 TABLE_WEIGHT = 2_000
-"""Rows that take as long to digest as it takes to ask about a table without any."""
+"""Cost of asking about an empty table, as the number of rows that could be digested in that time."""
 
 TABLES_EACH = 16
-"""Fewest tables for which a further request at the same time pays."""
+"""Minimum number of tables per request for which another parallel request pays."""
 
 
 def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Target]) -> Mapping[str, int]:
-    """Return how many rows the source has of each table that equals its target; other tables are left out.
+    """Return the source's number of rows for each table that equals its target; other tables are left out.
 
-    :param targets: where there is only one, or the server speaks only version 1, nothing is asked
-    :raises SyncError: when the server cannot be asked, or does not answer as the protocol says
+    :param targets: the targets; if there is only one, or the server speaks only version 1, no request is made
+    :raises SyncError: if the server does not answer, or violates the protocol
     """
     if len(targets) < 2 or not client.tables_per_request:
         return {}
-    # Requests about one snapshot may have to wait for each other.
+    # Requests on one snapshot may have to wait for each other.
     at_once = 1 if client.snapshot else REQUESTS_AT_ONCE
     groups = cut_into_requests(targets, client.tables_per_request, _estimated_rows(database, targets), at_once=at_once)
     probes = probes_of(client, database)
@@ -69,10 +69,10 @@ def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Tar
 
 
 class KnownAhead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the tables of a run before the first of them is locked, by their names.
+    """The facts known about the tables of a run before the first table is locked, by table name.
 
-    :ivar unchanged: how many rows the source has of each table that equals its target
-    :ivar described: what the source says of tables that are to be made
+    :ivar unchanged: the source's number of rows for each table that equals its target
+    :ivar described: the source's description of each table to create
     """
 
     unchanged: Mapping[str, int] = {}
@@ -80,11 +80,11 @@ class KnownAhead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable], *, making: bool = True) -> KnownAhead:
-    """Compare and describe the tables in few requests, before each of them is locked and synced by itself.
+    """Compare and describe the tables in few requests, before each of them is locked and synced.
 
-    What keeps a table, or all of them, from being compared or described is left to who does so by themselves.
+    Errors are ignored here, since the sync of each table reports them.
 
-    :param making: whether missing targets are made, and described for that
+    :param making: whether missing targets will be created, and so need a description
     """
     database = with_row_security(database, tables)
     targets, missing = list[Target](), list[TargetTable]()
@@ -107,10 +107,10 @@ def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTab
 
 
 def describe_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, Described]:
-    """Return what the source says of tables that are to be made, without digests.
+    """Return the source's descriptions of tables to create, without digests.
 
-    What keeps a table, or all of them, from being described is left to who asks for it by itself; so are tables whose
-    descriptions are too many to be kept at once.
+    Errors are ignored here, since the sync of each table reports them. Descriptions that exceed the memory limit are left out,
+    and are requested again one by one.
     """
     if len(tables) < 2 or not client.tables_per_request:
         return {}
@@ -131,18 +131,18 @@ def describe_ahead(client: SyncClient, database: Database, tables: Sequence[Targ
 def cut_into_requests(
     tables: Sequence[Table], most: int, rows: Sequence[int] = (), *, at_once: int = REQUESTS_AT_ONCE
 ) -> list[Sequence[Table]]:
-    """Cut the tables into requests that take about the same time: as few as the server allows, or some more to work at once.
+    """Divide the tables into requests that take about the same time: as few as the server allows, or a few more in parallel.
 
-    :param most: tables in a request
-    :param rows: of the tables, about; 0 where that is not known
-    :param at_once: requests that may be at work at the same time
+    :param most: maximum number of tables in a request
+    :param rows: estimated number of rows of each table; 0 if unknown
+    :param at_once: maximum number of parallel requests
     :return: the tables of each request, in their order
     """
     count = max(-(-len(tables) // most), min(at_once, len(tables) // TABLES_EACH), 1)
     weights = [TABLE_WEIGHT + (number if number <= SMALL_ROWS else 0) for number in rows] or [TABLE_WEIGHT] * len(tables)
     groups: list[list[int]] = [[] for _ in range(count)]
     totals = [0] * count
-    # The longest work first, each to the request that has the least so far.
+    # The largest table first, each to the request with the least work so far.
     for place in sorted(range(len(tables)), key=weights.__getitem__, reverse=True):
         number = min((number for number in range(count) if len(groups[number]) < most), key=totals.__getitem__)
         groups[number].append(place)
@@ -151,7 +151,7 @@ def cut_into_requests(
 
 
 def _estimated_rows(database: Database, targets: Sequence[Target]) -> Sequence[int]:
-    """Return about how many rows the targets have, and thus their sources, if they are enough for several requests."""
+    """Return the estimated number of rows of each target, and thus of its source, if there are enough for several requests."""
     if len(targets) < 2 * TABLES_EACH:
         return ()
     with database.connect() as connection, database.translate_errors():
@@ -171,7 +171,7 @@ def _find_unchanged(
     with database.connect() as connection, client.describe_tables(request) as answer:
         for table in answer:
             target = targets[table.number]
-            # Whatever keeps a table from being compared is reported when it is compared by itself.
+            # An error of one table is reported in its own sync.
             with suppress(SyncError):
                 rows = _equal_rows(database, connection, target, table)
                 if rows is not None:
@@ -180,7 +180,7 @@ def _find_unchanged(
 
 
 def _equal_rows(database: Database, connection: Connection, target: Target, table: AnsweredTable) -> int | None:
-    """Return the number of rows if the target equals what the source answered; ``None`` if it does not, or is not known to."""
+    """Return the number of rows if the target equals the source's response; ``None`` if it differs or this is unknown."""
     if table.described is None or table.segments is None:
         return None
     described = table.described

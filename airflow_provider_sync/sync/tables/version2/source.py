@@ -1,4 +1,4 @@
-"""The source of a table as version 2 of the protocol shows it: digests of segments and rows, and any rows by their keys.
+"""The source of a table in protocol version 2: digests of segments and rows, and rows by key.
 
 ::
 
@@ -6,7 +6,7 @@
                         ├─ load directly ── :mod:`.first_load`
                         └─ rows to fetch ── :mod:`.stage` ── merge ── :mod:`.verify`
 
-What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; here it is done.
+:mod:`.plan` decides what to request, how finely to cut and which rows to fetch.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ class Version2Source(TableSource):
     proof: Verified = "digest"
 
     def missing_target(self, options: TargetTable, missing: MissingTableError) -> MissingTableError:
-        """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
+        """Return the error for a missing target, with the CREATE TABLE derived from the source's description."""
         statement = NewTarget(self.client, self.database, options).statement()
         return MissingTableError(missing.args[0], f"Set create_table to have it made, or run:\n{statement}")
 
     def check(self, target: Target) -> None:
-        """See that the source offers the table, and that the target can hold its columns.
+        """Check that the source offers the table, and that the target can hold its columns.
 
-        :raises SyncError: when not
+        :raises SyncError: if a check fails
         """
         describe_source(self.client, self.database, target)
 
     def differs(self, target: Target) -> bool:
-        """Whether a sync would have something to do, by the digests of segments, and of rows where some stay anyway."""
+        """Tell whether a sync would change anything, by the digests of segments, and of rows if the mode keeps some."""
         findings = follow_plan(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
         compared = findings.compared
         return bool((findings.differences.announced if target.mode.keeps_rows else compared.differing) or compared.forgotten)
@@ -70,9 +70,9 @@ class Version2Source(TableSource):
     def stage(
         self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
     ) -> StagedRows:
-        """Find the rows that differ, and stage those that the source has; load an empty target directly where that is possible.
+        """Find the rows that differ, and stage those that the source has; load an empty target directly if possible.
 
-        :raises SourceChangedError: when the source's columns changed between two answers
+        :raises SourceChangedError: if the source's columns changed between two responses
         """
         client, database, target = self.client, self.database, area.target
         facts = first_facts(database, target, area.connection, direct=direct, resume=resume)
@@ -82,7 +82,7 @@ class Version2Source(TableSource):
             facts = msgspec.structs.replace(
                 facts,
                 source_rows=source.described.rows,
-                # A column that is gone may have a default, which only a merge forgets.
+                # A column that the source no longer has may have a default, which only a merge sets to NULL.
                 can_load_directly=can_load_directly(target.table, table_slice.columns)
                 and not target.gone_columns(table_slice.column_names, protocol=2),
             )
@@ -95,7 +95,7 @@ class Version2Source(TableSource):
             return self._stager(area, findings).stage()
 
     def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
-        """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
+        """Compare segments; if some differ, create the staging tables, and divide the keys into ranges."""
         facts = target_facts(target)
         findings = repeated(self.client, lambda: follow_plan(self.client, self.database, target, facts, plan.plan_division))
         compared, whole = findings.compared, findings.step.send_all
@@ -124,9 +124,9 @@ class Version2Source(TableSource):
             staging.removed.create(connection, layout.keys)
 
     def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
-        """Compare one slice again, and stage what the merge needs, of an equal slice, too.
+        """Compare one slice again, and stage the rows that the merge needs, even if the slice is now equal.
 
-        What an earlier attempt left and is still right stays.
+        Rows that an earlier attempt staged are kept if they are still correct.
         """
         next_step = partial(plan.plan_slice, send_all=planned.whole)
         findings = follow_plan(self.client, self.database, area.target, first_facts(self.database, area.target), next_step)
@@ -162,14 +162,14 @@ class Version2Source(TableSource):
         )
 
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
-        """Return what other tasks have staged, with the source's columns as they are now."""
+        """Return the rows that other tasks have staged, with the source's current columns."""
         table_slice = describe_source(self.client, self.database, target).table_slice
         refuse_lost_columns(target.table, staged.staging, table_slice.column_names)
         return StagedSlices(self.client, self.database, target, table_slice, staged, slices)
 
 
 def _key_ranges(compared: ComparedSegments, slices: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
-    """Cut what is to be compared or fetched into key ranges of about the same number of rows."""
+    """Divide the rows to compare or fetch into key ranges with about the same number of rows."""
     rows = compared.rows_in(compared.numbers if whole else compared.differing)
     total = sum(rows.values())
     tasks = batch_sizes.task_count(total, slices, compared.partitioning.scheme)

@@ -1,4 +1,4 @@
-"""Ask the source for the digests of its segments, by a digest that both databases have."""
+"""Request the source's segment digests, with a digest function that both databases support."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import SegmentDi
 
 
 def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
-    """Return the target database's probes of the digests, besides SHA-256, that the server supports."""
+    """Return the target database's probes of the digest functions, besides SHA-256, that the server supports."""
     capabilities = client.capabilities()
     if capabilities is None or set(capabilities.digests) <= {SHA256}:
         return {}
@@ -25,7 +25,7 @@ def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
 
 
 def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
-    """Return the digests of messages by the numbers of the segments."""
+    """Return the segment digests of messages by segment number."""
     segments: dict[int, SegmentDigest] = {}
     for message in messages:
         digests = map(SegmentDigest, message.counts, message.sums)
@@ -34,12 +34,12 @@ def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
 
 
 def digest_source_again(client: SyncClient, database: Database, compared: ComparedSegments) -> SegmentDigests:
-    """Digest the source's segments again. New rows outside of the key range are left to the next sync.
+    """Request the source's segment digests again. New rows outside of the key range are left to the next sync.
 
-    :raises SourceChangedError: when the source's columns changed
+    :raises SourceChangedError: if the source's columns changed
     """
     before, partitioning = compared.described, compared.partitioning
-    requested_slice = msgspec.structs.replace(compared.requested_slice, key=())  # compared below, where another attempt helps
+    requested_slice = msgspec.structs.replace(compared.requested_slice, key=())  # compared below, with a retryable error
     if partitioning.scheme == "key_range":
         requested_slice = msgspec.structs.replace(requested_slice, key_range=(partitioning.low, partitioning.high))
     request = DescribeTable(

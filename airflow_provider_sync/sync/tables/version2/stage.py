@@ -1,7 +1,7 @@
-"""Stage rows of the source by version 2 of the protocol, all or those that differ, until their digests are the announced ones.
+"""Stage all rows of the source, or those that differ, by version 2, until their digests are the announced ones.
 
-The staging table is its own journal. Rows that a failed attempt left there are digested; those that still have the announced
-digest stay, and only the rest is fetched. For that, rows are committed a few tens of megabytes at a time.
+The staging table is its own journal: rows of a failed attempt that still have the announced digest are kept, and only the others
+are fetched. For that purpose, rows are committed a few tens of megabytes at a time.
 
 :mod:`.follow_plan` finds the rows that differ; :mod:`.verify` checks the target after the merge.
 """
@@ -57,7 +57,7 @@ class Stager:
     :param findings: the last step of the plan, and the comparison so far
     :param staging: the staging table for rows
     :param removed: the table for the keys of the rows to delete; by default a temporary table of this connection
-    :param on_rows: told of the rows that arrive
+    :param on_rows: called when rows arrive
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Stager:
     def stage(self) -> FetchedRows:
         """Fetch the rows that the last step of the plan names.
 
-        :raises TableError: when the target cannot keep a value as it is
+        :raises TableError: if the target changes a value as it stores it
         """
         match self._findings.step.action:
             case Action.FETCH_ALL:
@@ -106,8 +106,8 @@ class Stager:
     def _stage_all(self) -> FetchedRows:
         """Stage all rows of the slice.
 
-        If segments are not what the source announced, the source is digested again, and the rows that differ are fetched.
-        Afterwards the digests of the staged rows take the place of the announced ones.
+        If the staged segments do not have the announced digests, the source is digested again, and the rows that differ are
+        fetched. Afterwards the digests of the staged rows replace the announced ones.
         """
         compared = self._compared
         staged, is_resumed = self._open()
@@ -135,8 +135,8 @@ class Stager:
         held = {key: digest for key, digest in held.items() if key in differences.announced}
         found = self._without_kept(differences, self._stage_rows(staged, differences, held, is_alone=True))
         if differences.changes.deleted and not self._matches_announcement(staged, found.replaced):
-            # The source's answers disagree, so rows may be missing from one of them.
-            # Rows that the source has again are announced from here on, and still have to be fetched.
+            # The source's responses disagree, so rows may be missing from one of them.
+            # Rows that the source has again are now announced, but must still be fetched.
             before, confirmed = found.announced, confirm_listed(self._client, self._database, self._compared, found)
             staged.delete([key for key in before if key not in confirmed.announced])
             before = {key: digest for key, digest in before.items() if key in confirmed.announced}
@@ -185,7 +185,7 @@ class Stager:
     def _settle_equal_keys(
         self, staged: StagingSlice, removed: StagingSlice, replaced: SegmentDigests
     ) -> tuple[Sequence[Key], SegmentDigests]:
-        """Settle keys that are written in another way since; return the former ones, and what the merge replaces."""
+        """Handle keys that are now spelled differently; return the former keys, and the digests of the replaced rows."""
         equal = EqualKeys(self._client, self._database, self._connection, self._compared, staged, removed)
         former = equal.settle()
         if not former or self._compared.mode.name == "append":
@@ -193,14 +193,14 @@ class Stager:
         return former, add_segments(replaced, equal.digests(former))
 
     def _stage_rows(self, staged: StagingSlice, wanted: Differences, held: Mapping[Key, int], *, is_alone: bool) -> Differences:
-        """Stage rows until they have the announced digests; only rows that changed meanwhile are fetched again.
+        """Stage rows until they have the announced digests; only rows that changed in the meantime are fetched again.
 
-        Rows that still change in the last round stay as last received.
+        Rows that still change in the last round are kept as last received.
 
-        :param held: by key, digests of the rows that are staged already
+        :param held: digests of the rows that are already staged, by key
         :param is_alone: whether no other rows are staged
-        :return: the last announced digests; for rows that changed each time, those of the staged rows
-        :raises TableError: for rows whose announced digest never changes, but whose staged values have another digest
+        :return: the last announced digests; for rows that changed each time, the digests of the staged rows
+        :raises TableError: if the announced digest of a row never changes, but its staged values have another digest
         """
         held = dict(held)
         stable: set[Key] | None = None
@@ -208,12 +208,12 @@ class Stager:
             other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
             staged.delete([key for key in other if key in held])
             if is_alone:
-                # Otherwise nobody knows how many other slices will bring.
+                # With other slices, the total is unknown, since they may add more rows.
                 self._loader.expect(len(other))
             try:
                 self._loader.load_keys(other)
             except DuplicateKeyError:
-                # A key that the target writes otherwise, CHAR without its spaces, is staged and not found by its bytes.
+                # A key that the target stores differently, such as CHAR without trailing spaces, is not found by its bytes.
                 self._refuse_unkept(staged, {key for key in stable or () if key not in held})
                 raise
             for key in other:
@@ -255,14 +255,14 @@ class Stager:
         )
         connection = None if self._staging.visible_to_others else self._connection
         for found in confirmed_slices(self._client, self._database, partly, connection):
-            # A row that changed meanwhile may have come with its old values in another slice.
-            # Apart: a key that the target writes otherwise, CHAR without its spaces, is one with the key that it was.
+            # A row that changed in the meantime may have come with its old values in another slice.
+            # Deleted separately: a key that the target stores differently, such as CHAR without spaces, equals its old key.
             staged.delete(found.changes.deleted)
             staged.delete(list(found.announced))
             self._stage_rows(staged, found, {}, is_alone=False)
 
     def _without_kept(self, before: Differences, found: Differences) -> Differences:
-        """Leave out rows that were to be updated, that the source lacks since, and that the mode keeps as they are."""
+        """Leave out rows to update that the source no longer has and that the mode keeps as they are."""
         kept = found.changes.deleted
         if not (kept and self._compared.mode.keeps_rows):
             return found
@@ -277,9 +277,9 @@ class Stager:
         )
 
     def _matches_announcement(self, staged: StagingSlice, replaced: SegmentDigests) -> bool:
-        """Whether the staged and the unchanged rows add up to the segment digests that the source announced.
+        """Tell whether the staged and the unchanged rows add up to the segment digests that the source announced.
 
-        This cannot be decided when partitioned by row hash, because a changed row leaves its segment.
+        With partitioning by row hash this cannot be decided, because a changed row moves to another segment.
         """
         compared = self._compared
         if compared.partitioning.scheme == "row_hash":
@@ -295,7 +295,7 @@ class Stager:
         return StagingSlice(self._database, self._connection, rows), is_resumed
 
     def _open_removed(self) -> StagingSlice:
-        """Open the table for the keys of the rows to delete, without keys of this slice."""
+        """Open the table for the keys of the rows to delete, and remove the keys of this slice from it."""
         table_slice = self._compared.table_slice
         is_resumed = self._removed.resume(self._connection, self._compared.staging_layout.keys)
         keys = msgspec.structs.replace(table_slice, table=self._removed.table, columns=table_slice.key, window=None)
@@ -313,7 +313,7 @@ class Stager:
         """Return the description of the staged rows.
 
         :param rows: the announced number of rows
-        :raises ProtocolError: when another number of rows is staged
+        :raises ProtocolError: if a different number of rows is staged
         """
         table_slice, table = self._compared.table_slice, staged.table_slice.table
         if (count := staged.count()) != rows:

@@ -1,4 +1,4 @@
-"""Rows that tasks have staged by version 2, slice by slice, and their verification before the commit."""
+"""Rows that tasks have staged in slices by version 2, and their verification before the commit."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from airflow_provider_sync.sync.tables.version2.computed_columns import refuse_o
 class StagedSlices(StagedRows):
     """Rows of the source that several tasks have staged.
 
-    Nothing but the digest of each slice came with them, so that the whole of its key range is verified.
+    Only the digest of each slice is known, so each slice's whole key range is verified.
 
-    :param table_slice: the columns that take part, for all keys
-    :param slices: what each task has staged
+    :param table_slice: the columns to sync, for all keys
+    :param slices: the result of each task
     """
 
     protocol = 2
@@ -56,7 +56,7 @@ class StagedSlices(StagedRows):
         self.slices = slices
 
     def source_changed(self) -> bool:
-        """Whether the source's key ranges changed since they were compared; it digests them again."""
+        """Tell whether the source's key ranges changed since they were compared, by requesting their digests again."""
         requested_slice = requested_slice_for(self.target)
         for entry in self.slices:
             request = DescribeTable(
@@ -71,15 +71,15 @@ class StagedSlices(StagedRows):
     def verify(self, connection: Connection) -> Verified | None:
         """Digest each key range, and compare it with the digest that its task recorded.
 
-        :return: ``None`` if rows changed at the source each time that they were fetched
-        :raises TargetChangedError: when they differ
-        :raises TableError: when they differ because the target stores other values than those staged
+        :return: ``None`` if rows changed at the source each time they were fetched
+        :raises TargetChangedError: if the digests differ
+        :raises TableError: if they differ because the target changes values as it stores them
         """
         for entry in self.slices:
             if self._is_unknown(entry) or self._holds(connection, entry):
                 continue
             refuse_other_values(self.database, connection, self._slice_of(entry), self.staging, name=self.target.name)
-            # Where other rows stay, another sync may have written some since; the merge has compared those that were staged.
+            # If the mode keeps rows, another sync may have written some since; the merge has already compared the staged rows.
             if not (entry.by_key or self.target.mode.keeps_rows):
                 raise TargetChangedError(
                     f"Table {self.target.name!r}: after the merge the target is not what the source announced; one of them"
@@ -90,11 +90,11 @@ class StagedSlices(StagedRows):
         return "digest" if all(entry.proven for entry in self.slices) else None
 
     def _is_unknown(self, entry: StagedSlice) -> bool:
-        """Whether the digest of a slice says nothing of the target, which keeps other rows beside those that were staged."""
+        """Tell whether a slice's digest does not cover the target, since the target keeps other rows besides the staged ones."""
         return entry.by_key and self.target.mode.keeps_rows
 
     def _holds(self, connection: Connection, entry: StagedSlice) -> bool:
-        """Whether the target's key range of a slice has the digest that its task recorded."""
+        """Tell whether a slice's key range in the target has the digest that its task recorded."""
         found = self.database.digests.digest_segments(connection, self._slice_of(entry), ONE_SEGMENT).get(0, SegmentDigest(0, 0))
         return found == SegmentDigest(entry.rows, entry.digest)
 

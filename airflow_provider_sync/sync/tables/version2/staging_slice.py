@@ -1,4 +1,4 @@
-"""Digest and delete the rows of one slice in a staging table, which other tasks may share for their slices."""
+"""Digest and delete the rows of one slice of a staging table, which other tasks may share for their slices."""
 
 from __future__ import annotations
 

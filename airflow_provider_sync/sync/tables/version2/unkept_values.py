@@ -1,7 +1,7 @@
-"""Name the columns that change values as they are stored: a row then differs after each sync, and no retry helps.
+"""Find the columns that change values as they store them: their rows differ after each sync, so a retry does not help.
 
-Loading refuses what a column cannot hold. What is found here was changed without an error, as by a collation, a character set or
-a type that writes values in a form of its own.
+Loading refuses values that a column cannot hold. The changes found here were silent, for example by a collation, a character set
+or a type that normalizes values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_sync.sync.tables.version2.compared_segments import Compare
 from airflow_provider_sync.sync.tables.version2.plan import MAX_ROUNDS
 
 MAX_LOOKED_AT = 20
-"""Rows whose values are compared one by one; they show the columns."""
+"""Maximum number of rows whose values are compared to find the columns."""
 
 
 def refuse_unkept_values(
@@ -31,12 +31,12 @@ def refuse_unkept_values(
     table_slice: TableSlice,
     keys: Collection[Key],
 ) -> None:
-    """Compare the texts of rows at the source and in the staging table, and raise what explains that they are not as announced.
+    """Compare values at the source and in the staging table, and raise the reason why rows do not have the announced digests.
 
     :param table_slice: the staging table
-    :param keys: of rows that the source announced alike each time, and that are staged otherwise; nothing is done where none are
+    :param keys: keys of rows whose announced digest stayed the same, but whose staged digest differs; if empty, nothing is done
     :raises TableError: naming the columns that do not keep their values
-    :raises SourceChangedError: where the source sends other rows than it announces
+    :raises SourceChangedError: if the source sends rows other than it announces
     """
     if not keys:
         return

@@ -1,4 +1,4 @@
-"""Verify after a merge by version 2, before the commit, that the target holds what the source announced."""
+"""Verify, after a merge by version 2 and before the commit, that the target has the digests that the source announced."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import (
 from airflow_provider_sync.sync.tables.version2.source_digests import digest_source_again
 
 MAX_NAMED = 5
-"""Most keys that a warning names."""
+"""Maximum number of keys that a warning names."""
 
 
 class FetchedRows(StagedRows):
-    """Staged rows of the source, all of them or those that differ, and what the source announced of them.
+    """Staged rows of the source, all of them or those that differ, and the digests that the source announced for them.
 
-    :param announced: the source's digests of the fetched rows, by key; ``None`` when all rows were fetched, or too many to hold
+    :param announced: the source's digests of the fetched rows, by key; ``None`` if all rows were fetched, or too many to hold
     :param deleted: keys of the rows to delete, if ``announced`` is given
-    :param deleted_rows: number of rows to delete, without ``announced``
-    :param replaced: by segment, the target's digests of the rows to update or delete; ``None`` when all rows were fetched
-    :param unstable_keys: keys of rows that changed at the source each time that they were fetched
+    :param deleted_rows: number of rows to delete, if ``announced`` is not given
+    :param replaced: the target's digests of the rows to update or delete, by segment; ``None`` if all rows were fetched
+    :param unstable_keys: keys of rows that changed at the source each time they were fetched
     :ivar proven: whether each staged row has the digest that the source announced
-    :ivar listed: table of the keys of the rows to delete; ``None`` if every row is deleted that is not staged
-    :ivar rows_staged: rows in the staging table, including those of a failed attempt
+    :ivar listed: table of the keys of the rows to delete; ``None`` if the merge deletes every row that is not staged
+    :ivar rows_staged: number of rows in the staging table, including those of a failed attempt
     """
 
     protocol = 2
@@ -84,15 +84,15 @@ class FetchedRows(StagedRows):
 
     @property
     def whole(self) -> bool:
-        """Whether all rows of the slice were fetched, so that every other row is deleted."""
+        """Whether all rows of the slice were fetched, so that the merge deletes every other row."""
         return self.listed is None
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest what :mod:`.plan_verification` names, and compare it with the digests that the source announced.
+        """Digest the rows that :mod:`.plan_verification` selects, and compare them with the digests that the source announced.
 
-        :return: ``None`` if rows changed each time that they were fetched, so that their final digests are unknown
-        :raises TargetChangedError: when they differ
-        :raises TableError: when they differ because the target stores other values than those staged
+        :return: ``None`` if rows changed each time they were fetched, so that their final digests are unknown
+        :raises TargetChangedError: if the digests differ
+        :raises TableError: if they differ because the target changes values as it stores them
         """
         compared = self.compared
         if self._has_other_rows:
@@ -119,17 +119,17 @@ class FetchedRows(StagedRows):
         return "digest" if self.proven else None
 
     def source_changed(self) -> bool:
-        """Whether the source's segments changed since they were compared; it digests them again."""
+        """Tell whether the source's segments changed since they were compared, by requesting their digests again."""
         return dict(digest_source_again(self.client, self.database, self.compared)) != dict(self.compared.source_segments)
 
     def expected(self, connection: Connection) -> SegmentDigests | None:
-        """Return the digests of the target's segments after the merge if nobody else writes to it.
+        """Return the expected digests of the target's segments after the merge.
 
-        If all rows were fetched, these are the announced digests. Otherwise they are those of the target when it was compared,
-        with the rows that differed replaced, since the source may have changed after it announced its segments.
+        If all rows were fetched, these are the announced digests. Otherwise they are the target's digests at the comparison with
+        the differing rows replaced, since the source may have changed after it announced its segments.
 
-        :return: ``None`` if they are unknown: when partitioned by row hash, where changed rows move to other segments, when
-            the window's column is not staged, and when all rows were fetched beside which others stay
+        :return: ``None`` if unknown: with partitioning by row hash, where changed rows move to other segments; if the window's
+            column is not staged; and if all rows were fetched but the target keeps other rows
         """
         compared, window = self.compared, self.compared.table_slice.window
         if self._has_other_rows:
@@ -142,7 +142,7 @@ class FetchedRows(StagedRows):
 
     @property
     def _has_other_rows(self) -> bool:
-        """Whether all rows were fetched, but the target keeps rows beside them."""
+        """Whether all rows were fetched, but the target keeps other rows besides them."""
         return self.replaced is None and self.compared.mode.keeps_rows and self.compared.target_rows > 0
 
     def _keys_hold(self, connection: Connection) -> bool:
@@ -152,7 +152,7 @@ class FetchedRows(StagedRows):
         return {key: wire_digest(digest) for batch in found for key, digest in batch} == announced
 
     def _segments_hold(self, connection: Connection, found: SegmentDigests) -> bool:
-        """Whether the touched segments have the announced or the expected digests.
+        """Tell whether the touched segments have the announced or the expected digests.
 
         :param found: the target's digests after the merge
         """
@@ -168,7 +168,7 @@ class FetchedRows(StagedRows):
         return True
 
     def _digest_touched(self, connection: Connection) -> SegmentDigests:
-        """Digest only the touched segments, row by row: they are few."""
+        """Digest only the touched segments, row by row, since they are few."""
         compared, ranges = self.compared, segment_ranges_of(self.compared.differing)
         batches = self.database.digests.digest_rows(connection, compared.table_slice, compared.partitioning, ranges)
         return digest_by_segment(compared.partitioning, chain.from_iterable(batches))
