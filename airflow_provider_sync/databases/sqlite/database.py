@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -74,11 +74,9 @@ class SQLiteDatabase(Database):
             finally:
                 roll_back(connection)
 
-    @contextmanager
-    def transaction(self, connection: Connection) -> Iterator[None]:
+    def transaction(self, connection: Connection) -> AbstractContextManager[None]:
         """Begin with the write lock; see :func:`.session.write_transaction`."""
-        with write_transaction(connection):
-            yield
+        return write_transaction(connection)
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
         """Interrupt the statement; one that waits for a lock goes on waiting, for at most :data:`BUSY_SECONDS`."""
