@@ -1,8 +1,8 @@
-"""The functions of somebody's own that PostgreSQL calls when rows of a table are written, as SQL to put into a query.
+"""SQL that finds the user-defined functions that PostgreSQL calls when rows of a table are written.
 
 Checks, defaults, generated columns, indexes, exclusion constraints, policies and partition keys call them, and so do the domains,
-operators and operator classes that these or the columns use. What a function is declared to be says little: one that is
-IMMUTABLE may call another that writes.
+operators and operator classes that these or the columns use. The declared volatility is no guarantee: an IMMUTABLE function may
+call another function that writes.
 """
 
 CALLED_FUNCTIONS = """
@@ -41,9 +41,9 @@ reached(described, classid, objid) AS (
     JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c')
 )
 """
-"""Two common table expressions, ``reached`` and ``called``: what a table uses, and the names of such functions among it.
+"""Two common table expressions: ``reached`` has the objects that a table uses, ``called`` the names of functions among them.
 
-They follow ``involved``, with a table that is described and another whose rows are written with its own, in a ``WITH RECURSIVE``.
-Types of columns lead to their domains, and these to their constraints; functions of the server itself, and those in C, are
+They belong into a ``WITH RECURSIVE`` after ``involved``, which has pairs of a described table and a table that is written with it.
+Column types lead to their domains, and domains to their constraints; functions of the server itself, and functions in C, are
 left out.
 """

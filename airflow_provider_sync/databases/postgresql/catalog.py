@@ -1,7 +1,4 @@
-"""What PostgreSQL's catalogs say about a table, as :class:`Table`; its columns are read in :mod:`.columns`.
-
-Reading and writing rows belongs to :mod:`.database`.
-"""
+"""Describe tables by PostgreSQL's catalogs, as :class:`Table`; :mod:`.columns` describes their columns."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 _USABLE_SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE has_schema_privilege(oid, 'USAGE')"
 
 _MAX_NAME_BYTES = 63
-"""Longer names are cut by the server, without an error."""
+"""The server truncates longer names without an error."""
 
 _ELSEWHERE = """
 SELECT current_schema(), current_setting('search_path'), (
@@ -62,7 +59,7 @@ FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(
 JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 
-# The server finds names as they are now, and shows `pg_class` as the snapshot has it.
+# The server resolves names in the current state, but shows `pg_class` as of the snapshot.
 _MADE_LATER = """
 SELECT 1 FROM unnest(%s::text[]) AS asked(quoted) LEFT JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
 WHERE to_regclass(asked.quoted) IS NOT NULL AND c.oid IS NULL
@@ -94,7 +91,7 @@ WHERE i.indrelid = ANY(%s::oid[]) AND i.indisunique AND i.indpred IS NULL AND i.
 ORDER BY c.relname
 """
 
-# Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would.
+# Triggers of partitions fire as well. A rule adds statements to ours, or replaces them, as a trigger could.
 _DEPENDENCIES = f"""
 WITH RECURSIVE involved AS (
     SELECT described.oid AS described, described.oid FROM unnest(%s::oid[]) AS described(oid)
@@ -127,20 +124,20 @@ SELECT current_user::text,
 def describe_tables(
     connection: Connection, asked: Sequence[tuple[str | None, str]], quote: Callable[[str], str], *, views: bool = False
 ) -> dict[tuple[str | None, str], Table | TableError]:
-    """Describe tables; what has none of these names is left out.
+    """Describe tables; names of tables that do not exist are left out.
 
-    Unique keys are those that every row takes part in with plain columns: partial and expression indexes are left out,
-    since a row's place in them cannot be told from its columns. A conflict on one of them is the database's own error.
+    Unique keys are those of plain columns that contain every row. Partial and expression indexes are left out, since their
+    entries do not follow from a row's columns; a conflict in one of them is an error of the database.
 
-    :param asked: schema and name of each; ``None`` for what the search path finds
-    :param views: whether a view or a materialized view will do
-    :return: in place of a table, the reason why it cannot be described
+    :param asked: schema and name of each table; the schema is ``None`` for the search path
+    :param views: whether views and materialized views are accepted
+    :return: tables by schema and name as asked; for a table that cannot be described, the error instead
     """
     by_quoted = {_quoted(*names, quote): names for names in asked}
     found = {
         by_quoted[quoted]: (oid, relkind, has_children, place)
         for quoted, oid, relkind, name, has_children, place in connection.exec_driver_sql(_RELATIONS, (list(by_quoted),))
-        # A name longer than 63 bytes is cut by the server, and may then be another table's.
+        # The server truncates a name longer than 63 bytes, which may then be another table's.
         if name == by_quoted[quoted][1]
     }
     oids = [oid for oid, *_ in found.values()]
@@ -158,7 +155,7 @@ def describe_tables(
         keys = indexes.get(oid, ())
         described[schema, name] = Table(
             name=name,
-            # New tables, as those of staging, go to the first schema of the search path, which need not be this one.
+            # Name the schema: new tables, such as staging tables, go to the first of the search path, which may be another.
             schema=schema or place,
             columns=tuple(column_from(*row) for row in columns.get(oid, ())),
             primary_key=next((tuple(names) for _, is_primary, _, _, names in keys if is_primary), ()),
@@ -181,7 +178,7 @@ def _quoted(schema: str | None, name: str, quote: Callable[[str], str]) -> str:
 
 
 def _by_table(connection: Connection, statement: str, oids: Sequence[int]) -> dict[int, list[Sequence[Any]]]:
-    """Run a statement about several tables, and sort what it returns by the table, which is its first column."""
+    """Run a statement about several tables, and group its rows by table, the first column."""
     found: dict[int, list[Sequence[Any]]] = {}
     for oid, *rest in connection.exec_driver_sql(statement, (list(oids),)):
         found.setdefault(oid, []).append(rest)
@@ -189,7 +186,7 @@ def _by_table(connection: Connection, statement: str, oids: Sequence[int]) -> di
 
 
 def _refusal(name: str, relkind: str, *, has_children: bool, views: bool) -> TableError | None:
-    """Return why something is no table that can be described; ``None`` if it can."""
+    """Return the error for an object that cannot be described as a table; ``None`` if it can."""
     if relkind not in "rp" and not (views and relkind in "vm"):
         return TableError(f"{name!r} {_REFUSED.get(relkind, 'is not a table')}. Name a table.")
     if has_children:
@@ -198,13 +195,13 @@ def _refusal(name: str, relkind: str, *, has_children: bool, views: bool) -> Tab
 
 
 def _row_filter(connection: Connection, oid: int) -> str:
-    """Name the role from which rows are hidden, and the policies that show it others."""
+    """Name the role from which rows are hidden, and the policies that let it see other rows."""
     role, policies = connection.exec_driver_sql(_POLICIES, (oid,)).one()
     return f"the role {role!r} ({', '.join(f'policy {policy}' for policy in policies) or 'no policy, so all rows'})"
 
 
 def readings(name: str) -> Iterator[tuple[str | None, str]]:
-    """Yield schema and table that ``name`` may mean."""
+    """Yield the pairs of schema and table that ``name`` may refer to."""
     if not name or "\0" in name:
         return
     yield None, name
@@ -214,7 +211,7 @@ def readings(name: str) -> Iterator[tuple[str | None, str]]:
 
 
 def _where_it_is(connection: Connection, name: str) -> str:
-    """Say why a table is not seen, as the end of a sentence: the schemas that have one, or a search path that leads nowhere."""
+    """Explain, as the end of a sentence, why a table is not found: other schemas have it, or the search path has no schema."""
     current, path, schemas = connection.exec_driver_sql(_ELSEWHERE, ([table for _, table in readings(name)],)).one()
     found = "".join(
         f"; schema {schema!r} has one, {'which is not in its search_path' if usable else 'on which the role lacks USAGE'}"
@@ -224,10 +221,10 @@ def _where_it_is(connection: Connection, name: str) -> str:
 
 
 class PostgreSQLCatalog(Catalog):
-    """What the catalogs say."""
+    """Describes tables by PostgreSQL's catalogs."""
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return schema and name of tables, or of those that would be made under these names."""
+        """See :meth:`.Catalog.places_of`."""
         candidates = {name: list(readings(name)) for name in names}
         quoted = {_quoted(*reading, self.quote): reading for listed in candidates.values() for reading in listed}
         found = {
@@ -247,7 +244,7 @@ class PostgreSQLCatalog(Catalog):
         return [place(name) for name in names]
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
-        """Describe a plain or partitioned table; one without a schema is looked for in the search path."""
+        """Describe a plain or partitioned table; search a name without a schema in the search path."""
         found = self._described(connection, [name], views=views).get(name)
         if isinstance(found, Table):
             return found
@@ -274,10 +271,10 @@ class PostgreSQLCatalog(Catalog):
             return table_comment(connection, undoubled(self.qualified(table)))
 
     def describe_many(self, connection: Connection, names: Collection[str], *, views: bool = False) -> Mapping[str, Table]:
-        """Describe all of them by as many statements as one."""
+        """Describe all tables with as many statements as a single one."""
         with translated():
             usable = set(connection.exec_driver_sql(_USABLE_SCHEMAS).scalars())
-        # Asked about one of the others, the server refuses the whole statement.
+        # For a name in any other schema, the server would refuse the whole statement.
         names = [name for name in names if all(schema is None or schema in usable for schema, _ in readings(name))]
         described = self._described(connection, names, views=views)
         return {name: table for name, table in described.items() if isinstance(table, Table)}
@@ -289,13 +286,13 @@ class PostgreSQLCatalog(Catalog):
             found = describe_tables(connection, asked, self.quote, views=views)
         described: dict[str, Table | TableError] = {}
         for name, listed in meanings.items():
-            for reading in reversed(listed):  # the first that there is counts
+            for reading in reversed(listed):  # the first one that exists wins
                 if reading in found:
                     described[name] = found[reading]
         return described
 
     def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
-        """Return what the last VACUUM or ANALYZE found; nothing is known of a table that had none, or of one with partitions."""
+        """Return the counts of the last VACUUM or ANALYZE; 0 for partitioned tables and tables that had neither."""
         quoted = [undoubled(self.qualified(table)) for table in tables]
         with translated():
             rows = {row.quoted: row.rows for row in connection.exec_driver_sql(_ESTIMATES, (quoted,))}
@@ -307,12 +304,12 @@ class PostgreSQLCatalog(Catalog):
             return table_details(connection, undoubled(self.qualified(table)))
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
-        """Name the tables of a schema; partitions, and tables that belong to an extension, are left out too."""
+        """List the tables of a schema, also without partitions and tables that belong to an extension."""
         with translated():
             return sorted(connection.exec_driver_sql(_LIST.format(kinds="'r', 'p'"), (schema, STAGING_PREFIX)).scalars())
 
     def list_views(self, connection: Connection) -> list[str]:
-        """Name the views of the current schema, materialized ones too, without those that belong to an extension."""
+        """List the views and materialized views of the current schema, without those that belong to an extension."""
         with translated():
             return sorted(connection.exec_driver_sql(_LIST.format(kinds="'v', 'm'"), (None, STAGING_PREFIX)).scalars())
 
@@ -322,5 +319,5 @@ class PostgreSQLCatalog(Catalog):
             return find_dependents(connection, table, undoubled(self.qualified(table)))
 
     def logical_type(self, column: Column) -> LogicalType:
-        """See :func:`.text.logical_type`; every type of PostgreSQL has a text that it reads again."""
+        """See :func:`.text.logical_type`; never ``None``, since PostgreSQL can write every type as text and read it back."""
         return logical_type(column)

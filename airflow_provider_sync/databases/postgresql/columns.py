@@ -1,4 +1,4 @@
-"""The columns of tables, as PostgreSQL's catalogs have them, as :class:`Column`."""
+"""Describe columns by PostgreSQL's catalogs, as :class:`Column`."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _KINDS = {
 }
 
 _MAX_BITS = 64
-"""Longer bit strings do not fit the integer that version 1 sends, and are text."""
+"""Longest bit string that fits the integer of version 1; longer ones are text."""
 
 _CUT = {"name": 63, "char": 1}
-"""Types that the server cuts silently, and their length in bytes."""
+"""Types whose values the server truncates silently, with their length in bytes."""
 
-# A domain is followed to the type below it, whose values it has; the first length or precision on the way holds.
+# Follow a domain to its base type; the first length or precision on the way applies.
 COLUMNS = """
 WITH RECURSIVE base(attrelid, attnum, type, typmod, required) AS (
     SELECT attrelid, attnum, atttypid, atttypmod, attnotnull FROM pg_attribute
@@ -96,7 +96,7 @@ def column_from(
         details = {"length": typmod}
         kind = kind if 0 < typmod <= _MAX_BITS else Kind.OTHER
     if kind in (Kind.TEXT, Kind.CHAR) and not deterministic:
-        # Only equality of bytes makes two values the same, and this collation's `=` is not that.
+        # `=` of this collation calls values equal whose bytes differ, so do not compare with it.
         kind = Kind.OTHER
     return Column(
         name=name,

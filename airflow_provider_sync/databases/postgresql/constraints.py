@@ -1,4 +1,4 @@
-"""The foreign keys that point to a table of PostgreSQL, as its catalogs have them, and what a transaction did to their tables."""
+"""Read which foreign keys refer to a table from PostgreSQL's catalogs, and whether a transaction changed their child tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_sync.databases.postgresql.session import doubled
 
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
-# Copies that a constraint has on partitions act as it does. Servers before PostgreSQL 18 enforce all constraints.
+# Copies of a constraint on partitions are left out. Servers before PostgreSQL 18 enforce all constraints.
 _CONSTRAINTS = """
 WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
 SELECT k.oid, k.conname::text, quote_ident(k.conname), k.conrelid::oid, k.conrelid::regclass::text,
@@ -53,13 +53,14 @@ FROM (SELECT relid::oid AS oid FROM pg_partition_tree(%s::oid::regclass) UNION S
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """A foreign key that points to a merged table.
+    """A foreign key that refers to a merged table.
 
-    :ivar columns: of the child, quoted; ``names`` are they unquoted
-    :ivar referred: columns of the parent, as the catalog has them
-    :ivar operators: by which the database compares parent and child
-    :ivar mine: whether this role may drop it and make it again
-    :ivar readable: whether this role sees all rows of the child
+    :ivar columns: columns of the child table, quoted
+    :ivar names: the same columns, unquoted
+    :ivar referred: columns of the parent table, unquoted
+    :ivar operators: operators with which the database compares parent and child
+    :ivar mine: whether this role may drop the constraint and create it again
+    :ivar readable: whether this role sees all rows of the child table
     """
 
     oid: int
@@ -81,7 +82,7 @@ class Constraint(msgspec.Struct, frozen=True):
     readable: bool
 
     def refers(self, quote: Callable[[str], str], parent: str, child: str) -> str:
-        """Return a condition: the child's row refers to the parent's."""
+        """Return the condition that the child's row refers to the parent's row."""
         parts = zip(self.referred, self.collations, self.operators, self.columns, strict=True)
         return " AND ".join(
             f"{parent}.{quote(there)}{doubled(collation)} {doubled(operator)} {child}.{doubled(here)}"
@@ -90,30 +91,30 @@ class Constraint(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """Name it for a message."""
+        """The name to use in messages."""
         return f"constraint {self.name!r} of {self.child}"
 
 
 def constraints_to(connection: Connection, name: str) -> list[Constraint]:
-    """Return the foreign keys that point to a table or to its partitions.
+    """Return the foreign keys that refer to a table or to its partitions.
 
-    :param name: quoted, percent signs not doubled
+    :param name: quoted name of the table, percent signs not doubled
     """
     rows = connection.exec_driver_sql(_CONSTRAINTS, (name, name)).all()
     return [Constraint(*row) for row in rows]
 
 
 def counts_changes(connection: Connection) -> bool:
-    """Whether the server counts what a transaction changes, on which :data:`TOUCHED` depends; only a superuser may set it."""
+    """Whether the server counts changed rows (``track_counts``), as :data:`TOUCHED` requires; only a superuser may set that."""
     return bool(connection.exec_driver_sql("SELECT current_setting('track_counts')::boolean").scalar_one())
 
 
 def touched(connection: Connection, name: str) -> tuple[object, ...]:
-    """Count the rows of a table that this transaction has changed, and those that it has inserted; name its files, too.
+    """Return how many rows of a table this transaction has changed, how many it has inserted, and the table's file numbers.
 
-    TRUNCATE counts no rows, but begins a new file.
+    TRUNCATE counts no rows, but creates a new file.
 
-    :param name: quoted, percent signs not doubled
+    :param name: quoted name of the table, percent signs not doubled
     """
     oid = connection.exec_driver_sql("SELECT to_regclass(%s)::oid", (name,)).scalar_one()
     return tuple(connection.exec_driver_sql(TOUCHED, (oid, oid)).one())

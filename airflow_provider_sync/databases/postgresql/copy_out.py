@@ -1,7 +1,7 @@
-"""COPY TO STDOUT through psycopg, by its wrapper of libpq.
+"""Run COPY TO STDOUT with psycopg's wrapper of libpq.
 
-The driver's own ``copy`` waits, and lets other threads run, before every row: in a process in which two threads read rows, or
-one reads and one decodes, each row then waits for the other thread's turn. Here rows are taken as long as any have arrived.
+The driver's own ``copy`` releases the GIL before every row, so in a process with two busy threads each row waits for the other
+thread. This module reads all rows that have arrived before it waits.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ BLOCK_BYTES = 256 * 1024
 
 
 def copy_out(driver: Any, statement: str) -> Generator[tuple[int, bytes], None, None]:
-    """Stream what a query gives as blocks of whole lines in COPY's text format, with their number.
+    """Stream a query's result as blocks of whole lines in COPY's text format, each with its number of lines.
 
-    A generator that is closed early cancels the query.
+    Closing the generator early cancels the query.
 
     :param driver: a connection of psycopg, in autocommit mode
     :param statement: the query, percent signs not doubled
@@ -32,7 +32,7 @@ def copy_out(driver: Any, statement: str) -> Generator[tuple[int, bytes], None, 
     try:
         connection.send_query(f"COPY ({statement}) TO STDOUT".encode())
         while connection.flush():
-            # The server may have something to say before it has read everything.
+            # The server may answer before it has read everything.
             if _wait(connection, select.POLLIN | select.POLLOUT) & select.POLLIN:
                 connection.consume_input()
         _check(driver, _result(connection), ExecStatus.COPY_OUT)
@@ -42,13 +42,13 @@ def copy_out(driver: Any, statement: str) -> Generator[tuple[int, bytes], None, 
     finally:
         if not ended and connection.status == ConnStatus.OK:
             driver.cancel()
-        # Nothing can be asked over this connection before everything was read; the error, if there is one, is on its way.
+        # Read the rest of the result, or the connection stays unusable; any error is already being raised.
         with suppress(OperationalError):
             _read_to_the_end(connection)
 
 
 def _blocks(connection: Any) -> Generator[tuple[int, bytes], None, None]:
-    # Collected as bytes: thousands of rows that are objects have Python look for garbage all the time.
+    # Collect rows in one bytearray: thousands of objects would trigger garbage collection again and again.
     lines = bytearray()
     rows = 0
     while True:
@@ -70,7 +70,7 @@ def _blocks(connection: Any) -> Generator[tuple[int, bytes], None, None]:
 
 
 def _result(connection: Any) -> Any:
-    """Wait for the next result; ``None`` when there is none left."""
+    """Wait for the next result; return ``None`` after the last one."""
     while connection.is_busy():
         _wait(connection, select.POLLIN)
         connection.consume_input()
@@ -90,7 +90,7 @@ def _read_to_the_end(connection: Any) -> None:
 
 
 def _wait(connection: Any, events: int) -> int:
-    """Wait until something can be read or written; let other threads run meanwhile."""
+    """Wait until the socket is readable or writable; other threads run meanwhile."""
     poll = select.poll()
     poll.register(connection.socket, events)
     return poll.poll()[0][1]

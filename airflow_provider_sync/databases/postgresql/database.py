@@ -1,4 +1,4 @@
-"""PostgreSQL, reached through psycopg 3 or psycopg2: connections and transactions; its components are in the modules beside."""
+"""PostgreSQL through psycopg 3 or psycopg2: connections and transactions. The components are in the other modules."""
 
 from __future__ import annotations
 
@@ -51,20 +51,21 @@ class PostgreSQLDatabase(Database):
     """PostgreSQL 13 and newer.
 
     **Hashes.** Values are written as MySQL would, so that equal content has an equal version 1 hash on PostgreSQL, MySQL
-    and MariaDB, as long as both ends have the same columns in the same order and
+    and MariaDB, if both sides have the same columns in the same order and
 
-    - timestamps have equally many digits of a second (PostgreSQL has 6 by default, MySQL 0), and the same type;
+    - timestamps have the same type and the same number of digits of a second (PostgreSQL has 6 by default, MySQL 0);
     - decimals have a scale: ``numeric`` alone keeps the digits of each value;
-    - single precision numbers agree in 6 digits, all that MySQL shows;
-    - JSON is text on one of the ends: MySQL and ``jsonb`` each rearrange it in their own way;
-    - keys that are text are sorted by bytes there (``utf8mb4_bin``), as they are here. The collation of the column does not
-      count, since it depends on the machine's libraries.
+    - single precision numbers agree in 6 digits, which is all that MySQL shows;
+    - JSON is stored as text on one side: MySQL and ``jsonb`` each rewrite it in their own way;
+    - MySQL sorts text keys by bytes (``utf8mb4_bin``), as this class does. It ignores the column's collation, which depends
+      on the machine's libraries.
 
     **Foreign keys** are switched off by ``session_replication_role = replica``, which also switches off ordinary triggers,
-    rules, and the checks of deferrable unique keys. The merge promises that triggers fire and unique keys hold: so the role
-    is used only when some table of the merge has foreign keys, and none has such a trigger, rule or constraint. Otherwise,
-    and where the role may not, foreign keys stay on, deferred to the commit where they are deferrable; the merge's order,
-    parents before children, satisfies most others. What then is broken is an error with the constraint and the grant.
+    rules, and the checks of deferrable unique keys. A merge guarantees that triggers fire and unique keys hold, so it uses
+    this setting only if some table of the merge has foreign keys, and none has such a trigger, rule or constraint.
+    Otherwise, or if the user lacks the privilege, foreign keys stay on: deferrable ones are checked at the commit, and
+    most others are satisfied by writing parents before children. A violation is an error that names the constraint and the
+    missing grant.
     """
 
     catalog = component(PostgreSQLCatalog)
@@ -90,9 +91,9 @@ class PostgreSQLDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def open_connection(self, *, loading: bool) -> Connection:
-        """Open a connection; SQLAlchemy reads the server's version at the first one.
+        """Open a connection; SQLAlchemy reads the server's version over the first one.
 
-        :raises ConfigurationError: with what the server says, if that is no version of PostgreSQL
+        :raises ConfigurationError: with the server's answer, if that is not a PostgreSQL version
         """
         try:
             return super().open_connection(loading=loading)
@@ -100,7 +101,7 @@ class PostgreSQLDatabase(Database):
             raise ConfigurationError(f"The server does not name its version as PostgreSQL does: {reason(error)}.") from error
 
     def prepare_session(self, connection: Connection) -> None:
-        """Set a fresh connection's session: see :mod:`.session`."""
+        """Apply the settings of :mod:`.session`."""
         if self._pooler.found is None:
             self._pooler.found = behind_pooler(connection)
         if self._pooler.found and not self._pooler.keeps_sessions:
@@ -109,9 +110,9 @@ class PostgreSQLDatabase(Database):
             set_session(connection, self.session)
 
     def require_session(self) -> None:
-        """Check that no pooler hands the server on after each transaction.
+        """Check that no pooler changes the server connection after each transaction.
 
-        :raises ConfigurationError: if one does
+        :raises ConfigurationError: if a pooler does
         """
         with self.connect() as connection:
             self._require_session(connection)
@@ -130,16 +131,16 @@ class PostgreSQLDatabase(Database):
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Open a connection inside a read-only REPEATABLE READ transaction; one that fails has nothing that gets lost."""
+        """Open a connection inside a read-only REPEATABLE READ transaction; if the transaction fails, no writes are lost."""
         mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
         with self.connect() as connection, self._in_transaction(connection, mode, writes=False):
             yield connection
 
     @contextmanager
     def held_snapshot(self, names: Collection[str] = (), queries: Collection[str] = ()) -> Iterator[HeldSnapshot]:
-        """Export a snapshot, which any number of transactions can see while this one is open, and lock nothing.
+        """Export a snapshot, which any number of transactions can import while this one is open; lock nothing.
 
-        A table that is replaced meanwhile is found when it is read: see :meth:`.PostgreSQLReader.check_snapshot`.
+        :meth:`.PostgreSQLReader.check_snapshot` detects a table that was replaced after the export.
         """
         with self.snapshot() as connection:
             yield _ExportedSnapshot(str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()))
@@ -147,14 +148,14 @@ class PostgreSQLDatabase(Database):
     @contextmanager
     def importing(self, snapshot: str) -> Iterator[Connection]:
         """Open a connection inside a read-only transaction that sees an exported snapshot."""
-        # Before any query of the transaction, the settings for a pooler included.
+        # Import the snapshot before any query of the transaction, including the settings for a pooler.
         mode = f"ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'"
         with self.connect() as connection, self._in_transaction(connection, mode):
             yield connection
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
-        """Begin a READ COMMITTED transaction in which all that is deferrable is checked at the commit."""
+        """Begin a READ COMMITTED transaction in which deferrable constraints are checked at the commit."""
         with self._in_transaction(connection, "ISOLATION LEVEL READ COMMITTED READ WRITE"):
             connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
             yield
@@ -166,9 +167,9 @@ class PostgreSQLDatabase(Database):
 
     @contextmanager
     def _in_transaction(self, connection: Connection, mode: str, *, writes: bool = True) -> Iterator[None]:
-        """Run what follows inside a transaction.
+        """Run the block inside a transaction.
 
-        :param writes: whether it is an error if a statement of it failed, and the error was passed over
+        :param writes: whether to raise an error if a statement failed but the block ended normally
         """
         with self.translate_errors():
             connection.exec_driver_sql(f"BEGIN {mode}")
@@ -184,14 +185,14 @@ class PostgreSQLDatabase(Database):
                     ).without_subject()
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
-                # By the driver: SQLAlchemy would open another connection if this one is lost.
+                # Use the driver: SQLAlchemy would open another connection if this one is lost.
                 if not driver.closed and driver.info.transaction_status != IDLE:
                     with driver.cursor() as cursor:
                         cursor.execute("ROLLBACK")
                 raise
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Have the driver ask the server, over a separate connection."""
+        """Cancel through the driver, which opens a separate connection."""
         driver = driver_of(connection)
 
         def cancel() -> None:
@@ -203,9 +204,9 @@ class PostgreSQLDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold advisory locks on the tables' schemas and names, over one separate connection.
+        """Hold advisory locks for the tables' schemas and names, over one separate connection.
 
-        :raises ConfigurationError: when one table is a partition of another, too
+        :raises ConfigurationError: also when one table is a partition of another
         """
         with self.connect() as connection:
             self._require_session(connection)
@@ -220,7 +221,7 @@ class PostgreSQLDatabase(Database):
     # -- errors ------------------------------------------------------------------------------------------------------
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Translate by SQLSTATE; the message is the server's primary one, without its detail."""
+        """Translate by SQLSTATE; the message is the server's primary message, without its detail."""
         return translated()
 
     def is_duplicate(self, error: BaseException) -> bool:
@@ -232,22 +233,22 @@ class PostgreSQLDatabase(Database):
         return (sqlstate(error) or "").startswith("23")
 
     def is_orphan(self, error: BaseException) -> bool:
-        """Whether a driver's error reports a foreign key that would refer to no row."""
+        """Whether a driver's error reports a foreign key without a parent row."""
         return sqlstate(error) == FOREIGN_KEY_VIOLATION
 
     # -- names -------------------------------------------------------------------------------------------------------
 
     def is_null(self, value: str) -> str:
-        """Return a condition that is false of a composite value, also if all of its fields are NULL."""
+        """Return a condition that is false for a composite value, even if all of its fields are NULL."""
         return is_null(value)
 
 
 class _ExportedSnapshot(HeldSnapshot):
-    """A snapshot by the name under which PostgreSQL exported it."""
+    """A snapshot that PostgreSQL exported under a name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def reading(self, database: Database) -> AbstractContextManager[Connection]:
-        """Open a transaction of its own that sees the snapshot."""
+        """Open a new transaction that sees the snapshot."""
         return cast("PostgreSQLDatabase", database).importing(self._name)

@@ -1,4 +1,4 @@
-"""Staging and work tables of PostgreSQL."""
+"""Create and drop tables on PostgreSQL, and change columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 _TEMPORARY = "pg_temp"
 
 _BUILT_IN = re.compile(r"(smallint|integer|real|numeric|character|date|time|timestamp)\b")
-"""Types that can be too narrow for what a source has, as the server writes them."""
+"""Types that can be too narrow for the source's values, as the server writes them."""
 
 _INDEXES = """
 SELECT format('%%I.%%I', n.nspname, c.relname), pg_get_indexdef(i.indexrelid), quote_ident(k.conname), pg_get_constraintdef(k.oid)
@@ -34,27 +34,27 @@ WHERE i.indrelid = to_regclass(%s) ORDER BY i.indisprimary DESC, c.relname
 
 
 class PostgreSQLDdl(Ddl):
-    """UNLOGGED and temporary tables."""
+    """Creates UNLOGGED and temporary tables."""
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical)
 
     def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
-        """Return the type; a domain, an enum or any other type of somebody's own stays."""
+        """See :meth:`.Ddl.wider_type`; ``None`` for a domain, an enum or any other user-defined type."""
         if column.is_domain or not _BUILT_IN.match(column.sql_type):
             return None
         wider = type_names.sql_type(logical)
         if wider == "TEXT" and logical.kind is not LogicalKind.TEXT:
-            return None  # no type but text holds the values, and text is another kind
+            return None  # only text holds the values, but text is another kind
         return wider if wider.lower().replace(" ", "") != column.sql_type.replace(" ", "") else None
 
     def alike(self, name: str) -> str:
-        """Return the name: names that differ are different columns."""
+        """Return the name unchanged: names that differ in any character are different columns."""
         return name
 
     def change_actions(self, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]) -> list[str]:
-        """Return the actions; a type that is changed would otherwise lose its collation."""
+        """See :meth:`.Ddl.change_actions`; names the collation, which a column would lose with its type."""
         collated = [
             msgspec.structs.replace(entry, sql_type=f"{entry.sql_type} COLLATE {entry.column.collation.replace('%', '%%')}")
             if entry.column.collation
@@ -64,7 +64,7 @@ class PostgreSQLDdl(Ddl):
         return super().change_actions(added, collated)
 
     def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
-        """See :meth:`.Ddl.create_staging`. A permanent one is UNLOGGED: a crash of the server empties it."""
+        """See :meth:`.Ddl.create_staging`. A permanent staging table is UNLOGGED: a crash of the server empties it."""
         schema = _TEMPORARY if temporary else layout.target.schema
         staging = Table(name=name, schema=schema, columns=layout.columns, primary_key=layout.primary_key)
         definitions = [_definition(self.quote, column) + ("" if column.nullable else " NOT NULL") for column in layout.columns]
@@ -98,7 +98,7 @@ class PostgreSQLDdl(Ddl):
             ) from error
 
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
-        """Create the table in the session's temporary schema; it outlives commits."""
+        """Create the table in the session's temporary schema; commits do not drop it."""
         op = Column(name=OP, kind=Kind.CHAR, sql_type="character(1)", nullable=False, length=1)
         columns = (op, *(target.column(column) for column in key))
         work = Table(name=name, schema=_TEMPORARY, columns=columns, primary_key=(OP, *key))
@@ -112,7 +112,7 @@ class PostgreSQLDdl(Ddl):
         return work
 
     def change_key_statements(self, connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, ...]:
-        """Drop the constraint by its name, and add another."""
+        """Return statements that drop the constraint by its name and add another one."""
         with translated():
             name = connection.exec_driver_sql(
                 f"SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = {_oid(self.qualified(table))}"
@@ -121,12 +121,12 @@ class PostgreSQLDdl(Ddl):
         return (f"ALTER TABLE {self.qualified(table)} {dropped}ADD PRIMARY KEY ({self.columns(key)})",)
 
     def drop(self, connection: Connection, table: Table) -> None:
-        """Drop a staging or work table, if it is there."""
+        """Drop a staging or work table, if it exists."""
         with translated():
             super().drop(connection, table)
 
     def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:
-        """Drop them, others waiting until the transaction ends; none if somebody uses the table, or the user may not."""
+        """Drop the indexes, which locks the table until the transaction ends; none if the table is in use or the user may not."""
         qualified, later = self.qualified(table), []
         try:
             with self.database.translate_errors(), self.database.savepoint(connection):
@@ -139,23 +139,23 @@ class PostgreSQLDdl(Ddl):
                         run(connection, f"ALTER TABLE {undoubled(qualified)} DROP CONSTRAINT {name}")
                         later.append(f"ALTER TABLE {qualified} ADD CONSTRAINT {doubled(name)} {doubled(constraint)}")
         except TableError:
-            # What is in the way of this is in the way of no load: a reader, a foreign key, another owner.
+            # A reader, a foreign key or another owner prevents this, but none of them prevents the load.
             return []
         return later
 
     def lock_whole(self, connection: Connection, table: Table) -> None:
-        """Keep everybody else from the table until the transaction ends."""
+        """Lock the table against all other sessions, readers included, until the transaction ends."""
         with translated():
             connection.exec_driver_sql(f"LOCK TABLE {self.qualified(table)}")
 
 
 def _oid(qualified: str) -> str:
-    """Return the expression of a table's number in the catalogs."""
+    """Return the expression of a table's OID."""
     return "'" + qualified.replace("'", "''") + "'::regclass"
 
 
 def _definition(quote: Callable[[str], str], column: Column) -> str:
-    """Write name, type and collation: the same as the target's, or a join between the two could not choose one."""
-    # Type and collation come quoted by the server, and so without the doubled percent signs that the driver expects.
+    """Write name, type and collation; a join with the target fails if the collations differ."""
+    # The server has quoted type and collation, so percent signs are not doubled yet, as the driver expects.
     kind = column.sql_type + (f" COLLATE {column.collation}" if column.collation else "")
     return f"{quote(column.name)} {kind.replace('%', '%%')}"

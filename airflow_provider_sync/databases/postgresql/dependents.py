@@ -1,4 +1,4 @@
-"""What needs a table of PostgreSQL, which does not drop it then."""
+"""Find the objects that depend on a table of PostgreSQL, which refuses to drop it then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.schema import Table
 
-# Partitions are dropped with their table; what needs one of them needs the table.
+# Partitions are dropped with their table, so include objects that depend on a partition.
 _DEPENDENTS = """
 WITH involved AS (
     SELECT to_regclass(%s)::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))
@@ -26,7 +26,7 @@ WHERE c.oid IN (SELECT oid FROM found) AND c.oid NOT IN (SELECT oid FROM involve
 
 
 def find_dependents(connection: Connection, table: Table, quoted: str) -> tuple[Dependent, ...]:
-    """Find foreign keys, views, and tables that show its rows as theirs; other objects are left to the error of PostgreSQL.
+    """Find foreign keys, views, and inheritance parents and partitioned tables; other objects cause an error of PostgreSQL.
 
     :param quoted: the quoted name of the table
     """

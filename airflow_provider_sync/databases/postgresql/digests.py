@@ -1,7 +1,7 @@
-"""Version 2 of the protocol on PostgreSQL: canonical texts and digests by SQL, streamed by COPY, on parallel workers.
+"""Digest rows on PostgreSQL for version 2: SQL computes the digests, on parallel workers, and COPY streams them.
 
-Digests are computed inside the database. Streaming row texts out and hashing them here takes as much processor time in all
-(SHA-256 costs half as much, and COPY eats up the difference), moves every row, and does not spread over workers.
+Digests are computed inside the database. Streaming row texts and hashing them in Python takes the same processor time in total
+(SHA-256 costs half as much, but COPY uses up the difference), moves every row, and cannot use parallel workers.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
 
 _PROBE = ("", *("sync: Übergröße 😀"[:length] for length in range(1, 18)), "0123456789ab" * 4)
-"""Texts of every length that the hash function treats in its own way, and of every length of a character."""
+"""Texts of every length that the hash function treats differently, and characters of every length in bytes."""
 
 _FOR_ONE_SCAN = {
-    # The planner takes every segment for a row of its own, and would rather sort all rows than group them.
+    # The planner expects one segment per row, and would therefore sort all rows instead of hashing them into groups.
     "enable_sort": "off",
     "parallel_setup_cost": "0",
     "parallel_tuple_cost": "0",
@@ -36,19 +36,19 @@ _FOR_ONE_SCAN = {
 
 
 _FOR_KEY_RANGES = {
-    # The planner expects thousands of times the rows that a join on a range of keys brings.
+    # The planner expects a join on key ranges to return thousands of times as many rows as it does.
     "work_mem": "64MB",
     "max_parallel_workers_per_gather": "0",
 }
 
 
 class PostgreSQLDigests(Digests):
-    """Digests by SQL, on parallel workers."""
+    """Digests rows by SQL, on parallel workers."""
 
     def probes(self, connection: Connection) -> Mapping[str, str]:
-        """Hash fixed texts: the function may change between versions, and is another on machines of the other byte order.
+        """Hash fixed texts, since the hash function may change between versions, and depends on the machine's byte order.
 
-        Only where text is stored as UTF-8, since it is hashed as it is stored.
+        Empty unless the database stores text as UTF-8, since the function hashes the stored bytes.
         """
         if not stores_utf8(connection):
             return {}
@@ -57,13 +57,13 @@ class PostgreSQLDigests(Digests):
         return {PGHASH: f"{found:x}"}
 
     def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
-        """Ask the index from both ends."""
+        """Read both ends of the index."""
         with translated():
             ((low, high),) = run(connection, slice_sql(self.database, connection, table_slice).bounds())
         return None if low is None else (int(low), int(high))
 
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
-        """Ask the planner, who knows about windows and partitions."""
+        """Ask the planner, which takes windows and partitions into account."""
         with translated():
             ((plans,),) = run(connection, f"EXPLAIN (FORMAT JSON) {slice_sql(self.database, connection, table_slice).rows()}")
         return int(plans[0]["Plan"]["Plan Rows"])
@@ -71,8 +71,8 @@ class PostgreSQLDigests(Digests):
     def digest_segments(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
     ) -> Mapping[int, SegmentDigest]:
-        """Digest every segment in one scan, by as many workers as the server gives."""
-        # Without groups there is nothing to sort, and whether workers pay is left to the planner.
+        """Digest every segment in one scan, with as many parallel workers as the server allows."""
+        # Without groups there is nothing to sort; let the planner decide about parallel workers.
         grouping = nullcontext() if partitioning.is_whole else settings(connection, _FOR_ONE_SCAN)
         with translated(), grouping:
             found = run(connection, slice_sql(self.database, connection, table_slice).segments(partitioning))
@@ -81,7 +81,7 @@ class PostgreSQLDigests(Digests):
     def digest_rows(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
-        """Look key ranges up by the index; segments by hash need a scan."""
+        """Find key ranges by the index; segments by hash need a scan."""
         sql = slice_sql(self.database, connection, table_slice)
         with settings(connection, _FOR_KEY_RANGES):
             yield from self._digests(connection, table_slice, sql.digests(partitioning, segment_ranges))
@@ -96,7 +96,7 @@ class PostgreSQLDigests(Digests):
         width = len(table_slice.key)
         for _, block in copied(connection, statement):
             if b"\\" not in block:
-                # Column by column, since a million rows one by one cost a second.
+                # Split the whole block at once: a million rows one by one take a second.
                 fields = block.decode().replace("\n", "\t").split("\t")
                 columns = [fields[place :: width + 1] for place in range(width + 1)]
                 yield list(zip(zip(*columns[:width], strict=False), map(int, columns[width]), strict=False))
@@ -113,7 +113,7 @@ class PostgreSQLDigests(Digests):
 
 @contextmanager
 def settings(connection: Connection, values: Mapping[str, str]) -> Iterator[None]:
-    """Change settings, and put them back; inside a transaction, for the rest of it at most."""
+    """Change settings inside the block, and restore them; inside a transaction, they last at most until its end."""
     driver = driver_of(connection)
     local = "false" if driver.info.transaction_status == IDLE else "true"
 
@@ -125,6 +125,6 @@ def settings(connection: Connection, values: Mapping[str, str]) -> Iterator[None
     try:
         yield
     finally:
-        # A transaction that failed takes its settings with it.
+        # A failed transaction restores its settings when it is rolled back.
         if not driver.closed and driver.info.transaction_status != FAILED:
             change(dict(zip(values, before, strict=True)))

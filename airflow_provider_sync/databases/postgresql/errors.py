@@ -1,4 +1,4 @@
-"""The errors of psycopg 3 and psycopg2 as those of this package, by their SQLSTATE."""
+"""Translate the errors of psycopg 3 and psycopg2 to errors of this package, by their SQLSTATE."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ UNIQUE_VIOLATION = "23505"
 
 _NONE_FREE = "53300"
 _NONE_LEFT = re.compile(r"too many clients already|too many connections for |connection slots are reserved")
-"""What the server says to whom it does not let in: the drivers then have no SQLSTATE."""
+"""The server's messages when no connection slot is free; the drivers then have no SQLSTATE."""
 
 _POOLER_LIMITS = {
     "no more connections allowed": "max_client_conn of its pooler",
     "query_wait_timeout": "default_pool_size of its pooler, since a sync needs several connections at once",
 }
-"""What pgbouncer says to whom it does not let in, and the setting that would."""
+"""Messages of pgbouncer when it refuses a client, with the setting to raise."""
 
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 
 _CUT = "server closed the connection unexpectedly"
-"""What libpq says of a session that ended; psycopg2 loses the server's last words."""
+"""Message of libpq for a session that the server ended; psycopg2 loses the server's own message."""
 
 _SESSION_LIMITS = {
     "terminating connection due to idle-in-transaction timeout": "idle_in_transaction_session_timeout",
     "terminating connection due to transaction timeout": "transaction_timeout",
     "terminating connection due to idle-session timeout": "idle_session_timeout",
 }
-"""The last words of a server that ends a session, and the setting that would let it live."""
+"""The server's messages when a time limit ends a session, with the setting of that limit."""
 
 ADVICE: Mapping[str | None, str] = {
     "22P05": "Make the target's database in UTF8, leave the column out, or change the values at the source.",
@@ -57,7 +57,7 @@ ADVICE: Mapping[str | None, str] = {
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
 }
 _ROWS_HIDDEN = "query would be affected by row-level security policy"
-"""What a view or a query answers where a policy hides rows of a table that it reads."""
+"""The server's message for a view or query that reads a table from which a policy hides rows."""
 
 _ROW_REFUSED = "new row violates row-level security policy"
 _PRIVILEGES = {
@@ -72,10 +72,10 @@ _DENIED = re.compile("permission denied for ([a-z]+)")
 
 _READ_ONLY = "25006"
 _IN_RECOVERY = re.compile("during recovery|recovery is in progress")
-"""What a standby says of some statements, which have states of their own."""
+"""A standby's messages for statements that it refuses with SQLSTATEs other than 25006."""
 
 _PROTOCOL_VIOLATION = "08P01"
-"""Among others, what pgbouncer answers where it does not let transactions through."""
+"""Among others, the error of pgbouncer in statement mode, which does not allow transactions."""
 
 _REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|FATAL:  (role|database) \".*\" does not exist|not permitted to log in"
@@ -83,7 +83,7 @@ _REFUSED = re.compile(
 )
 
 _NO_TLS = re.compile(r"server does not support SSL|certificate verify failed|root certificate file|server certificate for")
-"""What libpq says when it does not get the TLS that the URL asks for."""
+"""Messages of libpq when the server does not offer the TLS that the URL requires."""
 
 _MAX_MESSAGE = 300
 _COPY_CONTEXT = re.compile(r"^COPY .*?, line \d+, column (.*)$", re.MULTILINE)
@@ -104,7 +104,7 @@ DRIVER_ERRORS = _driver_errors()
 
 
 def driver_error(error: BaseException | None) -> Any | None:
-    """Return the driver's own error that ``error`` is, wraps or comes from; ``None`` when there is none."""
+    """Return the driver's error that ``error`` is, wraps or was caused by; ``None`` if there is none."""
     while error is not None:
         if isinstance(error, DRIVER_ERRORS):
             return error
@@ -113,7 +113,7 @@ def driver_error(error: BaseException | None) -> Any | None:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE behind ``error``; ``None`` for a connection that failed, and for other errors."""
+    """Return the SQLSTATE of the driver's error behind ``error``; ``None`` for a failed connection and for other errors."""
     found = driver_error(error)
     # psycopg2 calls it pgcode.
     return None if found is None else getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
@@ -121,7 +121,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise errors of the driver as :class:`TransportError`, :class:`TableBusyError` or :class:`TableError`."""
+    """Convert the driver's errors to :class:`TransportError`, :class:`TableBusyError` or :class:`TableError`."""
     try:
         yield
     except sqlalchemy_errors.TimeoutError as error:
@@ -135,10 +135,10 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: Exception) -> SyncError:
-    """Return the error of this package that ``error`` of a driver amounts to.
+    """Convert a driver's error to an error of this package.
 
-    The message is the server's primary one, which names constraint, column or table. The detail, which quotes rows, is
-    left out, except of a refused DROP: there it names what needs the table.
+    The message is the server's primary message, which names constraint, column or table. The detail, which quotes rows, is
+    left out, except for a refused DROP: there it names the dependent objects.
     """
     state = sqlstate(error)
     message = error_message(error)
@@ -153,7 +153,7 @@ def translate(error: Exception) -> SyncError:
     if limit is not None:
         return ConnectionLimitError(f"PostgreSQL has no connection left. Try again when others have ended, or raise {limit}.")
     if state is None:
-        # Without a state, the server did not speak: no connection, or a lost one; or the driver was misused.
+        # No SQLSTATE means that the server did not answer: the connection failed or was lost; or the driver was misused.
         lost = isinstance(error, sqlalchemy_errors.OperationalError | sqlalchemy_errors.InterfaceError) or type(
             driver_error(error)
         ).__name__ in ("OperationalError", "InterfaceError")
@@ -162,7 +162,7 @@ def translate(error: Exception) -> SyncError:
         if _NO_TLS.search(str(driver_error(error))):
             advice = "Check sslmode and sslrootcert in the URL, and the server's certificate."
             return TableError(f"No TLS to PostgreSQL: {message}. {advice}")
-        # A connection that is refused has no state with either driver, only the server's words.
+        # For a refused connection, neither driver has a SQLSTATE, only the server's message.
         if _REFUSED.search(str(driver_error(error))):
             return TableError(f"PostgreSQL refused the connection: {message}. Check user, password and name of the database.")
         advice = (
@@ -213,7 +213,7 @@ def _advice_to_denied(message: str) -> str:
 
 
 def error_message(error: BaseException) -> str:
-    """Return the server's primary message, or the first line of the driver's, cut to a readable length."""
+    """Return the server's primary message, or the first line of the driver's message, shortened to a readable length."""
     found = driver_error(error)
     primary = getattr(getattr(found, "diag", None), "message_primary", None)
     message = str(primary) if primary else _first_line(found if found is not None else error)
@@ -221,18 +221,18 @@ def error_message(error: BaseException) -> str:
 
 
 def _dependents(error: BaseException) -> str:
-    """Return the server's list of what depends on an object, a line for each, as the end of a sentence."""
+    """Return the server's list of dependent objects, one per line, as the end of a sentence."""
     detail = getattr(getattr(driver_error(error), "diag", None), "message_detail", None)
     return f": {printable('; '.join(str(detail).splitlines()))}" if detail else ""
 
 
 def copied_column(error: BaseException, names: Sequence[str]) -> str | None:
-    """Return which of the columns ``names`` a failed COPY was reading; ``None`` when the server does not say."""
+    """Return which of the columns ``names`` a failed COPY was reading; ``None`` if the server does not say."""
     context = getattr(getattr(driver_error(error), "diag", None), "context", None)
     match = _COPY_CONTEXT.search(context or "")
     if match is None:
         return None
-    # The value follows behind a colon, and names may have colons too: the longest name that fits is the one.
+    # The value follows after a colon, and names may contain colons, too: take the longest matching name.
     return max((name for name in names if match[1].startswith((f"{name}:", name))), key=len, default=None)
 
 

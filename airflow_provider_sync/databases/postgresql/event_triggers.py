@@ -1,6 +1,6 @@
-"""What event triggers of PostgreSQL do to the tables that a sync makes for itself is undone, so that these only hold rows.
+"""Undo what PostgreSQL's event triggers do to staging and work tables.
 
-An event trigger may give each new table row triggers, rules, columns or policies. Those of a staging table would act while rows
+An event trigger may add row triggers, rules, columns or policies to each new table. Those of a staging table would act while rows
 are loaded, before the merge and outside its transaction.
 """
 
@@ -34,12 +34,12 @@ SELECT ARRAY(SELECT 'DISABLE TRIGGER ' || quote_ident(tgname) FROM made JOIN pg_
 
 
 def undo_event_triggers(connection: Connection, qualified: str, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Undo what event triggers did to a table that this session has made.
+    """Undo what event triggers did to a table that this session has created.
 
-    :param qualified: the table, quoted
-    :param columns: names of the columns that it should have
-    :return: the functions of somebody's own that its types call; see :mod:`.called_functions`
-    :raises TableError: if they do it again, or gave the table to a role that this one does not belong to
+    :param qualified: quoted name of the table
+    :param columns: names of the columns that the table should have
+    :return: names of the user-defined functions that the table's types call; see :mod:`.called_functions`
+    :raises TableError: if the event triggers repeat their changes, or made another role the owner, of which this one is no member
     """
     name = qualified.replace("%%", "%")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Foreign keys of PostgreSQL around a merge: switched off where that is safe, and their orphans counted."""
+"""Handle PostgreSQL's foreign keys during a merge: switch them off where that is safe, and count orphans."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
 )
 
-# Of the table and of its partitions, whose triggers and constraints fire as well.
+# Includes triggers and constraints of partitions, which fire as well.
 _NEEDED_IN_REPLICA_ROLE = """
 WITH involved(oid) AS (SELECT to_regclass(%s)::oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
 SELECT 'trigger ' || quote_ident(t.tgname) FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
@@ -42,8 +42,8 @@ WHERE r.ev_enabled IN ('O', 'R') AND r.rulename <> '_RETURN'
 LIMIT 1
 """
 
-# Those that are a partition's own count, too, but not the copies of what its parent has. Servers before PostgreSQL 18 enforce all
-# of them. What this role may not read is left out.
+# Includes a partition's own constraints, but not its copies of the parent's. Servers before PostgreSQL 18 enforce all of them.
+# Tables that this role may not read are left out.
 _CONSTRAINTS = """
 WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s))
                   UNION SELECT relid FROM pg_partition_ancestors(to_regclass(%s)))
@@ -70,14 +70,14 @@ ORDER BY child.relname, k.conname
 
 
 _STAYS_ON = "sync_foreign_keys_stay_on"
-"""Tells in a connection's notes why foreign keys stay on."""
+"""Key in a connection's ``info`` of the reason why foreign keys stay on."""
 
 
 class _Reason(msgspec.Struct, frozen=True):
     """Why foreign keys stay on.
 
-    :ivar violated: what to do when one is broken
-    :ivar remedy: what would let them be off, as the end of a sentence
+    :ivar violated: what users can do about a violated foreign key
+    :ivar remedy: what would allow switching them off, as the end of a sentence
     """
 
     violated: str
@@ -85,7 +85,7 @@ class _Reason(msgspec.Struct, frozen=True):
 
 
 def stays_on(connection: Connection) -> str | None:
-    """Return what would let foreign keys be off, inside of :meth:`.ForeignKeys.switched_off`; ``None`` where they are."""
+    """Return, inside of :meth:`.ForeignKeys.switched_off`, what would allow to switch foreign keys off; ``None`` if they are."""
     reason: _Reason | None = connection.info.get(_STAYS_ON)
     return None if reason is None else reason.remedy
 
@@ -95,7 +95,7 @@ class PostgreSQLForeignKeys(ForeignKeys):
 
     @contextmanager
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
-        """Switch foreign keys off where the role may and nothing else would be lost; see :class:`.PostgreSQLDatabase`."""
+        """Switch foreign keys off if the role may and nothing else would be lost; see :class:`.PostgreSQLDatabase`."""
         driver: Any = connection.connection.driver_connection
         why_not = self._switch_off(connection, tables)
         connection.info[_STAYS_ON] = why_not
@@ -107,13 +107,13 @@ class PostgreSQLForeignKeys(ForeignKeys):
             message = f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()
             raise TableError(message).without_subject() from error
         finally:
-            # Below SQLAlchemy, which would open another connection where this one is gone.
+            # Use the driver: SQLAlchemy would open another connection if this one is lost.
             if why_not is None and not driver.closed:
                 with driver.cursor() as cursor:
                     cursor.execute("RESET session_replication_role")
 
     def _switch_off(self, connection: Connection, tables: Sequence[Table]) -> _Reason | None:
-        """Set the replica role; return why not, or ``None`` when it is set."""
+        """Set the replica role; return ``None``, or the reason why it was not set."""
         if not any(table.foreign_keys for table in tables):
             return _Reason("It appeared while the table was being merged. Try again.", "try again.")
         for table in tables:
@@ -143,28 +143,28 @@ class PostgreSQLForeignKeys(ForeignKeys):
         return None
 
     def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
-        """Look at what refers to the rows that change, where foreign keys stay on; see :mod:`.references`."""
+        """If foreign keys stay on, protect the rows that refer to changed rows; see :mod:`.references`."""
         remedy = stays_on(connection)
         if remedy is None or not any(change.target.foreign_keys for change in changes):
             return nullcontext()
         return references.kept(self.database, connection, changes, remedy)
 
     def may_act(self, connection: Connection) -> bool:
-        """Ask whether they stay on."""
+        """Whether foreign keys stay on."""
         return stays_on(connection) is not None
 
     def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
-        """Look for rings of foreign keys, where they stay on."""
+        """Find cycles of foreign keys, if they stay on."""
         if len(changes) < 2 or stays_on(connection) is None:
             return super().written_last(connection, changes)
         return references.written_last(self.database, connection, changes)
 
     def to_itself(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
-        """Look for constraints of a tree."""
+        """See :func:`.references.to_itself`."""
         return references.to_itself(self.database, connection, change)
 
     def merged_together(self, names: Sequence[str]) -> list[list[int]]:
-        """Group the tables between which there are foreign keys that this role cannot switch off."""
+        """Group the tables that are connected by foreign keys that this role cannot switch off."""
         with self.database.connect() as connection:
             found: dict[int, Table] = {}
             for number, name in enumerate(names):
@@ -179,7 +179,7 @@ class PostgreSQLForeignKeys(ForeignKeys):
             return references.joined(self.database, connection, bound, len(names))
 
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
-        """Look for rows that refer to those, too, where foreign keys stay on."""
+        """Look also for rows that refer to the replaced ones, if foreign keys stay on."""
         if (reason := super().why_not_replace(connection, change)) or not change.target.foreign_keys:
             return reason
         if stays_on(connection) is None:
@@ -188,10 +188,10 @@ class PostgreSQLForeignKeys(ForeignKeys):
         return constraint and f"rows refer to them by {constraint}"
 
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Count the rows without the row that they refer to, for each constraint in either direction.
+        """Count rows without a parent, for each foreign key of the table and each one that refers to it.
 
-        A key with a NULL in it points nowhere, and is no orphan (MATCH SIMPLE). Where the role does not see all rows of both
-        tables, nobody can tell, and nothing is counted.
+        A foreign key with a NULL refers to no row, and is not an orphan (MATCH SIMPLE). Constraints are left out if the role does
+        not see all rows of both tables.
         """
         with translated():
             counts = {}
@@ -199,13 +199,13 @@ class PostgreSQLForeignKeys(ForeignKeys):
                 _CONSTRAINTS, (undoubled(self.qualified(table)),) * 3
             ).all():
                 present = " AND ".join(f"NOT ({is_null(f'c.{column}')})" for column in columns)
-                # The collation is the parent's, as it is for the constraint itself.
+                # Use the parent's collation, as the constraint itself does.
                 pairs = zip(referred, operators, columns, strict=True)
                 points = " AND ".join(f"p.{there}{operator}c.{here}" for there, operator, here in pairs)
                 statement = (
                     f"SELECT count(*) FROM {child} c WHERE {present} AND NOT EXISTS (SELECT FROM {parent} p WHERE {points})"
                 )
-                # These names come quoted by the server, and so without the doubled percent signs that the driver expects.
+                # The server has quoted these names, so percent signs are not doubled yet, as the driver expects.
                 number = connection.exec_driver_sql(statement.replace("%", "%%")).scalar_one()
                 if number:
                     counts[f"{name}.{constraint}"] = int(number)

@@ -1,4 +1,4 @@
-"""COPY FROM STDIN through either driver: rows in, all of them or none."""
+"""Load rows by COPY FROM STDIN, through psycopg 3 or psycopg2: all of them or none."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 
 _DATA_ERRORS = ("22", "23", "54")
-"""Classes of SQLSTATE that tell of a value: it is wrong, it breaks a constraint, it is too large."""
+"""Classes of SQLSTATE for bad values: invalid, violating a constraint, too large."""
 
 
 _ANALYZE_ROWS = 1_000
 
-# A lock tells of TRUNCATE, too, and of a server that does not count.
+# Read locks rather than counters: they also show a TRUNCATE, and need no `track_counts`.
 _WRITTEN = """
 SELECT min(c.oid::regclass::text) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ('RowExclusiveLock', 'AccessExclusiveLock')
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.oid <> %s::regclass
 """
-"""Names a table that the open transaction has written to beside the given one."""
+"""Selects the name of another table that the open transaction has written to."""
 
 
 def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tuple[int, bytes]]) -> int:
-    """Send blocks of COPY text through ``statement``; when anything fails, no row stays.
+    """Send blocks of COPY text through ``statement``; load all rows or none.
 
     :param driver: a connection of psycopg or psycopg2
     :param counted: each block with its number of rows
@@ -61,7 +61,7 @@ def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tup
             loaded = cursor.rowcount
     except DRIVER_ERRORS as error:
         if blocks.failure is not None:
-            # psycopg2 only says that reading failed.
+            # psycopg2's error only says that reading failed.
             raise blocks.failure from None
         raise _explained(error, table) from error
     if loaded != blocks.rows:
@@ -74,8 +74,8 @@ def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tup
 class _Blocks:
     """Blocks of COPY text: an iterator for psycopg, a file to read from for psycopg2.
 
-    :ivar rows: how many went through so far
-    :ivar failure: what stopped the blocks, if anything did
+    :ivar rows: number of rows sent so far
+    :ivar failure: the error that stopped the blocks, if any
     """
 
     def __init__(self, counted: Iterable[tuple[int, bytes]]) -> None:
@@ -91,7 +91,7 @@ class _Blocks:
             yield block
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, at most ``size``; none at the end."""
+        """Return at most ``size`` further bytes; ``b""`` at the end."""
         try:
             while self._place >= len(self._block):
                 self._block, self._place = next(iter(self)), 0
@@ -106,7 +106,7 @@ class _Blocks:
 
 
 def _explained(error: Exception, table: Table) -> Exception:
-    """Return an error that names table and column for a bad value, and ``error`` itself for any other."""
+    """Return, for a bad value, an error that names table and column; for any other error, the error itself."""
     if (sqlstate(error) or "")[:2] not in _DATA_ERRORS:
         return error
     column = copied_column(error, [column.name for column in table.columns])
@@ -116,7 +116,7 @@ def _explained(error: Exception, table: Table) -> Exception:
 
 
 class PostgreSQLLoader(Loader):
-    """Loads by one COPY, of which all rows stay or none."""
+    """Loads by one COPY, which stores all rows or none."""
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load by one COPY, which stores all rows or none, and then update the planner's statistics."""
@@ -141,7 +141,7 @@ class PostgreSQLLoader(Loader):
     ) -> int:
         """Load by one COPY, which stores all rows or none, and then update the planner's statistics.
 
-        Not inside a transaction: there the table is the target itself, and what is still to be done with it is one scan.
+        Inside a transaction the statistics are not updated: there the table is the target itself, and only one scan follows.
         """
         names = ", ".join(undoubled(self.quote(column.column.name)) for column in columns)
         statement = f"COPY {undoubled(self.qualified(staging))} ({names}) FROM STDIN"
@@ -156,9 +156,9 @@ class PostgreSQLLoader(Loader):
 
     @contextmanager
     def _writing_only(self, connection: Connection, staging: Table) -> Iterator[None]:
-        """Load in a transaction of its own if types of the columns call functions, which may write elsewhere.
+        """Load in a separate transaction if column types call functions, which may write to other tables.
 
-        :raises TableError: if they do, after everything is rolled back
+        :raises TableError: if a function has written to another table; the transaction is rolled back
         """
         if not staging.functions or driver_of(connection).info.transaction_status != IDLE:
             yield

@@ -1,7 +1,7 @@
-"""Advisory locks of PostgreSQL, held by one open transaction of one connection.
+"""Hold PostgreSQL's advisory locks in one open transaction.
 
-A transaction rather than the session: a pooler in transaction mode hands the session's server on after every transaction, and
-its locks with it. An open transaction without a snapshot keeps VACUUM from nothing.
+The locks belong to a transaction, not a session, since a pooler in transaction mode gives the session, with its locks, to another
+client after every transaction. An open transaction without a snapshot does not hold back VACUUM.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from airflow_provider_sync.databases.locks import TableLock, busy, lost
 from airflow_provider_sync.databases.postgresql.errors import DRIVER_ERRORS, LOCK_NOT_AVAILABLE, error_message, sqlstate
 
 _IN_TRANSACTION = 2
-"""Transaction state of libpq: inside one that has not failed."""
+"""libpq's transaction state: in a transaction that has not failed."""
 
 _POOLER_LIMITS = re.compile(r"idle transaction timeout|query timeout|server lifetime")
-"""What pgbouncer says of its own limits, which a session cannot set."""
+"""Names of pgbouncer's time limits in its messages; a session cannot change them."""
 
 _TIME_LIMITS = ("idle_in_transaction_session_timeout", "transaction_timeout", "statement_timeout")
-"""What would end a transaction that does nothing but hold a lock."""
+"""Settings that would end a transaction that only holds a lock."""
 
 
 @contextmanager
 def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
-    """Hold an advisory lock for each key, taken in their order.
+    """Hold an advisory lock for each key of ``names``, taken in their order.
 
     :param connection: a connection that is used for nothing else, outside any transaction
-    :param names: of tables, by what tells their locks apart
-    :param timeout: seconds to wait for all of them together
-    :raises TableBusyError: when another sync holds one for longer
+    :param names: names of the tables by the identity of their lock
+    :param timeout: seconds to wait for all locks together
+    :raises TableBusyError: when another sync holds one of the locks for longer
     """
     deadline = monotonic() + timeout
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         try:
-            # Through pg_settings, since only newer servers have all of them.
+            # Select from pg_settings, since only newer servers have all of these settings.
             listed = ", ".join(f"'{name}'" for name in _TIME_LIMITS)
             cursor.execute(f"SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ({listed})")
             wanted = names if len(names) < 2 or not _hold_at_once(cursor, names) else {}
             for key, name in wanted.items():
-                # A limit of 0 would mean none.
+                # 0 would mean no limit.
                 cursor.execute(f"SET LOCAL lock_timeout = {max(1, round((deadline - monotonic()) * 1000))}")
                 try:
                     cursor.execute(f"SELECT pg_advisory_xact_lock({_number(key)})")
@@ -60,12 +60,12 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
             try:
                 cursor.execute("ROLLBACK")
             except DRIVER_ERRORS:
-                # A session that is gone has freed its locks, and what was committed meanwhile stays so.
+                # A lost session has freed its locks, and cannot undo commits of other connections.
                 connection.invalidate()
 
 
 def _hold_at_once(cursor: Any, keys: Iterable[str]) -> bool:
-    """Take locks by one statement if all are free; otherwise take none, so that they can be waited for in their order."""
+    """Take all locks with one statement if they are free; otherwise take none, so that the caller can wait in order."""
     cursor.execute("SAVEPOINT sync_locks")
     cursor.execute(f"SELECT {' AND '.join(f'pg_try_advisory_xact_lock({_number(key)})' for key in keys)}")
     ((taken,),) = cursor.fetchall()
@@ -80,7 +80,7 @@ class _HeldLocks:
         self._names = names
 
     def check(self) -> None:
-        """Ask the server over the connection that holds the locks."""
+        """Query the server over the connection that holds the locks."""
         try:
             with self._driver.cursor() as cursor:
                 cursor.execute("SELECT 1")

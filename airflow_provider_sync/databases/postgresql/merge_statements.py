@@ -11,15 +11,15 @@ from airflow_provider_sync.databases.schema import Column, Kind, Value
 
 
 class PostgreSQLMergeStatements(MergeStatements):
-    """Compares by ``=`` where that is equality of bytes, which the planner knows best."""
+    """Compares by ``=`` where that compares bytes, since the planner estimates it best."""
 
-    # A column GENERATED ALWAYS AS IDENTITY takes no value of ours without.
+    # Without it, a column GENERATED ALWAYS AS IDENTITY refuses our values.
     overriding = "OVERRIDING SYSTEM VALUE "
 
     def comparable(self, column: Column, alias: str) -> str:
-        """Return the column itself where its ``=`` is equality of bytes, else its text."""
-        # `=` is equality of bytes for all other text: columns whose collation says otherwise are described as OTHER. A
-        # comparison by text beside it would make the planner expect far fewer rows than there are.
+        """Return the column itself if its ``=`` compares bytes, otherwise its text."""
+        # `=` compares bytes for all other text: columns with nondeterministic collations are described as OTHER. An
+        # additional comparison by text would make the planner expect far too few rows.
         name = f"{alias}.{self.quote(column.name)}"
         return self.as_bytes(name) if _compared_as_text(column) else name
 
@@ -28,18 +28,18 @@ class PostgreSQLMergeStatements(MergeStatements):
         return f'({expression})::text COLLATE "C"'
 
     def parameter(self, column: Column, value: Value) -> Value:
-        """Give booleans and bits as text, which is read as the column's type; they are not compared with numbers."""
+        """Pass booleans and bits as text, which PostgreSQL reads as the column's type; it cannot compare them with numbers."""
         if column.kind is Kind.BIT:
             return format(value, f"0{column.length}b")
         return str(value) if column.kind is Kind.BOOLEAN else value
 
     def moment(self, column: Column, moment: datetime) -> str:
-        """Return the literal with its type: in a SELECT it would be text."""
+        """Return the literal with its type, since a plain literal in a SELECT is text."""
         with_zone = column.kind is Kind.TIMESTAMP
         return f"{'TIMESTAMPTZ' if with_zone else 'TIMESTAMP'} '{moment_text(column, moment)}{'+00' if with_zone else ''}'"
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return equality of the keys, with that of their bytes where it says more."""
+        """Return the condition that the keys are equal, and that their bytes are, for columns where this makes a difference."""
         conditions = [self.equal(key, left, right)]
         conditions += [
             f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if _compared_as_text(column)
@@ -48,5 +48,5 @@ class PostgreSQLMergeStatements(MergeStatements):
 
 
 def _compared_as_text(column: Column) -> bool:
-    """Whether the column has values that are equal and differ, such as decimals with different numbers of digits."""
+    """Whether the column may have equal values with different bytes, such as decimals with trailing zeros."""
     return column.kind in COMPARED_AS_TEXT or (column.kind is Kind.DECIMAL and column.scale is None)

@@ -1,4 +1,4 @@
-"""Refuse to write to a partitioned table and to one of its partitions, whose rows are its own, at the same time."""
+"""Refuse to write to a partitioned table and to one of its partitions at the same time, since they share rows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ORDER BY 1, 2
 def refuse_partitions(connection: Connection, names: Mapping[str, str]) -> None:
     """Check that no table is a partition of another one.
 
-    :param names: of tables as users know them, by their quoted names with schemas
-    :raises ConfigurationError: naming both
+    :param names: names of the tables as users know them, by quoted name with schema
+    :raises ConfigurationError: naming both tables
     """
     found = connection.exec_driver_sql(_INSIDE, (list(names), list(names))).first()
     if found is not None:

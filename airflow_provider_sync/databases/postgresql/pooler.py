@@ -1,7 +1,7 @@
 """Detect poolers in front of PostgreSQL, such as pgbouncer, and whether each connection keeps one session.
 
-In session mode, a client has one server from its first statement to its last. In transaction mode it has another one after
-each transaction, and what belongs to the session (settings, temporary tables, advisory locks) stays behind with somebody else.
+In session mode, a client keeps one server connection until it disconnects. In transaction mode it may get another one for each
+transaction, and its session state (settings, temporary tables, advisory locks) is left to another client.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 _TRIES = 4
-"""How often to ask which server answers: a pooler takes the free ones in turn, or the one that was used last."""
+"""How often to check which server process answers: a pooler uses free ones in turn, or the last used one."""
 
 
 class Pooler:
-    """What is known about a database's pooler, found out once.
+    """Cached facts about a database's pooler.
 
-    :ivar found: whether there is one; ``None`` until the first connection was asked
-    :ivar keeps_sessions: whether each connection through it is known to keep one session
+    :ivar found: whether there is a pooler; ``None`` until the first connection was checked
+    :ivar keeps_sessions: whether each connection through it was found to keep one session
     """
 
     def __init__(self) -> None:
@@ -27,23 +27,23 @@ class Pooler:
 
 
 def behind_pooler(connection: Connection) -> bool:
-    """Whether something between makes connections of its own to the server.
+    """Whether there is a pooler between client and server.
 
-    The server tells each client the number of its process; a pooler has to tell its clients another one.
+    The server sends each client its process number; a pooler has to send its clients another one.
     """
     driver: Any = connection.connection.driver_connection
     return bool(_process(connection) != driver.info.backend_pid)
 
 
 def keeps_sessions(engine: Engine, connection: Connection) -> bool:
-    """Whether a connection behind a pooler always has the same server, and no other connection has it meanwhile.
+    """Whether a connection behind a pooler always uses the same server process, and no other connection uses it meanwhile.
 
     :param connection: outside any transaction
     """
     first = _process(connection)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
         for _ in range(_TRIES):
-            # In transaction mode, the server of a connection that waits is free for the next that asks.
+            # In transaction mode, the server process of an idle connection serves the next client.
             if _process(other) == first or _process(connection) != first:
                 return False
     return True

@@ -1,4 +1,4 @@
-"""Queries and masks on PostgreSQL: columns by what the server says of a query's result."""
+"""Describe queries, by the server's description of their results, and mask columns on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from airflow_provider_sync.databases.table_slice import TableSlice
 
 _NUMERIC = 1700
 _MODIFIER_OFFSET = 4
-"""What PostgreSQL adds to lengths and precisions in a type modifier."""
+"""Number that PostgreSQL adds to lengths and precisions in a type modifier."""
 
-# A domain is followed to the type below it, as for a table's columns.
+# Follow a domain to its base type, as for a table's columns.
 _TYPES = """
 WITH RECURSIVE result(type, typmod, place) AS (
     SELECT * FROM unnest('{{{types}}}'::oid[], '{{{typmods}}}'::int[]) WITH ORDINALITY
@@ -42,7 +42,7 @@ JOIN pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 ORDER BY r.place
 """
 
-# The collation of an expression is known without a row.
+# The server determines the collation of an expression without reading a row.
 _COLLATIONS = """
 SELECT CASE WHEN l.collname <> 'default' THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END,
        coalesce(l.collisdeterministic, true)
@@ -55,11 +55,11 @@ ORDER BY c.place
 """
 
 _BY_INDEX = {"enable_seqscan": "off", "max_parallel_workers_per_gather": "0"}
-"""Has the planner use an index wherever there is one, however small a table is."""
+"""Makes the planner use any suitable index, however small the table is."""
 
 
 class PostgreSQLQueries(Queries):
-    """A query runs in a read-only transaction, in which the server refuses every function that writes."""
+    """Describes queries and masks columns. Queries run in a read-only transaction, in which functions cannot write."""
 
     syntax = Syntax(dollar_quotes=True, nested_comments=True)
 
@@ -98,27 +98,27 @@ class PostgreSQLQueries(Queries):
         return dict(zip(names, run(connection, _COLLATIONS.format(query=query, collations=asked)), strict=True))
 
     def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
-        """Whether the plan reads every table by a condition on an index, if it can avoid scans."""
+        """Whether the plan, with sequential scans disabled, reads every table by an index condition."""
         statement = slice_sql(self.database, connection, table_slice).rows()
         with translated(), settings(connection, _BY_INDEX):
             ((plans,),) = run(connection, f"EXPLAIN (FORMAT JSON) {statement}")
-        # A bitmap heap scan reads what the index scan below it has found.
+        # A bitmap heap scan reads only rows that the index scan below it has found.
         return all("Index Cond" in node or not _reads(node) for node in _nodes(plans[0]["Plan"]))
 
     def hashed(self, column: Column, secret: bytes) -> str:
-        """Hash twice by the server's SHA-256."""
+        """Compute the HMAC with two calls of the server's SHA-256."""
         inner, outer = hmac_blocks(secret)
         text = f"({canonical_text(column, logical_type(column), self.name(column))})::text"
         hashed = rf"sha256('\x{inner}'::bytea || convert_to({text}, 'UTF8'))"
         return rf"encode(sha256('\x{outer}'::bytea || {hashed}), 'hex')"
 
     def year(self, column: Column) -> str:
-        """Take the year of a date or timestamp, NULL for infinity; sessions are in UTC."""
+        """Extract the year of a date or timestamp, NULL for infinity; sessions are in UTC."""
         name = self.name(column)
         return f"CASE WHEN isfinite({name}) THEN EXTRACT(YEAR FROM {name})::integer END"
 
     def redacted(self, column: Column) -> str:
-        """Give the text its type, too."""
+        """See :meth:`.Queries.redacted`; also casts the text to its type."""
         return f"({super().redacted(column)})::text"
 
 
@@ -134,7 +134,7 @@ def _result(connection: Connection, statement: str) -> list[tuple[str, int, int]
 
 
 def _typmod(column: Any) -> int:
-    """Return the type modifier from what psycopg2 makes of it; fractions of a second are not among that, and count as six."""
+    """Recompute the type modifier from psycopg2's attributes; they lack the digits of a second, which are taken as six."""
     if column.type_code == _NUMERIC:
         return -1 if column.precision in (None, 65535) else (column.precision << 16 | column.scale) + _MODIFIER_OFFSET
     is_sized = column.internal_size is not None and column.internal_size > 0 and column.type_code in _SIZED
@@ -142,7 +142,7 @@ def _typmod(column: Any) -> int:
 
 
 _SIZED = frozenset({1042, 1043, 1560, 1562})
-"""Types whose modifier psycopg2 gives as their size: character, character varying, bit and bit varying."""
+"""Types whose modifier psycopg2 returns as their size: character, character varying, bit and bit varying."""
 
 
 def _reads(node: dict[str, Any]) -> bool:

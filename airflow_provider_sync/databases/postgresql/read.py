@@ -1,4 +1,4 @@
-"""Rows out of PostgreSQL: values by a cursor of the server, canonical texts by COPY; through psycopg 3 or psycopg2."""
+"""Read rows from PostgreSQL: values by a server-side cursor, canonical texts by COPY; through psycopg 3 or psycopg2."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 from airflow_provider_sync.exceptions import TableBusyError
 from airflow_provider_sync.protocol.v2.tsv import encode_rows, from_copy
 
-# What the transaction has locked, below views and partitioned tables, too: the subquery locks it before this is executed. Files
-# are asked for as they are now, and `pg_class` as the snapshot shows it, where a table that was made later has no row. Locks of
-# others are left out first, since the functions would wait for them.
+# Checks all tables that the transaction has locked, also below views and partitioned tables; the subquery takes the locks before
+# this is executed. Compares the current files with `pg_class` as of the snapshot, in which a table created later has no row.
+# Filters out other sessions' locks first, since the functions would wait for them.
 _REWRITTEN = """
 WITH locked AS MATERIALIZED (SELECT relation FROM pg_locks WHERE pid = pg_backend_pid() AND relation >= 16384)
 SELECT 1 FROM locked l LEFT JOIN pg_class c ON c.oid = l.relation
@@ -35,7 +35,7 @@ LIMIT 1
 """
 
 IDLE, FAILED = 0, 3
-"""Transaction states of libpq: outside of any, and inside one that can only be rolled back."""
+"""libpq's transaction states: outside of a transaction, and in a failed transaction."""
 
 _BATCH_BYTES = 8 * 1024 * 1024
 _FIRST_ROWS = 100
@@ -44,27 +44,27 @@ _ORDERED_AS_THEY_ARE = re.compile(
     r"(inet|cidr|macaddr8?|interval|time|xid8|pg_lsn|bit varying|bit|int[48]range|numrange|tsrange|tstzrange|daterange)"
     r"( ?\(\d+\))?( with time zone)?"
 )
-"""Types that only PostgreSQL has, and whose order depends neither on a collation nor on a version of one."""
+"""Types that only PostgreSQL has, and whose sort order does not depend on a collation."""
 _ORDERED_BY_BYTES = frozenset({'pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catalog.ucs_basic"})
 MAX_KEYS = 100_000
-"""Keys looked up by one statement."""
+"""Number of keys per statement."""
 
 Convert = Callable[[Sequence[Any]], Sequence[Value]]
-"""Turns the values of one column, as the driver gives them, into those of :meth:`.Reader.read`."""
+"""Converts the driver's values of one column to those of :meth:`.Reader.read`."""
 
 _PLAIN = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DOUBLE, Kind.BINARY})
-"""Kinds that both drivers read as they should; the others are asked for as text."""
+"""Kinds that both drivers read correctly; others are selected as text."""
 
 _CLOCK = {Kind.TIME: 8, Kind.DATETIME: 19, Kind.TIMESTAMP: 19}
-"""Kinds with fractions of a second, and their length up to the seconds."""
+"""Kinds with fractions of a second, with the length of their text up to the seconds."""
 
 _numbers = numbers(1)
 
 
 def fetch(driver: Any, statement: str) -> Generator[list[tuple[Any, ...]], None, None]:
-    """Stream the result of a SELECT in batches of at most ``BATCH_ROWS`` rows, fewer where rows are wide.
+    """Stream the result of a SELECT in batches of at most ``BATCH_ROWS`` rows, fewer if rows are wide.
 
-    Outside of a transaction, the read opens one of its own.
+    Outside of a transaction, the read opens a new one.
 
     :param driver: a connection of psycopg or psycopg2
     :param statement: the SELECT, percent signs not doubled
@@ -97,19 +97,19 @@ def _plain_rows(driver: Any) -> dict[str, Any]:
 
 
 def _next_size(rows: Sequence[tuple[Any, ...]]) -> int:
-    """Return how many rows to fetch next, from a sample of those that came."""
+    """Return how many rows to fetch next, by the width of a sample of rows."""
     sample = rows[:: max(1, len(rows) // 32)]
     width = sum(len(value) if isinstance(value, str | bytes | memoryview) else 8 for row in sample for value in row) / len(sample)
-    # Never many times as many as before: the sample may mislead.
+    # At most ten times as many as before: the sample may be misleading.
     return max(1, min(BATCH_ROWS, len(rows) * 10, int(_BATCH_BYTES / max(width, 1))))
 
 
 def copied(connection: Connection, statement: str) -> Iterator[tuple[int, bytes]]:
-    """Stream the result of a SELECT as blocks of whole lines, with their number."""
+    """Stream the result of a SELECT as blocks of whole lines in COPY format, each with its number of lines."""
     driver = driver_of(connection)
     with translated():
         if type(driver).__module__.startswith("psycopg2"):
-            # Its COPY pushes what it has, which could only be stopped from another thread.
+            # psycopg2's COPY calls back for all rows, and could only be stopped from another thread.
             with closing(fetch(driver, f"SELECT * FROM ({statement}) AS q")) as batches:
                 for batch in batches:
                     yield len(batch), encode_rows([[_encoded(value) for value in row] for row in batch])
@@ -121,7 +121,7 @@ def copied(connection: Connection, statement: str) -> Iterator[tuple[int, bytes]
 
 
 def selected(column: Column, name: str) -> str:
-    """Return the expression that reads ``column`` so that psycopg 3 and psycopg2 give the same value.
+    """Return the expression that reads ``column`` so that psycopg 3 and psycopg2 return the same value.
 
     :param name: the quoted name
     """
@@ -131,12 +131,12 @@ def selected(column: Column, name: str) -> str:
         case Kind.BOOLEAN:
             return f"{name}::integer"
         case Kind.BIT:
-            # Through the built-in type, since a domain has no such cast.
+            # Cast to the built-in type first, since a domain has no cast to bigint.
             return f"{name}::bit({column.length})::bigint"
         case Kind.TIMESTAMP:
             return f"({name} AT TIME ZONE 'UTC')::text"
         case Kind.DECIMAL:
-            # Money would come with its currency; numerics stay as they are.
+            # Money would include its currency; numerics are unchanged.
             return f"{name}::numeric::text"
         case kind if kind in _PLAIN:
             return name
@@ -145,7 +145,7 @@ def selected(column: Column, name: str) -> str:
 
 
 def converter(column: Column) -> Convert | None:
-    """Return what turns the driver's values of ``column`` into the contract's; ``None`` where they are that already."""
+    """Return the function that converts the driver's values of ``column`` to the contract's; ``None`` if they need none."""
     match column.kind:
         case Kind.FLOAT:
             return _six_digits
@@ -163,7 +163,7 @@ def _six_digits(values: Sequence[Any]) -> Sequence[Value]:
 
 
 def _bytes(values: Sequence[Any]) -> Sequence[Value]:
-    # psycopg2 gives a memoryview.
+    # psycopg2 returns a memoryview.
     return [None if value is None else bytes(value) for value in values]
 
 
@@ -172,7 +172,7 @@ def _unsigned(values: Sequence[Any]) -> Sequence[Value]:
 
 
 def _padded(seconds: int, scale: int) -> Convert:
-    """Return what gives every value as many digits of a second as its column has; PostgreSQL drops zeros at the end."""
+    """Return the function that pads values to the column's digits of a second; PostgreSQL drops trailing zeros."""
     full = seconds + 1 + scale
 
     def pad(values: Sequence[Any]) -> Sequence[Value]:
@@ -190,7 +190,7 @@ def _pad(value: str, scale: int) -> str:
 
 
 def _converted(rows: Sequence[tuple[Any, ...]], converters: Sequence[tuple[int, Convert]]) -> list[Row]:
-    """Apply each converter to the column at its place."""
+    """Apply each converter to the column at its position."""
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     for place, convert in converters:
         columns[place] = convert(columns[place])
@@ -200,20 +200,20 @@ def _converted(rows: Sequence[tuple[Any, ...]], converters: Sequence[tuple[int, 
 def _encoded(value: Any) -> bytes | None:
     if value is None:
         return None
-    # Never with an exponent, as small decimals would have.
+    # Without an exponent, which `str` writes for small decimals.
     return (f"{value:f}" if isinstance(value, Decimal) else str(value)).encode()
 
 
 class PostgreSQLReader(Reader):
-    """Streams rows by cursors of the server, canonical texts by COPY."""
+    """Streams rows by server-side cursors, canonical texts by COPY."""
 
     def read(
         self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
     ) -> Iterator[list[Row]]:
         """See :meth:`.Reader.read`.
 
-        Text keys are sorted by bytes (``COLLATE "C"``), whatever their collation: see the class. A batch has fewer rows
-        where rows are wide, so that it stays near 8 MB. Outside of a transaction the read opens its own.
+        Text keys are sorted by bytes (``COLLATE "C"``), whatever their collation: see :class:`.PostgreSQLDatabase`. A batch has
+        fewer rows if rows are wide, so that it stays near 8 MB. Outside of a transaction, the read opens a new one.
         """
         expressions = ", ".join(selected(column, self.quote(column.name)) for column in columns)
         statement = f"SELECT {expressions} FROM {self.database.current_rows(table)}"
@@ -232,9 +232,9 @@ class PostgreSQLReader(Reader):
             return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def check_snapshot(self, connection: Connection, table: Table) -> None:
-        """Find tables that were truncated, rewritten or made since: PostgreSQL shows them empty to a snapshot from before.
+        """Detect tables that were truncated, rewritten or created after the snapshot, in which PostgreSQL shows them as empty.
 
-        The lock that this takes, and waits for, keeps others from doing so until the transaction ends.
+        Waits for a lock on them, which prevents such changes until the transaction ends.
         """
         with translated():
             rewritten = connection.exec_driver_sql(_REWRITTEN.format(self.relation(table))).first()
@@ -245,17 +245,17 @@ class PostgreSQLReader(Reader):
             )
 
     def fingerprint(self, connection: Connection, table: Table) -> object:
-        """Return how many rows of the table this transaction has changed, if the server counts them."""
+        """See :func:`.constraints.touched`; if the server does not count changes, see :meth:`.Reader.fingerprint`."""
         if not counts_changes(connection):
             return super().fingerprint(connection, table)
         return touched(connection, undoubled(self.qualified(table)))
 
     def fingerprints_commits(self, connection: Connection) -> bool:
-        """Count what this transaction changed, and nothing else, if the server counts."""
+        """Return false if the server counts the changes of each transaction."""
         return not counts_changes(connection)
 
     def _sorts_by_bytes(self, connection: Connection) -> bool:
-        """Whether text without a collation of its own sorts by bytes in this database, and its indexes with it."""
+        """Whether this database, and so its indexes, sort text without an explicit collation by bytes."""
         return bool(
             connection.exec_driver_sql(
                 "SELECT CASE coalesce(to_jsonb(d) ->> 'datlocprovider', 'c')"
@@ -265,7 +265,7 @@ class PostgreSQLReader(Reader):
         )
 
     def _sorted(self, column: Column, by_bytes: bool) -> str:
-        # With the table's alias: the plain name would be that of the text which is selected.
+        # Use the table's alias: the plain name would refer to the selected text.
         name = f"t.{self.quote(column.name)}"
         if column.kind in COMPARED_AS_TEXT:
             ordered = column.kind is Kind.OTHER and _ORDERED_AS_THEY_ARE.fullmatch(column.sql_type)
@@ -276,7 +276,7 @@ class PostgreSQLReader(Reader):
         return name if already else f'{name} COLLATE "C"'
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
-        """Stream what COPY writes."""
+        """Stream rows by COPY."""
         sql = slice_sql(self.database, connection, table_slice)
         if keys is None:
             yield from copied(connection, sql.texts())

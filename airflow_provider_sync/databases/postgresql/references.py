@@ -1,4 +1,4 @@
-"""Foreign keys of PostgreSQL that stay on during a merge: none of their actions may change a row outside the merge.
+"""Protect rows outside a merge from the actions of PostgreSQL's foreign keys that stay on during it.
 
 For each constraint that refers to a merged table, and each row of that table that is deleted or whose referenced values change::
 
@@ -8,9 +8,10 @@ For each constraint that refers to a merged table, and each row of that table th
     any other row                                     the merge is refused before anything is written
 
 The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
-also watched: the server's statistics of the transaction show whether an action changed them, or their rows where it keeps none.
-Where triggers or functions of the merged table may have done so, too, only those are watched whose references cannot be counted
-beforehand: the role does not see every row, or they refer to a generated column, whose new values only the server knows.
+also watched: the server's counts of rows changed by the transaction show whether an action changed them; without such counts,
+their rows are compared. If triggers or functions of the merged table might change a child table, too, it is watched only if its
+references cannot be counted beforehand: the role does not see every row, or they refer to a generated column, whose new values
+only the server knows.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ _NO_ACTION, _RESTRICT = "a", "r"
 def kept(
     database: Database, connection: Connection, changes: Sequence[ListedChanges], remedy: str
 ) -> AbstractContextManager[None]:
-    """Make sure that the writes of a merge fire no action on a row that stays; mark rows that must be deleted last.
+    """Make sure that a merge's writes fire no foreign-key action on a row that stays; mark rows that must be deleted last.
 
-    :param remedy: how to let this role switch foreign keys off, for messages
+    :param remedy: what would allow this role to switch foreign keys off, for messages
     :return: context manager to enter around the writes
     :raises ReferencedRowsError: before anything is written, if such a row would be changed or left without its parent
     """
@@ -51,7 +52,7 @@ def kept(
 
 
 def references_to_listed(database: Database, connection: Connection, change: ListedChanges, op: Op) -> str | None:
-    """Return a constraint by which some row refers to a row listed under ``op``; ``None`` if there is none."""
+    """Return the label of a constraint through which a row refers to a row listed under ``op``; ``None`` if there is none."""
     for constraint in constraints_to(connection, undoubled(database.qualified(change.target))):
         if constraint.on_delete == _NO_ACTION and constraint.deferrable:
             continue
@@ -71,8 +72,8 @@ def references_to_listed(database: Database, connection: Connection, change: Lis
 def joined(database: Database, connection: Connection, tables: Mapping[int, Table], number: int) -> list[list[int]]:
     """Group tables that are connected by foreign keys.
 
-    :param tables: the tables that take part in foreign keys, by their position
-    :param number: number of all tables; each one not in ``tables`` is a group by itself
+    :param tables: the tables with foreign keys from or to them, by position
+    :param number: number of all tables; each table that is not in ``tables`` is a group by itself
     :return: groups of positions
     """
     position_of: dict[int, int] = {}
@@ -90,7 +91,7 @@ def joined(database: Database, connection: Connection, tables: Mapping[int, Tabl
 
 
 def written_last(database: Database, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
-    """Return, for each table, the nullable columns that refer to a table which is written after it.
+    """Return, for each table, the nullable columns that refer to a table written after it.
 
     Deferred constraints, and those that are dropped during the merge, are left out.
     """
@@ -105,7 +106,7 @@ def written_last(database: Database, connection: Connection, changes: Sequence[L
 
 
 def to_itself(database: Database, connection: Connection, change: ListedChanges) -> frozenset[str]:
-    """Return the written columns that may be NULL and refer to rows of the same table."""
+    """Return the written, nullable columns that refer to rows of the same table."""
     name = undoubled(database.qualified(change.target))
     own = set(connection.exec_driver_sql(INVOLVED, (name, name)).scalars())
     found = (_nullable(change, constraint) for constraint in constraints_to(connection, name) if constraint.child_oid in own)
@@ -113,7 +114,7 @@ def to_itself(database: Database, connection: Connection, change: ListedChanges)
 
 
 def _nullable(child: ListedChanges, constraint: Constraint) -> set[str]:
-    """Return the columns of a constraint that are written after all rows, because they may be NULL until then."""
+    """Return the columns of a constraint that can be written after all rows, because they may be NULL until then."""
     columns = map(child.target.column, constraint.names)
     keys = {column.name for column in child.key}
     return {column.name for column in columns if column.nullable and column.name not in keys} & set(child.written)
@@ -138,7 +139,7 @@ class _References:
         self.counted = counts_changes(connection)
 
     def plan(self) -> AbstractContextManager[None]:
-        """Decide what to do about every constraint; only work tables are written."""
+        """Decide how to handle every constraint; write only to work tables."""
         for change in self.changes:
             if not (change.deleted or change.updated or change.inserted or change.forgotten):
                 continue
@@ -207,7 +208,7 @@ class _References:
             self.dropped.append(constraint)
 
     def _refuse_forgotten(self, change: ListedChanges, constraint: Constraint) -> None:
-        """Refuse to set columns to NULL if an action would do so with the rows that refer to them."""
+        """Refuse to set gone columns to NULL if a foreign-key action would change the rows that refer to them."""
         names = [name for name in constraint.referred if name in change.forgotten]
         if names and constraint.on_update not in (_NO_ACTION, _RESTRICT):
             raise ReferencedRowsError(
@@ -250,7 +251,7 @@ class _References:
             self.holding.append((change, constraint))
 
     def _list_last(self) -> None:
-        """Mark the rows to delete last: those with child rows that are not deleted at first; repeat up to the root tables."""
+        """Mark the rows to delete last: those with child rows that are not deleted before; repeat up to the root tables."""
         database, moved = self.database, bool(self.holding)
         while moved:
             moved = False
@@ -265,7 +266,7 @@ class _References:
                 moved = moved or found.rowcount > 0
 
     def _staying(self, change: ListedChanges, constraint: Constraint, child: ListedChanges | None) -> tuple[int, int]:
-        """Count the child's rows that will still refer to a deleted row, and those of them that no other row provides for."""
+        """Count the child's rows that will still refer to a deleted row, and those whose value no other row will have."""
         database = self.database
         goes = (
             f"FROM {database.qualified(change.work)} AS w"
@@ -289,7 +290,7 @@ class _References:
         return sum(row[0] for row in counts), sum(row[1] for row in counts)
 
     def _changeable(self, change: ListedChanges, constraint: Constraint) -> list[Column]:
-        """Return the referenced columns that updates may change: written ones, and keys whose bytes may be rewritten."""
+        """Return the referenced columns that updates may change: written columns, and keys whose bytes may be rewritten."""
         names = [name for name in constraint.referred if name in change.written]
         return [change.target.column(name) for name in names if change.renamed or name not in {c.name for c in change.key}]
 
@@ -310,7 +311,7 @@ class _References:
             equal = " AND ".join(f"p.{database.quote(name)} = s.{database.quote(name)}" for name in constraint.referred)
             touched += f" AND NOT ({equal})" if set(constraint.referred) <= set(change.staged) else ""
         elif child is not None and constraint.on_update != _RESTRICT:
-            # These rows are updated by the merge after their parents.
+            # The merge updates these rows after their parents.
             touched += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.work)} AS d"
                 f" WHERE d.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND {database.statements.equal(child.key, 'd', 'c')})"
@@ -319,7 +320,7 @@ class _References:
         if not rows:
             return
         if constraint.on_update == _NO_ACTION and not constraint.mine:
-            # Another row may get the value in the same statement; if none does, the server refuses.
+            # Another row may get the value in the same statement; if none does, the server raises an error.
             return
         action = ACTIONS[constraint.on_update]
         self._drop(
@@ -330,7 +331,7 @@ class _References:
     def _drop(self, constraint: Constraint, reason: str) -> None:
         """Plan to drop the constraint during the writes.
 
-        :raises ReferencedRowsError: if this role may not
+        :raises ReferencedRowsError: if this role may not drop it
         """
         if not constraint.mine:
             raise self._refused(constraint, reason)
@@ -352,7 +353,7 @@ class _References:
         ).without_subject()
 
     def _lock(self, change: ListedChanges, constraints: Sequence[Constraint]) -> None:
-        """Lock the rows to delete and those whose referenced values may change, so that no session adds references to them."""
+        """Lock the rows to delete and the rows whose referenced values may change, so that no session adds references to them."""
         ops = [Op.DELETE, Op.RENAME]
         if any(self._changeable(change, constraint) for constraint in constraints):
             ops.append(Op.UPDATE)
@@ -373,7 +374,7 @@ class _References:
         )
 
     def _state(self, constraint: Constraint) -> object:
-        """Return a value that changes whenever this transaction changes or deletes rows of the child."""
+        """Return a value that changes whenever this transaction changes or deletes rows of the child table."""
         if self.counted:
             return self.connection.exec_driver_sql(TOUCHED, (constraint.child_oid, constraint.child_oid)).one()[0]
         hashed = "count(*), sum(hashtextextended(ROW(c.*)::text, 0))"

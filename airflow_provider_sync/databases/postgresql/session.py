@@ -1,7 +1,7 @@
-"""How the session of a connection to PostgreSQL is set, whatever role, database or server have as defaults.
+"""Set the session of a connection to PostgreSQL, whatever the defaults of role, database and server.
 
-One form of every value, all rows or an error, and time for back-pressure. Behind a pooler that hands a server on after each
-transaction, settings belong to transactions, or they would be lost, and somebody else would have them.
+The settings fix the form of values, make the server return all rows or an error, and leave time for back-pressure. Behind a
+pooler in transaction mode they are set per transaction: otherwise they would be lost, and affect another client.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _SETTINGS = {
     "backslash_quote": "safe_encoding",
     "transform_null_equals": "off",
     "quote_all_identifiers": "off",
-    # A limit has the scan of a GIN index leave out rows, by chance.
+    # With a limit, a scan of a GIN index leaves out random rows.
     "gin_fuzzy_search_limit": "0",
-    # What statements may do.
+    # Which statements are allowed.
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
@@ -49,13 +49,13 @@ _WITHOUT_TIME_LIMITS = {
 }
 
 _LOCK_MILLISECONDS = 60_000
-"""Longest wait for another session's transaction, unless the role's is shorter; then a retryable error is raised."""
+"""Longest wait for a lock of another session, unless the role's limit is shorter; after it, a retryable error is raised."""
 
 
 def set_session(connection: Connection, rules: SessionRules, *, local: bool = False) -> None:
-    """Set everything that a sync relies on; the search path stays as it is.
+    """Apply all settings that a sync relies on; leave the search path unchanged.
 
-    :param local: for the open transaction only
+    :param local: set them for the open transaction only
     """
     lock = min(_LOCK_MILLISECONDS, (rules.lock_seconds or _LOCK_MILLISECONDS) * 1000)
     settings = {
@@ -66,38 +66,38 @@ def set_session(connection: Connection, rules: SessionRules, *, local: bool = Fa
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    # It has a unit, as in 5s; pg_settings has none, but takes a millisecond for each connection.
+    # The value has a unit, as in 5s; pg_settings has it without one, but takes a millisecond for each connection.
     present = "current_setting('lock_timeout')"
     stricter = f"name = 'lock_timeout' AND extract(epoch FROM {present}::interval) * 1000 BETWEEN 1 AND {lock}"
     connection.exec_driver_sql(
         f"SELECT set_config(name, CASE WHEN {stricter} THEN {present} ELSE value END, {local})"
-        # Settings of newer servers are left alone on older ones.
+        # Skip settings that an older server does not have.
         f" FROM (VALUES {values}) AS v(name, value) WHERE current_setting(name, true) IS NOT NULL"
     ).all()
 
 
 def set_for_pooler(connection: Connection) -> None:
-    """Prepare a connection whose settings belong to its transactions."""
+    """Prepare a connection whose settings are made for each transaction."""
     driver: Any = connection.connection.driver_connection
     if hasattr(driver, "prepare_threshold"):
-        # What one server has prepared, the next does not know.
+        # A statement that is prepared in one server process does not exist in the next.
         driver.prepare_threshold = None
 
 
 def read_as_utf8(engine: Engine) -> None:
-    """Have the engine's connections decode text as UTF-8 from their first statement on.
+    """Make the engine's connections decode text as UTF-8 from their first statement on.
 
-    A database in SQL_ASCII, or a role or an environment that names another encoding, would have the driver give other text, or
-    bytes; what is no UTF-8 in such a database is then an error.
+    With an SQL_ASCII database, or another encoding set for role or environment, the driver would return other text, or bytes.
+    Text in such a database that is not UTF-8 becomes an error.
     """
     if not event.contains(engine, "connect", _set_encoding):
-        # Before SQLAlchemy's own first questions to the server.
+        # Run before SQLAlchemy's own first queries.
         event.listen(engine, "connect", _set_encoding, insert=True)
 
 
 def _set_encoding(driver: Any, _record: object) -> None:
     if hasattr(driver, "set_client_encoding"):
-        # psycopg2 decodes by the encoding that it was given, not by the one that the server reports.
+        # psycopg2 decodes by the encoding that was set on the connection, not by the one that the server reports.
         if driver.encoding != "UTF8":
             driver.set_client_encoding("UTF8")
     elif driver.info.encoding != "utf-8":
@@ -107,22 +107,22 @@ def _set_encoding(driver: Any, _record: object) -> None:
 
 
 def driver_of(connection: Connection) -> Any:
-    """Return the connection of psycopg or psycopg2 below SQLAlchemy's."""
+    """Return the connection of psycopg or psycopg2 that SQLAlchemy's connection wraps."""
     return connection.connection.driver_connection
 
 
 def undoubled(statement: str) -> str:
-    """Take back the doubling of percent signs, for statements that go to a cursor, or as a parameter."""
+    """Undo the doubling of percent signs, for statements that go to a driver's cursor or are passed as a parameter."""
     return statement.replace("%%", "%")
 
 
 def doubled(statement: str) -> str:
-    """Double percent signs, as the driver expects them; names that the server quotes come without."""
+    """Double percent signs, as the driver expects, in names that the server has quoted."""
     return statement.replace("%", "%%")
 
 
 def run(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
-    """Run a statement by a cursor of the driver, percent signs not doubled, and return its rows."""
+    """Run a statement, percent signs not doubled, with a cursor of the driver, and return its rows."""
     with driver_of(connection).cursor() as cursor:
         cursor.execute(statement)
         return [] if cursor.description is None else list(cursor.fetchall())

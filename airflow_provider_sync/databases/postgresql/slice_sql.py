@@ -1,4 +1,4 @@
-"""Statements of version 2 on PostgreSQL: row texts and digests, the segments of a partitioning, windows and keys.
+"""Build the statements of version 2 on PostgreSQL: row texts and digests, the segments of a partitioning, windows and keys.
 
 They are for a driver's cursor without parameters, so percent signs are not doubled. :mod:`.digests` and :mod:`.read` run them.
 """
@@ -20,14 +20,14 @@ from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 
 _MAX_ARGUMENTS = 90
-"""Most fields in one function call; PostgreSQL allows 100 arguments."""
+"""Maximum fields in one function call; PostgreSQL allows 100 arguments."""
 
 _MAX_LINKS = 100
-"""Most fields in one chain of hashes: their calls are nested, and the server's stack is limited."""
+"""Maximum fields in one chain of hashes: the calls are nested, and the server's stack is limited."""
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _LOWEST_NUMERIC, _HIGHEST_NUMERIC = "-1e131071", "NaN"
-"""A numeric below all whole numbers, and one that sorts after all."""
+"""A numeric that sorts before all integers, and one that sorts after them."""
 
 
 def slice_sql(database: Database, connection: Connection, table_slice: TableSlice) -> SliceSQL:
@@ -46,7 +46,7 @@ class SliceSQL:
 
     :param quote: quotes an identifier
     :param relation: the table's quoted name, or its query in parentheses
-    :param utf8: whether the database stores text as UTF-8, whose bytes then need no conversion
+    :param utf8: whether the database stores text as UTF-8, so that its bytes need no conversion
     """
 
     def __init__(self, table_slice: TableSlice, *, quote: Callable[[str], str], relation: str, utf8: bool) -> None:
@@ -73,11 +73,11 @@ class SliceSQL:
         return f"SELECT {self._texts(self._table_slice.columns)} FROM {self._joined(keys)}"
 
     def digests_by_key(self, keys: Keys) -> str:
-        """Select key texts and digest of the rows with these keys."""
+        """Select key texts and digests of the rows with these keys."""
         return f"SELECT {self._texts(self._table_slice.key)}, {self._digest()} FROM {self._joined(keys)}"
 
     def segments(self, partitioning: Partitioning) -> str:
-        """Select number, rows and sum of every segment that has rows."""
+        """Select the number, the row count and the sum of digests of every segment that has rows."""
         if partitioning.is_whole:
             return f"SELECT 0, count(*), sum({self._digest()}) FROM {self._relation} AS t{self._where()} HAVING count(*) > 0"
         if partitioning.scheme == "key_range":
@@ -85,18 +85,18 @@ class SliceSQL:
                 f"SELECT {self._segment(partitioning)}, count(*), sum({self._digest()})"
                 f" FROM {self._relation} AS t{self._where()} GROUP BY 1"
             )
-        # Inside a set-returning function the digest is computed once; as a plain expression it would be computed twice, for
-        # the segment and for the sum. Unlike OFFSET 0 and LATERAL, unnest allows parallel workers.
+        # A set-returning function computes the digest once; a plain expression would be computed twice, for the segment
+        # and for the sum. Unlike OFFSET 0 and LATERAL, unnest allows parallel workers.
         return (
             f"SELECT d >> {partitioning.shift}, count(*), sum(d) FROM"
             f" (SELECT unnest(ARRAY[{self._digest()}]) AS d FROM {self._relation} AS t{self._where()}) s GROUP BY 1"
         )
 
     def digests(self, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
-        """Select key texts and digest of the rows in these segments."""
+        """Select key texts and digests of the rows in these segments."""
         if partitioning.scheme == "key_range":
             name = self._number()
-            # A join looks each range up in the index. Conditions joined by OR lead to a scan that tries all of them on every row.
+            # A join looks up each range in the index. Conditions joined by OR cause a scan that checks all of them for every row.
             return (
                 f"SELECT {self._texts(self._table_slice.key)}, {self._digest()}"
                 f" FROM {self._key_ranges(partitioning, segment_ranges)}"
@@ -122,7 +122,7 @@ class SliceSQL:
         return ", ".join(map(self._text, columns))
 
     def _bytes(self, text: str) -> str:
-        # `textsend` is faster, but in parallel workers it uses the encoding of the database.
+        # `textsend` is faster, but in parallel workers it uses the database's encoding.
         return f"textsend({text})" if self._utf8 else f"convert_to({text}, 'UTF8')"
 
     def _digest(self) -> str:
@@ -171,7 +171,7 @@ class SliceSQL:
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
     def _key_range_conditions(self, low: int | None, high: int | None) -> Iterator[str]:
-        """Yield conditions on the key that can use its index, since their literals have the key's type."""
+        """Yield conditions on the key that can use its index, because their literals have the key's type."""
         name = self._number()
         if low is not None:
             yield "false" if self._is_integer() and low > _HIGHEST else f"{name} >= ({self._clamped(low)})"
@@ -193,7 +193,7 @@ class SliceSQL:
         return f"CASE WHEN {below} THEN -1 WHEN {above} THEN {partitioning.segment_count} ELSE {number} END"
 
     def _number(self) -> str:
-        """Return the key as a number; a value that is no whole number sorts after all numbers."""
+        """Return the expression of the key as a number; a value that is not an integer sorts after all integers."""
         key = self._table_slice.key[0]
         if key.column.kind in (Kind.INTEGER, Kind.DECIMAL):
             return self._name(key)
@@ -204,7 +204,7 @@ class SliceSQL:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
     def _key_ranges(self, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
-        """Return a table of the key ranges of these segments, in the key's type, so that its index can be used."""
+        """Return a table expression with the key ranges of these segments, in the key's type, so that its index can be used."""
         lows, highs = [], []
         for segment_range in segment_ranges:
             low, high = key_range_of(partitioning, segment_range)
@@ -223,10 +223,10 @@ class SliceSQL:
         return self._table_slice.key[0].column.kind is Kind.INTEGER
 
     def _joined(self, keys: Keys) -> str:
-        """Join the table to a list of keys: by value, which an index finds, and by the bytes of the canonical text."""
+        """Join the table with a list of keys: by value, which can use an index, and by the bytes of the canonical text."""
         columns = self._table_slice.key
         if any(column.column.kind is Kind.INTEGER for column in columns):
-            # No row has a key beyond the integer type, and casting such a key would be an error.
+            # Drop keys beyond the integer type: no row has them, and casting one would be an error.
             places = [place for place, column in enumerate(columns) if column.column.kind is Kind.INTEGER]
             keys = [key for key in keys if all(_LOWEST <= int(key[place]) <= _HIGHEST for place in places)]
         arrays = ", ".join(_array([key[place] for key in keys]) for place in range(len(columns)))
@@ -245,7 +245,7 @@ class SliceSQL:
 def hash_of_texts(texts: Sequence[str]) -> str:
     """Return the expression of the digest ``pghash`` of texts: a chain in which each hash seeds the next.
 
-    The order of the texts therefore matters; a sum or product of hashes would not notice two texts that changed places.
+    The order of the texts therefore matters; a sum or product of hashes would not change if two texts swapped places.
 
     :param texts: SQL expressions that are never NULL
     """

@@ -1,4 +1,4 @@
-"""Indexes, foreign keys, defaults and comments of a table of PostgreSQL."""
+"""Read the indexes, foreign keys, defaults and comments of a table of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 
-# A bit of indoption says that a column is sorted from the highest value down; columns after indnkeyatts are only stored.
+# A bit of indoption marks a column in descending order; columns after indnkeyatts are only stored.
 _INDEXES = """
 SELECT c.relname::text, i.indisunique, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR m.amname <> 'btree' AS special,
        m.amname::text,
@@ -43,9 +43,9 @@ _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", 
 
 
 def table_details(connection: Connection, qualified: str) -> FoundDetails:
-    """Return what a table has besides its columns and its key.
+    """Return the details of a table besides columns and key.
 
-    :param qualified: the table's quoted name, as the server takes it
+    :param qualified: the table's quoted name, percent signs not doubled
     """
     columns = connection.exec_driver_sql(_COLUMNS, (qualified,)).all()
     defaults, untold = read_defaults((name, default) for name, default, _ in columns)
@@ -81,7 +81,7 @@ def table_details(connection: Connection, qualified: str) -> FoundDetails:
 
 
 def table_comment(connection: Connection, qualified: str) -> str | None:
-    """Return the comment of a table, if it has one.
+    """Return the comment of a table; ``None`` if it has none.
 
     :param qualified: see :func:`table_details`
     """

@@ -1,4 +1,4 @@
-"""SQL expressions of PostgreSQL that write a column as canonical text, and read a text as a value of the column's type."""
+"""Build PostgreSQL expressions that write a column as canonical text, and that read a text as a value of the column's type."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _BITS = {"smallint": 16, "integer": 32, "oid": 32}
 _WHOLE_SECONDS_LENGTH = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.TIMESTAMPTZ: 19}
-"""Kinds with fractional seconds, and the length of their texts without the fraction."""
+"""Kinds with fractional seconds, with the length of their texts without the fraction."""
 
 _TIME_KINDS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 
-# Without length, scale and precision: an explicit cast to them would cut values silently.
+# Without length, scale and precision: an explicit cast to them would truncate values silently.
 _WIDE = {
     Kind.INTEGER: "bigint",
     Kind.DECIMAL: "numeric",
@@ -26,16 +26,16 @@ _WIDE = {
 }
 
 COMPARED_AS_TEXT = frozenset({Kind.JSON, Kind.OTHER})
-"""Kinds without an ``=``, or whose ``=`` calls different texts the same."""
+"""Kinds without an ``=``, or whose ``=`` calls different texts equal."""
 
 
 def is_null(value: str) -> str:
-    """Return the condition that an expression is NULL; ``IS NULL`` also finds composite values whose fields are all NULL."""
+    """Return the condition that an expression is NULL; ``IS NULL`` is also true for composite values with only NULL fields."""
     return f"{value} IS NOT DISTINCT FROM NULL"
 
 
 def logical_type(column: Column) -> LogicalType:
-    """Return the logical type of a column; a type that version 2 lacks is sent as text that PostgreSQL can read back."""
+    """Return the logical type of a column; a type without a logical kind is sent as text that PostgreSQL can read back."""
     match column.kind:
         case Kind.INTEGER:
             return LogicalType(kind=LogicalKind.INTEGER, bits=_BITS.get(column.sql_type), unsigned=column.unsigned)
@@ -47,7 +47,7 @@ def logical_type(column: Column) -> LogicalType:
             return LogicalType(kind=LogicalKind.DECIMAL)
         case Kind.DECIMAL:
             scale = max(column.scale or 0, 0)
-            # numeric(5,-2) has seven digits, and numeric(3,5) five, which other databases cannot say otherwise.
+            # Other databases have no numeric(5,-2) and numeric(3,5): declare them with seven and five digits.
             precision = None if column.precision is None else max(column.precision - min(column.scale or 0, 0), scale)
             return LogicalType(kind=LogicalKind.DECIMAL, scale=scale, precision=precision)
         case Kind.FLOAT | Kind.DOUBLE:
@@ -75,7 +75,7 @@ def logical_type(column: Column) -> LogicalType:
 def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
     """Return an expression that is a column's canonical text, or that PostgreSQL outputs as that text.
 
-    A value that the type cannot render keeps all of its digits, so that it differs from the source's.
+    A value with more digits than the type can render keeps them all, so that it differs from the source's.
 
     :param kind: type by which the values are rendered; may differ from the column's
     :param name: the quoted column
@@ -111,8 +111,8 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
 def hashed_text(column: Column, kind: LogicalType, name: str) -> str:
     """Return the expression of the text of a column that the digest ``pghash`` hashes.
 
-    It is the canonical text, but without trailing zeros of fractional seconds: adding them takes longer than hashing. Two such
-    texts are equal exactly if the canonical texts are.
+    It is the canonical text, but without trailing zeros of fractional seconds, since adding them takes longer than hashing. Two
+    such texts are equal if and only if the canonical texts are.
     """
     if kind.kind not in _WHOLE_SECONDS_LENGTH:
         return f"({canonical_text(column, kind, name)})::text"
@@ -124,14 +124,14 @@ def hashed_text(column: Column, kind: LogicalType, name: str) -> str:
 def parsed(column: Column, expression: str) -> str:
     """Return the expression that reads a canonical text as a value to compare with the column.
 
-    Its type is the column's without length and scale, so the comparison can use the column's index.
+    The value has the column's type without length and scale, so the comparison can use the column's index.
 
     :param expression: an expression of type text
     """
     if column.kind is Kind.BINARY:
         return f"decode({expression}, 'hex')"
     if column.kind is Kind.BIT:
-        # Through numeric, since the highest of 64 bits is not a sign.
+        # Use numeric, since the highest of 64 bits is not a sign here.
         signed = f"({expression})::numeric - CASE WHEN ({expression})::numeric >= {2**63} THEN {2**64} ELSE 0 END"
         return f"({signed})::bigint::bit({column.length})"
     if column.kind is Kind.DECIMAL and column.sql_type == "money":
@@ -145,7 +145,7 @@ def literal(text: str) -> str:
 
 
 def _bits(column: Column, name: str) -> str:
-    # First to the built-in type, since a domain has no cast to bigint.
+    # Cast to the built-in type first, since a domain has no cast to bigint.
     number = f"{name}::bit({column.length})::bigint"
     return f"CASE WHEN {number} < 0 THEN {number}::numeric + {2**64} ELSE {number} END" if column.length == 64 else number
 
@@ -168,9 +168,9 @@ def _decimal(column: Column, kind: LogicalType, name: str) -> str:
 def _double(number: str) -> str:
     """Write a double as ``protocol.v1.numbers.mysql_double`` does.
 
-    PostgreSQL and MySQL differ in when they use an exponent: PostgreSQL below 1e-4 and from 1e15 on, MySQL below 1e-15, and
-    from 1e15 on unless there are digits after the point. Some digits lie exactly between two doubles: MySQL writes them if they
-    read back as the number, PostgreSQL does not. That concerns integers from 2**53 on, below 1e39.
+    PostgreSQL uses an exponent below 1e-4 and from 1e15 on; MySQL below 1e-15, and from 1e15 on unless there are digits after
+    the point. Some decimal numbers lie exactly between two doubles: MySQL writes such a number if it reads back as the double,
+    PostgreSQL does not. This affects integers from 2**53 to 1e39.
     """
     size = f"abs({number})"
     fixed = f"{number}::text::numeric::text"
@@ -186,7 +186,7 @@ def _double(number: str) -> str:
 
 
 def _fewest_digits(number: str) -> str:
-    """Return a whole double as the numeric with the fewest digits that reads back as the same double."""
+    """Convert a whole double to the numeric with the fewest digits that reads back as the same double."""
     # The cast to numeric gives at most 15 digits; the text has up to 17.
     longest = f"{number}::text::numeric"
     sixteen = f"round({longest}, 16 - length(trunc(abs({longest}))::text))"
@@ -197,14 +197,14 @@ def _fewest_digits(number: str) -> str:
 
 
 def _unpadded(column: Column, name: str) -> str:
-    """Return the text of a time as PostgreSQL writes it, in UTC: without trailing zeros of fractional seconds."""
+    """Return the expression of a time as PostgreSQL writes it, in UTC: without trailing zeros of fractional seconds."""
     return f"({name} AT TIME ZONE 'UTC')::text" if column.kind is Kind.TIMESTAMP else f"{name}::text"
 
 
 def _padded(text: str, seconds: int, scale: int) -> str:
     """Add the trailing zeros of fractional seconds that PostgreSQL leaves out; ``to_char`` would take twice as long.
 
-    Infinity, years before the common era and years beyond 9999 are left unchanged.
+    Infinity, years BC and years beyond 9999 are left unchanged.
 
     :param seconds: length of the text without fractional seconds
     :param scale: digits after the second
@@ -221,7 +221,7 @@ def _padded(text: str, seconds: int, scale: int) -> str:
 
 
 def _without_padding(text: str, seconds: int, scale: int) -> str:
-    """Undo :func:`_padded` in any text; a text that it would not have written gets a ``?``, so that it stays different."""
+    """Undo :func:`_padded`; append ``?`` to a text that it would not have written, so that it stays different."""
     if not scale:
         return text
     full = seconds + 1 + scale

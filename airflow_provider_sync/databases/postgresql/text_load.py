@@ -1,6 +1,6 @@
 """Prepare blocks of canonical texts for COPY FROM; most are passed on unchanged.
 
-Values that COPY refuses are left to it. Values that it would change silently, such as digits that a decimal or a double cannot
+COPY itself refuses some invalid values. Values that it would change silently, such as digits that a decimal or a double cannot
 store, are refused here.
 """
 
@@ -23,7 +23,7 @@ _NULL = b"\\N"
 _MAX_SHOWN = 40
 
 _Rewrite = Callable[[list[bytes]], list[bytes]]
-"""Checks the fields of one column, and returns them in the form that COPY reads."""
+"""Checks the fields of one column, and converts them to the form that COPY reads."""
 
 
 def copy_blocks(
@@ -121,7 +121,7 @@ def _check_doubles(float32: bool, refuse: Callable[[bytes, str], NoReturn]) -> _
             if number is None:
                 continue
             stored = float(number)
-            # Compares with the shortest digits, since these, not the exact value, are what is read back.
+            # Compare with the shortest digits, since these are read back, not the exact value.
             if Decimal(repr(stored)) != number:
                 refuse(field, "has more digits than a double holds")
             if float32 and _as_float32(stored) != stored:
@@ -144,7 +144,7 @@ def _to_bits(column: Column, refuse: Callable[[bytes, str], NoReturn]) -> _Rewri
     def bits(field: bytes) -> bytes:
         if field == _NULL:
             return field
-        # Checks the length first, since int() refuses texts of thousands of digits.
+        # Check the length first, since int() refuses texts of thousands of digits.
         if not field.isdigit() or len(field) > length or int(field) >= 1 << length:
             refuse(field, f"is not a number of {length} bits")
         return f"{int(field):0{length}b}".encode()

@@ -1,4 +1,4 @@
-"""PostgreSQL's type for each logical type, for targets that are created from the source's description."""
+"""Choose PostgreSQL's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 _MAX_CHARACTERS = 10_485_760
 _MAX_DIGITS = 1000
 _MAX_SECOND_DIGITS = 6
-"""More digits of a second, as DuckDB has, are kept as text."""
+"""Maximum digits of a second; timestamps with more, as DuckDB has, are stored as text."""
 
 _INTEGERS = ((15, "SMALLINT"), (31, "INTEGER"), (63, "BIGINT"))
-"""Bits of the highest number, without the sign."""
+"""Bits of the integer types, without the sign."""
 
 _TYPES = {
     LogicalKind.FLOAT32: "REAL",

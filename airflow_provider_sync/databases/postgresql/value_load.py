@@ -1,8 +1,8 @@
-"""Rows as the text that PostgreSQL's COPY FROM reads.
+"""Write rows as the text that PostgreSQL's COPY FROM reads.
 
-PostgreSQL's input functions are lenient: they round decimals and fractions of a second, cut times off dates and blanks
-off text, and read ``now`` as a date. Whatever they would change without an error is refused here. What they refuse
-themselves is left to them.
+PostgreSQL's input functions are lenient: they round decimals and fractions of a second, drop the time of a date and trailing
+blanks of a text, and read ``now`` as a date. Values that they would change without an error are refused here; values that they
+refuse are not checked.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _DATE = r"[0-9]{4,7}-[0-9]{2}-[0-9]{2}"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _BYTE_LENGTHS = ("name", '"char"')
 _SHOWN = 40
-"""Characters of a refused value that a message shows."""
+"""Number of characters of a refused value that a message shows."""
 
 _Kind = TypeVar("_Kind")
 
 _Encode = Callable[[Sequence[Value]], Iterable[str]]
-"""Writes the values of one column, none of them NULL."""
+"""Writes the values of one column, all of them not NULL."""
 
 
 class CopyText:
     """Writes rows for ``COPY … FROM STDIN`` in text format.
 
-    :param table: where the rows go, for messages
-    :param columns: the columns, in the order of the values of a row
+    :param table: table to load, for messages
+    :param columns: the columns, in the order of a row's values
     """
 
     def __init__(self, table: Table, columns: Sequence[Column]) -> None:
@@ -148,7 +148,7 @@ class _ColumnText:
         except OverflowError:
             stored = array("f", [float("inf")]) * len(numbers)
         for number, single in zip(numbers, stored, strict=True):
-            # Six digits are what a FLOAT shows on every engine and what version 1 carries.
+            # A FLOAT shows six digits on every engine, and version 1 carries six.
             if number != single and float(f"{single:.6g}") != number and number == number:
                 self._refuse(number, "has more digits than a real holds")
         return map(repr, numbers)
@@ -193,7 +193,7 @@ class _ColumnText:
         return str(value)
 
     def _check_length(self, texts: Sequence[str], length: int) -> None:
-        """Refuse text that is too long: PostgreSQL would silently cut trailing blanks, and any excess of a ``name``."""
+        """Refuse text that is too long: PostgreSQL would silently drop trailing blanks, and truncate a ``name``."""
         if self._column.kind is Kind.CHAR:
             return
         for text in texts:
@@ -220,14 +220,14 @@ class _ColumnText:
 
 
 def _are(values: Sequence[Value], kind: type[_Kind]) -> TypeGuard[Sequence[_Kind]]:
-    """Whether all values have the same type, by far the most usual case."""
+    """Whether all values have this type, by far the most common case."""
     return set(map(type, values)) <= {kind}
 
 
 def _pattern(column: Column) -> re.Pattern[str]:
     """Return the pattern of the values that ``column`` stores unchanged."""
     digits = column.scale or 0
-    # Further zeros change nothing.
+    # Additional trailing zeros do not change the value.
     fraction = rf"(?:\.[0-9]{{1,{digits}}}0*)?" if digits > 0 else r"(?:\.0+)?"
     match column.kind:
         case Kind.DECIMAL if column.scale is None:

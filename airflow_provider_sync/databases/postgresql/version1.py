@@ -1,4 +1,4 @@
-"""Version 1 on PostgreSQL: values as MySQL would write them for the hash, and a check for values that JSON cannot carry."""
+"""Support version 1 on PostgreSQL: write values as MySQL would for the hash, and find values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _text(value: Value) -> bytes:
 
 
 def _has_other_than_utf8(connection: Connection, name: str, table: str) -> bool:
-    # No function in all supported versions tests for UTF-8 without raising an error. SQL sorts out plain ASCII: the escape
+    # No function of all supported versions tests for UTF-8 without raising an error. SQL filters out plain ASCII: the escape
     # format has a backslash only for other bytes and for the backslash itself.
     suspects = f"SELECT {name} FROM {table} AS t WHERE position(chr(92) IN encode({name}, 'escape')) > 0"
     with closing(fetch(driver_of(connection), undoubled(suspects))) as batches:
@@ -48,15 +48,15 @@ def _is_utf8(value: Any) -> bool:
 
 
 class PostgreSQLVersion1(Version1):
-    """Hashes streamed rows: a recursive query or a custom aggregate could do it in the database, and both take longer."""
+    """Hashes streamed rows: a recursive query or a custom aggregate could do it in the database, but both take longer."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
-        """Return the time zone that the server, database or role sets, whatever this session has set."""
+        """Return the default time zone of server, database or role, whatever this session has set."""
         setting = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
         return str(connection.exec_driver_sql(setting).scalar_one())
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""
+        """Return the function that writes a value as MySQL would; text is always UTF-8, also beside binary columns."""
         match column.kind:
             case Kind.DOUBLE:
                 return lambda value: mysql_double(_number(value)).encode()
@@ -70,7 +70,7 @@ class PostgreSQLVersion1(Version1):
         return _text
 
     def has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
-        """Read the bytes that may be no UTF-8."""
+        """Whether a column has a value that JSON cannot carry; for binary columns, check bytes that may not be UTF-8."""
         if column.kind is Kind.BINARY:
             return _has_other_than_utf8(connection, self.quote(column.name), self.relation(table))
         return super().has_unsendable(connection, table, column)
