@@ -1,7 +1,7 @@
-"""Servers that log statements instead of rows (``binlog_format=STATEMENT``), where InnoDB takes no write under READ COMMITTED.
+"""Handle servers with ``binlog_format=STATEMENT``, on which InnoDB refuses writes under READ COMMITTED.
 
-Where the user may, sessions log rows, as servers do by default: the replicas then get exactly the rows that were written. Where
-not, transactions are REPEATABLE READ, which InnoDB accepts, and which locks all rows of the target until the commit.
+If the user may change the format, sessions log rows, as servers do by default, so that replicas get exactly the written rows.
+Otherwise transactions are REPEATABLE READ, which InnoDB accepts, and which locks all rows of the target until the commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _UNKNOWN_VARIABLE = 1193
 
 
 def logs_statements(connection: Connection) -> bool:
-    """Whether what this session writes is logged by statements."""
+    """Whether the server logs the writes of this session as statements."""
     try:
         return bool(
             connection.exec_driver_sql(
@@ -29,9 +29,9 @@ def logs_statements(connection: Connection) -> bool:
 
 
 def log_rows(connection: Connection) -> None:
-    """Have a session log rows; where its user may not, have it write in a way that can be logged by statements.
+    """Make a session log rows; if its user may not, use an isolation level that can be logged as statements.
 
-    To be called before it makes a temporary table, after which MySQL does not let it change.
+    Call it before the session creates a temporary table, after which MySQL does not allow the change.
     """
     try:
         connection.exec_driver_sql("SET SESSION binlog_format = 'ROW'")

@@ -1,7 +1,7 @@
-"""What information_schema of MySQL and MariaDB says about a table, as :mod:`~airflow_provider_sync.databases.schema` has it.
+"""Describe tables by information_schema of MySQL and MariaDB, as :mod:`~airflow_provider_sync.databases.schema` defines them.
 
-Columns are read in :mod:`.columns`, rows in :mod:`.read`. SQLAlchemy's inspector does not tell invisible columns, prefix indexes,
-JSON on MariaDB or triggers.
+:mod:`.columns` describes columns. SQLAlchemy's inspector does not report invisible columns, prefix indexes, JSON on MariaDB or
+triggers.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 
 _RATIO = 8
-"""MariaDB describes tables faster one by one if the database has more than this many for each table to describe.
+"""If the database has more than this many tables per table to describe, MariaDB describes them faster one by one.
 
-It looks up a single name, but opens every table of the database to find several.
+MariaDB looks up a single name, but opens every table of the database to find several.
 """
 
 _NAMES: BindParameter[list[str]] = bindparam("names", expanding=True)
@@ -64,8 +64,8 @@ _CHECKS = text(
     "SELECT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS"
     " WHERE CONSTRAINT_SCHEMA = :schema AND TABLE_NAME IN :names"
 ).bindparams(_NAMES)
-# Only this database is searched: to find references from others, the server would open every table that it has, which
-# takes long, and MariaDB 10.11 crashed over one that was dropped meanwhile.
+# Search only this database: to find references from others, the server would open all of its tables, which takes long, and
+# MariaDB 10.11 crashed when one was dropped meanwhile.
 _REFERENCES = text(
     "SELECT DISTINCT TABLE_NAME, IF(REFERENCED_TABLE_SCHEMA = :schema, REFERENCED_TABLE_NAME, NULL) AS PARENT"
     " FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME IS NOT NULL"
@@ -81,13 +81,13 @@ _LIST = text(
 
 
 class MySQLTable(Table, frozen=True, kw_only=True):
-    """A table, with what decides how MySQL scans and indexes it.
+    """A table, with the facts that decide how MySQL scans and indexes it.
 
-    :ivar storage_engine: ``InnoDB``, or another one, whose scans follow no key
-    :ivar partitions: the partitions, or their subpartitions, in the order of a scan, which goes from one to the next; empty where
-        the table is in one piece
-    :ivar prefixes: characters or bytes that the PRIMARY KEY indexes, by column, where it does not index all of them
-    :ivar temporary: whether it was made to end with its connection
+    :ivar storage_engine: ``InnoDB``, or another engine, whose scans do not follow a key
+    :ivar partitions: the partitions, or their subpartitions, in the order in which a scan reads them; empty for a table without
+        partitions
+    :ivar prefixes: prefix lengths of the PRIMARY KEY, in characters or bytes, by column; only columns that are not fully indexed
+    :ivar temporary: whether this is a temporary table
     """
 
     storage_engine: str = "InnoDB"
@@ -102,9 +102,9 @@ class MySQLTable(Table, frozen=True, kw_only=True):
 
 
 class _Details:
-    """What a database says of its tables in the lists of columns, indexes, triggers, checks and references.
+    """The rows of information_schema about some tables: columns, indexes, triggers, checks and references.
 
-    :param names: of the tables, as the database writes them
+    :param names: names of the tables, as the database writes them
     """
 
     def __init__(self, connection: Connection, schema: str, names: Sequence[str], *, mariadb: bool) -> None:
@@ -123,7 +123,7 @@ class _Details:
     def _by_table(self, statement: sqlalchemy.TextClause) -> Mapping[str, Sequence[sqlalchemy.Row[Any]]]:
         rows = _rows(self._connection, statement, self._schema, self._names)
         if len(self._names) == 1:
-            return {self._names[0]: rows}  # lists may differ in how they write its name, if case does not matter
+            return {self._names[0]: rows}  # the lists may write its name in different case, if case does not matter
         found: dict[str, list[sqlalchemy.Row[Any]]] = {}
         for row in rows:
             found.setdefault(row.TABLE_NAME, []).append(row)
@@ -132,9 +132,9 @@ class _Details:
     def table(self, schema: str | None, name: str, found: sqlalchemy.Row[Any], *, views: bool) -> MySQLTable:
         """Return one of the tables; see :meth:`.MySQLCatalog.describe`.
 
-        :param schema: its database, if that is to be named
-        :param name: for messages
-        :param found: its row in the list of tables
+        :param schema: database of the table, if it is not the default one
+        :param name: name of the table for messages
+        :param found: row of the table in the list of tables
         """
         is_view = found.TABLE_TYPE == "VIEW"
         if found.TABLE_TYPE not in _TABLE_TYPES and not (views and is_view):
@@ -152,7 +152,7 @@ class _Details:
                 f"This user sees no column of table {name!r}. Grant it SELECT; the target of a sync also needs INSERT, UPDATE and"
                 " DELETE."
             )
-        # MariaDB adds the end of a row's version to each unique key, so that a key has any number of former versions.
+        # MariaDB adds the end of a row version to each unique key, so that a key can have any number of former versions.
         system = {column.name for column in found_columns if column.system}
         primary_key: tuple[str, ...] = ()
         prefixes: dict[str, int] = {}
@@ -163,7 +163,7 @@ class _Details:
                 primary_key = tuple(part.COLUMN_NAME for part in columns)
                 prefixes = {part.COLUMN_NAME: int(part.SUB_PART) for part in columns if part.SUB_PART}
             elif all(part.COLUMN_NAME and not part.SUB_PART for part in columns):
-                # Keys over prefixes and expressions are left to the server: a conflict there is an error of the merge.
+                # Leave out keys over prefixes and expressions: a conflict in one of them is an error of the merge.
                 unique_keys.append(UniqueKey(name=index, columns=tuple(part.COLUMN_NAME for part in columns)))
         is_partitioned = "partitioned" in (found.CREATE_OPTIONS or "")
         return MySQLTable(
@@ -223,29 +223,29 @@ def _listed(connection: Connection, schema: str | None, types: Sequence[str]) ->
 
 
 class MySQLCatalog(MySQLComponent, Catalog):
-    """What information_schema says."""
+    """Describes tables by information_schema."""
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return database and name of tables, or of those that would be made under these names."""
+        """See :meth:`.Catalog.places_of`; a schema is a database here."""
         if len(names) < 2:
             return [_place_of(connection, name) for name in names]
         default, ignores_case = connection.exec_driver_sql("SELECT DATABASE(), @@lower_case_table_names").one()
-        # Names alone are a listing of files.
+        # To list only names, the server reads the directory, without opening tables.
         listed = {row.TABLE_NAME for row in connection.execute(_TABLE_NAMES, {"names": list(names)})}
         return [
-            # What has no dot has one meaning; it is written as the server writes it, unless case does not matter.
+            # A name without a dot is unambiguous, and has the server's spelling unless the server ignores case.
             (str(default), name) if name in listed or not (ignores_case or "." in name) else _place_of(connection, name)
             for name in names
         ]
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
-        """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""
+        """Describe the table called ``name``: the whole name, or split at the first dot into database and table."""
         schema, found = _find(connection, name)
         details = _Details(connection, found.TABLE_SCHEMA, [found.TABLE_NAME], mariadb=self.server.is_mariadb(connection))
         return details.table(schema, name, found, views=views)
 
     def describe_many(self, connection: Connection, names: Collection[str], *, views: bool = False) -> Mapping[str, Table]:
-        """Read each list of information_schema once, unless the database has many more tables."""
+        """Query each table of information_schema once, unless the database has many more tables than ``names``."""
         mariadb = self.server.is_mariadb(connection)
         described: dict[str, Table] = {}
         asked: dict[str | None, dict[str, str]] = {None: {name: name for name in names}}
@@ -253,7 +253,7 @@ class MySQLCatalog(MySQLComponent, Catalog):
             before, _, after = name.partition(".")
             if before and after:
                 asked.setdefault(before, {})[after] = name
-        # What has the whole name comes first.
+        # A table with the whole name takes precedence.
         for schema, tables in asked.items():
             wanted = {table: name for table, name in tables.items() if name not in described}
             if len(wanted) < 2:
@@ -271,7 +271,7 @@ class MySQLCatalog(MySQLComponent, Catalog):
         return described
 
     def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
-        """Ask the statistics of each database once."""
+        """Query the statistics of each database once."""
         estimates: dict[tuple[str | None, str], int] = {}
         for schema in {table.schema for table in tables}:
             names = [table.name for table in tables if table.schema == schema]
@@ -280,7 +280,7 @@ class MySQLCatalog(MySQLComponent, Catalog):
         return [estimates.get((table.schema, table.name), 0) for table in tables]
 
     def sees_all_columns(self, connection: Connection, table: Table) -> bool:
-        """Ask for all: columns without a privilege are in no list, and are an error here."""
+        """Select all columns: those that the user may not read are not listed, but make this SELECT fail."""
         try:
             connection.exec_driver_sql(f"SELECT * FROM {self.relation(table)} AS t LIMIT 0").all()
         except SQLAlchemyError as error:
@@ -304,11 +304,11 @@ class MySQLCatalog(MySQLComponent, Catalog):
         return table_details(connection, table, self.qualified(table), mariadb=self.server.is_mariadb(connection))
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
-        """Name the tables of a database, sorted; views and staging tables are left out."""
+        """List the tables of a database, sorted, without views and staging tables."""
         return _listed(connection, schema, _TABLE_TYPES)
 
     def list_views(self, connection: Connection) -> list[str]:
-        """Name the views of the default database, sorted."""
+        """List the views of the default database, sorted."""
         return _listed(connection, None, ("VIEW",))
 
     def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:

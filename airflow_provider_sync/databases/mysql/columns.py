@@ -1,4 +1,4 @@
-"""The columns of tables, as information_schema of MySQL and MariaDB has them, as :class:`Column`."""
+"""Describe columns by information_schema of MySQL and MariaDB, as :class:`Column`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COLUMNS = text(
 
 
 def find_json_columns(checks: Iterable[str]) -> frozenset[str]:
-    """Name the columns that MariaDB checks to be JSON: its type JSON is a LONGTEXT with such a check."""
+    """Return the names of MariaDB's JSON columns, which are LONGTEXT columns with a JSON check."""
     matches = (_JSON_CHECK.fullmatch(clause) for clause in checks)
     return frozenset(match[1].replace("``", "`") for match in matches if match)
 
@@ -51,10 +51,10 @@ def find_json_columns(checks: Iterable[str]) -> frozenset[str]:
 def column_from(row: Row[Any], json_columns: Collection[str]) -> Column:
     """Build a column from a row of the list of columns.
 
-    :param json_columns: names of the columns that are JSON, whatever their type
+    :param json_columns: names of the columns to describe as JSON, whatever their type
     """
     kind = Kind.JSON if row.COLUMN_NAME in json_columns else _KINDS.get(row.DATA_TYPE, Kind.OTHER)
-    # "DEFAULT_GENERATED" is another thing: a default that is an expression.
+    # "DEFAULT_GENERATED" does not mean a generated column, but a default that is an expression.
     generated = bool(row.GENERATION_EXPRESSION) or "VIRTUAL GENERATED" in row.EXTRA or "STORED GENERATED" in row.EXTRA
     nullable = row.IS_NULLABLE == "YES"
     numeric = kind in (Kind.DECIMAL, Kind.FLOAT, Kind.DOUBLE)

@@ -1,6 +1,6 @@
-"""MySQL 8 and 9 and MariaDB behind the contract of :mod:`~airflow_provider_sync.databases.base`.
+"""MySQL 8 and 9 and MariaDB: connections and transactions. The components are in the other modules.
 
-What differs between the two servers, and between their versions, is asked of the server itself.
+Differences between the two servers, and between their versions, are detected by queries to the server.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class MySQLDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def open_connection(self, *, loading: bool) -> Connection:
-        """Open a connection; only one for loading can send a file, and only the file of rows."""
+        """Open a connection; only one for loading can send a file, and only the one with the rows."""
         with local_infile.loading() if loading else nullcontext():
             return super().open_connection(loading=loading)
 
     def prepare_session(self, connection: Connection) -> None:
-        """Set a fresh connection's session: see :mod:`.session`."""
-        # By the driver, which has to know how to decode what it receives.
+        """Apply the settings of :mod:`.session`."""
+        # Use the driver's method, so that it decodes results accordingly.
         connection.connection.driver_connection.set_character_set("utf8mb4")  # type: ignore[union-attr]  # just connected
         connection.exec_driver_sql(set_session(self.session, mariadb=self.server.is_mariadb(connection)))
         if self.server.logs_statements(connection):
@@ -83,7 +83,7 @@ class MySQLDatabase(Database):
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Open a connection inside a read-only transaction that sees one state of the database throughout."""
+        """Open a connection inside a read-only transaction that sees one consistent state of the database."""
         with self.connect() as connection:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
@@ -97,7 +97,7 @@ class MySQLDatabase(Database):
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Begin a transaction for writing; commit it at the end, roll back on any exception.
 
-        It is READ COMMITTED, or what :mod:`.binlog` says of servers that log statements.
+        It is READ COMMITTED, except on servers that log statements: see :mod:`.binlog`.
         """
         if not (self.server.logs_statements(connection) and binlog.logs_statements(connection)):
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -106,13 +106,13 @@ class MySQLDatabase(Database):
             yield
             connection.exec_driver_sql("COMMIT")
         except BaseException:
-            # A lost connection is rolled back by the server; the first error is the one to raise.
+            # The server rolls back a lost connection; raise the first error.
             with suppress(SQLAlchemyError):
                 connection.exec_driver_sql("ROLLBACK")
             raise
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Kill the query, over a separate connection."""
+        """Return a function that kills the query over a separate connection."""
         thread = int(connection.connection.driver_connection.thread_id())  # type: ignore[union-attr]  # just connected
 
         def cancel() -> None:
@@ -123,7 +123,7 @@ class MySQLDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold the server's user locks for the tables over a separate connection."""
+        """Hold user locks (GET_LOCK) for the tables over a separate connection."""
         with self.connect() as connection:
             places = self.catalog.places_of(connection, names)
             locks = by_lock((f"{schema}\0{table}", name) for (schema, table), name in zip(places, names, strict=True))
@@ -133,7 +133,7 @@ class MySQLDatabase(Database):
     # -- errors ------------------------------------------------------------------------------------------------------
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Turn the driver's errors into those of this package."""
+        """Convert the driver's errors to errors of this package."""
         return translated()
 
     def is_duplicate(self, error: BaseException) -> bool:

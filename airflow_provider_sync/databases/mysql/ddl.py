@@ -1,4 +1,4 @@
-"""Create and drop staging and work tables on MySQL and MariaDB, with exactly the types of the target's columns."""
+"""Create, change and drop tables on MySQL and MariaDB; staging and work tables have exactly the target's column types."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _MAX_INDEX_BYTES = 3072
-"""Longest key of InnoDB in the row format DYNAMIC with pages of 16 KB."""
+"""Longest key of InnoDB, in bytes, in the row format DYNAMIC with pages of 16 KB."""
 
 _BYTES_PER_CHARACTER = {"latin1": 1, "ascii": 1, "ucs2": 2, "utf8mb3": 3, "utf8": 3}
 _SECONDS = re.compile(r"^(?:DATETIME|TIMESTAMP)\((\d)\)")
 _NOW = re.compile(r"(DEFAULT|ON UPDATE) current_timestamp(?:\(\d*\))?", re.IGNORECASE)
-"""The present time, which has to have as many digits as the column."""
+"""The current time in a column definition; it must have as many digits as the column."""
 
 _VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
 _OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
 
 
 def staging_table(layout: StagingLayout, name: str, *, temporary: bool = False) -> MySQLTable:
-    """Describe a table in the schema of its target with plain columns; those of the key are NOT NULL."""
+    """Return the description of a staging table in its target's schema: plain columns, NOT NULL if they are in the key."""
     target = layout.target
     return MySQLTable(
         name=name,
@@ -55,7 +55,7 @@ def staging_table(layout: StagingLayout, name: str, *, temporary: bool = False) 
 
 
 def work_table(target: Table, key: Sequence[str], name: str) -> MySQLTable:
-    """Describe the temporary table that lists keys of ``target``, each with an :class:`~.schema.Op`."""
+    """Return the description of the temporary table that lists keys of ``target``, each with an :class:`~.schema.Op`."""
     listed = StagingLayout(target=target, columns=(_OP, *map(target.column, key)), primary_key=(OP, *key))
     return staging_table(listed, name, temporary=True)
 
@@ -74,10 +74,10 @@ def create_table(table: MySQLTable, qualified: str, quote: Callable[[str], str],
 
 
 def _definition(column: Column, quote: Callable[[str], str]) -> str:
-    # MariaDB writes COMPRESSED as such a comment, and does not accept it before the character set.
+    # MariaDB shows COMPRESSED as such a comment, but does not accept it before the character set.
     sql_type = _VERSION_COMMENT.sub("", column.sql_type)
     if column.kind in (Kind.ENUM, Kind.SET):
-        # A server without strict mode accepts a definition with the same member twice.
+        # Remove duplicate members, which a server without strict mode accepts in a definition.
         known = dict.fromkeys(members(column))
         sql_type = f"{column.kind}({','.join(_literal(member) for member in known)})"
     parts = [quote(column.name), sql_type.replace("%", "%%")]
@@ -92,10 +92,10 @@ def _definition(column: Column, quote: Callable[[str], str]) -> str:
 
 
 def redefined(lines: Iterable[str], widened: WidenedColumn, quote: Callable[[str], str]) -> str:
-    """Return a column's definition with a wider type; what MODIFY COLUMN does not name, such as a comment, would be lost.
+    """Return a column's whole definition with a wider type, since MODIFY COLUMN drops what it does not name, such as a comment.
 
-    :param lines: of SHOW CREATE TABLE
-    :raises TableError: if the server writes the column otherwise than expected
+    :param lines: lines of SHOW CREATE TABLE
+    :raises TableError: if the server writes the column in an unexpected form
     """
     column = widened.column
     before = f"  {quote(column.name)} {column.sql_type}".replace("%%", "%")
@@ -115,7 +115,7 @@ def _literal(member: str) -> str:
 def _key_parts(table: MySQLTable, names: Sequence[str], quote: Callable[[str], str]) -> str:
     """List the columns of an index; a column that is too long for InnoDB gets a prefix length.
 
-    A unique index on a prefix may call different rows equal; loading them is then an error, so no row is lost silently.
+    A unique index on a prefix may treat different rows as equal; loading them is then an error, so no row is lost silently.
     """
     columns = [table.column(name) for name in names]
     sizes = [_key_bytes(column) for column in columns]
@@ -146,15 +146,15 @@ def _bytes_per_character(column: Column) -> int:
 
 
 class MySQLDdl(MySQLComponent, Ddl):
-    """Tables of InnoDB."""
+    """Creates, changes and drops InnoDB tables."""
 
     rolls_back = False
 
     table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
-    """The server's default engine may be unable to roll back, and its default row format may not fit long keys."""
+    """Named since the server's default engine may not roll back, and its default row format may be too small for long keys."""
 
     def alike(self, name: str) -> str:
-        """Ignore case beyond ASCII, too; accents count."""
+        """Ignore case also beyond ASCII, but not accents."""
         return name.lower()
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
@@ -162,7 +162,7 @@ class MySQLDdl(MySQLComponent, Ddl):
         return type_names.sql_type(logical, key=key, collation=self.server.exact_collation)
 
     def change_key_statements(self, connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, ...]:
-        """Exchange the key in one statement, so that a column that counts by itself keeps its index."""
+        """Change the key in one statement, since an AUTO_INCREMENT column must always have an index."""
         dropped = "DROP PRIMARY KEY, " if table.primary_key else ""
         return (f"ALTER TABLE {self.qualified(table)} {dropped}ADD PRIMARY KEY ({self.columns(key)})",)
 
@@ -171,7 +171,7 @@ class MySQLDdl(MySQLComponent, Ddl):
         return type_names.definition(sql_type, required=required)
 
     def try_create(self, connection: Connection, name: str, statement: str) -> None:
-        """Make a temporary table of the kind instead, which a killed session does not leave behind."""
+        """Create a temporary table instead, which is dropped even if the session is killed."""
         connection.exec_driver_sql(statement.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1))
         connection.exec_driver_sql(f"DROP TEMPORARY TABLE {self.quoted_name(name)}")
 
@@ -182,7 +182,7 @@ class MySQLDdl(MySQLComponent, Ddl):
     def change_columns(
         self, connection: Connection, table: Table, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]
     ) -> None:
-        """Run a single ALTER TABLE, which changes all or nothing; several would commit one by one."""
+        """Run a single ALTER TABLE, which is atomic; several statements would commit one by one."""
         actions = self.change_actions(added, ())
         if widened:
             _, statement = connection.exec_driver_sql(f"SHOW CREATE TABLE {self.qualified(table)}").one()
@@ -191,7 +191,7 @@ class MySQLDdl(MySQLComponent, Ddl):
         connection.exec_driver_sql(f"ALTER TABLE {self.qualified(table)} {', '.join(actions)}")
 
     def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
-        """Create an empty InnoDB table beside the target, with columns of it, their types, and a primary key."""
+        """Create an empty InnoDB table in the target's database, with the layout's columns and key."""
         table = staging_table(layout, name, temporary=temporary)
         statement = create_table(table, self.qualified(table), self.quote, indexes=layout.indexes)
         connection.exec_driver_sql(statement)
@@ -209,14 +209,14 @@ class MySQLDdl(MySQLComponent, Ddl):
         connection.exec_driver_sql(f"DROP {kind} IF EXISTS {self.qualified(table)}")
 
     def drop_targets(self, connection: Connection, tables: Sequence[Table]) -> None:
-        """Drop all by one statement, which waits for the locks of all before it drops one; each statement commits."""
+        """Drop all tables with one statement, which takes all locks before it drops one; several would commit one by one."""
         with naming_table(", ".join(map(str, tables))), self.database.translate_errors():
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {', '.join(map(self.qualified, tables))}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
-        """Drop a table if it is empty, under LOCK TABLES if the user may: a DROP would end a transaction and its locks."""
+        """Drop a table if it is empty; hold LOCK TABLES if the user may, since a DROP ends a transaction and its locks."""
         name = self.qualified(table)
-        with suppress(SQLAlchemyError):  # LOCK TABLES needs a privilege of that name
+        with suppress(SQLAlchemyError):  # the user may lack the privilege LOCK TABLES
             connection.exec_driver_sql(f"LOCK TABLES {name} WRITE")
         try:
             unchanged = self.database.catalog.describe(connection, str(table)) == table

@@ -1,4 +1,4 @@
-"""What breaks on MySQL and MariaDB when a table is dropped: neither refuses to drop what views and triggers read."""
+"""Find what breaks when a table of MySQL or MariaDB is dropped: the servers do not check for views and triggers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.schema import Table
 
-# A definition has each table with its database, both in backticks. That of a view whose owner is somebody else may be hidden.
+# A view's definition names each table with its database, both in backticks. It may be hidden if another user owns the view.
 _DEPENDENTS = text(
     "SELECT 'table', CONSTRAINT_SCHEMA, TABLE_NAME, DATABASE() FROM information_schema.REFERENTIAL_CONSTRAINTS"
     " WHERE UNIQUE_CONSTRAINT_SCHEMA = COALESCE(:schema, DATABASE()) AND REFERENCED_TABLE_NAME = :name"
@@ -23,9 +23,9 @@ _DEPENDENTS = text(
 
 
 def find_dependents(connection: Connection, table: Table) -> tuple[Dependent, ...]:
-    """Find foreign keys and views by information_schema, and triggers of other tables by the name in their text.
+    """Find foreign keys and views by information_schema, and triggers of other tables by the table's name in their text.
 
-    A view whose definition this user may not read counts, since it may need the table.
+    Includes views whose definition this user may not read, since they may depend on the table.
     """
     rows = connection.execute(_DEPENDENTS, {"schema": table.schema, "name": table.name})
     found = {Dependent.of(table, kind, schema, name, own_schema=table.schema or current) for kind, schema, name, current in rows}

@@ -1,6 +1,6 @@
-"""Version 2 of the protocol on MySQL and MariaDB: texts and digests are made by SQL, one scan of the table for each question.
+"""Digest rows on MySQL and MariaDB for version 2: SQL computes texts and digests, with one scan of the table per request.
 
-Sums are of DECIMALs, hence exact. SHA2 is the only hash that every server has.
+Digests are summed as DECIMALs, hence exactly. SHA2 is the only suitable hash function that every server has.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 _SMALL = 20_000
-"""Rows up to which they are counted: statistics of small or young tables are far off."""
+"""Estimated rows up to which rows are counted instead, since statistics of small or new tables are far off."""
 
 _SHARED_SEGMENTS = 128
-"""Segments, of about a hundred rows each, below which a second connection takes as long as it spares."""
+"""Minimum segments, of about a hundred rows each, for which a second connection saves time."""
 
 _PACKET = "sync_max_allowed_packet"
-"""Key under which a connection's information has the session's ``max_allowed_packet``."""
+"""Key in a connection's ``info`` of the session's ``max_allowed_packet``."""
 
 _UNLIMITED = 2**64 - 1
 _STATISTICS = sql_text(
@@ -39,12 +39,12 @@ _STATISTICS = sql_text(
 
 
 class MySQLDigests(MySQLComponent, Digests):
-    """Digests by SQL, in one scan for each question."""
+    """Digests rows by SQL, with one scan per call."""
 
     schemes = ("key_range", "row_hash", "key_hash")
 
     def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
-        """Ask the index from both ends."""
+        """Read both ends of the index."""
         key = table_slice.key[0].column
         number = key_number(key, self.quote(key.name))
         low, high = connection.exec_driver_sql(
@@ -54,7 +54,7 @@ class MySQLDigests(MySQLComponent, Digests):
         return None if low is None else (int(low), int(high))
 
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
-        """Ask the statistics; small tables, windows and ranges are counted."""
+        """Use the statistics; count the rows of small tables, windows and key ranges."""
         table = table_slice.table
         if table.query is None and table_slice.window is None and table_slice.key_range is None:
             estimate = connection.execute(_STATISTICS, {"schema": table.schema, "name": table.name}).scalar()
@@ -72,7 +72,7 @@ class MySQLDigests(MySQLComponent, Digests):
         source = f"{self.relation(table_slice.table)} AS t WHERE {lookup.in_window(table_slice, self.quote)}"
         group = " GROUP BY 1 ORDER BY NULL"
         if partitioning.is_whole:
-            # A group for all rows would still be looked up for each of them, which takes a third of the time of the digests.
+            # No GROUP BY: the lookup of a single group for each row would add a third to the time of the digests.
             number, group = "0", ""
         elif partitioning.scheme == "key_range":
             key = table_slice.key[0].column
@@ -80,10 +80,10 @@ class MySQLDigests(MySQLComponent, Digests):
         elif partitioning.scheme == "key_hash":
             number = f"{key_hash(table_slice.key, self.quote)} >> {partitioning.shift}"
         else:
-            # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
+            # Without a LIMIT, the derived table is merged into the outer query, which then computes the digest twice.
             number = f"d.digest >> {partitioning.shift}"
             source, digest = f"(SELECT {digest} AS digest FROM {source} LIMIT {_UNLIMITED}) AS d", "d.digest"
-        # The guard takes a twentieth of the time.
+        # IFNULL takes a twentieth of the time, so leave it out if no digest can be NULL.
         summed = digest if has_digests else f"IFNULL({digest}, {TOO_LARGE})"
         found = connection.exec_driver_sql(f"SELECT {number}, COUNT(*), SUM({summed}) FROM {source}{group}")
         segments = {}
@@ -98,9 +98,9 @@ class MySQLDigests(MySQLComponent, Digests):
     def digest_written(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
     ) -> Mapping[int, SegmentDigest]:
-        """Digest one half of the keys over this connection, the other over one that reads uncommitted rows.
+        """Digest one half of the keys over this connection, the other half over a second one, which reads uncommitted rows.
 
-        Uncommitted rows of other sessions are read, too: they count as a difference, like any row that was not announced.
+        The second one also reads uncommitted rows of other sessions: they count as a difference, like any unexpected row.
         """
         if (
             partitioning.scheme != "key_range"
@@ -131,9 +131,9 @@ class MySQLDigests(MySQLComponent, Digests):
     def digest_rows(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
-        """Stream keys and digests of the rows in these segments: key ranges by the index, all else by a scan.
+        """Stream keys and digests of the rows in these segments: key ranges by the index, others by a scan.
 
-        Where the key's hash decides, only rows that are in are digested.
+        For segments by key hash, only the rows inside of them are digested.
         """
         digest = self._digest(connection, table_slice)
         if partitioning.scheme != "key_range":
@@ -148,7 +148,7 @@ class MySQLDigests(MySQLComponent, Digests):
             yield from self._stream_digests(connection, table_slice, digest, f"{condition} ORDER BY {number}")
 
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
-        """Stream keys and digests of the rows with these keys, some hundred keys in a statement."""
+        """Stream keys and digests of the rows with these keys, with some hundred keys per statement."""
         digest = self._digest(connection, table_slice)
         for condition, some in lookup.by_keys(
             table_slice.key, self.quote, keys, room=self.server.characters_for_keys(connection)
@@ -161,7 +161,7 @@ class MySQLDigests(MySQLComponent, Digests):
     def _stream_digests(
         self, connection: Connection, table_slice: TableSlice, digest: str, condition: str
     ) -> Iterator[list[KeyDigest]]:
-        """Stream keys and digests of the rows that fulfil a condition, which may end in an ORDER BY clause."""
+        """Stream keys and digests of the rows that satisfy a condition, which may end with an ORDER BY clause."""
         statement = (
             f"SELECT {row_text.texts(table_slice.key, self.quote)}, {digest} FROM {self.relation(table_slice.table)} AS t"
             f" WHERE {lookup.in_window(table_slice, self.quote)} AND {condition}"
@@ -175,7 +175,7 @@ class MySQLDigests(MySQLComponent, Digests):
             except UnicodeDecodeError as error:
                 raise no_text(table_slice.table, table_slice.key, error) from error
             except (TypeError, AttributeError) as error:
-                # A NULL among them, looked for only now because of the time that it takes.
+                # A key is NULL; check for it only after an error, since the check takes time.
                 if any(None in row[:-1] for row in batch):
                     raise TableError(
                         f"Table {table_slice.table.label!r} has rows without a key (NULL). Choose a key that all have."
@@ -194,7 +194,7 @@ def _too_large(table: Table) -> TableError:
 
 
 def _packet(connection: Connection) -> int:
-    """Return the session's ``max_allowed_packet`` in bytes, which stays as it is."""
+    """Return the session's ``max_allowed_packet`` in bytes, which cannot change during a session."""
     if _PACKET not in connection.info:
         connection.info[_PACKET] = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
     return int(connection.info[_PACKET])

@@ -1,4 +1,4 @@
-"""The errors of mysqlclient and pymysql as those of this package, by the server's error numbers."""
+"""Translate the errors of mysqlclient and pymysql to errors of this package, by the server's error numbers."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.printable import reason
 
 NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
-"""The server, the client or something between them does not allow LOAD DATA LOCAL."""
+"""The server, the client or a proxy does not allow LOAD DATA LOCAL."""
 
 NO_FUNCTION = frozenset({1046, 1305, 1370})
-"""No such function; or no database in which to look for it, or no right to."""
+"""The function does not exist, or the user has no database or privilege to look it up."""
 
 NO_TABLE_PRIVILEGE = frozenset({1142})
-"""The user has no such privilege on the table; it may have some on columns."""
+"""The user lacks the privilege on the table, but may have it on columns."""
 
 NO_COLUMN_PRIVILEGE = frozenset({1142, 1143})
 """The user may not read the table, or not all of its columns."""
 
 DUPLICATE = 1062
 UNSAFE_STATEMENT = 1592
-"""A warning about the binary log, and not about rows."""
+"""A warning about the binary log, not about rows."""
 
 BROKEN_CONSTRAINTS = frozenset({DUPLICATE, 1048, 1216, 1217, 1451, 1452, 1761, 3819, 4025})
 MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
 _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
-"""Row changed since, lock wait timeout, deadlock, table changed since the snapshot, deadlock of user locks, NOWAIT."""
+"""Row changed meanwhile, lock wait timeout, deadlock, table changed after the snapshot, deadlock of user locks, NOWAIT."""
 
 _LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055})
-"""No connection, none free, lost or timed out on the way, the server shutting down, the query or the connection killed."""
+"""Connection failed, none free, lost or timed out; server shutting down; query or connection killed."""
 
 _FILE_ASKED = frozenset({2000, 2068})
-"""What the client library says of a request for a file: it has no number of its own everywhere."""
+"""The client library's errors for a server that requests a file; not all libraries have a specific number."""
 
 _ALL_IN_USE = 1040
 _NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
-"""All connections of the server, or those of a user, are in use."""
+"""All connections of the server, or all that a user may have, are in use."""
 
 _HOURLY_LIMIT = re.compile(r"max_(?:queries|updates|connections)_per_hour")
-"""Limits of a user that say nothing of the connections in use, under the same number."""
+"""Other limits of a user with the same error number, which are not about open connections."""
 
 _IDLE = 4031
 _CUT = frozenset({2006, 2013, 2055})
-"""A connection that was closed: only the server's log has the reason."""
+"""The connection was closed; only the server's log has the reason."""
 
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _NO_TLS = 2026
@@ -65,20 +65,20 @@ _NO_DATABASE = 1049
 DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 
 _FULL = frozenset({3, 1021, 1026, 1041, 1114})
-"""Errors of writing, the disk full, no memory left, the table full."""
+"""Write error, disk full, out of memory, table full."""
 
 _READ_ONLY = frozenset({1036, 1792, 1836})
 
 _NOT_WITH_GTIDS = 1785
 
 _PREVENTED_BY_OPTION = 1290
-"""An option of the server forbids the statement; which one, only the message says."""
+"""A server option forbids the statement; only the message names the option."""
 
 _OFFLINE = 3032
 _SCHEMA_READ_ONLY = 3989
 
 _STATEMENT_LIMITS = {1969: "max_statement_time", 3024: "max_execution_time"}
-"""Errors of a statement that took longer than it may, and the setting of MariaDB and of MySQL that limits it, for users too."""
+"""Errors of statements that exceeded a time limit, with the setting of MariaDB or MySQL that limits them."""
 
 _MAX_MESSAGE = 300
 
@@ -106,14 +106,14 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = _driver_errors()
 DATABASE_ERRORS: tuple[type[Exception], ...] = (
     sqlalchemy_errors.DBAPIError,
     sqlalchemy_errors.TimeoutError,  # no connection of the pool became free
-    sqlalchemy_errors.PendingRollbackError,  # the connection was lost before, and its loss passed over
+    sqlalchemy_errors.PendingRollbackError,  # the connection was lost earlier, and the error was ignored
     *DRIVER_ERRORS,
 )
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise errors of the driver as :class:`TransportError`, :class:`TableBusyError` or :class:`TableError`."""
+    """Convert the driver's errors to :class:`TransportError`, :class:`TableBusyError` or :class:`TableError`."""
     try:
         yield
     except SyncError:
@@ -123,7 +123,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: BaseException) -> SyncError:
-    """Return the error of this package that ``error`` of a driver amounts to, with the server's text in one short line."""
+    """Convert a driver's error to an error of this package, with the server's message in one short line."""
     number = error_number(error)
     message = f"{error_text(error)} (error {number})" if number else error_text(error)
     if number in _FILE_ASKED and "infile" in message.lower():
@@ -143,7 +143,7 @@ def translate(error: BaseException) -> SyncError:
             f" {'max_connections' if number == _ALL_IN_USE else 'the limit of its user, max_user_connections'}."
         )
     if number == _NO_TLS or "CERTIFICATE_VERIFY_FAILED" in message:
-        # pymysql gives it the number of a server that does not answer.
+        # pymysql uses the number of a server that does not answer.
         return TableError(
             f"No TLS to the database: {message}. Check the options of the URL that begin with ssl, and the server's certificate."
         )
@@ -157,7 +157,7 @@ def translate(error: BaseException) -> SyncError:
         advice = "If the session was idle, see wait_timeout, and idle_transaction_timeout on MariaDB; if not, its log."
         return TransportError(f"No answer from the database: {message}. {advice}")
     if number is None or number in _LOST:
-        # Without a number, the driver itself speaks: of a connection that is closed, mostly.
+        # An error without a number is the driver's own, mostly about a closed connection.
         return TransportError(f"No answer from the database: {message}")
     if number == _OFFLINE:
         return TransportError(f"The database lets nobody in: {message}. Try again when SET GLOBAL offline_mode = OFF was run.")
@@ -195,14 +195,14 @@ def translate(error: BaseException) -> SyncError:
 
 
 def error_number(error: BaseException) -> int | None:
-    """Return the number that the server or the client library gave to ``error``; ``None`` when there is none."""
+    """Return the error number of the server or the client library; ``None`` if there is none."""
     if isinstance(error, sqlalchemy_errors.DBAPIError):
         return None if error.orig is None else error_number(error.orig)
     return error.args[0] if error.args and isinstance(error.args[0], int) else None
 
 
 def error_text(error: BaseException) -> str:
-    """Return the server's text of ``error``, cut to a readable length; statement and parameters are never part of it."""
+    """Return the server's message, shortened to a readable length; it never contains the statement or its parameters."""
     if isinstance(error, sqlalchemy_errors.DBAPIError) and error.orig is not None:
         return error_text(error.orig)
     text = str(error.args[1] if len(error.args) > 1 else error).strip()
@@ -210,5 +210,5 @@ def error_text(error: BaseException) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return ``text``, cut to a readable length: the server quotes values, and they can be long."""
+    """Shorten a text to a readable length: the server quotes values, which can be long."""
     return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"

@@ -1,4 +1,4 @@
-"""Foreign keys from and to a table on MySQL and MariaDB, and the rows without a parent."""
+"""Handle foreign keys during a merge on MySQL and MariaDB: switch checks off, count orphans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.schema import Table
 
-# References from other databases are not searched: see the catalog.
+# References from other databases are not searched; see the reason in `catalog.py`.
 _CONSTRAINTS = text(
     "SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME,"
     " REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE"
@@ -24,7 +24,7 @@ _CONSTRAINTS = text(
 
 
 class MySQLForeignKeys(ForeignKeys):
-    """Switches the session's checks off."""
+    """Switches the session's foreign-key checks off."""
 
     @contextmanager
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
@@ -47,7 +47,7 @@ class MySQLForeignKeys(ForeignKeys):
         return counts
 
     def _orphans(self, parts: Sequence[Row[Any]]) -> str:
-        """Return the query that counts a constraint's rows without a parent; a NULL anywhere refers to nothing (MATCH SIMPLE)."""
+        """Return the query that counts a constraint's rows without a parent; a key with a NULL is no orphan (MATCH SIMPLE)."""
         quote, first = self.quote, parts[0]
         child = f"{quote(first.TABLE_SCHEMA)}.{quote(first.TABLE_NAME)}"
         parent = f"{quote(first.REFERENCED_TABLE_SCHEMA)}.{quote(first.REFERENCED_TABLE_NAME)}"

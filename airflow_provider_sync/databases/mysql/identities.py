@@ -1,4 +1,4 @@
-"""Columns that a sequence of MariaDB numbers: it is moved past the highest key. AUTO_INCREMENT follows by itself."""
+"""Move MariaDB's sequences past the highest key. AUTO_INCREMENT does this automatically."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SEQUENCE = re.compile(r"nextval\(((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)\)")
 
 
 class MySQLIdentityColumns(MySQLComponent, IdentityColumns):
-    """MariaDB has no identity columns besides AUTO_INCREMENT, only defaults that ask a sequence; MySQL has no sequences."""
+    """Advances sequences in column defaults on MariaDB, which has no other identity columns; MySQL has no sequences."""
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Set each sequence to the furthest value of its column that it can reach; SETVAL never moves one back."""
+        """Set each sequence to the highest value of its column that is within its bounds; SETVAL never moves one back."""
         if not self.server.is_mariadb(connection):
             return
         with self.database.translate_errors():

@@ -1,4 +1,4 @@
-"""Loading rows into MySQL and MariaDB, as values and as canonical texts."""
+"""Load rows into MySQL and MariaDB, as values and as canonical texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MySQLLoader(Loader):
         *,
         is_digested: bool = False,
     ) -> int:
-        """Load TSV by LOAD DATA LOCAL as it is, or by multi-row INSERTs where that is not allowed."""
+        """Load TSV unchanged by LOAD DATA LOCAL, or by multi-row INSERTs where that is not allowed."""
         return send(
             connection,
             staging,

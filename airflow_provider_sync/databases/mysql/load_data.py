@@ -1,6 +1,6 @@
-"""Bulk loading into MySQL and MariaDB: LOAD DATA LOCAL through a pipe, or multi-row INSERTs where that is not allowed.
+"""Bulk-load into MySQL and MariaDB: LOAD DATA LOCAL through a pipe, or multi-row INSERTs where that is not allowed.
 
-LOAD DATA LOCAL is lax even in strict mode: whatever goes wrong with a row is a warning. Each statement's counts are
+LOAD DATA LOCAL is lenient even in strict mode: every problem with a row is only a warning. Each statement's counts are
 therefore checked, and any warning is an error here.
 """
 
@@ -30,10 +30,10 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import DuplicateKeyError, TableError
 
 LOAD_BYTES = 64 * 1024 * 1024
-"""Text in one LOAD DATA: enough that statements cost nothing, little enough that a bad row is known soon."""
+"""Bytes per LOAD DATA: enough to make the cost per statement negligible, few enough to report a bad row soon."""
 
 INSERT_BYTES = 1024 * 1024
-"""Text in one INSERT, if the server's `max_allowed_packet` is not smaller still."""
+"""Bytes per INSERT, unless the server's `max_allowed_packet` is smaller."""
 
 
 def send(
@@ -46,15 +46,15 @@ def send(
     blocks: Iterator[tuple[int, bytes]],
     literals: Iterator[bytes],
 ) -> int:
-    """Load rows by the fastest way that the server allows; only its rows are asked for, in the calling thread.
+    """Load rows by the fastest way that the server allows; iterate only over the rows in that form, in the calling thread.
 
     :param qualified: the table's quoted name
-    :param fields: quoted columns in the order of the text, each with the function around its text, if any: ``UNHEX({})``
-    :param ends: what ends a field, and a line, for LOAD DATA
-    :param blocks: lines for LOAD DATA, with their numbers of rows
-    :param literals: rows as an INSERT lists them: ``(1, 'a')``
+    :param fields: quoted columns in the order of the text, each with the function to apply to its text, if any: ``UNHEX({})``
+    :param ends: for LOAD DATA, the terminators of a field and of a line
+    :param blocks: for LOAD DATA, blocks of lines with their numbers of rows
+    :param literals: for INSERT, rows such as ``(1, 'a')``
     :return: rows loaded
-    :raises TableError: for a value that the table would change or refuses
+    :raises TableError: for a value that the table would change or refuse
     """
     cursors = import_module(f"{connection.dialect.loaded_dbapi.__name__}.cursors")
     cursor = cursors.Cursor(connection.connection.driver_connection)
@@ -72,7 +72,7 @@ def send(
 
 
 def _allows_load_data(cursor: Any, qualified: str) -> bool:
-    """Try with no rows: it takes the server, the client library, the driver's options and any proxy to agree."""
+    """Whether LOAD DATA LOCAL works; try it without rows, since server, client library, driver and any proxy must allow it."""
     if not (DESCRIPTORS.is_dir() and can_send(cursor.connection)):
         return False
     cursor.execute("SELECT @@local_infile")
@@ -95,12 +95,12 @@ def _allows_load_data(cursor: Any, qualified: str) -> bool:
 
 
 def _load_statement(qualified: str, fields: Sequence[tuple[str, str | None]], field: str, line: str) -> str:
-    """Return the LOAD DATA of a file whose name is still ``{}``."""
+    """Return the LOAD DATA statement, with ``{}`` for the file name."""
     places = [name if function is None else f"@v{number}" for number, (name, function) in enumerate(fields)]
     assignments = [
         f"{name} = {function.replace('{}', f'@v{number}')}" for number, (name, function) in enumerate(fields) if function
     ]
-    # ESCAPED BY in hexadecimal means a backslash in every SQL mode.
+    # A hexadecimal ESCAPED BY means a backslash in every SQL mode.
     return (
         f"LOAD DATA LOCAL INFILE '{{}}' INTO TABLE {qualified} CHARACTER SET utf8mb4"
         f" FIELDS TERMINATED BY x'{ord(field):02x}' ESCAPED BY x'5c' LINES TERMINATED BY x'{ord(line):02x}'"
@@ -119,7 +119,7 @@ def _load_data(cursor: Any, table: Table, statement: str, blocks: Iterator[tuple
 def _load_blocks(
     executor: ThreadPoolExecutor, cursor: Any, table: Table, statement: str, blocks: Iterator[tuple[int, bytes]]
 ) -> int:
-    """Run one LOAD DATA over as many blocks as it may take."""
+    """Run one LOAD DATA for as many blocks as its size allows."""
     reading, writing = os.pipe()
     loading = executor.submit(_execute, cursor, statement.replace("{}", file_name(reading), 1), reading)
     rows = size = 0
@@ -132,7 +132,7 @@ def _load_blocks(
             if size >= LOAD_BYTES:
                 break
     finally:
-        # The statement ends with its file, also when the rows could not be had; the executor waits for it.
+        # Closing the pipe ends the statement, even after an error in the rows; the executor waits for it.
         os.close(writing)
     _verify(cursor, table, rows, *loading.result())
     return rows
@@ -144,12 +144,12 @@ def _execute(cursor: Any, statement: str, reading: int) -> tuple[int, int]:
             cursor.execute(statement, ())
         return cursor.rowcount, _warning_count(cursor)
     finally:
-        # The writer must not wait for a statement that has ended.
+        # Close the reading end, so that the writer does not wait for a statement that has ended.
         os.close(reading)
 
 
 def _write(descriptor: int, block: bytes) -> bool:
-    """Write to the pipe; false when nobody reads it any more."""
+    """Write to the pipe; return false if its reading end is closed."""
     rest = memoryview(block)
     try:
         while rest:
@@ -163,8 +163,8 @@ def _write(descriptor: int, block: bytes) -> bool:
 
 
 def _insert_statement(qualified: str, names: Iterable[str]) -> bytes:
-    """Return the beginning of an INSERT, to which rows are appended as ``(1, 'a'),(2, 'b')``."""
-    # Undoes the doubling of percent signs that `quote` does for statements with parameters.
+    """Return the start of an INSERT, to which rows are appended as ``(1, 'a'),(2, 'b')``."""
+    # Undo the doubling of percent signs by `quote`, since the statement has no parameters.
     return f"INSERT INTO {qualified} ({', '.join(names)}) VALUES ".replace("%%", "%").encode()
 
 
@@ -196,22 +196,22 @@ def _insert_rows(cursor: Any, table: Table, statement: bytes, rows: Sequence[byt
 
 
 def _warning_count(cursor: Any) -> int:
-    """Return how many warnings the last statement had."""
+    """Return the number of warnings of the last statement."""
     if hasattr(cursor, "warning_count"):
         return int(cursor.warning_count)
-    # mysqlclient before 2.3 tells it by the connection only.
+    # mysqlclient before 2.3 has it only on the connection.
     return int(cursor.connection.warning_count())
 
 
 def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) -> None:
-    """Raise unless the statement took every row exactly as it was sent."""
+    """Raise an error unless the statement stored every row exactly as sent."""
     if loaded == sent and not warnings:
         return
     cursor.execute("SHOW WARNINGS")
     found: Sequence[tuple[str, int, str]] = cursor.fetchall()
     if loaded == sent and len(found) == warnings and all(number == UNSAFE_STATEMENT for _, number, _ in found):
         return
-    # A note explains nothing where there is a warning.
+    # Put notes last: if there is also a warning, that is the cause.
     found = sorted(found, key=lambda warning: bool(warning[0] == "Note"))
     number, reason = (found[0][1], shortened(found[0][2])) if found else (None, f"{sent} rows were sent and {loaded} arrived")
     advice = (

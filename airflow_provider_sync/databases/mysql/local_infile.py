@@ -1,9 +1,9 @@
 """Restrict which files a MySQL server may request from the client: only the pipe of the running LOAD DATA.
 
-A server, or whoever answers in its place, may answer any statement with the request for a file, whose name is the server's
-choice, and drivers send it. So the feature is off, except for connections that are opened to load rows, and these send
-nothing but the descriptor that :func:`offered` names. Where a driver cannot be held to that, nothing is ever sent, and rows
-are inserted by statements. What differs between the drivers is in a module for each.
+A server, or an attacker in its place, may answer any statement with a request for a file of its choice, and drivers send that
+file. So the feature is off, except for connections that are opened to load rows, and these send only the descriptor that
+:func:`offered` names. If a driver cannot be restricted like this, no file is ever sent, and rows are loaded by INSERTs. Each
+driver has its own module.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 _DRIVERS = {"mysqldb": "local_infile_mysqldb", "pymysql": "local_infile_pymysql"}
 
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
-"""Whether connections that are opened now are to load rows. SQLAlchemy has no argument for a single connection."""
+"""Whether connections that are opened now will load rows; SQLAlchemy cannot pass an argument for a single connection."""
 
 
 class _Driver(Protocol):
-    """What a driver's module offers; connections are the driver's own."""
+    """The contract of a driver's module; connections are the driver's."""
 
     def connect(self, arguments: dict[str, Any], *, load: bool) -> Any:
         """Open a connection that sends no file; with ``load``, one for which :meth:`offer` can allow a file."""
 
     def guard(self, connection: Any) -> None:
-        """Make a connection that others opened refuse every file that was not offered."""
+        """Make a connection that other code opened refuse every file that was not offered."""
 
     def can_send(self, connection: Any) -> bool:
         """Whether :meth:`offer` works."""
 
     def offer(self, connection: Any, descriptor: int | None) -> None:
-        """Allow the next statement to send this open file, which it requests by :func:`.file_name`; ``None`` allows none."""
+        """Let the server request this open file, named by :func:`.file_name`, in the next statement; ``None`` for no file."""
 
 
 def confine(engine: Engine) -> None:
-    """Let no connection of an engine for MySQL or MariaDB send a file, except as :func:`offered`.
+    """Keep the connections of an engine for MySQL or MariaDB from sending files, except those that are :func:`offered`.
 
-    Connections that the engine's own ``creator`` opens are as their maker set them until they are there.
+    A connection that the engine's own ``creator`` opens has the creator's settings until it is open.
     """
     if engine.dialect.driver in _DRIVERS and not event.contains(engine, "do_connect", _connect):
         event.listen(engine, "do_connect", _connect)
-        # Before the dialect asks its first question.
+        # Run before the dialect's first query.
         event.listen(engine, "connect", _guard, insert=True)
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Open connections, in this thread, that may load rows."""
+    """Make connections that this thread opens inside the block able to load rows."""
     token = _loading.set(True)
     try:
         yield
@@ -68,7 +68,7 @@ def can_send(connection: Any) -> bool:
 
 @contextmanager
 def offered(connection: Any, descriptor: int) -> Iterator[None]:
-    """Let the server read from a descriptor, by its :func:`.file_name`, until the block ends."""
+    """Let the server read from a descriptor, named by :func:`.file_name`, inside the block."""
     driver = _driver_of(connection)
     if driver is None:
         raise ValueError("this connection cannot send a file")
@@ -80,7 +80,7 @@ def offered(connection: Any, descriptor: int) -> Iterator[None]:
 
 
 def open_confined(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
-    """Open a connection that sends no file, except as :func:`offered`; one of another database as its driver does."""
+    """Open a connection that sends only files that are :func:`offered`; connections of other databases are not restricted."""
     if dialect.driver not in _DRIVERS:
         return dialect.connect(**arguments)
     own = {name: value for name, value in arguments.items() if name not in ("local_infile", "local_infile_dir")}

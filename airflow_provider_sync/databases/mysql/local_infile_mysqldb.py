@@ -1,7 +1,7 @@
 """Restrict the files that mysqlclient sends, by the C library's ``mysql_set_local_infile_handler``.
 
-mysqlclient itself cannot say it, so the function is called through ctypes. The handler is there before the first statement.
-Where the library does not have the function in reach, no file is sent at all.
+mysqlclient does not expose the function, so it is called through ctypes. The handler is set before the first statement. If the
+function is not accessible in the library, no file is sent at all.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name,
 from airflow_provider_sync.databases.opening_limit import reached
 
 _HEADER = object.__basicsize__
-"""Bytes of Python's own at the beginning of a connection; behind them is the library's MYSQL."""
+"""Size in bytes of Python's object header at the start of a connection; the library's MYSQL struct follows it."""
 
 _state = threading.local()
-"""Name of the file that was last refused in a thread; the library asks for the error's text right afterwards."""
+"""Name of the last file that was refused in each thread; the library asks for the error message right afterwards."""
 
 
 def connect(arguments: dict[str, Any], *, load: bool) -> Connection:
@@ -30,9 +30,9 @@ def connect(arguments: dict[str, Any], *, load: bool) -> Connection:
     if not load or _library() is None:
         return _Guarded(**arguments, local_infile=0)
     if _is_mariadb():
-        # As long as it is not told, the library sends files for LOAD DATA only: also while the handler is not there yet.
+        # By default, MariaDB's library sends files only for LOAD DATA, so nothing is sent before the handler is set.
         return _Guarded(**arguments)
-    # Here the library would send files at once, to the command that it runs before anybody can set the handler.
+    # With local_infile=1, MySQL's library would send files during `init_command`, which it runs before the handler can be set.
     command = arguments.pop("init_command", None)
     connection = _Guarded(**arguments, local_infile=1)
     if command:
@@ -41,7 +41,7 @@ def connect(arguments: dict[str, Any], *, load: bool) -> Connection:
 
 
 def guard(connection: Any) -> None:
-    """Make a connection that others opened refuse every file that was not offered."""
+    """Make a connection that other code opened refuse every file that was not offered."""
     offer(connection, None)
 
 
@@ -51,15 +51,15 @@ def can_send(connection: Any) -> bool:
 
 
 def offer(connection: Any, descriptor: int | None) -> None:
-    """Allow the next statement to send the open file of this descriptor, requested by its name; ``None`` allows none."""
+    """Allow the server to request the file of this descriptor by its name in the next statement; ``None`` for no file."""
     library, pointer = _library(), _pointer(connection)
     if library is not None and pointer is not None:
-        # The handler's own argument: 0 is for none.
+        # The last argument is passed to the handler; 0 means no file.
         library.mysql_set_local_infile_handler(pointer, *_HANDLER, 0 if descriptor is None else descriptor + 1)
 
 
 class _Handled(_mysql.connection):  # type: ignore[misc]  # it has no annotations
-    """What :class:`Connection` takes for the library's connection, so that the handler is there before its statements."""
+    """Replaces the library's connection below :class:`Connection`, to set the handler before the first statement."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -67,7 +67,7 @@ class _Handled(_mysql.connection):  # type: ignore[misc]  # it has no annotation
         guard(self)
 
     def set_character_set(self, charset: str) -> None:
-        """Set a character set; for that of the login by a statement, which lets other threads run while the server is silent."""
+        """Set a character set; set that of the login by a statement, which lets other threads run while the server is silent."""
         if charset == self.character_set_name():
             self.query(f"SET NAMES {charset}")
             self.store_result()
@@ -81,7 +81,7 @@ class _Guarded(Connection, _Handled):  # type: ignore[misc]  # it has no annotat
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """Return the C library that mysqlclient uses; ``None`` where it cannot be reached."""
+    """Return the C library that mysqlclient uses; ``None`` if it is not accessible."""
     try:
         library = ctypes.CDLL(_mysql.__file__)
         library.mysql_thread_id.argtypes = [ctypes.c_void_p]
@@ -98,7 +98,7 @@ def _is_mariadb() -> bool:
 
 
 def _pointer(connection: Any) -> int | None:
-    """Return the address of the library's MYSQL; ``None`` where it is not at the place that all releases have had it at."""
+    """Return the address of the library's MYSQL struct; ``None`` if it is not at the offset of all known releases."""
     library = _library()
     if library is None or not isinstance(connection, _mysql.connection):
         return None

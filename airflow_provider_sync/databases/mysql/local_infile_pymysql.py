@@ -14,7 +14,7 @@ _CONFINABLE = (
     and hasattr(connections.Connection, "_read_query_result")
     and hasattr(connections.MySQLResult, "_read_load_local_packet")
 )
-"""Whether this release has the methods that are overridden here; other releases send no file."""
+"""Whether this release of pymysql has the methods that are overridden here; with other releases, no file is sent."""
 
 
 def connect(arguments: dict[str, Any], *, load: bool) -> Any:
@@ -23,7 +23,7 @@ def connect(arguments: dict[str, Any], *, load: bool) -> Any:
 
 
 def guard(connection: Any) -> None:
-    """Do nothing: a connection that others opened is offered no file, so a request for one is an error."""
+    """Do nothing: no file is offered to a connection that other code opened, so a request for one is an error."""
 
 
 def can_send(connection: Any) -> bool:
@@ -32,20 +32,20 @@ def can_send(connection: Any) -> bool:
 
 
 def offer(connection: Any, descriptor: int | None) -> None:
-    """Allow the next statement to send the open file of this descriptor, requested by its name; ``None`` allows none."""
+    """Allow the server to request the file of this descriptor by its name in the next statement; ``None`` for no file."""
     connection.offered = None if descriptor is None else file_name(descriptor)
 
 
 class _Guarded(connections.Connection):  # type: ignore[misc]  # it has no annotations
-    """A connection that sends the one file that is offered.
+    """A connection that sends only the offered file.
 
-    :ivar offered: its name
+    :ivar offered: name of the offered file
     """
 
     offered: str | None = None
 
     def _get_server_information(self) -> None:
-        reached(self)  # it has a socket by now, and waits for the server's greeting without a limit
+        reached(self)  # the socket exists now, and pymysql waits for the server's greeting without a timeout
         super()._get_server_information()
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
@@ -66,7 +66,7 @@ class _Result(connections.MySQLResult):  # type: ignore[misc]  # it has no annot
     def _read_load_local_packet(self, first_packet: Any) -> None:
         asked = connections.LoadLocalPacketWrapper(first_packet).filename.decode(errors="replace")
         if asked != self.connection.offered:
-            # An empty file, after which the server answers the statement.
+            # Send an empty file, so that the server answers the statement.
             self.connection.write_packet(b"")
             self.connection._read_packet()
             raise err.OperationalError(REFUSED, refusal(asked))

@@ -1,4 +1,4 @@
-"""User locks of MySQL and MariaDB, any number of them held by one connection."""
+"""Hold user locks (GET_LOCK) of MySQL and MariaDB, any number of them over one connection."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, error_
 
 @contextmanager
 def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
-    """Hold a user lock for each key, taken in their order.
+    """Hold a user lock for each key of ``names``, taken in their order.
 
     :param connection: a connection that is used for nothing else
-    :param names: of tables, by what tells their locks apart
-    :param timeout: seconds to wait for all of them together
-    :raises TableBusyError: when another sync holds one for longer
+    :param names: names of the tables by the identity of their lock
+    :param timeout: seconds to wait for all locks together
+    :raises TableBusyError: when another sync holds one of the locks for longer
     """
     deadline = monotonic() + timeout
     held: list[str] = []
@@ -39,14 +39,14 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
             held.append(lock)
         yield _HeldLocks(connection, tuple(names.values()), held)
     finally:
-        # A session that is gone has freed its locks.
+        # A lost session has freed its locks.
         with suppress(SQLAlchemyError):
             if held:
                 connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
 
 
 def _hold_at_once(connection: Connection, locks: Iterable[str]) -> bool:
-    """Take locks by one statement if all are free; otherwise take none, so that they can be waited for in their order."""
+    """Take all locks with one statement if they are free; otherwise take none, so that the caller can wait in order."""
     taken = " AND ".join(f"GET_LOCK('{lock}', 0)" for lock in locks)
     if connection.exec_driver_sql(f"SELECT {taken}").scalar() == 1:
         return True
@@ -61,7 +61,7 @@ class _HeldLocks:
         self._held = held
 
     def check(self) -> None:
-        """Ask the server whether the connection still holds them all."""
+        """Query whether the connection still holds all locks."""
         mine = " AND ".join(f"IS_USED_LOCK('{lock}') <=> CONNECTION_ID()" for lock in self._held) or "1"
         try:
             held = self._connection.exec_driver_sql(f"SELECT {mine}").scalar()
@@ -72,5 +72,5 @@ class _HeldLocks:
 
 
 def lock_name(key: str) -> str:
-    """Return the name of a lock: at most 64 characters, which a table's name may need by itself."""
+    """Return the name of a lock, a digest: lock names have at most 64 characters, which a table name alone may have."""
     return f"sync_{sha256(key.encode()).hexdigest()[:40]}"

@@ -1,6 +1,6 @@
-"""Conditions that find rows on MySQL and MariaDB by key, segment or window, and can use indexes.
+"""Build conditions that select rows on MySQL and MariaDB by key, segment or window, and can use indexes.
 
-Canonical texts come from the other side, so they enter statements only as checked or hexadecimal literals.
+Canonical texts come from the other side, so statements contain them only as checked or hexadecimal literals.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 _MAX_KEYS = 900
-"""Most keys in one statement; from 1,000 on, MariaDB turns the list into a temporary table."""
+"""Maximum keys in one statement; from 1,000 on, MariaDB converts the list to a temporary table."""
 
 _MAX_RANGES = 30
-"""Most ranges in one statement, since each row that is read is compared with all of them."""
+"""Maximum ranges in one statement, since each row that is read is compared with all of them."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,65}")
 _DECIMAL = re.compile(r"-?[0-9]{1,65}(?:\.[0-9]{1,65})?")
@@ -52,9 +52,9 @@ def literal(column: Column, text: str) -> str | None:
 
 
 def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
-    """Return the condition of the slice: window, key range, rows that count; ``TRUE`` if all do.
+    """Return the condition of the slice: its window, its key range, and current rows only; ``TRUE`` if it has no condition.
 
-    :raises TableError: if a bound is no value of the window's column
+    :raises TableError: if a bound is not a value of the window's column
     """
     conditions: list[str] = []
     if table_slice.key_range is not None:
@@ -91,7 +91,7 @@ def in_segment_ranges(key: Column, name: str, partitioning: Partitioning, segmen
 
 
 def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
-    """Return the condition that a row is in one of these segments of a partitioning by hash; true for rows without a digest.
+    """Return the condition that a row is in one of these segments of a partitioning by hash; true if the digest is NULL.
 
     :param hashed: expression of the row's digest, or of its key's hash
     """
@@ -102,16 +102,16 @@ def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: Se
         return "TRUE"
     if not numbers:
         return "FALSE"
-    # As a condition the digest is computed once per row; SELECT computes it again, but only for matching rows.
+    # WHERE computes the digest once per row; SELECT computes it again, but only for matching rows.
     return f"IFNULL({hashed} >> {partitioning.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
 
 
 def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys, *, room: int) -> Iterator[tuple[str, Keys]]:
-    """Yield conditions that find the rows with some hundred of these keys, each with its keys.
+    """Yield conditions that each select the rows with some hundred of these keys, together with these keys.
 
-    Rows whose keys the collation calls equal are found, too.
+    The conditions also select rows whose keys are equal by collation but have other bytes.
 
-    :param room: most characters of a condition; a single key may exceed it
+    :param room: maximum characters of a condition; a single key may exceed it
     """
     names = [quote(column.column.name) for column in key]
     some: list[tuple[str, ...]] = []
@@ -133,13 +133,13 @@ def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: K
 
 
 def _equals(names: Sequence[str], constants: Sequence[str | None]) -> str:
-    """Return the item of one key for :func:`_any`; empty if no row can have the key."""
+    """Return the condition of one key for :func:`_any`; empty if no row can have the key."""
     known = [constant for constant in constants if constant is not None]
     if len(known) < len(names):
         return ""
     if len(names) == 1:
         return known[0]
-    # MariaDB uses no index for an IN list of tuples.
+    # MariaDB does not use an index for an IN list of tuples.
     return f"({' AND '.join(f'{name} = {value}' for name, value in zip(names, known, strict=True))})"
 
 
@@ -149,6 +149,6 @@ def _any(names: Sequence[str], conditions: Sequence[str]) -> str:
 
 def _key_literal(column: CanonicalColumn, text: str) -> str | None:
     if column.column.kind is Kind.BINARY and column.type.kind is not LogicalKind.BYTES:
-        # Text in a column of bytes.
+        # Text in a binary column.
         return literal(column.column, text.encode(errors="surrogatepass").hex())
     return literal(column.column, text)

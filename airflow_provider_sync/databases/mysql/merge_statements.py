@@ -10,61 +10,61 @@ from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 
 
 class MySQLMergeStatements(MergeStatements):
-    """Statements with a fixed join order, so that only listed rows are looked up and locked."""
+    """Writes statements with a fixed join order, so that the server looks up and locks only listed rows."""
 
     straight_join = "STRAIGHT_JOIN"
 
     def comparable(self, column: Column, alias: str) -> str:
-        """Return the column as an expression whose equality is equality of bytes."""
+        """Return an expression of the column that ``=`` compares by bytes."""
         name = f"{alias}.{self.quote(column.name)}"
         if column.kind is Kind.JSON:
-            # MySQL compares its JSON type by meaning, by which 1 and 1.0 are the same.
+            # MySQL compares its JSON type by value, so that 1 equals 1.0.
             return self.as_bytes(f"CAST({name} AS CHAR)")
         return self.as_bytes(name) if column.kind is Kind.GEOMETRY else super().comparable(column, alias)
 
     def as_bytes(self, expression: str) -> str:
-        """Return an expression that compares text by its bytes, whatever the collation."""
+        """Return an expression that is compared by bytes, whatever the collation."""
         return f"CAST({expression} AS BINARY)"
 
     def absent(self, key: Sequence[Column], alias: str) -> str:
-        """Use another operator if the key is a date: ``IS NULL`` also finds ``0000-00-00``, for the sake of ODBC."""
+        """Use another operator for a date, since ``IS NULL`` is also true for ``0000-00-00``, for compatibility with ODBC."""
         if key[0].kind in (Kind.DATE, Kind.DATETIME):
             return f"{alias}.{self.quote(key[0].name)} <=> NULL"
         return super().absent(key, alias)
 
     def same(self, column: Column, left: str, right: str) -> str:
-        """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
+        """See :meth:`.MergeStatements.same`."""
         return f"{self.comparable(column, left)} <=> {self.comparable(column, right)}"
 
     def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
-        """Name the index to use: after a crash the server may believe that the table is empty, and scan it for each row."""
+        """Force the index: after a crash, the server may take the table for empty, and scan it for each row."""
         unique = (("PRIMARY", table.primary_key), *((unique.name, unique.columns) for unique in table.unique_keys))
         index = next((name for name, columns in unique if columns and set(columns) <= set(key)), None)
         return super().by_index(table, alias, key) + (f" FORCE INDEX ({self.quote(index)})" if index else "")
 
     def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
-        """Return the join in the order in which only the listed rows are looked up."""
+        """Return the join in an order in which only the listed rows are looked up."""
         target_rows = self.by_index(target, "t", [column.name for column in key])
         return f"{self.qualified(removed)} AS r STRAIGHT_JOIN {target_rows} ON {self.match(key, 't', 'r')}"
 
     def delete_listed(self, rows: ListedRows, op: Op = Op.DELETE) -> str:
-        """Return the statement that deletes the rows that are listed under ``op``."""
-        # The join order is given, so that only listed rows are looked up, and locked, in the target.
+        """Return the statement that deletes the rows listed under ``op``."""
+        # Fix the join order, so that only listed rows of the target are looked up and locked.
         return (
             f"DELETE t FROM {self.qualified(rows.work)} AS w STRAIGHT_JOIN {self.by_index(rows.target, 't', rows.key_names)}"
             f" ON {self.match(rows.key, 't', 'w')} WHERE w.{OP} = '{op}'"
         )
 
     def rename_listed(self, changes: ListedChanges) -> str:
-        """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
+        """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of the staged keys."""
         return self._assigned(changes, changes.key_names, Op.RENAME)
 
     def update_listed(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str:
-        """Return the statement that sets ``columns`` to the staged values in the rows that are listed under ``op``."""
+        """Return the statement that sets ``columns`` to the staged values in the rows listed under ``op``."""
         return self._assigned(changes, columns, op)
 
     def set_listed(self, rows: ListedRows, values: Mapping[str, str], op: Op, *, where: str, loosely: bool = False) -> str:
-        """Return the statement in the order in which only the listed rows are looked up."""
+        """Return the statement with a join order in which only the listed rows are looked up."""
         assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(rows.key), **values}.items())
         found = self.equal(rows.key, "t", "w") if loosely else self.match(rows.key, "t", "w")
         return (
@@ -74,12 +74,12 @@ class MySQLMergeStatements(MergeStatements):
         )
 
     def kept_times(self, target: Table) -> Mapping[str, str]:
-        """Keep times: one that a statement does not name may become the present time (ON UPDATE CURRENT_TIMESTAMP)."""
+        """Keep TIMESTAMP and DATETIME columns, which may have ON UPDATE CURRENT_TIMESTAMP."""
         times = (column for column in target.columns if column.kind in (Kind.TIMESTAMP, Kind.DATETIME))
         return {column.name: self.quote(column.name) for column in times if not (column.generated or column.system)}
 
     def make_unequal(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str | None:
-        """Replace values of MySQL's JSON type that equal the staged ones by meaning: it does not write 1 over 1.0."""
+        """Replace values of MySQL's JSON type that equal the staged ones by value: MySQL does not write 1 over 1.0."""
         unequal = {
             name: (f"t.{self.quote(name)} = s.{self.quote(name)} AND NOT ({self.same(column, 't', 's')})", _other_json(column))
             for column in map(changes.target.column, columns)
@@ -98,7 +98,7 @@ class MySQLMergeStatements(MergeStatements):
         )
 
     def _kept(self, key: Sequence[Column]) -> dict[str, str]:
-        """Return assignments that keep a key: a TIMESTAMP that a statement does not name may become the present time."""
+        """Return assignments that keep a key: an UPDATE may set a TIMESTAMP that it does not name to the current time."""
         return {column.name: f"t.{self.quote(column.name)}" for column in key if column.kind is Kind.TIMESTAMP}
 
     def _assigned(self, changes: ListedChanges, columns: Sequence[str], op: Op) -> str:
@@ -110,7 +110,7 @@ class MySQLMergeStatements(MergeStatements):
         return f"UPDATE {self._joined(changes, found)} SET {assignments} WHERE w.{OP} = '{op}'"
 
     def _joined(self, changes: ListedChanges, found: str) -> str:
-        """Return the join of the work table (``w``), the staged rows (``s``) and the target's (``t``), in this order.
+        """Return the join of the work table (``w``), the staging table (``s``) and the target (``t``), in this order.
 
         :param found: the condition that ``t`` has the key of ``w``
         """
@@ -123,7 +123,7 @@ class MySQLMergeStatements(MergeStatements):
 
 
 def _other_json(column: Column) -> str:
-    """Return an expression for JSON that never equals the value ``{}``; an object stays one, since a CHECK may demand that."""
+    """Return an expression for JSON that never equals the value ``{}``; an object stays an object, as a CHECK may require."""
     if column.nullable:
         return "NULL"
     return "IF(JSON_TYPE({0}) = 'OBJECT', JSON_OBJECT('sync', {0}), JSON_ARRAY({0}))"

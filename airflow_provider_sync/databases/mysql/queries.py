@@ -1,4 +1,4 @@
-"""Queries and masks on MySQL and MariaDB: columns by what the server says of a query's result."""
+"""Describe queries, by the server's description of their results, and mask columns on MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ _TYPES: Mapping[int, tuple[Kind, str]] = {
     246: (Kind.DECIMAL, "decimal"),
     255: (Kind.GEOMETRY, "geometry"),
 }
-"""Kinds by the numbers that results have for types; all others are text or bytes."""
+"""Kinds by the type numbers in results; all other types are text or bytes."""
 
 _CHAR = 254
 _BINARY_CHARSET = "binary"
 _UNSIGNED, _ENUM, _SET = 32, 256, 2048
 _ANY_SCALE = 31
-"""Digits after the point of a float that has no fixed number of them."""
+"""The server's number of digits after the point for a float without a fixed number of them."""
 
 _BYTES_PER_CHARACTER = 4
 _LONGEST = 65_535
-"""Most bytes of a VARCHAR; what is longer has no length of its own."""
+"""Maximum bytes of a VARCHAR; longer types have no declared length."""
 
 _LOOK_UPS = frozenset(
     {"system", "const", "eq_ref", "ref", "ref_or_null", "range", "index_merge", "unique_subquery", "index_subquery"}
 )
-"""How a plan reads a table by an index."""
+"""Access types in a plan that read a table by an index."""
 
 _VIEW_NO_EXPLAIN = 1345
-"""The plan of a view needs SHOW VIEW, and SELECT on the tables below it; reading the view does not."""
+"""The user may not see a view's plan, which needs SHOW VIEW, and SELECT on the underlying tables; reading it does not."""
 
 
 class MySQLQueries(Queries):
-    """A query runs in a read-only transaction, in which the server refuses every function that writes."""
+    """Describes queries and masks columns. Queries run in a read-only transaction, in which functions cannot write."""
 
     syntax = Syntax(quotes="'\"`", backslashes=True, hash_comments=True, code_comments=True)
 
     def describe(self, connection: Connection, query: str) -> tuple[Column, ...]:
-        """Describe the columns by their types in an empty result; character sets by functions that need no row."""
+        """Describe the columns by the types of an empty result, and character sets by functions that need no row."""
         with translated(), connection.connection.driver_connection.cursor() as cursor:  # type: ignore[union-attr]  # just connected
             cursor.execute(f"SELECT * FROM ({query}\n) AS t LIMIT 0")
             found = _result(cursor)
@@ -78,7 +78,7 @@ class MySQLQueries(Queries):
         )
 
     def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
-        """Whether the plan reads every table by an index; a scan is assumed where the user may not see a view's plan."""
+        """Whether the plan reads every table by an index; false if the user may not see a view's plan."""
         condition = lookup.in_window(table_slice, self.quote)
         statement = f"SELECT 1 FROM {self.relation(table_slice.table)} AS t WHERE {condition}"
         try:
@@ -90,14 +90,14 @@ class MySQLQueries(Queries):
         return all(step.type is None or step.type in _LOOK_UPS for step in plan)
 
     def hashed(self, column: Column, secret: bytes) -> str:
-        """Hash twice by the server's SHA2."""
+        """Compute the HMAC with two calls of the server's SHA2."""
         inner, outer = hmac_blocks(secret)
         text = canonical_text(column, logical_type(column), self.name(column))
         message = f"CAST({text} AS BINARY)"
         return f"SHA2(CONCAT(x'{outer}', UNHEX(SHA2(CONCAT(x'{inner}', {message}), 256))), 256)"
 
     def year(self, column: Column) -> str:
-        """Take the year of a date or timestamp; sessions are in UTC."""
+        """Extract the year of a date or timestamp; sessions are in UTC."""
         return f"CAST(YEAR({self.name(column)}) AS SIGNED)"
 
 
@@ -105,11 +105,11 @@ def _result(cursor: Any) -> list[tuple[str, int, int, int, int]]:
     """Return name, type, length in bytes, digits after the point and flags of each column of a cursor's result."""
     if hasattr(cursor, "description_flags"):
         return [
-            # Lengths come signed.
+            # mysqlclient returns lengths as signed numbers.
             (entry[0], entry[1], entry[3] & 0xFFFF_FFFF, entry[5], flags)
             for entry, flags in zip(cursor.description, cursor.description_flags, strict=True)
         ]
-    # pymysql counts characters, and does not tell of flags.
+    # pymysql's description has lengths in characters, and no flags.
     return [(field.name, field.type_code, field.length, field.scale, field.flags) for field in cursor._result.fields]
 
 
@@ -122,7 +122,7 @@ def _column(name: str, code: int, length: int, scale: int, flags: int, *, charse
     fixed = kind is Kind.DECIMAL or (is_float and scale != _ANY_SCALE)
     precision = None
     if fixed:
-        # A decimal's length counts its point and its sign.
+        # A decimal's length includes its point and its sign.
         precision = length if is_float else length - (scale > 0) - (not unsigned)
         sql_type = f"{sql_type}({precision},{scale})"
     return Column(

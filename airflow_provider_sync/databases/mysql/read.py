@@ -1,4 +1,4 @@
-"""Streaming the rows of a table from MySQL or MariaDB, as the values that every engine gives."""
+"""Stream the rows of a table from MySQL or MariaDB, as values or as canonical texts."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 
 _AS_TEXT = frozenset({Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP, Kind.YEAR, Kind.UUID, Kind.OTHER})
-"""Drivers turn these into Python objects that cost more than the network and cannot hold a zero date; text is quick and exact."""
+"""Kinds to select as text, which is fast and exact: the drivers' objects cost more than the network, and have no zero date."""
 
 _SURROGATE = r"\\xED[\\xA0-\\xBF]"
-"""Halves of surrogate pairs, as a pattern of bytes: MariaDB takes them for UTF-8."""
+"""Bytes pattern of lone surrogates, which MariaDB accepts as UTF-8."""
 
 _BLOCK_BYTES = 512 * 1024
-"""About how much one batch of texts may take."""
+"""Approximate bytes of one batch of texts."""
 
 _KILLED = frozenset({1317, 1927})
-"""What the rest of a killed query reads as."""
+"""Errors when the rest of a killed query's result is read."""
 
 
 def selected(column: Column, name: str) -> str:
-    """Return the expression that gives a column's value as :meth:`.Reader.read` promises it.
+    """Return the expression that selects a column's value in the form of :meth:`.Reader.read`.
 
-    :param name: the column, quoted
+    :param name: the quoted column
     """
     if column.kind in _AS_TEXT or (column.kind is Kind.INTEGER and column.zerofill):
         return f"CAST({name} AS CHAR)"
@@ -52,7 +52,7 @@ def not_utf8(value: str, *, mariadb: bool) -> str:
 
     :param value: the expression of the value
     """
-    # What is not UTF-8 converts to NULL on MySQL, to question marks on MariaDB.
+    # MySQL converts invalid UTF-8 to NULL, MariaDB to question marks.
     condition = f"NOT (CONVERT(CONVERT({value} USING utf8mb4) USING binary) <=> {value})"
     if mariadb:
         condition = f"({condition} OR {value} REGEXP '{_SURROGATE}')"
@@ -62,17 +62,17 @@ def not_utf8(value: str, *, mariadb: bool) -> str:
 def stream(connection: Connection, table: Table, columns: Sequence[Column], statement: str) -> Iterator[list[Row]]:
     """Run a query without buffering its result, and yield its rows in batches.
 
-    Stopping early is cheap: the query is killed, where closing its cursor alone would read all the remaining rows.
+    Stopping early is cheap: the query is killed, since closing the cursor alone would read all remaining rows.
 
-    :param columns: what is selected, for messages
-    :raises TableError: for text whose bytes are not UTF-8, which MariaDB can hold
+    :param columns: the selected columns, for messages
+    :raises TableError: for text whose bytes are not UTF-8, which MariaDB can store
     """
-    # Both drivers keep their unbuffered cursor there; a connection that Airflow opened may have any other as its default.
+    # Both drivers have their unbuffered cursor in this module; the default cursor of an Airflow connection may be any other.
     cursors = import_module(f"{connection.dialect.loaded_dbapi.__name__}.cursors")
     cursor = cursors.SSCursor(connection.connection.driver_connection)
     finished = False
     try:
-        # The empty tuple undoes the doubling of percent signs in `Database.quote`.
+        # With parameters, even an empty tuple, the driver undoes the doubling of percent signs by `Database.quote`.
         cursor.execute(statement, ())
         while batch := cursor.fetchmany(BATCH_ROWS):
             yield list(batch)
@@ -93,7 +93,7 @@ def stream(connection: Connection, table: Table, columns: Sequence[Column], stat
 def stream_texts(connection: Connection, statement: str) -> Iterator[Sequence[tuple[bytes | None, ...]]]:
     """Run a query without buffering its result, and yield its rows in batches: each value as the server sent it, in UTF-8.
 
-    Batches hold some hundred KB, however large the rows are.
+    Batches have some hundred KB, however large the rows are.
     """
     cursors = import_module(f"{connection.dialect.loaded_dbapi.__name__}.cursors")
     driver = connection.connection.driver_connection
@@ -117,7 +117,7 @@ def stream_texts(connection: Connection, statement: str) -> Iterator[Sequence[tu
 
 @contextmanager
 def _unconverted(driver: Any) -> Iterator[None]:
-    """Have a driver leave the values of the next result as bytes: both look at the following when it begins."""
+    """Make a driver return the values of the next result as bytes; both drivers read these attributes when a result begins."""
     names = ("converter",) if hasattr(driver, "converter") else ("decoders", "use_unicode")
     before = {name: getattr(driver, name) for name in names}
     for name, value in before.items():
@@ -138,7 +138,7 @@ def _close(connection: Connection, cursor: Any, *, finished: bool) -> None:
         cursor.close()
     except DATABASE_ERRORS as error:
         if error_number(error) not in _KILLED:
-            # The rest of the result can no longer be distinguished from the answer to the next statement.
+            # Close the connection: the rest of the result could not be distinguished from the answer to the next statement.
             connection.invalidate()
 
 
@@ -161,7 +161,7 @@ def read_rows(
     if order_by:
         statement += f"{where} ORDER BY {database.columns(order_by, 't')}"
     elif table.primary_key and table.query is None:
-        # Otherwise an index that happens to have all the columns decides about the order.
+        # Otherwise the server may scan another index that covers all columns, in its order.
         statement += f" USE INDEX (PRIMARY){where}"
     else:
         statement += where
@@ -172,10 +172,10 @@ class MySQLReader(MySQLComponent, Reader):
     """Streams rows through unbuffered cursors."""
 
     def renew_snapshot(self, connection: Connection, names: Collection[str] = (), queries: Collection[str] = ()) -> None:
-        """Take the metadata locks of all tables, and only then the state, which is that of the first read.
+        """Take the metadata locks of all tables before the first read, which determines the state that the snapshot sees.
 
-        A table that RENAME or EXCHANGE PARTITION put in the place of another in between would be shown as it was before, perhaps
-        empty. On MySQL, ``information_schema`` is such a read; what has LIMIT 0 is none.
+        Otherwise RENAME or EXCHANGE PARTITION could replace a table between the two, and the snapshot would show the new table
+        in an older state, perhaps empty. On MySQL, a query of ``information_schema`` is a first read; one with LIMIT 0 is not.
         """
         with self.database.translate_errors():
             for statement in ("ROLLBACK", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION READ ONLY"):
@@ -188,9 +188,9 @@ class MySQLReader(MySQLComponent, Reader):
             self._lock(connection, f"({self.database.doubled(query)}\n)")
 
     def _lock(self, connection: Connection, relation: str) -> bool:
-        """Take the metadata lock of a table, or of all that a view or a query reads, until the transaction ends.
+        """Take the metadata lock of a table, or of all tables that a view or a query reads, until the transaction ends.
 
-        :return: whether it could be read; what cannot is the error of whoever does
+        :return: whether the relation could be read; if not, the caller that reads it later gets the error
         """
         try:
             with self.database.translate_errors():
@@ -212,14 +212,14 @@ class MySQLReader(MySQLComponent, Reader):
         return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
-        """Stream rows as TSV, along the primary key where no window or key says otherwise."""
+        """Stream rows as TSV, by the primary key's index unless a window or keys are given."""
         window = lookup.in_window(table_slice, self.quote)
         texts = row_text.texts(table_slice.columns, self.quote)
         table = table_slice.table
         source = f"{self.relation(table)} AS t"
         if keys is None:
             if table.primary_key and table.query is None and table_slice.window is None and table_slice.key_range is None:
-                # Otherwise an index that happens to have all the columns decides about the order.
+                # Otherwise the server may scan another index that covers all columns, in its order.
                 source += " USE INDEX (PRIMARY)"
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {window}"):
                 _check_texts(table_slice, batch)
@@ -237,9 +237,9 @@ class MySQLReader(MySQLComponent, Reader):
 
 
 def no_text(table: Table, columns: Sequence[CanonicalColumn], error: UnicodeDecodeError) -> TableError:
-    """Return the error for bytes that stand for no character, which the other side could not store.
+    """Return the error for bytes that are not a character, which the other side could not store.
 
-    :param columns: of which one has the value
+    :param columns: columns that may have the value
     """
     names = ", ".join(f"{column.column.name!r} ({column.column.charset})" for column in columns if may_have_gaps(column.column))
     return TableError(

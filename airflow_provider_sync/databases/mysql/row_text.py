@@ -1,4 +1,4 @@
-"""The row text of version 2 and its digest as SQL; :mod:`airflow_provider_sync.protocol.v2.row_text` defines them."""
+"""Build SQL for the row text of version 2 and its digest, which :mod:`airflow_provider_sync.protocol.v2.row_text` defines."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 
 TOO_LARGE = 10**40
-"""Stands for the digest of a row that is too large for the server: above the sum of any table's digests, exact in a DECIMAL."""
+"""Replaces the digest of a row that is too large for the server: above the sum of any table's digests, exact in a DECIMAL."""
 
 _LARGE = frozenset({Kind.BINARY, Kind.GEOMETRY, Kind.TEXT, Kind.JSON, Kind.OTHER})
 
 _BEYOND_INTEGERS = 10**64
-"""Stands for a key that is no integer: above every integer that :func:`key_number` reads from a text, exact in a DECIMAL."""
+"""Replaces a key that is not an integer: above every integer that :func:`key_number` reads from a text, exact in a DECIMAL."""
 
 _NUMBER_BYTES = 100
-"""More than any number or time is written with, but for the decimals that the other side's type adds."""
+"""Upper bound for the text of a number or time, without the decimals that the other side's type adds."""
 
 _AROUND = 50
-"""More than separators, the length before a value and its share of the NULL bits."""
+"""Upper bound for separators, the length before a value, and the value's share of the NULL bits."""
 
 _SAFE_INTEGER = 2**62
 """Differences of integers up to this size do not overflow, signed or unsigned."""
 
 
 def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], packet: int) -> str:
-    """Return the expression of a row's digest; it is NULL for a row that is larger than a packet.
+    """Return the expression of a row's digest; NULL for a row that is larger than a packet.
 
     :param packet: the server's ``max_allowed_packet`` in bytes; text functions return NULL above it
     """
     hashed = f"SHA2({_row_text(columns, quote)}, 256)"
-    # CONCAT_WS skips a field that became NULL because of its size, as if its value were NULL.
+    # CONCAT_WS skips a field that is NULL because of its size, as if the value were NULL.
     lost = [condition for column in columns if (condition := _is_lost(column, quote(column.column.name), packet))]
     if lost:
         hashed = f"IF({' OR '.join(lost)}, NULL, {hashed})"
@@ -43,7 +43,7 @@ def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], 
 
 
 def always_fits(columns: Sequence[CanonicalColumn], packet: int) -> bool:
-    """Whether the declared lengths of columns show that no row's text is larger than a packet, so that each has a digest.
+    """Whether no row's text can be larger than a packet, by the columns' declared lengths, so that each row has a digest.
 
     :param packet: see :func:`row_digest`
     """
@@ -83,7 +83,7 @@ def segment(key: Column, name: str, partitioning: Partitioning) -> str:
 def key_number(key: Column, name: str) -> str:
     """Return the expression of the key as a number; for a column of integers or decimals it can use the key's index.
 
-    A text that is no integer becomes a number above all others.
+    A text that is not an integer becomes a number above all integers.
 
     :param name: the quoted key column
     """
@@ -108,10 +108,10 @@ def _text(column: CanonicalColumn, quote: Callable[[str], str]) -> str:
 
 
 def _max_bytes(column: CanonicalColumn) -> int | None:
-    """Return a bound of what a value takes up in the row text, with what stands around it; ``None`` if there is none."""
+    """Return an upper bound for the bytes of a value in the row text, with separators; ``None`` if there is none."""
     kind, length = column.column.kind, column.column.length
     if kind in _LARGE or kind in TEXTUAL:
-        # Text takes up to four bytes for a character, and bytes are written with two digits each.
+        # A character takes up to four bytes; a byte is written as two hex digits.
         return None if length is None else 4 * length + _AROUND
     return _NUMBER_BYTES + abs(column.type.scale or 0) + _AROUND
 
@@ -122,5 +122,5 @@ def _is_lost(column: CanonicalColumn, name: str, packet: int) -> str | None:
     limit = packet // 4
     if text == name or column.column.kind not in _LARGE or 0 < (column.column.length or 0) <= limit:
         return None
-    # The second half is computed only for large values.
+    # The second condition is evaluated only for large values.
     return f"(LENGTH({name}) > {limit} AND {text} IS NULL)"

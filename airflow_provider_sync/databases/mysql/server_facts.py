@@ -31,14 +31,14 @@ class Server:
         self._packet_bytes: int | None = None
 
     def is_mariadb(self, connection: Connection) -> bool:
-        """Whether it is MariaDB rather than MySQL."""
+        """Whether the server is MariaDB rather than MySQL."""
         if self._version is None:
             self._version = str(connection.exec_driver_sql("SELECT VERSION()").scalar_one()).lower()
         return "mariadb" in self._version
 
     @property
     def exact_collation(self) -> str:
-        """The collation that compares all of a text, spaces at its end too, as far as the server has one and was asked."""
+        """A collation that also compares trailing spaces, if the server has one and its version is known."""
         if self._version is None:
             return BY_BYTES
         if "mariadb" in self._version:
@@ -47,13 +47,13 @@ class Server:
         return "utf8mb4_0900_bin" if numbers >= _HAS_0900_BIN else BY_BYTES
 
     def logs_statements(self, connection: Connection) -> bool:
-        """Whether its sessions log statements, as long as they are as the server has them: see :mod:`.binlog`."""
+        """Whether sessions log statements by the server's default; see :mod:`.binlog`."""
         if self._logs_statements is None:
             self._logs_statements = binlog.logs_statements(connection)
         return self._logs_statements
 
     def has_sha1(self, connection: Connection) -> bool:
-        """Whether there is SHA1(), which MySQL 9.6 moved to a component that is not installed by default."""
+        """Whether the server has SHA1(), which MySQL 9.6 moved to a component that is not installed by default."""
         if self._sha1 is None:
             try:
                 connection.exec_driver_sql("SELECT SHA1('')")
@@ -66,14 +66,14 @@ class Server:
         return self._sha1
 
     def characters_for_keys(self, connection: Connection) -> int:
-        """Return how many characters a list of keys may have in a statement, beside the expressions of all columns."""
+        """Return the maximum characters of a list of keys in a statement, besides the expressions of all columns."""
         if self._packet_bytes is None:
             self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
         return self._packet_bytes // 2
 
 
 class MySQLComponent(DatabaseComponent):
-    """A component that asks what the server is, or can do."""
+    """A component that needs facts about the server."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

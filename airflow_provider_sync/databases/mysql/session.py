@@ -1,4 +1,4 @@
-"""Set the session of a connection to MySQL and MariaDB, whatever defaults user, server and ``init_connect`` have."""
+"""Set the session of a connection to MySQL and MariaDB, whatever the defaults of user, server and ``init_connect``."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from airflow_provider_sync.printable import printable
 _NO_LIMIT = "18446744073709551615"
 
 _LOCK_WAITS = ("lock_wait_timeout", "innodb_lock_wait_timeout")
-"""How long a session waits for another one's ALTER TABLE (by default a year), and for its rows."""
+"""Limits for waiting for another session's ALTER TABLE (by default a year), and for its row locks."""
 
 _SESSION = {
-    # The driver sends it only when it takes it for off, which it does not where MySQL has it off by default.
+    # The driver sends this only if it believes that autocommit is off, which it does not notice if off is MySQL's default.
     "autocommit": "1",
     "time_zone": "'+00:00'",
-    # None of ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH; zero dates can be read and copied.
+    # Without ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH, and so that zero dates can be read and copied.
     "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
-    # Notes count as warnings: a cut decimal causes nothing but a note.
+    # Count notes as warnings: a truncated decimal causes only a note.
     "sql_notes": "1",
-    # No result is cut, and no statement is refused for the number of rows it might read or write. The server's DEFAULT would
-    # not do, since it may be a limit.
+    # Truncate no result, and refuse no statement for the number of rows that it might read or write. DEFAULT is not enough,
+    # since the server's default may be a limit.
     "sql_select_limit": _NO_LIMIT,
     "max_join_size": _NO_LIMIT,
     "sql_big_selects": "1",
     "sql_safe_updates": "0",
     "sql_auto_is_null": "0",
-    # The longest possible key: anything after this length would be ignored when sorting.
+    # The longest possible key: sorting ignores bytes beyond this length.
     "max_sort_length": "4096",
     "completion_type": "'NO_CHAIN'",
     # Tables that are created here must be able to roll back.
@@ -41,23 +41,23 @@ _SESSION = {
     # The other end of a stream may pause for a long time.
     "net_read_timeout": "86400",
     "net_write_timeout": "86400",
-    # A shorter setting of the user is kept.
+    # Keep a shorter setting of the user.
     **dict.fromkeys(_LOCK_WAITS, "CAST(LEAST(@@SESSION.{name}, {lock_seconds}) AS SIGNED)"),
-    # Long keys and wide rows do not fit into less.
+    # Long keys and wide rows need at least this much.
     "sort_buffer_size": "CAST(GREATEST(@@SESSION.sort_buffer_size, 262144) AS SIGNED)",
 }
 
 _SINCE_MYSQL_8_0_30 = " /*!80030 , show_gipk_in_create_table_and_information_schema = 1 */"
-"""A key that the server made is a key; for other servers, MariaDB's too, it is a comment."""
+"""Shows generated invisible primary keys on MySQL; a comment on MariaDB and other servers."""
 
 _LOCK_SECONDS = 300
 
 _MARIADB = {
     "tx_read_only": "0",
     "check_constraint_checks": "1",
-    # At its default of 1000, a recursive view or query ends there with nothing but a warning; MySQL has an error.
+    # At the default of 1000, a recursive view or query ends early with only a warning; MySQL raises an error.
     "max_recursive_iterations": "4294967295",
-    # Reads the present rows of system-versioned tables, not former versions.
+    # Read the current rows of system-versioned tables, not former versions.
     "system_versioning_asof": "DEFAULT",
 }
 _MYSQL = {"transaction_read_only": "0"}
@@ -87,9 +87,9 @@ def set_session(rules: SessionRules, *, mariadb: bool) -> str:
 
 
 def quote_by_backticks(engine: Engine) -> None:
-    """Have SQLAlchemy quote by backticks, which every session of :func:`set_session` reads.
+    """Make SQLAlchemy quote by backticks, which work in every session of :func:`set_session`.
 
-    It asks the first connection whether double quotes do, as they may by the server's default.
+    Otherwise it uses double quotes if they work in the first connection, by the server's default.
     """
     event.listen(engine, "connect", _set_plain_mode, insert=True, once=True)
 
@@ -97,11 +97,12 @@ def quote_by_backticks(engine: Engine) -> None:
 def _set_plain_mode(driver: Any, _record: object) -> None:
     version = driver.get_server_info().removeprefix("5.5.5-")  # MariaDB's, for clients of that time
     if [int(part) for part in re.split("[.+-]", version) if part.isdecimal()] < [5]:
-        # SQLAlchemy would go on without a version, and fail by a TypeError.
+        # SQLAlchemy would continue without a version, and fail with a TypeError.
         raise ConfigurationError(
             f"The server names its version {printable(version)!r}, by which it is no MySQL or MariaDB of today."
         )
     cursor = driver.cursor()
-    # SQLAlchemy rolls back what it has asked, which may begin a transaction by the server's default, and it needs answers.
+    # SQLAlchemy ends its first queries with a ROLLBACK, which begins a new transaction if `completion_type` is CHAIN; and a low
+    # `sql_select_limit` would truncate their results.
     cursor.execute(f"SET SESSION sql_mode = '', completion_type = 'NO_CHAIN', sql_select_limit = {_NO_LIMIT}")
     cursor.close()

@@ -1,4 +1,4 @@
-"""Indexes, foreign keys, defaults and comments of a table of MySQL or MariaDB."""
+"""Read the indexes, foreign keys, defaults and comments of a table of MySQL or MariaDB."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _WRITTEN_KEY = re.compile(
 
 
 def table_details(connection: Connection, table: Table, qualified: str, *, mariadb: bool) -> FoundDetails:
-    """Return what a table has besides its columns and its key.
+    """Return the details of a table besides columns and key.
 
     :param qualified: the table's quoted name
-    :param mariadb: whether the server is MariaDB, which writes literal defaults as SQL, and MySQL without quotes
+    :param mariadb: whether the server is MariaDB, which reports literal defaults as SQL; MySQL reports them without quotes
     """
     key = {"schema": table.schema, "name": table.name}
     columns = connection.execute(_COLUMNS, key).all()
@@ -86,7 +86,7 @@ def table_details(connection: Connection, table: Table, qualified: str, *, maria
 
 
 def table_comment(connection: Connection, table: Table) -> str | None:
-    """Return the comment of a table, if it has one."""
+    """Return the comment of a table; ``None`` if it has none."""
     return connection.execute(_COMMENT, {"schema": table.schema, "name": table.name}).scalar() or None
 
 
@@ -99,7 +99,7 @@ def _as_sql(default: str | None, extra: str, *, mariadb: bool) -> str | None:
 def _foreign_keys(connection: Connection, key: dict[str, str | None], qualified: str) -> Iterator[FoundForeignKey]:
     own = key["schema"] or connection.execute(text("SELECT DATABASE()")).scalar()
     rows = connection.execute(_FOREIGN_KEYS, key).all()
-    # MariaDB has no row of REFERENTIAL_CONSTRAINTS for a user who may only read the table.
+    # MariaDB hides the rows of REFERENTIAL_CONSTRAINTS from a user who may only read the table.
     written = _written_actions(connection, qualified) if any(row.DELETE_RULE is None for row in rows) else {}
     for name, group in groupby(rows, key=lambda row: row.CONSTRAINT_NAME):
         parts = list(group)
@@ -117,7 +117,7 @@ def _foreign_keys(connection: Connection, key: dict[str, str | None], qualified:
 
 
 def _shows_definition(connection: Connection, qualified: str) -> bool:
-    """Whether the user sees the definition of the table; MariaDB also hides foreign keys from one who does not."""
+    """Whether the user may see the table's definition; if not, MariaDB also hides its foreign keys."""
     try:
         connection.exec_driver_sql(f"SHOW CREATE TABLE {qualified}").all()
     except SQLAlchemyError as error:
@@ -128,8 +128,8 @@ def _shows_definition(connection: Connection, qualified: str) -> bool:
 
 
 def _written_actions(connection: Connection, qualified: str) -> dict[str, tuple[str, str]]:
-    """Return what SHOW CREATE TABLE says that foreign keys do on DELETE and UPDATE, by name."""
+    """Return the ON DELETE and ON UPDATE actions of foreign keys in SHOW CREATE TABLE, by name."""
     _, statement = connection.exec_driver_sql(f"SHOW CREATE TABLE {qualified}").one()
     matches = map(_WRITTEN_KEY.fullmatch, statement.splitlines())
-    # An action that is not written is RESTRICT.
+    # A missing action means RESTRICT.
     return {match[1].replace("``", "`"): (match[2] or "RESTRICT", match[3] or "RESTRICT") for match in matches if match}

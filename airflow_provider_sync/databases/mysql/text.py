@@ -1,4 +1,4 @@
-"""Logical types of MySQL's and MariaDB's columns, and the SQL that writes their values as canonical texts.
+"""Map the columns of MySQL and MariaDB to logical types, and write the SQL of their canonical texts.
 
 On the target, values are written by the source's type. A value with more than that type can render (a third decimal, a time
 of day after a date) is written in full, so that it counts as a difference.
@@ -17,10 +17,10 @@ _WITHOUT_GAPS = frozenset(
     {"latin1", "latin2", "latin5", "latin7", "koi8r", "koi8u", "cp850", "cp852", "cp866", "keybcs2", "macce", "macroman"}
     | {"utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32", "gb18030", None}
 )
-"""Character sets in which all bytes that a column can hold stand for characters."""
+"""Character sets in which all bytes that a column can store are characters."""
 
 NO_TEXT = b"\xff"
-"""Begins the canonical text of a value with bytes that are no characters (:func:`has_gaps`). It never occurs in UTF-8."""
+"""Prefix of the canonical text of a value with bytes that are no characters (:func:`has_gaps`); never occurs in UTF-8."""
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _WHOLE = frozenset({Kind.INTEGER, Kind.BIT, Kind.YEAR})
@@ -93,7 +93,7 @@ def canonical_text(column: Column, logical: LogicalType, name: str) -> str:
 
 
 def _by_column_type(column: Column, name: str) -> str:
-    """Return the text of a value by the type of its column."""
+    """Return the expression of a value's text by the type of its column."""
     match column.kind:
         case Kind.BIT:
             return f"CAST({name} + 0 AS UNSIGNED)"
@@ -116,7 +116,7 @@ def _by_column_type(column: Column, name: str) -> str:
 
 
 def may_have_gaps(column: Column) -> bool:
-    """Whether a column's character set has bytes that stand for no character; see :func:`has_gaps`."""
+    """Whether a column's character set has bytes without a character; see :func:`has_gaps`."""
     return column.charset not in _WITHOUT_GAPS
 
 
@@ -128,16 +128,16 @@ def _exact_text(column: Column, name: str) -> str:
 
 
 def has_gaps(column: Column, name: str) -> str | None:
-    """Return the condition that a value has bytes for which its character set has no character; ``None`` if no value has any.
+    """Return the condition that a value has bytes for which its character set has no character; ``None`` if it has no such bytes.
 
-    In cp1251, for instance, that is the byte 98: half of a letter, if somebody stored UTF-8 there. A conversion makes ``?`` or
-    U+FFFD of such bytes, without an error. Characters that a set has twice, as cp932 does, are no gaps.
+    In cp1251, for instance, the byte 98 has none; it occurs if UTF-8 was stored there. A conversion replaces such bytes by
+    ``?`` or U+FFFD, without an error. Characters that a set has twice, as cp932 does, are no gaps.
     """
     if not may_have_gaps(column):
         return None
     text = f"CONVERT({name} USING utf8mb4)"
     more = " <> ".join(f"CHAR_LENGTH(REPLACE({value}, '?', ''))" for value in (name, text))
-    # Hardly any value has a question mark, and to count them takes long.
+    # Search for a question mark first: few values have one, and counting them takes long.
     suspect, unknown = (f"LOCATE(x'{found}', CAST({text} AS BINARY))" for found in ("3f", "efbfbd"))
     return f"(({suspect} AND {more}) OR {unknown})"
 
@@ -150,20 +150,20 @@ def utf8_text(column: Column, name: str) -> str:
     collation = column.collation or ""
     if column.charset in UTF8 and (not collation.endswith("_bin") or collation == f"{column.charset}_bin"):
         return name
-    # Another collation costs nothing; a conversion copies the text.
+    # A COLLATE costs nothing; a conversion copies the text.
     return f"{name} COLLATE {BY_BYTES}" if column.charset == "utf8mb4" else f"CONVERT({name} USING utf8mb4)"
 
 
 def _double(name: str) -> str:
-    # The cast, because a FLOAT is written with only 6 digits; the sum, because zero has no sign in the protocol.
+    # Cast, because a FLOAT is written with only 6 digits; add zero, because zero has no sign in the protocol.
     return f"CAST({name} AS DOUBLE) + 0e0"
 
 
 def _shortest(number: str) -> str:
     """Write a double with the fewest digits that read back as the same number.
 
-    Inside an expression MySQL cuts the text to 22 characters, and so one double in three loses digits. Its JSON has all digits,
-    followed by ``.0`` for whole numbers. MariaDB always writes all digits, and skips the comments, which are for MySQL 8.
+    Inside an expression MySQL truncates the text to 22 characters, so that one double in three loses digits. Its JSON has all
+    digits, followed by ``.0`` for whole numbers. MariaDB always writes all digits, and skips the version comments for MySQL 8.
     """
     return f"TRIM(TRAILING '.0' FROM CAST(/*!80000 CAST(*/{number}/*!80000 AS JSON)*/ AS CHAR))"
 
@@ -186,7 +186,7 @@ def _number(column: Column, name: str, scale: int | None) -> str:
 
 
 def _approximate(number: str, scale: int | None) -> str:
-    """Write a double with ``scale`` decimals if that is exact, else with all its digits."""
+    """Write a double with ``scale`` decimals if that is exact, otherwise with all its digits."""
     if scale is None:
         return _shortest(number)
     exact = f"CAST({number} AS DECIMAL(65, {min(scale, _MAX_DECIMALS)}))"
@@ -216,5 +216,5 @@ def _point(digits: int) -> str:
 
 
 def _is_binary_json(column: Column) -> bool:
-    """Whether the column is MySQL's JSON. MariaDB's is a LONGTEXT, which has a character set and keeps the text unchanged."""
+    """Whether the column has MySQL's JSON type. MariaDB's is a LONGTEXT with a character set, and keeps the text unchanged."""
     return column.charset is None

@@ -1,8 +1,8 @@
-"""Canonical texts for LOAD DATA or INSERT, for MySQL and MariaDB; :mod:`.load` sends them.
+"""Check canonical texts for LOAD DATA, and write them for INSERT, on MySQL and MariaDB; :mod:`.load` sends them.
 
-LOAD DATA takes their lines as they are. The server changes some values without a warning: it rounds fractions in integers,
-doubles and times, for example. Only columns where that could happen are checked here. Everything else is left to the server,
-whose warnings count as errors.
+LOAD DATA reads their lines unchanged. The server changes some values without a warning: it rounds fractions in integers,
+doubles and times, for example. Only columns where that could happen are checked here. The server detects all other problems,
+and its warnings count as errors.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _NULL = b"\\N"
 
 
 def decoding(column: CanonicalColumn) -> str | None:
-    """Return the SQL template that decodes a field's text; ``None`` if the text is stored as it is."""
+    """Return the SQL template that decodes a field's text; ``None`` if the text is stored unchanged."""
     if _is_hexadecimal(column):
         return "UNHEX({})"
-    # Given as text, a year 0 would become 2000, and the digits of a number would become the bytes of a BIT.
+    # As text, the year 0 would become 2000, and a BIT would store the digits' bytes.
     return "CAST({} AS UNSIGNED)" if column.column.kind in (Kind.BIT, Kind.YEAR) else None
 
 
@@ -51,7 +51,7 @@ def checked_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Ite
     for block in blocks:
         if not block:
             continue
-        # A CHAR loses nothing but trailing spaces, so it is checked only if some field of the block ends with one.
+        # A CHAR only loses trailing spaces, so check it only if some field of the block ends with one.
         padded = b" \t" in block or b" \n" in block
         checked = [place for place in risky if padded or columns[place].column.kind is not Kind.CHAR]
         for place, values in _fields(block, len(columns), checked, escaped=_may_be_escaped(columns, checked)):
@@ -84,12 +84,12 @@ def _fields(block: bytes, columns: int, places: Sequence[int], *, escaped: bool)
         return
     for place in places:
         try:
-            # Keeps one field per line. Keeping the fields of all lines takes five times as long, because of garbage collection.
+            # Keep only one field per line. Keeping all fields takes five times as long, because of garbage collection.
             values = [line.split(b"\t", place + 1)[place] for line in block.split(b"\n")[:-1]]
         except IndexError:
             values = []
         if not values or not block.endswith(b"\n"):
-            # Raises the error that says what is wrong.
+            # Raise the error that names the problem.
             decode_rows(block, columns)
         yield place, [None if value == _NULL else value for value in values]
 
@@ -97,7 +97,7 @@ def _fields(block: bytes, columns: int, places: Sequence[int], *, escaped: bool)
 def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
     """Check that the server would not change any of the values without a warning.
 
-    :raises TableError: for the first one that it would change
+    :raises TableError: for the first value that it would change
     """
     if None in values:
         values = [value for value in values if value is not None]
@@ -135,7 +135,7 @@ def _decoded(table: Table, column: Column, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        # SQLite has such values, whatever a column declares.
+        # An SQLite source may have such values in any column.
         raise _refused(table, column, "a value is not UTF-8. Correct it at the source.") from error
 
 
@@ -147,7 +147,7 @@ def _refused(table: Table, column: Column, reason: str) -> TableError:
 
 
 def literals(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the rows as an INSERT lists them; otherwise as :func:`checked_blocks`."""
+    """Yield the rows in the form of an INSERT; otherwise like :func:`checked_blocks`."""
     for _, block in checked_blocks(table, columns, blocks):
         fields = list(zip(*decode_rows(block, len(columns)), strict=True))
         written = [_literals(column, values) for column, values in zip(columns, fields, strict=True)]

@@ -1,4 +1,4 @@
-"""Time zones of MySQL and MariaDB sessions: find the server's default, and set another one for a block."""
+"""Find the default time zone of MySQL and MariaDB sessions, and set another one inside a block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_sync.time_zones import time_zone_named
 OFFSETS = frozenset(
     f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}" for minutes in range(-779, 781)
 )
-"""Offsets that every version accepts as a session's time zone; MariaDB and older MySQL end at -12:59 and +13:00."""
+"""Offsets that every server accepts as a session's time zone; MariaDB and older MySQL accept -12:59 to +13:00."""
 
 _PROBES = ("1990-01-15", "1990-07-15", "2010-01-15", "2010-07-15", "2024-01-15", "2024-04-05", "2024-07-15", "2024-10-20")
 """Days whose offsets distinguish the daylight saving rules that share an abbreviation."""
@@ -22,7 +22,7 @@ _PROBES = ("1990-01-15", "1990-07-15", "2010-01-15", "2010-07-15", "2024-01-15",
 
 @contextmanager
 def session_in(connection: Connection, offset: str) -> Iterator[None]:
-    """Make the session render timestamptz values in a time zone, and in UTC again afterwards.
+    """Make the session render timestamptz values in a time zone inside the block, and in UTC again afterwards.
 
     :param offset: one of :data:`OFFSETS`
     """
@@ -36,8 +36,8 @@ def session_in(connection: Connection, offset: str) -> Iterator[None]:
 def default_time_zone(connection: Connection) -> str | None:
     """Return the time zone of sessions that set none.
 
-    The machine's own zone is known by an abbreviation alone, such as ``CET``: it is taken where the server converts by the rules
-    of the zone of that name, or all year by one offset.
+    The server reports the machine's zone only by an abbreviation, such as ``CET``: return that name if the server converts by
+    the rules of the zone of that name, or an offset if it uses the same one all year.
     """
     zone, abbreviation = connection.exec_driver_sql("SELECT @@GLOBAL.time_zone, @@system_time_zone").one()
     if zone != "SYSTEM":

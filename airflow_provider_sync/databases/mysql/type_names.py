@@ -1,4 +1,4 @@
-"""MySQL's and MariaDB's type for each logical type, for targets that are created from the source's description."""
+"""Choose MySQL's or MariaDB's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _MAX_SHORT = 255
-"""Longer texts get a type that does not count towards the 65,535 bytes of a row."""
+"""Maximum characters of a VARCHAR; longer texts get a type that does not count towards the 65,535 bytes of a row."""
 
 _MAX_KEY_CHARACTERS = 768  # an index takes 3,072 bytes, and a character up to four
 _MAX_KEY_BYTES = 3072
 _MAX_DIGITS, _MAX_DECIMALS = 65, 30
 _MAX_SECOND_DIGITS = 6
 _SECONDS_AS_TEXT = 40
-"""More digits of a second, as DuckDB has, are kept as text."""
+"""Maximum digits of a second; timestamps with more, as DuckDB has, are stored as text."""
 BY_BYTES = "utf8mb4_bin"
-"""The collation of every server that compares by bytes, except for spaces at the end."""
+"""A collation that every server has and that compares by bytes, except for trailing spaces."""
 
 NO_UPDATES = "DEFAULT '2000-01-01 00:00:00'"
-"""Any default keeps MariaDB before 10.10 from changing a TIMESTAMP that is NOT NULL with every update of its row."""
+"""A default, since MariaDB before 10.10 otherwise changes a TIMESTAMP that is NOT NULL with every update of its row."""
 
 _MAX_VARIABLE = 16_000
-"""Longest VARCHAR and VARBINARY that a column is widened to: a row has 65,535 bytes, and a character up to four."""
+"""Longest VARCHAR and VARBINARY to which a column is widened: a row has 65,535 bytes, and a character up to four."""
 
 _WIDENED = frozenset(
     {
@@ -33,10 +33,10 @@ _INTEGERS = ((8, "TINYINT"), (16, "SMALLINT"), (24, "MEDIUMINT"), (32, "INT"))
 
 
 def sql_type(logical: LogicalType, *, key: bool, collation: str = BY_BYTES) -> str:
-    """Return the type of a column that holds every value of a logical type, where MySQL has one.
+    """Return the type of a column that holds every value of a logical type, if MySQL has one.
 
-    :param key: whether the column is part of the primary key, where long texts do not fit
-    :param collation: of texts, so that keys which differ on another database are not equal here
+    :param key: whether the column is part of the primary key, in which long texts do not fit
+    :param collation: collation of texts, so that keys which differ on another database are not equal here
     """
     unicode = f"CHARACTER SET utf8mb4 COLLATE {collation}"
     match logical.kind:
@@ -80,11 +80,11 @@ def definition(sql_type: str, *, required: bool) -> str:
 
 
 def wider_type(column: Column, logical: LogicalType, *, key: bool) -> str | None:
-    """Return the type to which a column can be changed so that it holds every value of ``logical``, without its character set.
+    """Return the type, without a character set, to which a column can be widened so that it holds every value of ``logical``.
 
     :param key: whether the column is part of the primary key
-    :return: ``None`` if it has this type already, or if there is none: for zero-filled numbers, for more digits than a decimal
-        can have, and for types that only look like numbers or text, such as YEAR and ENUM
+    :return: ``None`` if the column already has this type, or if no type is suitable: for zero-filled numbers, for more digits
+        than a decimal can have, and for types that only look like numbers or text, such as YEAR and ENUM
     """
     if column.kind not in _WIDENED or column.zerofill or column.generated:
         return None
@@ -107,7 +107,7 @@ def wider_type(column: Column, logical: LogicalType, *, key: bool) -> str | None
 
 
 def _variable(name: str, unlimited: str, length: int | None) -> str:
-    """Return a type with a length, if a row has room for it; an index over the column needs one."""
+    """Return a type with a length, which an index on the column requires, if it fits into a row."""
     return f"{name}({length})" if length is not None and length <= _MAX_VARIABLE else unlimited
 
 

@@ -1,8 +1,8 @@
-"""Triggers that the user may not see: MySQL lists them only for those with the privilege TRIGGER, but fires them for all.
+"""Detect triggers that the user may not see: MySQL lists them only for users with the privilege TRIGGER, but fires them for all.
 
-A statement that writes also opens the tables that triggers of the table use, even if it finds no row, and a session counts the
-tables that it opens. Triggers that use no other table are not found; they change nothing but the row that is written. MariaDB
-lists triggers for everybody.
+A writing statement also opens the tables that the table's triggers use, even if it finds no row, and the session's counter of
+opened tables shows that. Triggers that use no other table are not detected; they can only change the row that is written.
+MariaDB lists triggers for all users.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _OPENED = "SHOW SESSION STATUS WHERE Variable_name IN ('Table_open_cache_hits', 
 
 _GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<place>.+?) TO ")
 _GRANTS = "sync_grants"
-"""Key under which a connection's information has the user's grants."""
+"""Key in a connection's ``info`` of the user's grants."""
 
 
 def sees_triggers(connection: Connection, table: Table) -> bool:
-    """Whether the user's grants have the privilege TRIGGER for a table.
+    """Whether the user's grants include the privilege TRIGGER for a table.
 
-    Of several grants on schemas that match, the server uses one, which only it knows: all of them need the privilege.
+    If grants on several schema patterns match, the server uses one of them, unknown to the client: all must include it.
     """
     grants = _grants(connection)
     if any(grant.startswith("REVOKE") for grant in grants):
@@ -43,7 +43,7 @@ def _has_trigger(grant: re.Match[str]) -> bool:
 
 
 def _matches(place: str, name: str) -> bool:
-    """Whether a grant's place is a pattern of a name: ``%`` and ``_``, each literal after a backslash."""
+    """Whether a grant's schema pattern matches a name; its wildcards are ``%`` and ``_``, each literal after a backslash."""
     wildcards = {"%": ".*", "_": "."}
     pattern = re.sub(r"\\\\([%_])|([%_])", lambda found: found[1] or wildcards[found[2]], re.escape(place))
     return re.fullmatch(pattern, name) is not None
@@ -57,15 +57,15 @@ def _grants(connection: Connection) -> list[str]:
 
 
 def has_unseen_triggers(connection: Connection, table: Table, name: str, quote: Callable[[str], str]) -> bool:
-    """Whether writes to a table open other tables; also if that cannot be told.
+    """Whether writes to a table open other tables; true if that cannot be determined.
 
-    :param name: quoted
+    :param name: quoted name of the table
     """
     return any(_opens_others(connection, *statement) for statement in _writes(table, name, quote))
 
 
 def _writes(table: Table, name: str, quote: Callable[[str], str]) -> Iterator[tuple[str, int]]:
-    """Yield statements that write no row, and how many times each names the table."""
+    """Yield statements that write no row, each with the number of times that it names the table."""
     column = quote(next(column.name for column in table.columns if not column.generated))
     # IGNORE, since other columns may have no default value.
     yield f"INSERT IGNORE INTO {name} ({column}) SELECT {column} FROM {name} AS t WHERE FALSE", 2
@@ -75,12 +75,12 @@ def _writes(table: Table, name: str, quote: Callable[[str], str]) -> Iterator[tu
 
 def _opens_others(connection: Connection, statement: str, named: int) -> bool:
     try:
-        connection.exec_driver_sql(statement)  # the first time, the server also opens its own tables to describe them
+        connection.exec_driver_sql(statement)  # run twice: the first time, the server also opens its own tables
         before = _opened(connection)
         connection.exec_driver_sql(statement)
         return _opened(connection) - before > named
     except SQLAlchemyError as error:
-        # What the user may not do fires no trigger.
+        # A statement that the user may not run fires no trigger.
         return error_number(error) not in DENIED
 
 

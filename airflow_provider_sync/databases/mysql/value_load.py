@@ -1,4 +1,4 @@
-"""Values as the text of LOAD DATA or INSERT, for MySQL and MariaDB; :mod:`.load` sends it."""
+"""Write values as the text of LOAD DATA or INSERT for MySQL and MariaDB; :mod:`.load` sends it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _QUOTES = str.maketrans({"\\": "\\\\", "'": "\\'"})
 
 
 def blocks(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[tuple[int, bytes]]:
-    """Write rows, whose values stand in the order of the table's columns, as LOAD DATA reads them."""
+    """Write rows, with values in the order of the table's columns, as LOAD DATA reads them."""
     return ((len(batch), _block(table, batch)) for batch in batches if batch)
 
 
 def decoding(column: Column) -> str | None:
-    """Return the SQL template that decodes a field's text; ``None`` if the text is stored as it is."""
+    """Return the SQL template that decodes a field's text; ``None`` if the text is stored unchanged."""
     if column.kind in HEXADECIMAL:
         return "UNHEX({})"
     return "CAST({} AS UNSIGNED)" if column.kind is Kind.BIT else None
@@ -34,7 +34,7 @@ def _block(table: Table, batch: Sequence[Row]) -> bytes:
     block = _LINE.join(map(_FIELD.join, zip(*fields, strict=True)))
     separators = len(batch) * (len(columns) - 1)
     if (block.count(_FIELD), block.count(_LINE), block.count(_NULL)) == (separators, len(batch) - 1, nulls):
-        # Nearly always: no value has one of the three characters in it.
+        # The most common case: no value contains one of the three characters.
         block = block.replace("\\", "\\\\").replace(_NULL, "\\N")
     else:
         escaped = [["\\N" if text is None else text.translate(_ESCAPES) for text in column] for column in columns]
@@ -43,7 +43,7 @@ def _block(table: Table, batch: Sequence[Row]) -> bytes:
 
 
 def literals(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
-    """Write rows as an INSERT lists them."""
+    """Write rows in the form of an INSERT."""
     for batch in batches:
         if batch:
             columns = _columns(table, batch)
@@ -68,7 +68,7 @@ def _encoded(table: Table, columns: Sequence[Texts], text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        # Half of a surrogate pair: JSON can write it down, but it is no character.
+        # Half of a surrogate pair, which JSON can contain, but which is not a character.
         half = error.object[error.start]
         places = zip(table.columns, columns, strict=True)
         name = next(column.name for column, found in places if any(half in value for value in found if value))

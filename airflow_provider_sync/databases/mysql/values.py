@@ -1,8 +1,8 @@
 """Render values of any engine as text that a column of MySQL stores unchanged.
 
-MySQL rounds 1.5 to 2 in an INT and drops the fraction of a DATETIME, both without a warning, and takes '1' for the first
-member of an ENUM. Such silent changes are checked here. What the server reports itself (ranges, lengths, dates that do not
-exist) is left to it.
+MySQL rounds 1.5 to 2 in an INT and drops the fraction of a DATETIME, both without a warning, and reads '1' as the first
+member of an ENUM. Values that it would change silently are refused here. The server itself reports other errors (ranges,
+lengths, dates that do not exist).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def texts(table: str, column: Column, values: Sequence[Value]) -> Texts:
 
 
 def members(column: Column) -> tuple[str, ...]:
-    """Return the members of an ENUM or SET in their order."""
+    """Return the members of an ENUM or SET in the order of their definition."""
     return tuple(_ESCAPED.sub(_unescaped, member) for member in _MEMBER.findall(column.sql_type))
 
 
@@ -116,7 +116,7 @@ def _float(column: Column, values: Sequence[Value]) -> Texts:
 
 
 def _is_float32(number: float) -> bool:
-    """Return whether a FLOAT holds the number exactly, or a value whose text of 6 to 9 digits is this number."""
+    """Whether a FLOAT stores the number exactly, or stores a value whose text of 6 to 9 digits is this number."""
     stored = _as_float32(number)
     return stored is not None and (stored == number or any(float(f"{stored:.{digits}g}") == number for digits in (6, 7, 8, 9)))
 

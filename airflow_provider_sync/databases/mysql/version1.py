@@ -1,4 +1,4 @@
-"""The hash of version 1 on MySQL and MariaDB, computed in the database or from streamed rows.
+"""Compute the version 1 hash on MySQL and MariaDB, in the database or from streamed rows.
 
 In the database it is computed by the statement that existing servers run, so that the same bytes are hashed. The other
 functions compute the same hash from streamed rows.
@@ -29,7 +29,7 @@ from airflow_provider_sync.protocol.v1.numbers import fixed_float, mysql_double,
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _BINARY = frozenset({Kind.BINARY, Kind.BIT, Kind.GEOMETRY})
-"""One such column makes the whole row text binary: text columns are then hashed in their stored encoding."""
+"""Kinds that make the whole row text binary, so that text columns are hashed in their stored encoding."""
 
 _CODECS = {
     "latin1": "cp1252",
@@ -67,7 +67,7 @@ _CODECS = {
 
 
 def is_binary(row: Sequence[Column]) -> bool:
-    """Return whether the text of a row of these columns is binary."""
+    """Whether the text of a row with these columns is binary."""
     return any(column.kind in _BINARY for column in row)
 
 
@@ -81,11 +81,11 @@ def chain(columns: Sequence[Column], source: str, quote: Callable[[str], str], *
     """
     if not mariadb and any(column.kind in (Kind.FLOAT, Kind.DOUBLE) and column.scale is None for column in columns):
         # Version 1 hashes MariaDB's text. MySQL writes a FLOAT as 1e14 instead of 100000000000000, a small DOUBLE
-        # of many digits with an exponent, and within an expression it cuts a DOUBLE to 22 characters.
+        # of many digits with an exponent, and within an expression it truncates a DOUBLE to 22 characters.
         return None
     binary = is_binary(columns)
     fields = ", ".join(_field(column, quote(column.name), binary=binary) for column in columns)
-    # MAX, where existing servers have MIN: a row over max_allowed_packet gives NULL once, and then the chain starts again.
+    # MAX, unlike the MIN of existing servers: a row over max_allowed_packet makes one result NULL, then the chain restarts.
     return f"SELECT MAX((@sync_chain := SHA1(CONCAT_WS('|', @sync_chain, {fields}))) IS NULL) FROM {source}"
 
 
@@ -135,18 +135,18 @@ def _encoder(column: Column) -> Callable[[Value], bytes]:
 
 
 class MySQLVersion1(MySQLComponent, Version1):
-    """The hash by the statement that existing servers run."""
+    """Computes the hash by the statement that existing servers run."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
-        """Return the server's ``time_zone``; if that is the machine's zone, what is known of it."""
+        """Return the server's ``time_zone``; see :func:`.time_zone.default_time_zone` if that is the machine's zone."""
         return time_zone.default_time_zone(connection)
 
     def hash_in_database(
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
-        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not available.
+        """Compute the version 1 hash inside the database; ``None`` if SHA1 or the exact text is not available.
 
-        A zone other than UTC must be an offset: the server may not know names, or may have older rules.
+        A zone other than UTC must be an offset, since the server may not know zone names, or may have older rules.
         """
         if not table.primary_key or table.query is not None or not self.server.has_sha1(connection):
             return None
@@ -161,7 +161,7 @@ class MySQLVersion1(MySQLComponent, Version1):
         connection.exec_driver_sql("SET @sync_chain = ''")
         empty = True
         for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
-            # In the order of the PRIMARY index, even if another index covers all the columns.
+            # Scan in the order of the PRIMARY index, even if another index covers all columns.
             condition = self.database.current(table)
             source = f"{self.qualified(table)}{partition} USE INDEX (PRIMARY){f' WHERE {condition}' if condition else ''}"
             statement = chain(columns, source, self.quote, mariadb=self.server.is_mariadb(connection))
@@ -183,7 +183,7 @@ class MySQLVersion1(MySQLComponent, Version1):
         if not isinstance(table, MySQLTable) or not table.partitions:
             return [""]
         if mariadb and {column.name for column in columns} <= set(table.primary_key):
-            return [""]  # MariaDB then reads only the index, across all partitions at once
+            return [""]  # MariaDB reads only the index then, across all partitions at once
         return [f" PARTITION ({self.quote(name)})" for name in table.partitions]
 
     def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
@@ -193,7 +193,7 @@ class MySQLVersion1(MySQLComponent, Version1):
             yield from read_rows(self.database, connection, table, columns, order, partition)
 
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Name the columns of the PRIMARY index; none for a storage engine that does not scan in key order."""
+        """Return the columns of the PRIMARY index; empty for a storage engine that does not scan in key order."""
         if not table.primary_key:
             raise TableError(f"Table {str(table)!r} has no primary key, which version 1 of the protocol needs. Add one.")
         if isinstance(table, MySQLTable) and not table.keeps_key_order:
@@ -201,9 +201,9 @@ class MySQLVersion1(MySQLComponent, Version1):
         return table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that renders a value as the bytes that are hashed.
+        """Return the function that renders a value as the bytes to hash.
 
-        :raises TableError: if a binary column requires stored bytes, and this character set is not known here
+        :raises TableError: if a binary column requires the stored bytes, but the character set is not supported here
         """
         if column.kind is Kind.BIT:
             size = ((column.length or 1) + 7) // 8
@@ -217,7 +217,7 @@ class MySQLVersion1(MySQLComponent, Version1):
         return _encoder(column)
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first column with bytes that are not UTF-8, or no characters of its character set, or ``None``."""
+        """Return the first column with bytes that are not UTF-8, or not characters of its character set; otherwise ``None``."""
         mariadb = self.server.is_mariadb(connection)
         asked = ((place, self._unsendable(column, mariadb=mariadb)) for place, column in enumerate(columns))
         conditions = {place: condition for place, condition in asked if condition}
@@ -232,6 +232,6 @@ class MySQLVersion1(MySQLComponent, Version1):
     def _unsendable(self, column: Column, *, mariadb: bool) -> str | None:
         name = self.quote(column.name)
         if column.kind in (Kind.BINARY, Kind.GEOMETRY):
-            # VECTOR and geometries can be converted to no character set otherwise.
+            # VECTOR and geometries can be converted to a character set only from binary.
             return not_utf8(f"CAST({name} AS BINARY)", mariadb=mariadb)
         return has_gaps(column, name)

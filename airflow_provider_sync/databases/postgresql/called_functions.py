@@ -43,7 +43,7 @@ reached(described, classid, objid) AS (
 """
 """Two common table expressions: ``reached`` has the objects that a table uses, ``called`` the names of functions among them.
 
-They belong into a ``WITH RECURSIVE`` after ``involved``, which has pairs of a described table and a table that is written with it.
+They belong into a ``WITH RECURSIVE`` after ``involved``, which pairs each described table with the tables written with it.
 Column types lead to their domains, and domains to their constraints; functions of the server itself, and functions in C, are
 left out.
 """
