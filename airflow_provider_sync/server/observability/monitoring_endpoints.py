@@ -61,9 +61,9 @@ class MonitoringEndpoints:
         if grant is not None:
             for group in ("connections", "directories"):
                 body[group] = {
-                    source.name: "ready" if is_ready else "not ready"
+                    name: "ready" if is_ready else "not ready"
                     for source, is_ready in outcome.items()
-                    if source.group == group and source.visible_to(grant)
+                    if source.group == group and (name := source.name_for(grant)) is not None
                 }
         return JSONResponse(body, 200 if ready else 503)
 

@@ -37,22 +37,26 @@ class Source:
     """A database or a directory, as :class:`Readiness` shows it.
 
     :ivar group: ``connections`` or ``directories``
-    :ivar name: in the configuration
+    :ivar name: in the configuration; of a table's own database, ``of table …``
     :ivar look: raises if it does not answer, or cannot be read
-    :ivar tables: names of the entries whose rows it has
+    :ivar tables: names of the entries whose rows it has, in their order
+    :ivar is_named: whether the configuration has the name; otherwise the caller is told one of the tables that it sees
     """
 
     group: str
     name: str
     look: Callable[[], None]
-    tables: frozenset[str] = frozenset()
+    tables: tuple[str, ...] = ()
+    is_named: bool = True
 
-    def visible_to(self, grant: Grant) -> bool:
-        """Whether a caller sees a table or the directory, and so may know the name."""
+    def name_for(self, grant: Grant) -> str | None:
+        """Return the name for a caller; ``None`` if it sees no table of it, or not the directory, and so may not know it."""
         if self.group == "directories":
-            return self.name in grant.directories
-        seen = frozenset(grant.entries.values()) or grant.tables
-        return any(_may_be(name, entry) for entry in self.tables for name in seen)
+            return self.name if self.name in grant.directories else None
+        table = next((name for entry in self.tables if (name := _name_of(entry, grant)) is not None), None)
+        if table is None:
+            return None
+        return self.name if self.is_named else _of_table(table)
 
 
 class Readiness:
@@ -131,12 +135,16 @@ def sources_of(config: ServerConfig, sources: Sources) -> list[Source]:
     found = []
     for url, group in tables.items():
         # A URL of a table's own may hold a password.
-        name = names.get(url, f"of table {group[0].name}")
+        name = names.get(url, _of_table(group[0].name))
         look = partial(_open_snapshot, sources, group[0])
-        found.append(Source("connections", name, look, frozenset(table.name for table in group)))
+        found.append(Source("connections", name, look, tuple(table.name for table in group), is_named=url in names))
     for name, directory in config.directories.items():
         found.append(Source("directories", name, partial(_read_beginning, sources, directory)))
     return found
+
+
+def _of_table(name: str) -> str:
+    return f"of table {name}"
 
 
 def _open_snapshot(sources: Sources, table: SourceTable) -> None:
@@ -147,6 +155,14 @@ def _open_snapshot(sources: Sources, table: SourceTable) -> None:
 def _read_beginning(sources: Sources, directory: SourceDirectory) -> None:
     for _ in sources.storage(directory).scan():
         return
+
+
+def _name_of(entry: str, grant: Grant) -> str | None:
+    """Return a name by which a caller knows a table of an entry; ``None`` if it sees none."""
+    for name, seen in (grant.entries or {name: name for name in sorted(grant.tables)}).items():
+        if _may_be(seen, entry):
+            return entry if name == seen and matches(seen, entry) else name
+    return None
 
 
 def _may_be(name: str, entry: str) -> bool:

@@ -123,15 +123,29 @@ def test_a_source_that_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "tables", "visible"),
+    ("entries", "grant", "own"),
     [
-        ({"orders"}, {"orders"}, True),
-        ({"orders"}, {"o*"}, True),
-        ({"o*"}, {"orders"}, True),
-        ({"orders"}, {"customers", "c*"}, False),
+        (("orders",), Grant(frozenset({"orders"}), frozenset()), "orders"),
+        (("orders",), Grant(frozenset({"o*"}), frozenset()), "orders"),
+        (("o*",), Grant(frozenset({"orders"}), frozenset()), "orders"),
+        (("payroll", "orders"), Grant(frozenset({"orders"}), frozenset()), "orders"),
+        (("payroll", "orders_of_partners"), Grant(frozenset(), frozenset(), {"orders": "orders_of_partners"}), "orders"),
+        (("payroll", "orders"), Grant(frozenset({"*", "payroll", "orders"}), frozenset()), "payroll"),
+        (("orders",), Grant(frozenset({"customers", "c*"}), frozenset()), None),
     ],
 )
-def test_names_of_connections(entries: set[str], tables: set[str], visible: bool) -> None:
-    """A caller may know a connection if one of its tables may be one that he sees."""
-    source = Source("connections", "a", lambda: None, frozenset(entries))
-    assert source.visible_to(Grant(frozenset(tables), frozenset())) is visible
+def test_names_of_connections(entries: tuple[str, ...], grant: Grant, own: str | None) -> None:
+    """A caller learns a connection's name if it may see one of its tables; without such a name, that of this table."""
+    named = Source("connections", "a", lambda: None, entries)
+    assert named.name_for(grant) == (own and "a")
+    unnamed = Source("connections", f"of table {entries[0]}", lambda: None, entries, is_named=False)
+    assert unnamed.name_for(grant) == (own and f"of table {own}")
+
+
+def test_a_table_that_a_token_does_not_see(settings: dict[str, Any]) -> None:
+    """Of a database that tables name by its URL, a token is not told a table that it does not see."""
+    settings["tables"] = {name: {"connection": settings["connections"]["a"], "table": "t"} for name in ("payroll", "shop.orders")}
+    del settings["connections"]
+    with RunningServer(ServerConfig.from_dict(settings)) as server:
+        assert ready(server.url, "token-of-few")[1]["connections"] == {"of table shop.orders": "ready"}
+        assert ready(server.url, TOKEN)[1]["connections"] == {"of table payroll": "ready"}
