@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -87,9 +88,11 @@ def _post(conn_id: str, text: str) -> None:
     if connection.password:
         url = f"{url}/{connection.password.lstrip('/')}"
     try:
-        answer = requests.post(url, json={"text": text}, timeout=TIMEOUT_SECONDS)
+        # The body of the answer is not read: it could be endless.
+        with requests.post(url, json={"text": text}, timeout=TIMEOUT_SECONDS, stream=True) as answer:
+            status = answer.status_code
     except requests.RequestException as error:
         # Its text has the URL, whose path is a secret.
         raise TransportError(f"The webhook of connection {conn_id!r} does not answer ({type(error).__name__}).") from None
-    if not answer.ok:
-        raise TransportError(f"The webhook of connection {conn_id!r} answered with status {answer.status_code}.")
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise TransportError(f"The webhook of connection {conn_id!r} answered with status {status}.")

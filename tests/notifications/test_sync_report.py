@@ -171,6 +171,13 @@ def test_through_another_notifier() -> None:
     assert sent == [("shop/tables: 1 changed", "Hello")]
 
 
+def test_an_endless_answer(webhook: Webhook) -> None:
+    """The body of a webhook's answer is not read, so that it may be endless."""
+    webhook.endless = True
+    SyncReportNotifier(conn_id="chat", text="{{ sync.summary }}")(after(TableReport(name="orders", status="changed")))
+    assert webhook.texts == ["shop/tables: 1 changed"]
+
+
 def test_a_webhook_that_refuses(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of a webhook that does not take the message, or does not answer, has the connection and no secret."""
     report = TableReport(name="orders", status="changed")
