@@ -113,7 +113,7 @@ def create_app(
         middleware=[
             Middleware(Accounting, observers=observers, on_stream=state.metrics.open_streams),
             Middleware(RequestHeads, hosts=allowed),
-            *_rates(config),
+            *_rates(config, prefix),
         ],
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
@@ -160,10 +160,10 @@ def _version2_endpoints(
         yield Endpoint(name, _from_message(answer), access, state.active_requests, max_bytes=MAX_KEYS_BYTES, of=of)
 
 
-def _rates(config: ServerConfig) -> list[Middleware]:
+def _rates(config: ServerConfig, prefix: str) -> list[Middleware]:
     per_minute = config.limits.requests_per_minute
     # What asks whether the server is alive must not be told to come later.
-    return [] if per_minute is None else [Middleware(RequestRates, per_minute=per_minute, free={"/health"})]
+    return [] if per_minute is None else [Middleware(RequestRates, per_minute=per_minute, free={"/health", f"{prefix}/health"})]
 
 
 def normal_prefix(prefix: str) -> str:

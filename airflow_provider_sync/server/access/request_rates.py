@@ -54,7 +54,7 @@ class RequestRates:
 
     :param app: handles all other requests
     :param per_minute: requests of one address
-    :param free: paths that do not count
+    :param free: paths that do not count, below the path of an application that mounts this one
     """
 
     def __init__(self, app: ASGIApp, *, per_minute: int, free: Collection[str] = ()) -> None:
@@ -65,7 +65,8 @@ class RequestRates:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in self._free:
+        # Where another application mounts this one, its prefix stands before the path.
+        if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in self._free:
             client = Request(scope).client
             seconds = self._rates.take(client_address(client.host if client else None))
             if seconds:

@@ -6,10 +6,14 @@ import json
 import math
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.access.request_rates import Rates
+from airflow_provider_sync.server.app import create_app
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import send
 
@@ -67,6 +71,17 @@ def test_an_address_that_sends_too_much() -> None:
             assert told - 10 <= int(answer.headers["retry-after"]) <= told
             assert "limits.requests_per_minute" in json.loads(answer.body)["message"]
         assert send(server.url, "GET", "/health").status == 200
+
+
+@pytest.mark.parametrize(("mounted_at", "prefix"), [("", "/api/sync"), ("/sync", ""), ("/sync", "/api")])
+def test_health_below_a_path(mounted_at: str, prefix: str) -> None:
+    """``/health`` always answers, whatever path stands before it, also that of an application that mounts the server."""
+    app = create_app(ServerConfig.from_dict({"tokens": ["t"], "limits": {"requests_per_minute": 1}}), prefix=prefix)
+    with TestClient(Starlette(routes=[Mount(mounted_at, app)])) as client:
+        health = f"{mounted_at}{prefix}/health"
+        assert client.get(f"{mounted_at}{prefix}/nothing").status_code == 404
+        assert client.get(f"{mounted_at}{prefix}/ready").status_code == 429
+        assert client.get(health).status_code == 200
 
 
 @pytest.mark.parametrize("option", ["requests_per_minute", "scans"])
