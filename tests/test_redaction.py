@@ -59,6 +59,11 @@ def test_what_is_known_to_be_a_secret() -> None:
     assert "tok" not in str(wrapped.value).removeprefix("An unexpected error")
 
 
+def test_a_url_with_a_password() -> None:
+    """The representation of a client's configuration hides the password of its URL, which is refused only later."""
+    assert "u:***@host" in repr(ClientConfig.from_dict({"url": "http://u:pw-in-url@host"}))
+
+
 def test_a_wrong_configuration_keeps_its_secrets() -> None:
     """The refusal of a configuration shows none of the secrets that are in it, and they stay hidden from then on."""
     settings = {"tokens": [{"token": "token-of-the-shop", "tables": ["x"]}], "connections": {"a": "mysql://u:pass-of-shop@h/x"}}

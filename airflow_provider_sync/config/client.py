@@ -21,6 +21,7 @@ from airflow_provider_sync.config.options import (
 )
 from airflow_provider_sync.config.tables import has_connection, table_entries
 from airflow_provider_sync.config.target_tables import TargetTable
+from airflow_provider_sync.redaction import redact
 
 DEFAULT_FILES_PER_REQUEST = 10
 DEFAULT_MAX_SECONDS = 86_400.0
@@ -122,4 +123,4 @@ class ClientConfig(ConfigFile, frozen=True):
     )
 
     def __repr__(self) -> str:
-        return f"ClientConfig(url={self.url!r}, tables={list(self.tables)}, directories={list(self.directories)})"
+        return f"ClientConfig(url={redact(self.url)!r}, tables={list(self.tables)}, directories={list(self.directories)})"
