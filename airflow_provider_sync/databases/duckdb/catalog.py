@@ -1,4 +1,4 @@
-"""Describe the tables of a DuckDB database from its catalog functions."""
+"""Describe the tables of a DuckDB database by its catalog functions."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ _KINDS = {
     "UUID": Kind.UUID,
 }
 _SCALES = {"TIMESTAMP_S": 0, "TIMESTAMP_MS": 3, "TIMESTAMP_NS": 9}
-"""Digits of a second, where they are not six."""
+"""Digits of a second, for types that do not have six."""
 
 _HUGE_DIGITS = 39
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 
 
 class DuckDBCatalog(Catalog):
-    """What the catalog functions say about the current database."""
+    """Describes tables of the current database by catalog functions."""
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
-        """Describe a table, or a view if one will do."""
+        """Describe a table, or a view if views are accepted."""
         schema, found = _resolve(connection, name)
         if found is None:
             raise MissingTableError(f"There is no table {name!r} in the DuckDB database.", "Create it, or correct its name.")
@@ -106,11 +106,11 @@ class DuckDBCatalog(Catalog):
         return msgspec.structs.replace(described, is_view=kind == "view")
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return schema and name of tables, or of those that would be made under these names."""
+        """See :meth:`.Catalog.places_of`."""
         return [place_of(connection, name) for name in names]
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
-        """Return the sorted names of the tables in a schema, the current one unless told."""
+        """Return the sorted names of the tables in a schema, by default the current one."""
         rows = _rows(connection, f"{_LIST} AND kind = 'table'", schema)
         return sorted(name for (name,) in rows if not name.startswith(STAGING_PREFIX))
 
@@ -132,7 +132,7 @@ class DuckDBCatalog(Catalog):
 
 
 def place_of(connection: Connection, name: str) -> tuple[str, str]:
-    """Return schema and name of a table, or of the one that would be made under this name."""
+    """Return schema and name of a table; if it does not exist, where it would be created."""
     schema, found = _resolve(connection, name)
     if found is not None:
         return found[0], found[1]
@@ -141,17 +141,17 @@ def place_of(connection: Connection, name: str) -> tuple[str, str]:
 
 
 def describe_query(connection: Connection, query: str) -> tuple[Column, ...]:
-    """Describe the columns of a query's rows, all of which may be NULL."""
+    """Describe the columns of a query's rows; all are nullable."""
     rows = driver_of(connection).execute(f"DESCRIBE {query}").fetchall()
     names = [row[0].lower() for row in rows]
     if double := next((name for name in names if names.count(name) > 1), None):
-        # As a table, the query would have other names than it was written with.
+        # As a subquery, the query would have other column names than it was written with.
         raise TableError(f"DuckDB: several columns are called {double!r}").without_subject()
     return tuple(_column(name, sql_type, True, None, False, in_key=False) for name, sql_type, *_ in rows)
 
 
 def _resolve(connection: Connection, name: str) -> tuple[str | None, Any]:
-    """Find a table of the current schema, or one that is named with its schema; ``None`` where there is neither."""
+    """Find a table in the current schema, or one named with its schema; ``None`` if there is neither."""
     found = _rows(connection, _FIND, None, name)
     if found or "." not in name:
         return None, found[0] if found else None

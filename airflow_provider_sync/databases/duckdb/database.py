@@ -1,4 +1,4 @@
-"""DuckDB 2.0 and newer: connections, transactions and errors; its components are in the modules beside."""
+"""DuckDB 2.0 and newer: connections, transactions and errors. The components are in the other modules."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _FILE = "SELECT path FROM duckdb_databases() WHERE database_name = current_datab
 
 
 class DuckDBDatabase(Database):
-    """A database file, or one in memory."""
+    """A database file, or an in-memory database."""
 
     sees_commits = False
 
     _checked: object = None
-    """State of the file whose functions were checked last."""
+    """State of the file when its macros were last checked."""
 
     catalog = component(DuckDBCatalog)
     ddl = component(DuckDBDdl)
@@ -60,23 +60,23 @@ class DuckDBDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def prepare_session(self, connection: Connection) -> None:
-        """Write times in UTC, also those inside of lists and structures, and no progress bar to stdout.
+        """Write times in UTC, also inside of lists and structures, and no progress bar to stdout.
 
-        Whatever needs an order asks for it: to keep that of the rows that are loaded costs a quarter of the load's time.
-        Groups of rows go to the file one by one, where DuckDB would gather five on each thread: 70 MB less, in the same time.
+        Insertion order is not preserved, which saves a quarter of a load's time; statements that need an order have an ORDER BY.
+        Row groups are written to the file one by one, instead of five per thread, which saves 70 MB without taking longer.
         """
         connection.exec_driver_sql("SET TimeZone = 'UTC'")
         connection.exec_driver_sql("SET enable_progress_bar = false")
         connection.exec_driver_sql("SET preserve_insertion_order = false")
         connection.exec_driver_sql("SET write_buffer_row_group_count = 1")
-        # Only when the file has changed: it takes some milliseconds. One in memory has the macros of this process alone.
+        # Check only when the file has changed: it takes some milliseconds. An in-memory database has only this process's macros.
         if (state := file_state(self.engine.url.database)) != self._checked:
             refuse_replaced_functions(connection)
             self._checked = state
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Open a connection inside a read-only transaction; the first read is what fixes the state that it sees."""
+        """Open a connection inside a read-only transaction; the first read determines the state that it sees."""
         with self.connect() as connection:
             connection.exec_driver_sql("BEGIN TRANSACTION READ ONLY")
             try:
@@ -91,9 +91,9 @@ class DuckDBDatabase(Database):
 
     @contextmanager
     def savepoint(self, connection: Connection) -> Iterator[None]:
-        """Make any failed statement final: DuckDB has no savepoints, and ends the transaction with it.
+        """Make a failed statement end the transaction, since DuckDB has no savepoints.
 
-        An error that a caller would handle by another way to the same end becomes one that it does not know.
+        The error is converted to one that callers do not handle, so that they do not retry in another way.
         """
         try:
             with self.translate_errors():
@@ -106,11 +106,11 @@ class DuckDBDatabase(Database):
             raise final from error.__cause__
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Interrupt the statement."""
+        """Return a function that interrupts the statement."""
         driver = driver_of(connection)
 
         def cancel() -> None:
-            # The connection has been closed meanwhile.
+            # Ignore the error of a connection that was closed meanwhile.
             with suppress(duckdb.Error):
                 driver.interrupt()
 
@@ -118,7 +118,7 @@ class DuckDBDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold locks of this process, and a connection that keeps all others from opening the file."""
+        """Hold locks of this process, and a connection, which keeps other processes from opening the file."""
         with self.connect() as connection:
             file = connection.exec_driver_sql(_FILE).scalar() or MEMORY
             places = {name: place_of(connection, name) for name in names}
@@ -129,7 +129,7 @@ class DuckDBDatabase(Database):
     # -- errors ------------------------------------------------------------------------------------------------------
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Turn DuckDB's errors into those of this package; see :mod:`.errors`."""
+        """Convert DuckDB's errors to errors of this package; see :mod:`.errors`."""
         return errors.translated()
 
     def is_duplicate(self, error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Staging and work tables of DuckDB."""
+"""Create staging, work and target tables on DuckDB, and change columns."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ WHERE database_name = current_database() AND schema_name = ? AND table_name = ? 
 """
 
 _TEMPORARY = "temp"
-"""The schema of the connection's own tables."""
+"""The schema of the connection's temporary tables."""
 
 
 class DuckDBDdl(Ddl):
-    """Staging tables beside the target, work tables that only the connection sees."""
+    """Creates staging tables in the target's schema, and work tables that only the connection sees."""
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical)
 
     def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
-        """Return the type; DuckDB changes none in a key, and text has no length there."""
+        """See :meth:`.Ddl.wider_type`; DuckDB cannot change the type of a key column, and its text has no length."""
         wider = type_names.sql_type(logical)
         return None if key or wider == "VARCHAR" or wider.replace(" ", "") == column.sql_type.replace(" ", "") else wider
 
     def change_columns(
         self, connection: Connection, table: Table, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]
     ) -> None:
-        """Add columns and widen others; a table with an index is not altered, not even after a DROP in the same transaction."""
+        """Add columns and widen others; DuckDB cannot alter a table with an index, even if the transaction has dropped that."""
         schema = table.schema or place_of(connection, table.name)[0]
         indexes = connection.exec_driver_sql(_INDEXES, (schema, table.name)).scalars().all() if widened else ()
         if indexes:
@@ -67,7 +67,7 @@ class DuckDBDdl(Ddl):
         return staging
 
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
-        """Create the list of keys, without an index: DuckDB joins by hashing."""
+        """Create the work table, without an index, since DuckDB uses hash joins."""
         columns = (
             Column(name=OP, kind=Kind.TEXT, sql_type="VARCHAR", nullable=False),
             *(target.column(column) for column in key),

@@ -1,4 +1,4 @@
-"""What needs a table of DuckDB: it drops no table to which a foreign key points, and does not ask about views."""
+"""Find what depends on a table of DuckDB, which refuses to drop a foreign key's parent table, but ignores views."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _VIEWS = "SELECT schema_name, view_name, sql FROM duckdb_views() WHERE database_
 
 
 def find_dependents(connection: Connection, table: Table, schema: str) -> tuple[Dependent, ...]:
-    """Find foreign keys, and views that read the table, themselves or by other views.
+    """Find foreign keys, and views that read the table, directly or through other views.
 
-    :param schema: where the table is; foreign keys do not leave a schema
+    :param schema: schema of the table; DuckDB's foreign keys cannot cross schemas
     """
     children = connection.exec_driver_sql(_CHILDREN, (schema, table.name)).all()
     found = [Dependent.of(table, "table", place, name, own_schema=schema) for place, name in children]
@@ -31,13 +31,13 @@ def find_dependents(connection: Connection, table: Table, schema: str) -> tuple[
 
 
 def _reads(connection: Connection, sql: str, schema: str, name: str) -> bool:
-    """Whether the SELECT of a view reads a table; a view that cannot be read may."""
+    """Whether the SELECT of a view reads a table; true if the SELECT cannot be parsed."""
     query = sql.partition(" AS ")[2]
     try:
         tables = driver_of(connection).get_table_names(query, qualified=True)
     except duckdb.Error:
         return True
-    # A name without a schema may be of any schema in the search path.
+    # A name without a schema may refer to any schema in the search path.
     forms = {_plain(name), _plain(f"{schema}.{name}")}
     return any(_plain(found) in forms for found in tables)
 

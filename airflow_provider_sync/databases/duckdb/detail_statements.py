@@ -1,4 +1,4 @@
-"""Indexes, defaults and comments of new tables of DuckDB."""
+"""Write the SQL for indexes, defaults and comments of new tables on DuckDB."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from airflow_provider_sync.databases.contract.detail_statements import DetailSta
 
 
 class DuckDBDetailStatements(DetailStatements):
-    """Writes common SQL. DuckDB adds no foreign key to a table that is there, and its tables are loaded in any order."""
+    """Writes common SQL, without foreign keys: DuckDB cannot add one to an existing table, and tables are loaded in any order."""
 
     has_foreign_keys = False

@@ -1,7 +1,7 @@
-"""SQLAlchemy's dialect of DuckDB, as small as this package needs it.
+"""A minimal SQLAlchemy dialect for DuckDB, with only what this package needs.
 
 It connects, runs statements, and lists tables and foreign keys. SQLAlchemy finds it under the name ``duckdb+sync`` by the entry
-point in ``pyproject.toml``, so that it can stand beside any other dialect of DuckDB; ``decisions.md`` says why there is one.
+point in ``pyproject.toml``, so that it does not conflict with other dialects for DuckDB; ``decisions.md`` says why it exists.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import ArgumentError
 
 MEMORY = ":memory:"
-"""The path of a database that ends with its connection."""
+"""The path of an in-memory database, which ends with its connection."""
 
 _FOREIGN_KEYS = """
 SELECT constraint_name, constraint_column_names, referenced_table, referenced_column_names FROM duckdb_constraints()
@@ -27,7 +27,7 @@ _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_
 
 
 class DuckDBCursor:
-    """A cursor of DB-API. DuckDB's own would be another connection, outside of the transaction."""
+    """A DB-API cursor. DuckDB's own cursor would be another connection, outside of the transaction."""
 
     arraysize = 1
     rowcount = -1
@@ -58,15 +58,15 @@ class DuckDBCursor:
         return self._driver.fetchmany(size)
 
     def fetchall(self) -> Any:
-        """Return all rows that are left."""
+        """Return all remaining rows."""
         return self._driver.fetchall()
 
     def close(self) -> None:
-        """Do nothing: the next statement ends what is left of a result."""
+        """Do nothing: the next statement ends a result that was not read completely."""
 
 
 class DuckDBConnection:
-    """A connection of DB-API.
+    """A DB-API connection.
 
     :ivar driver: the driver's own connection
     :ivar autocommit: whether SQLAlchemy leaves transactions to explicit statements
@@ -81,27 +81,27 @@ class DuckDBConnection:
         return DuckDBCursor(self.driver)
 
     def begin(self) -> None:
-        """Begin a transaction, unless statements do."""
+        """Begin a transaction, unless transactions are explicit."""
         if not self.autocommit:
             self.driver.begin()
 
     def commit(self) -> None:
-        """Commit, unless statements do."""
+        """Commit, unless transactions are explicit."""
         if not self.autocommit:
             self.driver.commit()
 
     def rollback(self) -> None:
-        """Undo the transaction, if one is open."""
+        """Roll back the transaction, if one is open."""
         with suppress(duckdb.TransactionException):
             self.driver.rollback()
 
     def close(self) -> None:
-        """Close the connection; the process lets go of the file with its last one."""
+        """Close the connection; the process closes the file with its last connection."""
         self.driver.close()
 
 
 class DuckDBDialect(DefaultDialect):
-    """Statements and catalogs of DuckDB."""
+    """The SQLAlchemy dialect of DuckDB."""
 
     name = "duckdb"
     driver = "sync"
@@ -117,7 +117,7 @@ class DuckDBDialect(DefaultDialect):
         return duckdb
 
     def create_connect_args(self, url: URL) -> tuple[list[Any], dict[str, Any]]:
-        """Return path and options; all connections of a process to one file need the same."""
+        """Return path and options; all connections of a process to one file need the same options."""
         path = url.database or MEMORY
         options = dict(url.query)
         read_only = str(options.pop("read_only", "false")).lower()
@@ -127,7 +127,7 @@ class DuckDBDialect(DefaultDialect):
         return [], {"database": file, "read_only": read_only in ("true", "1"), "config": options}
 
     def connect(self, *arguments: Any, **options: Any) -> Any:
-        """Open a connection; within one process they share the database."""
+        """Open a connection; the connections of one process share the database."""
         return DuckDBConnection(duckdb.connect(*arguments, **options))
 
     def get_driver_connection(self, connection: Any) -> Any:
@@ -139,7 +139,7 @@ class DuckDBDialect(DefaultDialect):
         dbapi_connection.begin()
 
     def get_isolation_level_values(self, dbapi_conn: Any) -> Any:
-        """List the levels: a transaction of DuckDB sees one state of the database throughout."""
+        """List the isolation levels; every transaction of DuckDB sees one consistent state of the database."""
         return ("REPEATABLE READ", "AUTOCOMMIT")
 
     def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
@@ -151,7 +151,7 @@ class DuckDBDialect(DefaultDialect):
         return "AUTOCOMMIT" if dbapi_connection.autocommit else "REPEATABLE READ"
 
     def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
-        """Choose between transactions of SQLAlchemy and those of explicit statements."""
+        """Choose between SQLAlchemy's transactions and explicit ones."""
         dbapi_connection.autocommit = level == "AUTOCOMMIT"
 
     def _get_server_version_info(self, connection: Connection) -> tuple[int, ...]:
@@ -165,11 +165,11 @@ class DuckDBDialect(DefaultDialect):
         return list(connection.exec_driver_sql(_TABLES, (schema or self.default_schema_name,)).scalars())
 
     def has_table(self, connection: Connection, table_name: str, schema: str | None = None, **_: Any) -> bool:
-        """Whether there is a table of this name."""
+        """Whether there is a table with this name."""
         return table_name in self.get_table_names(connection, schema)
 
     def get_foreign_keys(self, connection: Connection, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
-        """List the foreign keys of a table; DuckDB has none between schemas."""
+        """List the foreign keys of a table; in DuckDB they cannot cross schemas."""
         rows = connection.exec_driver_sql(_FOREIGN_KEYS, (schema or self.default_schema_name, table_name)).all()
         return [
             {

@@ -1,7 +1,7 @@
-"""Digests for version 2, computed by DuckDB's own SHA-256.
+"""Digest rows on DuckDB for version 2, by its SHA-256.
 
-A first load is proven by its own hash function, which also hashes the lines that come, in a DuckDB in memory: a sixth of the
-time of SHA-256, and another thread's.
+A first load is verified by DuckDB's own ``hash`` function, which hashes the received lines in an in-memory database, and then the
+stored rows. It takes a sixth of the time of SHA-256, and runs in another thread.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 _HASHED_LINES = LinesStatement(
     before="SELECT count(*), coalesce(sum(hash(line)), 0) FROM", fields="'line': 'VARCHAR'", separator="\r", null="\\0"
 )
-"""No line has a carriage return, which is written as an escape, and none is a backslash and a zero."""
+"""Reads each line as one field: no line contains a carriage return, which is escaped, and none is ``\\0``."""
 
 
 class DuckDBDigests(Digests):
     """Digests rows inside the database, on all of its threads."""
 
     def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
-        """Ask for both ends; DuckDB has them in its statistics."""
+        """Select both ends, which DuckDB has in its statistics."""
         ((low, high),) = self._rows(connection, SliceSQL(self.database, table_slice).bounds())
         return None if low is None else (int(low), int(high))
 
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
-        """Count them, which takes no time."""
+        """Count the rows, which takes no time."""
         ((rows,),) = self._rows(connection, SliceSQL(self.database, table_slice).count())
         return int(rows)
 
@@ -50,24 +50,24 @@ class DuckDBDigests(Digests):
         return {int(number): SegmentDigest.of(count, total) for number, count, total in sorted(rows)}
 
     def line_digest(self, table_slice: TableSlice) -> DuckDBLineDigest:
-        """Hash lines by DuckDB's own function."""
+        """Return an object that hashes lines by DuckDB's own function."""
         return DuckDBLineDigest([column.type.kind for column in table_slice.columns])
 
     def digest_loaded(self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning) -> SegmentDigest:
-        """Write the rows as lines again, and hash them."""
+        """Write the stored rows as lines again, and hash these."""
         ((rows, total),) = self._rows(connection, SliceSQL(self.database, table_slice).hashed_lines())
         return SegmentDigest.of(rows, total)
 
     def digest_rows(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, segment_ranges: SegmentRanges
     ) -> Iterator[list[KeyDigest]]:
-        """Choose the rows by the number of their segment."""
+        """Select the rows by the number of their segment."""
         if segment_ranges:
             statement = SliceSQL(self.database, table_slice).digests(partitioning, segment_ranges)
             yield from self._digests(connection, table_slice, statement)
 
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
-        """Join the rows to the keys."""
+        """Join the rows with the keys."""
         sql = SliceSQL(self.database, table_slice)
         yield from self._digests(connection, table_slice, sql.digests_by_key(), sql.bound_keys(keys))
 
@@ -92,10 +92,10 @@ class DuckDBDigests(Digests):
 
 
 class DuckDBLineDigest(LineDigest):
-    """The sum of the hashes of all lines that have passed; see :meth:`.SliceSQL.hashed_lines`."""
+    """Sums the hashes of all lines that pass through; see :meth:`.SliceSQL.hashed_lines`."""
 
     def passing(self, blocks: Iterable[bytes]) -> Generator[bytes]:
-        """Pass blocks of whole lines on; all of them are digested when the iteration has ended."""
+        """See :meth:`.LineDigest.passing`."""
         waiting = filter(None, blocks)
         block = next(waiting, b"")
         with duckdb.connect(":memory:", config={"threads": 1}) as driver:

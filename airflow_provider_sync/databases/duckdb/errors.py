@@ -1,4 +1,4 @@
-"""The driver's errors as those of this package. DuckDB has no error codes: a class for each kind, and texts."""
+"""Translate DuckDB's errors to errors of this package. DuckDB has no error codes, only classes and messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ADVICE = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise this package's error for one of DuckDB's."""
+    """Convert DuckDB's errors to errors of this package."""
     try:
         yield
     except (DBAPIError, duckdb.Error) as error:
@@ -37,13 +37,13 @@ def translated() -> Iterator[None]:
 
 
 def original(error: BaseException) -> BaseException:
-    """Return the driver's error, without SQLAlchemy's around it."""
+    """Return the driver's error that an error of SQLAlchemy wraps."""
     found: Any = getattr(error, "orig", None)
     return found or error
 
 
 def translate(error: BaseException) -> TableError:
-    """Return this package's error; that another process or transaction is at work may pass by itself."""
+    """Return the error of this package; it is retryable if another process or transaction uses the file."""
     text = message(error)
     if isinstance(error, duckdb.IOException) and _LOCKED in text:
         return TableBusyError(
@@ -66,9 +66,9 @@ def translate(error: BaseException) -> TableError:
 
 
 def message(error: BaseException) -> str:
-    """Return the first line of an error, without its kind; the lines that follow quote the statement or a row.
+    """Return the first line of an error, without its class; later lines quote the statement or a row.
 
-    Of files it has the names alone, since clients of a server are told it; their folders are in the driver's words, for the log.
+    It has file names without directories, since clients of a server see it; the driver's error has the full paths, for the log.
     """
     first = _FOLDERS.sub("", str(error).strip().partition("\n")[0])
     kind, separator, rest = first.partition(" Error: ")

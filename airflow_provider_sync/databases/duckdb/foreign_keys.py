@@ -1,4 +1,4 @@
-"""Foreign keys of DuckDB around a merge: they stay on, and each statement is checked at once."""
+"""Handle DuckDB's foreign keys during a merge: they stay on, and DuckDB checks them after each statement."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from airflow_provider_sync.databases.schema import Table
 
 
 class DuckDBForeignKeys(ForeignKeys):
-    """Leaves the checks on; :mod:`.errors` says what to do when they refuse a merge."""
+    """Leaves the checks on; the messages of :mod:`.errors` say what to do about a violation."""
 
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
-        """Do nothing: DuckDB has no switch."""
+        """Do nothing: DuckDB cannot switch the checks off."""
         return nullcontext()
 
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Return none: DuckDB has never let any in."""
+        """Return no counts: DuckDB never allows orphans."""
         return {}

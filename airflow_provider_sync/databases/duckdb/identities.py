@@ -1,4 +1,4 @@
-"""Columns that a sequence of DuckDB numbers: it is moved past the highest key."""
+"""Move DuckDB's sequences past the highest key."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NAME = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 
 
 class DuckDBIdentityColumns(IdentityColumns):
-    """DuckDB has no identity columns, only defaults that ask a sequence."""
+    """Advances sequences in column defaults; DuckDB has no identity columns."""
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Set each sequence to the furthest value of its column that it can reach, unless it is past it."""
+        """Set each sequence to the highest value of its column that is within its bounds, unless it is already past that."""
         place = place_of(connection, str(target))
         for column, default in connection.exec_driver_sql(_DEFAULTS, place).all():
             if found := _DEFAULT.fullmatch(default):
@@ -35,8 +35,8 @@ class DuckDBIdentityColumns(IdentityColumns):
     def _move(self, connection: Connection, target: Table, column: str, sequence: str, schema: str) -> None:
         """Move one sequence.
 
-        :param sequence: as SQL names it
-        :param schema: where it is, unless its name says so
+        :param sequence: name of the sequence in SQL
+        :param schema: schema of the sequence, unless its name includes one
         """
         *above, name = map(_unquoted, _NAME.findall(sequence))
         found = connection.exec_driver_sql(_SEQUENCE, (above[-1] if above else schema, name)).one_or_none()

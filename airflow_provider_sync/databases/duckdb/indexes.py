@@ -1,4 +1,4 @@
-"""Which columns an index of DuckDB is over: its catalog has only the statement that made it."""
+"""Find the columns of an index of DuckDB, whose catalog has only the CREATE INDEX statement."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _INDEXED = re.compile(r"\((.*)\);?\s*$", re.DOTALL)
 
 
 def indexed_columns(sql: str, columns: Sequence[Column]) -> tuple[str, ...]:
-    """Return the columns of an index; none if it is over an expression.
+    """Return the columns of an index; empty if it is over an expression.
 
-    :param columns: those of the table
+    :param columns: columns of the table
     """
     names = {column.name.lower(): column.name for column in columns}
     indexed = _INDEXED.search(sql)

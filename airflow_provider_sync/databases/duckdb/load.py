@@ -1,4 +1,4 @@
-"""Rows into DuckDB."""
+"""Load rows into DuckDB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
 
 class DuckDBLoader(Loader):
-    """Has DuckDB read lines of text, which is faster than its appender when rows come as text; ``decisions.md`` has the times."""
+    """Lets DuckDB read lines of text, which is faster than its appender for rows in text form; ``decisions.md`` has the times."""
 
     def load_text(
         self,

@@ -1,4 +1,4 @@
-"""Locks that prevent two syncs of one table at a time: within this process, since no other can open the file meanwhile."""
+"""Keep two syncs in this process from writing one table at the same time; other processes cannot open the file meanwhile."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _HeldLocks:
 def hold_locks(names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
     """Hold locks, taken in the given order.
 
-    :param names: of tables, by their locks
-    :param timeout: seconds to wait for all of them together
-    :raises TableBusyError: when another sync holds one for longer
+    :param names: names of the tables by the identity of their lock
+    :param timeout: seconds to wait for all locks together
+    :raises TableBusyError: when another sync holds one of the locks for longer
     """
     deadline = time.monotonic() + timeout
     with ExitStack() as held:

@@ -1,8 +1,8 @@
-"""Lines that a statement of DuckDB reads from a pipe, in a thread of its own, while this process writes them.
+"""Let a DuckDB statement read lines from a pipe, in a separate thread, while the calling thread writes them.
 
 ::
 
-    blocks ── this thread ── pipe ── SELECT … FROM read_csv('/dev/fd/N'), in a thread of its own
+    blocks ── this thread ── pipe ── SELECT … FROM read_csv('/dev/fd/N'), in a separate thread
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import Any, Self
 import duckdb
 
 _LINE_BYTES = 2 * 1024 * 1024
-"""Longest line that a statement reads unless a block shows that there are longer ones: DuckDB allocates buffers by it."""
+"""Default maximum line length, raised if the first block has longer lines: DuckDB allocates buffers by it."""
 
 _LINE_END_BYTES = 16
-"""Room for what is added to a line."""
+"""Reserve for bytes that are added to a line."""
 
 _BUFFER_LINES = 4
-"""Size of DuckDB's buffer, in longest lines; it insists on more than one, and would take 16."""
+"""Size of DuckDB's buffer, as a multiple of the longest line; DuckDB requires more than 1, its default is 16."""
 
 _PIPE_BYTES = 1024 * 1024
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 """Linux only; other systems keep their pipes as they are."""
 
 _HEADER = b"-\n"
-"""A first line that is skipped, so that nothing in a row is taken for the mark of an encoding."""
+"""A first line that the statement skips, so that DuckDB does not read the start of a row as a byte order mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class LinesStatement:
     r"""A statement that reads lines from a file.
 
     :ivar before: the statement up to the file
-    :ivar fields: the columns of the file
-    :ivar after: what stands behind the file
-    :ivar separator: of the fields; one that no line has for lines that are not split. An empty one would be taken for a NUL
-    :ivar null: the text of NULL; for lines that are not split, one that no line has
+    :ivar fields: names and types of the columns in the file
+    :ivar after: the statement after the file
+    :ivar separator: separator of the fields; to read whole lines, a character that no line contains. An empty one means NUL
+    :ivar null: the text of NULL; to read whole lines, a text that is no line
     """
 
     before: str
@@ -54,7 +54,7 @@ class LinesStatement:
     def reading(self, path: str, longest: int) -> str:
         """Return the statement for a file.
 
-        :param longest: bytes of its longest line
+        :param longest: bytes of the file's longest line
         """
         return (
             f"{self.before} read_csv('{path}', columns = {{{self.fields}}}, auto_detect = false, header = false, skip = 1,"
@@ -64,9 +64,9 @@ class LinesStatement:
 
 
 class PipedLines:
-    """The pipe of one statement, which is at work from the beginning of the ``with`` block; its end is that of the lines.
+    """The pipe of one statement, which runs during the ``with`` block; the end of the block ends the lines.
 
-    :param first: the first block; one for which :meth:`takes` is false belongs to another statement
+    :param first: the first block; a later block for which :meth:`takes` is false needs another statement
     """
 
     def __init__(self, driver: duckdb.DuckDBPyConnection, statement: LinesStatement, first: bytes) -> None:
@@ -89,13 +89,13 @@ class PipedLines:
         self._thread.shutdown()
 
     def takes(self, block: bytes) -> bool:
-        """Whether no line of a block can be too long for this statement."""
+        """Whether all lines of a block are short enough for this statement."""
         return len(block) <= self._longest - _LINE_END_BYTES
 
     def write(self, block: bytes) -> bool:
         """Write whole lines.
 
-        :return: false once the statement reads no more, because it failed
+        :return: false if the statement has stopped reading because it failed
         """
         rest = memoryview(block)
         try:
@@ -106,9 +106,9 @@ class PipedLines:
         return True
 
     def row(self) -> tuple[Any, ...]:
-        """Return the row that the statement answers, after the ``with`` block.
+        """Return the statement's result row; call it after the ``with`` block.
 
-        :raises duckdb.Error: when it failed
+        :raises duckdb.Error: when the statement failed
         """
         return self._row.result()
 
@@ -121,5 +121,5 @@ class PipedLines:
 
 
 def filled(block: bytes, columns: int) -> bytes:
-    """Return lines that a statement reads: one that is a single empty field would be skipped as empty."""
+    """Return the lines with a filler field if they have one column, since DuckDB skips empty lines."""
     return block.replace(b"\n", b"\t-\n") if columns == 1 else block

@@ -1,4 +1,4 @@
-"""Queries and masks on DuckDB."""
+"""Describe queries, and mask columns on DuckDB."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from airflow_provider_sync.databases.table_slice import TableSlice
 
 
 class DuckDBQueries(Queries):
-    """A source is read in a read-only transaction, which keeps a query from writing to the database."""
+    """Describes queries and masks columns. Queries run in a read-only transaction, so they cannot write to the database."""
 
     syntax = Syntax(dollar_quotes=True, nested_comments=True)
 
     def describe(self, connection: Connection, query: str) -> tuple[Column, ...]:
-        """Ask DuckDB, which describes a query without running it."""
+        """See :func:`.catalog.describe_query`; DuckDB describes a query without running it."""
         with translated():
             return describe_query(connection, query)
 
     def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
-        """Return false: DuckDB uses an index for single keys only, and scans for a range."""
+        """Return false: DuckDB uses indexes only for single keys, and scans for a range."""
         return False
 
     def hashed(self, column: Column, secret: bytes) -> str:
@@ -34,7 +34,7 @@ class DuckDBQueries(Queries):
         return f"sha256({outer} || unhex(sha256({inner} || encode({text}))))"
 
     def year(self, column: Column) -> str:
-        """Take the year; of a timestamptz in UTC."""
+        """Extract the year; of a timestamptz, in UTC."""
         name = self.name(column)
         day = f"{name} AT TIME ZONE 'UTC'" if column.kind is Kind.TIMESTAMP else name
         return f"CAST(year({day}) AS INTEGER)"

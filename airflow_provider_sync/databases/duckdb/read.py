@@ -1,4 +1,4 @@
-"""Rows out of DuckDB: values for version 1, lines of canonical texts for version 2."""
+"""Read rows from DuckDB: values for version 1, lines of canonical texts for version 2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Val
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 
 _PLAIN = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DOUBLE, Kind.BINARY})
-"""Kinds whose values the driver reads as version 1 sends them; the others are read as canonical texts."""
+"""Kinds whose values the driver returns as version 1 sends them; others are selected as canonical texts."""
 
 
 class DuckDBReader(Reader):
@@ -46,7 +46,7 @@ class DuckDBReader(Reader):
         return cast("int", connection.exec_driver_sql(f"SELECT count(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
-        """Stream rows; DuckDB itself puts the lines together."""
+        """Stream rows; DuckDB itself builds the lines."""
         sql = SliceSQL(self.database, table_slice)
         statement = sql.lines(by_key=keys is not None)
         with translated():
@@ -55,7 +55,7 @@ class DuckDBReader(Reader):
 
 
 def _six_digits(row: tuple[Any, ...], places: Sequence[int]) -> tuple[Value, ...]:
-    """Cut floats to the six digits that version 1 sends."""
+    """Round floats to the six digits that version 1 sends."""
     values = list(row)
     for place in places:
         if values[place] is not None:

@@ -1,4 +1,4 @@
-"""What every use of a DuckDB connection needs: its driver, transactions, and streamed results."""
+"""Functions for every use of a DuckDB connection: access the driver, run transactions, stream results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.contract.read import BATCH_ROWS
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.printable import printable
 
-# Of the catalog named `system`: a macro of the file could stand in the place of this function, too.
+# Qualify the function with the catalog `system`, since a macro in the file could replace this function, too.
 _MACROS = "SELECT DISTINCT function_name FROM system.main.duckdb_functions() WHERE NOT internal"
 _REPLACED = "SELECT DISTINCT function_name FROM system.main.duckdb_functions() WHERE internal AND function_name IN ({}) LIMIT 5"
 
@@ -28,7 +28,7 @@ def driver_of(connection: Connection) -> duckdb.DuckDBPyConnection:
 
 
 def file_state(path: str | None) -> tuple[tuple[int, int, int], ...] | None:
-    """Return what changes when a file or its log of changes does; ``None`` where there is no file."""
+    """Return a value that changes when a file or its write-ahead log changes; ``None`` if there is no file."""
     found = []
     for name in (path or "", f"{path}.wal"):
         with suppress(OSError):
@@ -38,10 +38,10 @@ def file_state(path: str | None) -> tuple[tuple[int, int, int], ...] | None:
 
 
 def refuse_replaced_functions(connection: Connection) -> None:
-    """Refuse a file with macros that have the names of DuckDB's own functions: statements of this package would call them.
+    """Refuse a file with macros named like DuckDB's own functions, since statements of this package would call them.
 
-    A macro runs in this process and may read every file that the process can read, so that whoever has made the file could get
-    tokens and keys. One that was made for another reason would make equal rows differ.
+    A macro runs in this process and may read every file that the process can read, so the file's creator could steal tokens and
+    keys. A harmless one would make equal rows differ.
 
     :raises ConfigurationError: naming some of them
     """
@@ -62,7 +62,7 @@ def refuse_replaced_functions(connection: Connection) -> None:
 def write_transaction(connection: Connection) -> Iterator[None]:
     """Begin a transaction, and commit it at the end.
 
-    After a failed statement, DuckDB answers a COMMIT by a rollback, and reports success. So another statement comes first,
+    After a failed statement, DuckDB rolls back on COMMIT but reports success. So another statement runs before the COMMIT,
     which fails in such a transaction.
     """
     driver = driver_of(connection)
@@ -77,13 +77,13 @@ def write_transaction(connection: Connection) -> Iterator[None]:
 
 
 def roll_back(driver: duckdb.DuckDBPyConnection) -> None:
-    """End the transaction, if one is still open."""
+    """Roll back the transaction, if one is still open."""
     with suppress(duckdb.Error):
         driver.execute("ROLLBACK")
 
 
 def stream(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Iterator[list[tuple[Any, ...]]]:
-    """Run a SELECT and stream batches of its rows, fewer where rows are wide; the next statement ends the result."""
+    """Run a SELECT and stream its rows in batches, smaller if rows are wide; the next statement ends the result."""
     result = driver_of(connection).execute(statement, values)
     size = _FIRST_ROWS
     while rows := result.fetchmany(size):
@@ -92,7 +92,7 @@ def stream(connection: Connection, statement: str, values: Sequence[Any] = ()) -
 
 
 def _next_size(rows: Sequence[tuple[Any, ...]]) -> int:
-    """Return how many rows to fetch next, by the widths of some that came; never many times as many as before."""
+    """Return how many rows to fetch next, by the width of a sample of rows; limited to a multiple of the last batch."""
     sample = rows[:: max(1, len(rows) // 32)]
     width = sum(len(value) if isinstance(value, str | bytes) else 8 for row in sample for value in row) / len(sample)
     return max(1, min(BATCH_ROWS, len(rows) * 10, int(_BATCH_BYTES / max(width, 1))))

@@ -1,4 +1,4 @@
-"""Statements of version 2 on DuckDB: row texts and digests, the segments of a partitioning, windows and keys."""
+"""Build the statements of version 2 on DuckDB: row texts and digests, the segments of a partitioning, windows and keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _LOWEST_HUGE, _HIGHEST_HUGE = -(2**126), 2**126
-"""Numbers below and above all keys that version 2 can cut into segments."""
+"""Numbers below and above all keys that version 2 can assign to segments."""
 
 _NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.DOUBLE})
 _INTEGER_DIGITS = 20
@@ -46,21 +46,21 @@ class SliceSQL:
         return f"SELECT count(*) FROM {self._relation}{self._where()}"
 
     def lines(self, *, by_key: bool = False) -> str:
-        """Select every row, or those of the keys that are bound, as a line of TSV."""
+        """Select every row, or the rows with the bound keys, as a line of TSV."""
         return f"SELECT {self._line()} || chr(10) FROM {self._joined() if by_key else self._relation}{self._where()}"
 
     def hashed_lines(self) -> str:
         """Select the number of rows and the sum of DuckDB's own hashes of their lines, without the line feeds."""
-        # With one column, a line has a mark at its end: see piped_lines.filled.
+        # With one column, a line ends with a filler field: see piped_lines.filled.
         mark = " || chr(9) || '-'" if len(self._table_slice.columns) == 1 else ""
         return f"SELECT count(*), coalesce(sum(hash({self._line()}{mark})), 0) FROM {self._relation}{self._where()}"
 
     def digests_by_key(self) -> str:
-        """Select key texts and digest of the rows with the keys that are bound."""
+        """Select key texts and digests of the rows with the bound keys."""
         return f"SELECT {self._texts(self._table_slice.key)}, {self._digest()} FROM {self._joined()}{self._where()}"
 
     def segments(self, partitioning: Partitioning) -> str:
-        """Select number, rows and sum of every segment that has rows."""
+        """Select the number, the row count and the sum of digests of every segment that has rows."""
         if partitioning.is_whole:
             return f"SELECT 0, count(*), sum({self._digest()}) FROM {self._relation}{self._where()} HAVING count(*) > 0"
         if partitioning.scheme == "key_range":
@@ -74,9 +74,9 @@ class SliceSQL:
         )
 
     def digests(self, partitioning: Partitioning, segment_ranges: SegmentRanges) -> str:
-        """Select key texts and digest of the rows in these segments; in the order of the keys for ``key_range``."""
+        """Select key texts and digests of the rows in these segments; in key order for ``key_range``."""
         ranges = ", ".join(f"({first}, {last})" for first, last in segment_ranges)
-        # A join by equal numbers hashes them. DuckDB would try every range on every row.
+        # Join by equal numbers, which is a hash join; with ranges, DuckDB would check every range for every row.
         listed = f"(SELECT unnest(range(first, last + 1)) AS number FROM (VALUES {ranges}) AS r(first, last)) AS chosen"
         key = self._table_slice.key
         if partitioning.scheme == "key_range":
@@ -94,7 +94,7 @@ class SliceSQL:
         )
 
     def bound_keys(self, keys: Keys) -> list[list[str]]:
-        """Return the values to bind for keys: a list for each of their columns."""
+        """Return the values to bind for keys: a list for each key column."""
         return [[key[place] for key in keys] for place in range(len(self._table_slice.key))]
 
     # -- fields ------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class SliceSQL:
     def _field(self, column: CanonicalColumn) -> str:
         text = self._text(column)
         if column.type.kind in LENGTH_PREFIXED or column.column.kind in TEXTUAL:
-            # Most texts have nothing to escape, and to look for it takes a third of the time.
+            # Check first whether there is anything to escape, which is rare: the check takes a third of the escaping's time.
             special = " OR ".join(f"contains({text}, {_characters(plain)})" for plain, _ in _ESCAPES)
             escaped = text
             for plain, escape in _ESCAPES:
@@ -155,7 +155,7 @@ class SliceSQL:
             yield _window_bound(column, name, "<", window.end)
 
     def _number(self) -> str:
-        """Return the key as a number; a value that is no whole number sorts after all numbers."""
+        """Return the expression of the key as a number; a value that is not an integer sorts after all integers."""
         key = self._table_slice.key[0]
         if key.column.kind is Kind.INTEGER:
             return self._name(key)
@@ -170,7 +170,7 @@ class SliceSQL:
         return f"CASE WHEN {name} < {low} THEN -1 WHEN {name} > {high} THEN {partitioning.segment_count} ELSE {number} END"
 
     def _joined(self) -> str:
-        """Join the table to the keys that are bound, by the bytes of their canonical texts."""
+        """Join the table with the bound keys, by the bytes of their canonical texts."""
         key = self._table_slice.key
         listed = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS k{place}" for place in range(len(key)))
         conditions = [self._same(column, f"k.k{place}") for place, column in enumerate(key)]

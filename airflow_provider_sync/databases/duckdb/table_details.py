@@ -1,4 +1,4 @@
-"""Indexes, foreign keys, defaults and comments of a table of DuckDB, from its catalog functions."""
+"""Read the indexes, foreign keys, defaults and comments of a table of DuckDB by catalog functions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FROM duckdb_constraints() {_OF_TABLE} AND constraint_type IN ('UNIQUE', 'FOREIGN
 
 
 def table_details(connection: Connection, table: Table, schema: str) -> FoundDetails:
-    """Return what a table has besides its columns and its key; the catalog does not tell the order of an index.
+    """Return the details of a table besides columns and key; the catalog does not have the sort order of an index.
 
-    :param schema: where the table is
+    :param schema: schema of the table
     """
 
     def rows(statement: str) -> Sequence[Any]:
@@ -40,7 +40,7 @@ def table_details(connection: Connection, table: Table, schema: str) -> FoundDet
         if kind == "UNIQUE":
             indexes.append(IndexDescription(name=name, columns=tuple(names), unique=True))
         else:
-            # DuckDB has no actions, and no references to other schemas.
+            # DuckDB's foreign keys have no actions, and cannot cross schemas.
             key = FoundForeignKey(
                 name=name, columns=tuple(names), parent_schema=None, parent=parent, parent_columns=tuple(parent_columns)
             )

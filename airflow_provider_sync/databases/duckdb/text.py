@@ -1,4 +1,4 @@
-"""SQL expressions of DuckDB that write a column as canonical text, and read a text as a value of the column's type."""
+"""Build DuckDB expressions that write a column as canonical text, and that read a text as a value of the column's type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32}
 _WHOLE_SECONDS_LENGTH = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.TIMESTAMPTZ: 19}
-"""Kinds with fractional seconds, and the length of their texts without the fraction."""
+"""Kinds with fractional seconds, with the length of their texts without the fraction."""
 
 _TIME_KINDS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 _WHOLE_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.BOOLEAN})
@@ -27,7 +27,7 @@ _KINDS = {
 
 
 def logical_type(column: Column) -> LogicalType:
-    """Return the logical type of a column; a type that version 2 lacks is sent as text that DuckDB can read back."""
+    """Return the logical type of a column; a type without a logical kind is sent as text that DuckDB can read back."""
     match column.kind:
         case Kind.INTEGER:
             bits = _BITS.get(column.sql_type.removeprefix("U"))
@@ -49,17 +49,17 @@ def literal(text: str) -> str:
 def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
     """Return the expression of a column's canonical text.
 
-    A value that the type cannot render keeps all of its digits, so that it differs from the source's.
+    A value with more digits than the type can render keeps them all, so that it differs from the source's.
 
     :param kind: type by which the values are rendered; may differ from the column's
     :param name: the quoted column
     """
     if column.sql_type == "VARCHAR":
-        # Texts of two collations cannot be joined.
+        # Texts of two collations cannot be concatenated.
         name = f"({name} COLLATE C)"
     plain = f"CAST({name} AS VARCHAR)"
     if column.kind is Kind.DECIMAL and column.scale and column.scale == column.precision:
-        # DuckDB writes .05 where there is no digit before the point.
+        # DuckDB writes .05 without a digit before the point.
         plain = f"regexp_replace({plain}, '^(-?)[.]', '\\10.')"
     match column.kind:
         case Kind.BOOLEAN if kind.kind is not LogicalKind.TEXT:
@@ -82,7 +82,7 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
 
 
 def parsed(column: Column, text: str) -> str:
-    """Return the expression that reads a canonical text as a value of the column; NULL if it is none.
+    """Return the expression that reads a canonical text as a value of the column; NULL for an invalid text.
 
     :param text: an expression of type VARCHAR
     """
@@ -97,20 +97,20 @@ def parsed(column: Column, text: str) -> str:
 
 
 def canonical_time(text: str, kind: LogicalType) -> str:
-    """Return the canonical form of a time that SQLite sends as it stores it: with a ``T``, other digits, or a mark of UTC.
+    """Return the canonical form of a time that an SQLite source sends as stored: with a ``T``, other digits, or a ``Z``.
 
-    A text that is no time becomes no canonical form of one.
+    A text that is not a time does not become the canonical form of one.
 
     :param text: an expression of type VARCHAR
     :param kind: a kind with seconds
     """
     plain = f"regexp_replace(replace({text}, 'T', ' '), '(Z|[+-]00:?00)$', '')"
-    # Zeros at the end of the fraction, or a point without one, say nothing.
+    # Remove trailing zeros of the fraction, and a point without a fraction.
     return _padded(f"regexp_replace(regexp_replace({plain}, '(\\.[0-9]*?)0+$', '\\1'), '\\.$', '')", kind)
 
 
 def _trimmed(text: str, scale: int) -> str:
-    """Return the text of a decimal without zeros at the end of its fraction."""
+    """Return the text of a decimal without trailing zeros in its fraction."""
     return f"rtrim(rtrim({text}, '0'), '.')" if scale else text
 
 
@@ -120,7 +120,7 @@ def _decimal(text: str, scale: int, wanted: int | None) -> str:
     if scale <= wanted:
         zeros = "0" * (wanted - scale)
         return text if not zeros else f"{text} || '{zeros if scale else '.' + zeros}'"
-    # As many zeros as there are digits too many; where there is another digit, it shows.
+    # Remove the surplus digits if they are zeros; keep any other digit, so that it shows as a difference.
     surplus = scale - wanted
     kept = f"left({text}, strlen({text}) - {surplus if wanted else surplus + 1})"
     return f"CASE WHEN right({text}, {surplus}) = '{'0' * surplus}' THEN {kept} ELSE {_trimmed(text, scale)} END"
@@ -129,7 +129,7 @@ def _decimal(text: str, scale: int, wanted: int | None) -> str:
 def _double(number: str) -> str:
     """Write a double as ``protocol.v1.numbers.mysql_double`` does.
 
-    DuckDB has the same digits, but writes an exponent below 1e-4 and from 1e16 on, and a fraction always.
+    DuckDB has the same digits, but uses an exponent below 1e-4 and from 1e16 on, and always writes a fraction.
     """
     text = f"CAST({number} AS VARCHAR)"
     size = f"abs({number})"
@@ -151,9 +151,9 @@ def _double(number: str) -> str:
 
 
 def _padded(text: str, kind: LogicalType) -> str:
-    """Give the fraction of a second as many digits as the type has; DuckDB writes no zeros at its end.
+    """Pad the fraction of a second with zeros to the type's digits; DuckDB writes no trailing zeros.
 
-    A text with other digits, infinity, and years beyond 9999 are left unchanged.
+    A text with more digits, infinity, and years beyond 9999 are left unchanged.
     """
     seconds = _WHOLE_SECONDS_LENGTH[kind.kind]
     scale = kind.scale or 0

@@ -1,6 +1,6 @@
-r"""Load lines of canonical texts into a table of DuckDB; a text that its column would change is an error.
+r"""Load lines of canonical texts into a table of DuckDB; refuse a text that its column would change.
 
-Each statement reads up to :data:`_STATEMENT_BYTES`, so that what has come stays in a staging table when the source fails.
+Each statement reads up to :data:`_STATEMENT_BYTES`, so that received rows stay in a staging table when the source fails.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def insert_lines(
     :param is_digested: see :meth:`.Loader.load_text`
     """
     places = range(len(columns))
-    # A line of a single empty field would be skipped as empty.
+    # Without a filler, DuckDB would skip a line with a single empty field.
     names = [f"r{place}" for place in places] + (["filler"] if len(columns) == 1 else [])
     texts = ", ".join(f"{_unescaped(column, f'r{place}')} AS r{place}" for place, column in enumerate(columns))
     values = ", ".join(f"r{place}, {parsed(column.column, f'r{place}')} AS v{place}" for place, column in enumerate(columns))
@@ -54,7 +54,7 @@ def insert_lines(
 def load_blocks(connection: Connection, table: Table, insert: LinesStatement, columns: int, blocks: Iterable[bytes]) -> int:
     """Insert blocks of whole lines.
 
-    :param insert: of :func:`insert_lines`
+    :param insert: the statement from :func:`insert_lines`
     :param columns: number of fields in a line
     :return: rows loaded
     :raises TableError: naming the table, and the column where it is known, for a value that its column would change
@@ -70,7 +70,7 @@ def load_blocks(connection: Connection, table: Table, insert: LinesStatement, co
 
 @contextmanager
 def _naming(table: Table, columns: int) -> Iterator[None]:
-    """Say what is the matter with lines that could not be read; DuckDB's message quotes them."""
+    """Convert errors about lines that DuckDB cannot read, whose messages quote the lines."""
     try:
         yield
     except duckdb.InvalidInputException as error:
@@ -86,9 +86,9 @@ def _naming(table: Table, columns: int) -> Iterator[None]:
 def _load(
     driver: duckdb.DuckDBPyConnection, insert: LinesStatement, columns: int, block: bytes, blocks: Iterator[bytes]
 ) -> tuple[int, bytes]:
-    """Run one statement over the next blocks. If the source fails, it ends with the rows that have come.
+    """Run one statement over the next blocks. If the source fails, the statement stores the rows that have arrived.
 
-    :return: rows loaded, and the block that the next statement begins with; empty at the end
+    :return: rows loaded, and the first block of the next statement; empty at the end
     """
     size, reading = 0, True
     with PipedLines(driver, insert, block) as lines:
@@ -102,18 +102,18 @@ def _load(
 def _unescaped(column: CanonicalColumn, text: str) -> str:
     if column.type.kind not in LENGTH_PREFIXED and column.column.kind not in TEXTUAL:
         return text
-    # A pair of backslashes is split off first: what is left of them begins an escape.
+    # Split at escaped backslashes first: any backslash left then begins an escape.
     parts = f"string_split({text}, '\\\\')"
     plain = "replace(replace(replace(part, '\\t', chr(9)), '\\n', chr(10)), '\\r', chr(13))"
     return f"CASE WHEN contains({text}, '\\') THEN array_to_string([{plain} FOR part IN {parts}], '\\') ELSE {text} END"
 
 
 def _checked(table: Table, column: CanonicalColumn, place: int, *, is_digested: bool) -> str:
-    """Return the value of a field, or an error where its column would change it."""
+    """Return the expression that reads the value of a field, and raises an error if the column would change it."""
     text, value = f"r{place}", f"v{place}"
     if column.column.kind is Kind.TEXT:
         return text
-    # NULL where it is no value of the column at all.
+    # The value is NULL if the text is invalid for the column.
     same = f"{value} IS NOT NULL"
     if not is_digested or column.type != logical_type(column.column):
         same += f" AND {_unchanged(column, text, value)}"
@@ -123,11 +123,11 @@ def _checked(table: Table, column: CanonicalColumn, place: int, *, is_digested: 
 
 
 def _unchanged(column: CanonicalColumn, text: str, value: str) -> str:
-    """Return the condition that a column stores exactly what the text of its value says."""
-    # Only what is hexadecimal was read, so that its bytes need no comparison.
+    """Return the condition that a column stores exactly the value of a text."""
+    # Binary values need no comparison: only hexadecimal text was read.
     written = text if column.column.kind is Kind.BINARY else canonical_text(column.column, column.type, value)
     same = f"{written} = {text}"
     if column.type.kind in _SECONDS and not column.type.enforced:
-        # Most texts are canonical, and of those the second half is not computed.
+        # Most texts are canonical, for which the second condition is not evaluated.
         return f"({same} OR {written} = {canonical_time(text, column.type)})"
     return same

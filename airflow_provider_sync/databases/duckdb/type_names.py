@@ -1,11 +1,11 @@
-"""DuckDB's type for each logical type, for targets that are created from the source's description."""
+"""Choose DuckDB's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 MAX_DIGITS = 38
-"""Most digits of a DECIMAL."""
+"""Maximum digits of a DECIMAL."""
 
 _INTEGERS = ((8, "TINYINT"), (16, "SMALLINT"), (32, "INTEGER"), (64, "BIGINT"))
 _MICROSECONDS = 6

@@ -1,4 +1,4 @@
-"""Write the values of version 1 as the canonical texts of the columns that they go into."""
+"""Write the values of version 1 as canonical texts of the target's columns."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from airflow_provider_sync.protocol.v2.tsv import encode_rows
 
 _TIMES = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 _FLOAT32_DIGITS = 9
-"""Digits that tell each float32 from all others."""
+"""Number of digits that distinguish each float32 from all others."""
 
 _MAX_EXPONENT = 100
 _WIDE = Context(prec=2 * _MAX_EXPONENT)
-"""Enough digits for every number of a column; by default there are 28."""
+"""A decimal context with enough digits for every number of a column; the default has 28."""
 
 
 def text_blocks(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
-    """Yield lines of canonical texts. A value that is none of its column's is left to the database, which refuses it.
+    """Yield lines of canonical texts. A value that is invalid for its column is written unchanged, and the database refuses it.
 
     :raises TableError: naming table and column, for text that is not UTF-8
     """
@@ -68,7 +68,7 @@ def _hex(value: Value) -> str:
 
 
 def _double(value: Value) -> str:
-    """Write a number as a double; a text with more digits than one has stays as it is."""
+    """Write a number as a double; leave a text with more digits than a double has unchanged."""
     try:
         exact = Decimal(_plain(value))
         number = float(exact)
@@ -78,7 +78,7 @@ def _double(value: Value) -> str:
 
 
 def _single(value: Value) -> str:
-    """Write a number as the double that its nearest float32 is; one that no float32 has, to as many digits, stays as it is.
+    """Write a number as the double of the nearest float32, or like :func:`_double` if that float32 has other digits.
 
     Version 1 sends six digits, as MySQL does.
     """
@@ -94,7 +94,7 @@ def _single(value: Value) -> str:
 
 
 def _decimal(value: Value, scale: int) -> str:
-    """Write a number with as many digits as its column has; one with more stays as it is."""
+    """Write a number with the column's digits after the point; leave one with more digits unchanged."""
     try:
         exact = Decimal(_plain(value))
     except InvalidOperation:
@@ -107,7 +107,7 @@ def _decimal(value: Value, scale: int) -> str:
 
 
 def _time(value: Value, scale: int) -> str:
-    """Write as many digits of a second as the column has; one with more stays as it is."""
+    """Write a time with the column's digits of a second; leave one with more digits unchanged."""
     text = _plain(value)
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")

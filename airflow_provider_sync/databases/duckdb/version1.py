@@ -1,4 +1,4 @@
-"""Version 1 on DuckDB: values as MySQL would write them for the hash, and a check for values that JSON cannot carry."""
+"""Support version 1 on DuckDB: write values as MySQL would for the hash, and find values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class DuckDBVersion1(Version1):
     """Hashes streamed rows."""
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""
+        """Return the function that writes a value as MySQL would; text is always UTF-8, also beside binary columns."""
         match column.kind:
             case Kind.DOUBLE:
                 return lambda value: mysql_double(float(value or 0)).encode()
@@ -24,7 +24,7 @@ class DuckDBVersion1(Version1):
         return lambda value: value if isinstance(value, bytes) else str(value).encode()
 
     def has_unsendable(self, connection: Connection, table: Table, column: Column) -> bool:
-        """Read bytes, which SQL does not check."""
+        """See :meth:`.Version1.has_unsendable`; binary columns are read, since SQL cannot check them."""
         if column.kind is Kind.BINARY:
             return self._has_other_than_utf8(connection, table, column)
         return super().has_unsendable(connection, table, column)

@@ -1,7 +1,7 @@
-"""What SQLite makes of declared types: affinities, logical kinds, and the values that survive being stored.
+"""Interpret SQLite's declared types: affinities, logical kinds, and the values that columns store unchanged.
 
-SQLite converts a value to the affinity of its column silently. Rows from other engines are therefore converted here
-first, exactly or not at all.
+SQLite silently converts a value to the affinity of its column. Rows from other engines are therefore converted here
+first, either exactly or not at all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airflow_provider_sync.protocol.v1.numbers import json_float
 INT64 = range(-(2**63), 2**63)
 
 NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]++\.?[0-9]*+|\.[0-9]++)([eE][+-]?[0-9]++)?[ \t\n\v\f\r]*+")
-"""What SQLite takes for a number when a numeric column is given text; other text stays text (SQLite, "Datatypes", 3)."""
+"""Text that a numeric column of SQLite converts to a number; other text stays text (SQLite, "Datatypes", 3)."""
 
 _KINDS = (
     ("BOOL", Kind.BOOLEAN),
@@ -45,7 +45,7 @@ _KINDS = (
 
 
 class Affinity(StrEnum):
-    """The type to which a column converts values."""
+    """The type to which a column converts its values."""
 
     INTEGER = "INTEGER"
     TEXT = "TEXT"
@@ -57,7 +57,7 @@ class Affinity(StrEnum):
 def affinity_of(sql_type: str, *, strict: bool = False) -> Affinity:
     """Return the affinity of a declared type, by the rules of the manual ("Datatypes", 3.1).
 
-    :param strict: whether the table is STRICT, where ``ANY`` converts nothing
+    :param strict: whether the table is STRICT, in which ``ANY`` converts nothing
     """
     name = sql_type.upper()
     if "INT" in name:
@@ -84,12 +84,12 @@ def sizes_of(sql_type: str) -> tuple[int, ...]:
 
 
 def storable(values: Sequence[Value], column: Column, affinity: Affinity) -> Sequence[Value]:
-    """Convert the values of one column to what SQLite stores unchanged.
+    """Convert the values of one column to values that SQLite stores unchanged.
 
-    A decimal such as ``1.10`` becomes the number 1.1 in a numeric column; text in a binary column becomes its UTF-8 bytes,
-    since that is how version 1 sends them.
+    A decimal such as ``1.10`` becomes the number 1.1 in a numeric column. Text in a binary column becomes its UTF-8 bytes,
+    since version 1 sends bytes as text.
 
-    :raises ValueError: for a value that the column would change, with the reason
+    :raises ValueError: with the reason, for a value that the column would change
     """
     types = set(map(type, values))
     types.discard(type(None))
@@ -112,7 +112,7 @@ def storable(values: Sequence[Value], column: Column, affinity: Affinity) -> Seq
 
 
 def check_key(table: Table, column: Column, values: Collection[object]) -> None:
-    """Refuse NULL in an INTEGER PRIMARY KEY, for which SQLite would make up a number (SQLite, "CREATE TABLE", ROWIDs).
+    """Refuse NULL in an INTEGER PRIMARY KEY, which SQLite would replace by a number (SQLite, "CREATE TABLE", ROWIDs).
 
     :raises TableError: naming table and column
     """
@@ -132,7 +132,7 @@ def refusal(table: str, column: Column, reason: object) -> TableError:
 
 
 def _text(value: Value) -> Value:
-    """SQLite cuts a float to 15 digits when it turns it into text."""
+    """Return the value as a TEXT column stores it; floats must be text, since SQLite would write them with only 15 digits."""
     if isinstance(value, float):
         if not isfinite(value):
             raise ValueError(f"{value} has no text form")
@@ -144,7 +144,7 @@ def _number(text: str) -> Value:
     if not NUMBER.fullmatch(text):
         return text
     exact = Decimal(text.strip())
-    # Checks the size first: int() of a short text with a large exponent would fill the memory.
+    # Check the size first: int() of a short text with a large exponent would fill the memory.
     if exact.adjusted() < 20 and exact == exact.to_integral_value() and int(exact) in INT64:
         return int(exact)
     number = float(text)

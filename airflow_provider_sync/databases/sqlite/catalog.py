@@ -1,4 +1,4 @@
-"""Describe a table of an SQLite database from its PRAGMAs."""
+"""Describe the tables of an SQLite database by PRAGMAs."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from airflow_provider_sync.exceptions import MissingTableError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _ROW_IDS = ("rowid", "_rowid_", "oid")
-"""The names of the hidden integer that identifies a row; a column of the same name hides one of them."""
+"""The names of SQLite's row id, the hidden integer that identifies a row; a column of the same name hides one of them."""
 
 _PLAIN, _HIDDEN, _VIRTUAL, _STORED = range(4)
 """The last column of ``table_xinfo``."""
 
 
 def describe_columns(connection: Connection, relation: str) -> tuple[Column, ...]:
-    """Describe the columns of a view or of a query: by the types that are declared, or else by the affinity of an expression.
+    """Describe the columns of a view or query by their declared types; an expression's column by its affinity.
 
-    The types are those of a temporary view and of a temporary table without rows, which are both undone at once.
+    The types are read from a temporary view and an empty temporary table, which are both rolled back.
 
     :param relation: the quoted name, or the query in parentheses
     """
     connection.exec_driver_sql("SAVEPOINT sync_columns")
     try:
-        # A table gets the affinity of each expression as its type, also where the view of an older SQLite has none.
+        # A table gets the affinity of each expression as its type; a view in an older SQLite does not.
         connection.exec_driver_sql(f"CREATE TEMP VIEW _sync_view AS SELECT * FROM {relation}")
         connection.exec_driver_sql(f"CREATE TEMP TABLE _sync_table AS SELECT * FROM {relation} LIMIT 0")
         declared, stored = (
@@ -53,25 +53,25 @@ def describe_columns(connection: Connection, relation: str) -> tuple[Column, ...
 
 
 def place_of(connection: Connection, name: str) -> tuple[str, str]:
-    """Return the schema and the name of a table, or of the one that would be made under this name."""
+    """Return schema and name of a table; if it does not exist, where it would be created."""
     schema, found = _resolve(connection, name)
     return ("main", name_in_main(name)) if found is None else (schema or "main", found[0])
 
 
 def name_in_main(name: str) -> str:
-    """Return the name of a new table without the schema ``main``, if it has that."""
+    """Return the name of a new table without a leading ``main.``."""
     schema, _, table = name.partition(".")
     return table if schema.lower() == "main" and table else name
 
 
 def is_strict(connection: Connection, table: Table) -> bool:
-    """Whether a table checks the types of its values instead of converting them; one that is gone does not."""
+    """Whether a table is STRICT, so that it checks the types of its values; false if the table does not exist."""
     statement = "SELECT strict FROM pragma_table_list WHERE schema = ? AND name = ?"
     return any(strict for (strict,) in _rows(connection, statement, table.schema or "main", table.name))
 
 
 def list_children(connection: Connection, schema: str, parent: str) -> list[str]:
-    """Name the tables whose foreign keys point to ``parent``, itself included where it refers to itself."""
+    """Return the names of the tables whose foreign keys refer to ``parent``, which may be one of them."""
     rows = _rows(
         connection,
         "SELECT DISTINCT l.name FROM pragma_table_list AS l, pragma_foreign_key_list(l.name, l.schema) AS f"
@@ -87,7 +87,7 @@ def _rows(connection: Connection, statement: str, *values: str) -> Sequence[Any]
 
 
 def _resolve(connection: Connection, name: str) -> tuple[str | None, Any]:
-    """Find a table of the main database, or one that is named with its schema; ``None`` where there is neither."""
+    """Find a table in the main database, or one named with its schema; ``None`` if there is neither."""
     found = _find(connection, "main", name)
     if found is None and "." in name:
         schema, _, rest = name.partition(".")
@@ -96,7 +96,7 @@ def _resolve(connection: Connection, name: str) -> tuple[str | None, Any]:
 
 
 def _find(connection: Connection, schema: str, name: str) -> Any:
-    """Find the name as it was created, the type, and whether it is WITHOUT ROWID; SQLite ignores the case of names."""
+    """Return an object's name as created, its type, and whether it is WITHOUT ROWID; SQLite ignores the case of names."""
     rows = _rows(
         connection,
         "SELECT name, type, wr FROM pragma_table_list WHERE lower(schema) = lower(?) AND lower(name) = lower(?)"
@@ -119,7 +119,7 @@ def _describe(connection: Connection, schema: str | None, name: str, *, without_
     info = [row for row in info if row[5] != _HIDDEN]
     primary_key = tuple(row[0] for row in sorted(info, key=lambda row: row[4]) if row[4])
     unique_keys, collations, has_key_index = _indexes(connection, database, name)
-    # The one kind of primary key that needs no index is an INTEGER PRIMARY KEY: another name of the row id.
+    # Only an INTEGER PRIMARY KEY needs no index: it is another name of the row id.
     alias = bool(primary_key) and not without_rowid and not has_key_index
     columns = []
     for column, sql_type, not_null, default, position, hidden in info:
@@ -143,7 +143,7 @@ def _describe(connection: Connection, schema: str | None, name: str, *, without_
         f"SELECT name FROM {listed} WHERE type = 'trigger' AND lower(tbl_name) = lower(?) ORDER BY name",
         name,
     )
-    # The words may stand apart, and also be in a comment.
+    # This may also match when the words are apart, or in a comment.
     conflicts = _rows(
         connection,
         f"SELECT 1 FROM {listed} WHERE lower(name) = lower(?) AND lower(sql) LIKE '%conflict%'",
@@ -168,7 +168,7 @@ def _quoted(name: str) -> str:
 
 
 def _indexes(connection: Connection, schema: str, table: str) -> tuple[list[UniqueKey], dict[str, str], bool]:
-    """List unique keys over plain columns, the collations of indexed columns, and whether the primary key has an index."""
+    """Return the unique keys of plain columns, the collations of indexed columns, and whether the primary key has an index."""
     unique_keys: list[UniqueKey] = []
     collations: dict[str, str] = {}
     has_key_index = False
@@ -190,7 +190,7 @@ def _indexes(connection: Connection, schema: str, table: str) -> tuple[list[Uniq
 
 
 def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, required: bool, collation: str | None) -> Column:
-    # table_xinfo appends this to the type of generated columns.
+    # table_xinfo appends these words to the type of generated columns.
     declared = sql_type.removesuffix("GENERATED ALWAYS").strip() if generated else sql_type
     kind = kind_of(declared)
     sizes = sizes_of(declared)
@@ -215,13 +215,13 @@ def _names(connection: Connection, schema: str, kind: str) -> list[str]:
 
 
 class SQLiteCatalog(Catalog):
-    """What the PRAGMAs say."""
+    """Describes tables by PRAGMAs."""
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
-        """Describe the table called ``name``, or ``schema.name`` where databases are attached."""
+        """Describe the table called ``name``, or ``schema.name`` in an attached database."""
         schema, found = _resolve(connection, name)
         if found is None:
-            # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
+            # SQLite creates a missing file, so a mistyped path leads to an empty database.
             empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
             advice = "It has no tables at all: is its path right?" if empty else "Create it, or correct its name."
             raise MissingTableError(f"There is no table {name!r} in the SQLite database.", advice)
@@ -238,7 +238,7 @@ class SQLiteCatalog(Catalog):
         return table_details(connection, table)
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return schema and name of tables, or of those that would be made under these names."""
+        """See :meth:`.Catalog.places_of`."""
         return [place_of(connection, name) for name in names]
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
@@ -255,5 +255,5 @@ class SQLiteCatalog(Catalog):
         return find_dependents(connection, table, self.qualified(table))
 
     def logical_type(self, column: Column) -> LogicalType:
-        """Return the logical type of the declared type; see :func:`.text.logical_type`."""
+        """Return the logical type of a declared type; see :func:`.text.logical_type`."""
         return logical_type(column)

@@ -1,4 +1,4 @@
-"""SQLite 3.37 and newer: connections, transactions and errors; its components are in the modules beside."""
+"""SQLite 3.37 and newer: connections, transactions and errors. The components are in the other modules."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from airflow_provider_sync.databases.sqlite.text import register_functions
 from airflow_provider_sync.databases.sqlite.version1 import SQLiteVersion1
 
 BUSY_SECONDS = 60
-"""How long a statement waits for another process that writes to the database."""
+"""Seconds that a statement waits for another process that writes to the database."""
 
 _PREPARED = "sync_functions"
-"""Key in ``Connection.info``: whether the connection has the functions of version 2."""
+"""Key in ``Connection.info`` that marks a connection with the functions for version 2."""
 
 
 class SQLiteDatabase(Database):
-    """A database file, or one in memory."""
+    """A database file, or an in-memory database."""
 
     sees_commits = False
 
@@ -54,7 +54,7 @@ class SQLiteDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def prepare_session(self, connection: Connection) -> None:
-        """Wait for other writers, and read text that is not UTF-8 as bytes."""
+        """Make the connection wait for other writers, and read text that is not UTF-8 as bytes."""
         seconds = min(BUSY_SECONDS, self.session.lock_seconds or BUSY_SECONDS)
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {seconds * 1000}")
         driver = driver_of(connection)
@@ -65,7 +65,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Open a connection inside a read transaction; the first read, not BEGIN, is what fixes the state that it sees."""
+        """Open a connection inside a read transaction; the first read, not BEGIN, determines the state that it sees."""
         with self.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
@@ -75,15 +75,15 @@ class SQLiteDatabase(Database):
                 roll_back(connection)
 
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
-        """Begin with the write lock; see :func:`.session.write_transaction`."""
+        """Begin a transaction with the write lock; see :func:`.session.write_transaction`."""
         return write_transaction(connection)
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Interrupt the statement; one that waits for a lock goes on waiting, for at most :data:`BUSY_SECONDS`."""
+        """Return a function that interrupts the statement; one that waits for a lock waits for up to :data:`BUSY_SECONDS`."""
         driver = driver_of(connection)
 
         def cancel() -> None:
-            # The connection has been closed meanwhile.
+            # Ignore the error of a connection that was closed meanwhile.
             with suppress(sqlite3.ProgrammingError):
                 driver.interrupt()
 
@@ -91,7 +91,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold lock files beside the database file; a database in memory has no other users."""
+        """Hold lock files next to the database file; an in-memory database has no other users."""
         with self.connect() as connection:
             locks = by_lock((str(lock_path(connection, *place_of(connection, name))), name) for name in names)
         with hold_locks(locks, timeout=timeout) as lock:
@@ -101,7 +101,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into those of this package; only locks and replaced files are transient."""
+        """Convert SQLite's errors to errors of this package; only locks and replaced files are transient."""
         try:
             yield
         except DBAPIError as error:
@@ -118,6 +118,6 @@ class SQLiteDatabase(Database):
         )
 
     def is_constraint(self, error: BaseException) -> bool:
-        """Whether the error code is that of a constraint."""
+        """Whether the error code reports a violated constraint."""
         found = getattr(error, "orig", None) or error
         return (getattr(found, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT

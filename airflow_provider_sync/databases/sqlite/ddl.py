@@ -1,4 +1,4 @@
-"""Staging and work tables of SQLite."""
+"""Create staging, work and target tables on SQLite."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _INDEXES = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tb
 
 
 class SQLiteDdl(Ddl):
-    """Staging tables beside the target, work tables in the connection's own temporary database."""
+    """Creates staging tables in the target's database, work tables in the connection's temporary database."""
 
     def quoted_name(self, name: str) -> str:
-        """Quote the name of a new table, without ``main``; any other dot belongs to the name."""
+        """Quote the name of a new table, without a leading ``main.``; any other dot is part of the name."""
         return self.quote(name_in_main(name))
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
@@ -29,7 +29,7 @@ class SQLiteDdl(Ddl):
         return type_names.sql_type(logical)
 
     def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:
-        """Drop the indexes that CREATE INDEX has made, which keeps their statements; those of an attached file stay."""
+        """Drop the indexes that CREATE INDEX created, whose statements SQLite stores; keep all indexes of an attached file."""
         if table.schema:
             return []
         found = driver_of(connection).execute(_INDEXES, (table.name,)).fetchall()
@@ -38,7 +38,7 @@ class SQLiteDdl(Ddl):
         return [statement for _, statement in found]
 
     def create_staging(self, connection: Connection, layout: StagingLayout, *, name: str, temporary: bool = False) -> Table:
-        """Create the table in the target's database, STRICT where the target is."""
+        """Create the table in the target's database, STRICT if the target is."""
         schema = "temp" if temporary else layout.target.schema
         staging = Table(name=name, schema=schema, columns=layout.columns, primary_key=layout.primary_key)
         definitions = [_definition(self.quote, column, key=column.name in layout.primary_key) for column in layout.columns]
@@ -53,13 +53,13 @@ class SQLiteDdl(Ddl):
         return staging
 
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
-        """Create the list of keys in the connection's own temporary database."""
+        """Create the work table in the connection's temporary database."""
         columns = (
             Column(name=OP, kind=target.columns[0].kind, sql_type="CHAR(1)", nullable=False),
             *(target.column(column) for column in key),
         )
         work = Table(name=name, schema="temp", columns=columns, primary_key=tuple(column.name for column in columns))
-        # ANY converts values where a table is not STRICT, as work tables are not: their operation is a CHAR(1).
+        # Work tables are not STRICT, because of their CHAR(1), and ANY converts values in tables that are not.
         kept = [
             msgspec.structs.replace(column, sql_type="") if column.sql_type.upper() == "ANY" else column for column in columns
         ]

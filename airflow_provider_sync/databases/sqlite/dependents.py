@@ -1,4 +1,4 @@
-"""What breaks in an SQLite database when a table is dropped, which SQLite itself does not check."""
+"""Find what breaks in an SQLite database when a table is dropped, which SQLite itself does not check."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow_provider_sync.databases.sqlite.session import driver_of
 
 
 def find_dependents(connection: Connection, table: Table, quoted: str) -> tuple[Dependent, ...]:
-    """Find foreign keys, views and triggers: those whose SQL changes when the table is renamed, which is undone at once.
+    """Find foreign keys, views and triggers: rename the table, see whose SQL changes, and roll back.
 
-    So SQLite's own parser decides. It renames nothing in a database with a view that is broken already; that is an error here.
+    So SQLite's own parser decides. It renames no table in a database with a broken view, which is an error here.
 
     :param quoted: the quoted name of the table
     """
@@ -33,7 +33,7 @@ def find_dependents(connection: Connection, table: Table, quoted: str) -> tuple[
 
 
 def _objects(connection: Connection, table: Table) -> dict[tuple[Kind, str], tuple[str, str]]:
-    """Return the SQL of everything in the table's database, and the table to which it belongs, by kind and name."""
+    """Return the SQL and the table of every object in the table's database, by kind and name."""
     schema = (table.schema or "main").replace('"', '""')
     rows = connection.exec_driver_sql(
         f"SELECT type, name, sql, tbl_name FROM \"{schema}\".sqlite_schema WHERE sql IS NOT NULL AND type <> 'index'"

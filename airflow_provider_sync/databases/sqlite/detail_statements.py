@@ -1,4 +1,4 @@
-"""Indexes, foreign keys and defaults of new tables of SQLite, which has no comments."""
+"""Write the SQL for indexes, foreign keys and defaults of new tables on SQLite, which has no comments."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from airflow_provider_sync.protocol.v2.described_details import IndexDescription
 
 
 class SQLiteDetailStatements(DetailStatements):
-    """Foreign keys stand in the CREATE TABLE, and may refer to tables that are not there yet."""
+    """Writes foreign keys as part of the CREATE TABLE; they may refer to tables that do not exist yet."""
 
     has_comments = False
     sets_comments = False
     adds_foreign_keys = False
 
     def index(self, table: Table, index: IndexDescription) -> str:
-        """Return the statement; the schema stands before the name of the index, not of the table."""
+        """Return the statement that creates an index; SQLite wants the schema before the index's name, not the table's."""
         statement = super().index(table, index)
         if not table.schema:
             return statement

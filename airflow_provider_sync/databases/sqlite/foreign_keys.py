@@ -1,4 +1,4 @@
-"""Foreign keys of SQLite around a merge."""
+"""Handle SQLite's foreign keys during a merge: switch checks off, count orphans."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 
 
 class SQLiteForeignKeys(ForeignKeys):
-    """Switches the connection's checks off."""
+    """Switches the connection's foreign-key checks off."""
 
     @contextmanager
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
-        """Switch the checks of this connection off; SQLite ignores that inside a transaction.
+        """Switch this connection's checks off, outside of a transaction, in which SQLite would ignore that.
 
-        :raises TableError: when they stay on, and a table has foreign keys
+        :raises TableError: if the checks stay on and a table has foreign keys
         """
         before = connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
@@ -40,7 +40,7 @@ class SQLiteForeignKeys(ForeignKeys):
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Ask ``PRAGMA foreign_key_check``; a constraint is called by its columns, since SQLite forgets its name."""
+        """Run ``PRAGMA foreign_key_check``; name a constraint by its columns, since SQLite does not keep its name."""
         schema = table.schema or "main"
         orphans: Counter[str] = Counter()
         for child in {table.name, *list_children(connection, schema, table.name)}:

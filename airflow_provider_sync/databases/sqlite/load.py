@@ -1,4 +1,4 @@
-"""Rows into SQLite."""
+"""Load rows into SQLite."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from airflow_provider_sync.databases.sqlite.value_load import load_rows
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
-# Tables are called as their owners like, but not so.
+# User tables may have any name but these.
 _THERE, _HERE, _FORMS, _STAGED = (f"{STAGING_PREFIX}{name}" for name in ("there", "here", "forms", "staged"))
 
 _MANY_FORMS = SECONDS | {LogicalKind.UUID, LogicalKind.BYTES}
-"""Keys that SQLite holds in several forms: times with more digits or fewer, UUIDs in either case, text in place of bytes."""
+"""Kinds of keys that SQLite stores in several forms: times with any digits, UUIDs in either case, text instead of bytes."""
 
 
 class SQLiteLoader(Loader):
-    """Inserts exactly what came, or refuses it."""
+    """Inserts received values unchanged, or refuses them."""
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
-        """Insert exactly what came, or refuse it; see :func:`.value_load.load_rows`."""
+        """See :func:`.value_load.load_rows`."""
         return load_rows(connection, staging, self._insert(staging, staging.columns), batches)
 
     def load_text(
@@ -39,7 +39,7 @@ class SQLiteLoader(Loader):
         *,
         is_digested: bool = False,
     ) -> int:
-        """Insert exactly what came, or refuse it; see :func:`.text_load.load_blocks`."""
+        """See :func:`.text_load.load_blocks`."""
         insert = self._insert(staging, [column.column for column in columns])
         return load_blocks(connection, staging, insert, columns, blocks)
 
@@ -48,9 +48,9 @@ class SQLiteLoader(Loader):
         return f"{INSERT_INTO} {self.qualified(staging)} ({names}) VALUES ({', '.join('?' * len(columns))})"
 
     def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> None:
-        """Write staged keys as the target writes them, where it has a row whose key means the same.
+        """Replace a staged key by the target's form of it, if the target has a row whose key has the same canonical text.
 
-        Version 2 tells rows apart by the canonical text of their keys, the merge by their bytes.
+        Version 2 compares keys by their canonical texts, but the merge compares them by their bytes.
         """
         columns = [column.column for column in key]
         if not any(logical_type(column).kind in _MANY_FORMS for column in columns):

@@ -1,6 +1,6 @@
-"""Lock files beside an SQLite database file that prevent two syncs of one table at a time.
+"""Hold lock files next to an SQLite database file, so that two syncs do not write one table at the same time.
 
-SQLite's own lock on the whole database lasts only as long as a transaction, and a sync downloads before it opens one.
+SQLite's own lock on the database lasts only for a transaction, but a sync downloads before it begins one.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from airflow_provider_sync.exceptions import TableError
 
 _POLL_SECONDS = 0.05
 
-# A FIFO in its place would keep an open for reading waiting without O_NONBLOCK.
+# Without O_NONBLOCK, opening a FIFO in the place of the file would block.
 _PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 _LOCK = re.compile(r"-sync-[0-9a-f]{16}\.lock$")
-"""Suffix of a lock file's name after that of its database."""
+"""Suffix of a lock file's name, after the name of its database."""
 
 IN_MEMORY = ":memory:"
-"""Where the locks of a database without a file would lie; there is nobody to keep out of it."""
+"""Placeholder path of a database without a file, which needs no lock files since nobody else can use it."""
 
 
 def lock_path(connection: Connection, schema: str, table: str) -> Path:
@@ -45,11 +45,11 @@ def lock_path(connection: Connection, schema: str, table: str) -> Path:
 def hold_locks(names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
     """Hold exclusive locks on files, taken in the given order; each file is created for the lock and removed afterwards.
 
-    The operating system frees the locks when the process dies; the files that it then leaves behind lock nobody out.
+    The operating system frees the locks when the process dies; files that remain then lock nobody out.
 
-    :param names: of tables, by the paths of their lock files
-    :param timeout: seconds to wait for all of them together
-    :raises TableBusyError: when another sync holds one for longer
+    :param names: names of the tables by the paths of their lock files
+    :param timeout: seconds to wait for all locks together
+    :raises TableBusyError: when another sync holds one of the locks for longer
     """
     deadline = time.monotonic() + timeout
     with ExitStack() as locks:
@@ -68,15 +68,15 @@ class _HeldLocks:
         self._names = names
 
     def check(self) -> None:
-        """Check that the lock files still exist: without one, another sync can take the lock."""
+        """Check that the lock files still exist: without its file, another sync can take a lock."""
         gone = [self._names[str(path)] for path, handle in self._held.items() if not _is_current(handle, path)]
         if gone:
             raise lost(gone, "somebody removed its lock file")
 
 
 def _release(path: Path, handle: int) -> None:
-    # Removed while it is still locked: whoever waits on the old file finds another one, or none, under its name. In a folder
-    # where everybody may remove only what is theirs, somebody else's file stays, and locks nobody out.
+    # Remove the file while it is still locked: a process that waits for the old file then finds another one, or none, under its
+    # name. In a sticky directory, another user's file cannot be removed, but it locks nobody out.
     if _is_current(handle, path):
         with suppress(OSError):
             path.unlink()
@@ -102,7 +102,7 @@ def _acquire(path: Path, deadline: float, name: str, timeout: float) -> int:
 
 
 def _open(path: Path, name: str) -> int:
-    """Open the lock file, or create it; refuse links and anything but a plain file."""
+    """Open or create the lock file; refuse anything but a regular file, links included."""
     try:
         while True:
             try:
@@ -129,27 +129,27 @@ def _open_existing(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | _PLAIN)
     except PermissionError:
-        # Whoever may read it may lock it.
+        # Read permission is enough to lock the file.
         return os.open(path, os.O_RDONLY | _PLAIN)
 
 
 def _create(path: Path) -> int:
-    """Make the lock file for whoever may use the database, as SQLite makes the files beside one; for nobody else."""
+    """Create the lock file with the owner and permissions of the database, as SQLite does for its own files next to it."""
     database = path.with_name(_LOCK.sub("", path.name)).stat() if _LOCK.search(path.name) else path.parent.stat()
     mode = stat.S_IMODE(database.st_mode) & 0o666
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN, mode)
     # Some file systems support neither owners nor permissions.
     with suppress(PermissionError):
         if os.geteuid() == 0:
-            # Left behind by a process that was killed, it would lock everybody else out.
+            # With root as its owner, a file that a killed process leaves behind would lock other users out.
             os.fchown(handle, database.st_uid, database.st_gid)
-        # Whatever the umask is.
+        # Set the mode explicitly, whatever the umask.
         os.fchmod(handle, mode)
     return handle
 
 
 def _is_current(handle: int, path: Path) -> bool:
-    """Whether the locked file still has its name: the last holder may have removed it meanwhile."""
+    """Whether the locked file still has its name: the previous holder may have removed it meanwhile."""
     try:
         found = path.stat(follow_symlinks=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Queries and masks on SQLite: columns by the types that SQLite derives, hashes by a function that a connection registers."""
+"""Describe queries, by the types that SQLite derives, and mask columns, with a registered hash function."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 
 class SQLiteQueries(Queries):
-    """A SELECT writes nothing on SQLite, so that nothing else needs to keep a query from writing."""
+    """Describes queries and masks columns. A SELECT cannot write on SQLite, so queries need no other protection."""
 
     syntax = Syntax(quotes="'\"`[")
 
     def describe(self, connection: Connection, query: str) -> tuple[Column, ...]:
-        """Describe the columns; see :func:`.catalog.describe_columns`. An expression has a type if CAST gives it one."""
+        """See :func:`.catalog.describe_columns`. An expression has a type if it is a CAST."""
         return describe_columns(connection, f"({query}\n)")
 
     def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
-        """Whether the plan searches every table."""
+        """Whether the plan searches every table by an index or row id (SEARCH), rather than scanning it."""
         condition, values = SliceSQL(table_slice, self.database).condition()
         statement = f"SELECT 1 FROM {self.relation(table_slice.table)} AS t{where(condition)}"
         plan = driver_of(connection).execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
@@ -40,9 +40,9 @@ class SQLiteQueries(Queries):
         return f"CAST(sync_hmac(x'{secret.hex()}', CAST({text} AS TEXT)) AS TEXT)"
 
     def year(self, column: Column) -> str:
-        """Take what SQLite's date functions understand."""
+        """Extract the year of a value that SQLite's date functions accept."""
         return f"CAST(strftime('%Y', {self.name(column)}) AS INTEGER)"
 
     def redacted(self, column: Column) -> str:
-        """Give the text its type, too."""
+        """See :meth:`.Queries.redacted`; also casts the text to its type."""
         return f"CAST({super().redacted(column)} AS TEXT)"

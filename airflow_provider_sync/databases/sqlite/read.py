@@ -1,4 +1,4 @@
-"""Rows out of SQLite."""
+"""Read rows from SQLite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 
 _BLOCK_BYTES = 256 * 1024
-"""About how much text goes into one block of :meth:`SQLiteReader.read_text`."""
+"""Approximate bytes of one block of :meth:`SQLiteReader.read_text`."""
 
 
 class SQLiteReader(Reader):
@@ -25,9 +25,9 @@ class SQLiteReader(Reader):
     def read(
         self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
     ) -> Iterator[list[Row]]:
-        """Stream the rows as they are stored: SQLite has no types beyond those of version 1.
+        """See :meth:`.Reader.read`; values are returned as stored.
 
-        Text that is not UTF-8 comes as ``bytes``.
+        Text that is not UTF-8 is returned as ``bytes``.
         """
         order = f" ORDER BY {self.columns(order_by)}" if order_by else ""
         cursor = driver_of(connection).execute(
@@ -62,7 +62,7 @@ class SQLiteReader(Reader):
 
 
 def _blocks(rows: Sequence[Text]) -> Iterator[tuple[int, bytes]]:
-    """Write rows as TSV, in blocks of about :data:`_BLOCK_BYTES`, guessed from the first rows."""
+    """Write rows as TSV, in blocks of about :data:`_BLOCK_BYTES`, estimated from the first rows."""
     step = max(1, min(len(rows), _BLOCK_BYTES * 20 // (1 + len(encode_rows(rows[:20])))))
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step]

@@ -1,4 +1,4 @@
-"""What every use of an SQLite connection needs: its driver, transactions, text that is not UTF-8, and errors."""
+"""Functions for every use of an SQLite connection: access the driver, run transactions, decode text, translate errors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from airflow_provider_sync.exceptions import TableBusyError, TableError
 
 INSERT_INTO = "INSERT OR ABORT INTO"
-"""Beginning of an INSERT into a target, which fails even if a constraint's ``ON CONFLICT`` clause says otherwise."""
+"""Start of an INSERT that fails on a conflict, whatever a constraint's ``ON CONFLICT`` clause."""
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _PRIMARY_CODE = 0xFF
-"""The part of an extended result code that is the plain one."""
+"""Mask for the primary result code in an extended one."""
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
@@ -26,7 +26,7 @@ def driver_of(connection: Connection) -> sqlite3.Connection:
 
 @contextmanager
 def write_transaction(connection: Connection) -> Iterator[None]:
-    """Take the write lock at once: a transaction that asks for it only after reading may be refused it."""
+    """Begin a transaction with the write lock, since SQLite may refuse the lock to a transaction that has already read."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
         yield
@@ -37,13 +37,13 @@ def write_transaction(connection: Connection) -> Iterator[None]:
 
 
 def roll_back(connection: Connection) -> None:
-    """End the transaction, if one is still open: some errors, a full disk among them, have ended it already."""
+    """Roll back the transaction, if one is still open: some errors, such as a full disk, have already ended it."""
     if driver_of(connection).in_transaction:
         connection.exec_driver_sql("ROLLBACK")
 
 
 def decode(text: bytes) -> str | bytes:
-    """Return text, or the bytes as they are where they are not UTF-8."""
+    """Decode UTF-8; return the bytes unchanged if they are not UTF-8."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -60,7 +60,7 @@ _ADVICE = {
 
 
 def translate(error: BaseException) -> TableError:
-    """Return this package's error for one of SQLite's; only a lock, and a file that was replaced, may pass by themselves."""
+    """Convert an error of SQLite to an error of this package; only locks and replaced files are retryable."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & _PRIMARY_CODE in _BUSY:
         return TableBusyError(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")

@@ -1,4 +1,4 @@
-"""A database file that several processes write to, a few small rows at a time."""
+"""Prepare a database file to which several processes write a few small rows at a time."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from contextlib import suppress
 from sqlalchemy import Engine, event
 
 BUSY_SECONDS = 15
-"""How long a writer waits for another one."""
+"""Seconds that a writer waits for another one."""
 
 
 def share(engine: Engine) -> None:
-    """Let readers not wait for writers, and writers wait for each other; nobody else may read a file that is made here."""
+    """Use WAL, so that readers do not wait for writers, and let writers wait; create a missing file for this user only."""
     _make_private(engine.url.database)
     pragmas = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", "PRAGMA journal_mode = WAL"
     event.listen(engine, "connect", lambda connection, _: [connection.execute(pragma) for pragma in pragmas])
 
 
 def _make_private(path: str | None) -> None:
-    """Make a missing database file for this user only; SQLite gives the same permissions to the files that it makes beside it.
+    """Create a missing database file that only this user may read; SQLite uses the same permissions for the files next to it.
 
-    Where that fails, SQLite itself fails next, with an error of its own.
+    If that fails, SQLite raises its own error when it opens the file.
     """
     if path and not path.startswith((":memory:", "file:")):
         with suppress(OSError):

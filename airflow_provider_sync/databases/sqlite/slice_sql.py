@@ -1,4 +1,4 @@
-"""Statements that read a table slice on SQLite by window, key range and keys, and the streams of their texts."""
+"""Build the statements that read a table slice on SQLite by window, key range and keys, and stream their texts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _FETCHED_ROWS = 1_000
 """Rows fetched and converted at a time: few enough to stay in the processor's cache, which is measurably faster."""
 
 _FETCHING = Lock()
-"""Held while a thread fetches. The driver releases the GIL at every row, so two fetching threads would switch at each row, which
-takes 1.5 times as long as fetching one after the other."""
+"""Lock that a thread holds while it fetches. The driver releases the GIL at every row, so two fetching threads would switch at
+each row, which takes 1.5 times as long as fetching one after the other."""
 
 _LOOKUP_VALUES = 900
-"""Most values bound in one lookup statement; older builds of SQLite allow 999."""
+"""Maximum bound values in one lookup statement; older builds of SQLite allow 999."""
 
 Text = tuple[Any, ...]
 """A row of canonical texts: ``bytes`` or ``None``."""
@@ -57,12 +57,12 @@ class SliceSQL:
         return f"CAST({render(self._name(column), column.type, affinity(column.column))} AS TEXT)"
 
     def select(self, condition: str) -> str:
-        """Return the statement that reads the canonical texts of the rows that fulfil a condition."""
+        """Return the statement that reads the canonical texts of the rows that satisfy a condition."""
         expressions = ", ".join(map(self.canonical, self.table_slice.columns))
         return f"SELECT {expressions} FROM {self.relation} AS t{where(condition)}"
 
     def condition(self) -> tuple[str, tuple[Value, ...]]:
-        """Return the condition of the slice: window, key range, rows that count; empty if all do. And the values to bind."""
+        """Return the slice's condition (window, key range, current rows), empty if it has none, and the values to bind."""
         conditions = [*filter(None, [self.current])]
         if self.table_slice.key_range is not None:
             key = self.table_slice.key[0]
@@ -88,9 +88,9 @@ class SliceSQL:
     def look_up(
         self, connection: Connection, keys: Keys, expressions: Sequence[str]
     ) -> Iterator[tuple[list[tuple[str, ...]], list[Text]]]:
-        """Yield batches of the canonical keys and the values of ``expressions`` of the rows with these keys.
+        """Yield batches of the rows with these keys: their canonical keys, and their values of ``expressions``.
 
-        Rows are looked up by every value that may be stored for a key, and then selected by their canonical texts.
+        Rows are looked up by every value that may be stored for a key, and then filtered by their canonical texts.
         """
         condition, values = self.condition()
         selected = [*expressions, *map(self.canonical, self.table_slice.key)]
@@ -116,7 +116,7 @@ class SliceSQL:
 
 
 def stream(connection: Connection, statement: str, values: tuple[Value, ...]) -> Iterator[list[Text]]:
-    """Run a statement and stream batches of its texts as bytes, which need not be UTF-8."""
+    """Run a statement and stream batches of its texts as bytes, since they may not be UTF-8."""
     driver = driver_of(connection)
     cursor = driver.execute(statement, values)
     try:
@@ -127,7 +127,7 @@ def stream(connection: Connection, statement: str, values: tuple[Value, ...]) ->
 
 
 def _fetch(driver: Any, cursor: Any) -> list[Text]:
-    # Set only during the fetch, since the caller may run other statements on this connection between batches.
+    # Set the factory only during the fetch, since the caller may run other statements on this connection between batches.
     factory = driver.text_factory
     driver.text_factory = bytes
     try:
@@ -140,7 +140,7 @@ def _fetch(driver: Any, cursor: Any) -> list[Text]:
 def _choose(
     batches: Iterable[list[Text]], wanted: set[tuple[str, ...]], width: int
 ) -> Iterator[tuple[list[tuple[str, ...]], list[Text]]]:
-    """Select the rows whose key, in the columns from ``width`` on, is in ``wanted``; each key once."""
+    """Yield the rows whose key, in the columns from ``width`` on, is in ``wanted``; each key once."""
     for rows in batches:
         keys: list[tuple[str, ...]] = []
         chosen: list[Text] = []
@@ -155,7 +155,7 @@ def _choose(
 
 
 def _candidates(text: str, column: CanonicalColumn) -> Sequence[Value]:
-    """Return the values, two at most, that may be stored for the canonical text of a key; SQLite converts numbers itself."""
+    """Return the values (at most two) that may be stored for the canonical text of a key; SQLite itself converts numbers."""
     declared = affinity(column.column)
     kind = column.type.kind
     if kind is LogicalKind.UUID:
@@ -177,16 +177,16 @@ def _number_value(text: str) -> Value:
     except ValueError:
         pass
     try:
-        # Also for an integer beyond 64 bits: the float is beyond all values of the column, too.
+        # Also right for an integer beyond 64 bits: the float is beyond all values of the column, too.
         return float(text)
     except ValueError:
         raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").without_subject() from None
 
 
 def read_keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
-    """Decode the key columns of a batch into keys.
+    """Decode the key columns of a batch to keys.
 
-    :raises TableError: for a key with NULL, or that is not UTF-8
+    :raises TableError: for a key that has a NULL or is not UTF-8
     """
     try:
         return list(zip(*(map(str, column, repeat("utf-8")) for column in columns), strict=True))  # type: ignore[arg-type]  # NULL

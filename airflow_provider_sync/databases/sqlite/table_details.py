@@ -1,4 +1,4 @@
-"""Indexes, foreign keys and defaults of a table of SQLite, which has no comments."""
+"""Read the indexes, foreign keys and defaults of a table of SQLite, which has no comments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOREIGN_KEYS = 'SELECT id, "table", "from", "to", on_update, on_delete FROM pra
 
 
 def table_details(connection: Connection, table: Table) -> FoundDetails:
-    """Return what a table has besides its columns and its key."""
+    """Return the details of a table besides columns and key."""
     schema = table.schema or "main"
     defaults, untold = read_defaults(
         (name, default) for name, default in connection.exec_driver_sql(_COLUMNS, (table.name, schema)).fetchall()
@@ -28,7 +28,7 @@ def table_details(connection: Connection, table: Table) -> FoundDetails:
         if partial or any(cid < 0 for cid, _, _ in parts):
             untold.append((None, f"index {name!r}, which has a condition or an expression"))
             continue
-        # An index that a constraint made has a name that no other may have.
+        # The name of a constraint's index is reserved, so use another one.
         plain = f"unique_{number}" if name.startswith("sqlite_autoindex") else name
         indexes.append(
             IndexDescription(
@@ -50,7 +50,7 @@ def _foreign_keys(connection: Connection, table: Table) -> list[FoundForeignKey]
         parts = list(group)
         _, parent, _, _, on_update, on_delete = parts[0]
         columns = tuple(row[2] for row in parts)
-        # Without names, the parent's primary key is meant.
+        # A foreign key without column names refers to the parent's primary key.
         parent_columns = tuple(row[3] for row in parts if row[3]) or _primary_key(connection, table.schema or "main", parent)
         if len(parent_columns) == len(columns):
             found.append(

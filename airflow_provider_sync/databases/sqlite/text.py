@@ -1,6 +1,6 @@
-"""Canonical texts as SQL expressions of SQLite, and the functions that a connection needs for them.
+"""Build SQLite's expressions for canonical texts, and the Python functions that a connection needs for them.
 
-Any column may hold a value of any type. A value that does not fit the logical type is rendered unchanged, so that the digests
+Any column may contain values of any type. A value that does not fit the logical type is rendered unchanged, so that the digests
 of the two sides differ.
 """
 
@@ -19,12 +19,12 @@ from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
-"""Kinds with fractional seconds, of which SQLite stores as many digits as were written."""
+"""Kinds with fractional seconds; SQLite stores as many digits as were written."""
 
 _MICROSECONDS = 6
 _ORDER_OFFSET = 2**70
 _MAX_EXACT_DIGITS = 14
-"""Most digits with which SQLite's arithmetic on doubles is exact for decimals."""
+"""Maximum digits of decimals for which SQLite's arithmetic on doubles is exact."""
 
 _KINDS = {
     Kind.INTEGER: LogicalKind.INTEGER,
@@ -67,10 +67,10 @@ def logical_type(column: Column) -> LogicalType:
 
 
 def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
-    """Return the expression for the canonical text of a column: text, a blob with the bytes of one, or NULL.
+    """Return the expression for the canonical text of a column, whose value is text, a blob with the text's bytes, or NULL.
 
-    :param name: the quoted column, with its alias where it has one
-    :param affinity: affinity of the column, which may rule out values that would need a check
+    :param name: the quoted column, with an alias if it has one
+    :param affinity: affinity of the column, which may make some checks unnecessary
     """
     match logical.kind:
         case LogicalKind.BYTES:
@@ -78,7 +78,7 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
         case LogicalKind.UUID:
             return f"lower({_plain(name, affinity)})"
         case LogicalKind.JSON:
-            # JSONB is a blob, also where its bytes can be read as text. No JSON begins with an x.
+            # JSONB is a blob, even if its bytes are also valid text. Mark it by an x, with which no JSON begins.
             return f"CASE typeof({name}) WHEN 'blob' THEN 'x''' || lower(hex({name})) || '''' ELSE {_plain(name, affinity)} END"
         case LogicalKind.DECIMAL:
             zeros = "." + "0" * logical.scale if logical.scale else ""
@@ -90,7 +90,7 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
         case kind if kind in SECONDS:
             scale = logical.scale or 0
             whole = _TIME_PATTERNS[kind]
-            # A text of this form that is no valid time is left as it is, too: only the fraction needs a function call.
+            # Leave texts of this form unchanged, even invalid times: only other fractions need a function call.
             full = whole.replace("[0-9]", "?") + "." + "[0-9]" * scale if scale else whole
             padded = f" WHEN {name} GLOB '{whole}' THEN {name} || '.{'0' * scale}'" if scale else ""
             return f"CASE WHEN {name} GLOB '{full}' THEN {name}{padded} ELSE sync_moment({name}, {scale}) END"
@@ -103,12 +103,12 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
 
 
 def stored_expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
-    """Return the expression for the text that is sent: times as they are stored, so that a SQLite target stores them alike."""
+    """Return the expression for the text to send: the canonical text, but times as stored, for an identical SQLite target."""
     return _plain(name, affinity) if logical.kind in SECONDS else expression(name, logical, affinity)
 
 
 def register_functions(connection: Connection) -> None:
-    """Register the functions that expressions call; once per connection, as a running statement forbids replacing them."""
+    """Register the functions that expressions call; once per connection, since they cannot be replaced while a statement runs."""
     connection.create_function("sync_float", 1, float_text, deterministic=True)
     connection.create_function("sync_decimal", 2, decimal_text, deterministic=True)
     connection.create_function("sync_moment", 2, moment_text, deterministic=True)
@@ -124,9 +124,9 @@ def float_text(value: float) -> str:
 
 
 def decimal_text(value: float, scale: int | None) -> str:
-    """Write a number as a decimal with at least ``scale`` digits after the point, and more if the number has more.
+    """Write a number as a decimal with ``scale`` digits after the point, or more if the number has more.
 
-    :param scale: ``None`` to write as many digits as the number has
+    :param scale: minimum number of digits; ``None`` for exactly the digits of the number
     """
     if not isfinite(value):
         return float_text(value)
@@ -138,9 +138,9 @@ def decimal_text(value: float, scale: int | None) -> str:
 
 
 def moment_text(value: Any, scale: int) -> Any:
-    """Write a time, or a date with a time, with ``scale`` digits after the second; return any other value unchanged.
+    """Write a time, or a date with a time, with ``scale`` digits of a second; return any other value unchanged.
 
-    As SQLite's date functions do, accept a ``T`` between date and time, any number of digits, and ``Z``.
+    Accepts what SQLite's date functions accept: a ``T`` between date and time, any number of digits, and ``Z``.
     """
     if not isinstance(value, str):
         return float_text(value) if isinstance(value, float) else value
@@ -154,7 +154,7 @@ def moment_text(value: Any, scale: int) -> Any:
 
 
 def integer_order(value: Any) -> str | None:
-    """Return a text that sorts as the integer does, whatever its size; values that are no integers sort last."""
+    """Return a text that sorts like the integer, whatever its size; values that are not integers sort last."""
     if value is None:
         return None
     try:
@@ -164,11 +164,11 @@ def integer_order(value: Any) -> str | None:
 
 
 def hmac_text(secret: bytes, value: Any) -> str | None:
-    """Return the HMAC-SHA-256 of a text in UTF-8, in hex; of bytes that are not UTF-8, that of the bytes."""
+    """Return the HMAC-SHA-256, in hex, of a text in UTF-8, or of bytes that are not UTF-8."""
     if value is None:
         return None
     message = value if isinstance(value, bytes) else str(value).encode()
-    # Twice as fast as an object of its class.
+    # Twice as fast as an `hmac.HMAC` object.
     return hmac.digest(secret, message, "sha256").hex()
 
 
@@ -179,9 +179,9 @@ def _plain(name: str, affinity: Affinity) -> str:
 
 
 def _short_decimal(name: str, scale: int | None) -> str:
-    """Return the beginning of a CASE that renders numbers of few digits, nearly all, without a function call.
+    """Return the start of a CASE that renders numbers of few digits, which most are, without a function call.
 
-    A whole number divided by a power of ten is the double nearest to that decimal, as long as both are exact.
+    An integer divided by a power of ten is the double nearest to that decimal, as long as both are exact.
     """
     if scale is None or scale > _MAX_EXACT_DIGITS:
         return "CASE WHEN 0 THEN NULL"

@@ -1,4 +1,4 @@
-"""Load canonical texts into a table of SQLite; a text that its column would change is an error."""
+"""Load canonical texts into a table of SQLite; refuse a text that its column would change."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Texts = Sequence[Any]
 """The values of one column: ``str``, ``None``, or ``bytes`` for a text that is not UTF-8."""
 
 _TRANSACTION_BYTES = 24 * 1024 * 1024
-"""Bytes of text that are collected in memory and inserted in one transaction."""
+"""Bytes of text to collect in memory and insert in one transaction."""
 
 _MAX_EXACT_DIGITS = 15
-"""Most digits with which every decimal survives being stored as a double."""
+"""Maximum digits with which every decimal can be stored as a double and read back."""
 
 _JSONB = re.compile("x'(?:[0-9a-f]{2})*+'")
 
@@ -45,11 +45,11 @@ def load_blocks(
     columns: Sequence[CanonicalColumn],
     blocks: Iterable[bytes],
 ) -> int:
-    """Insert blocks in the open transaction, or else in transactions of some hundred thousand rows each.
+    """Insert blocks in the open transaction or, if there is none, in transactions of some hundred thousand rows each.
 
     :param insert: the statement that inserts one row
     :return: rows loaded
-    :raises TableError: naming table and column, if the column would change a text
+    :raises TableError: naming table and column, for a text that the column would change
     """
     strict = is_strict(connection, staging)
     affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
@@ -72,7 +72,7 @@ def load_blocks(
 def stored_value(text: str, logical: LogicalType, affinity: Affinity) -> Value:
     """Return the value that a column of this affinity stores for a canonical text.
 
-    :raises ValueError: if it would change the text; with the reason
+    :raises ValueError: with the reason, if the column would change the text
     """
     return _values([text], logical, affinity)[0]
 
@@ -103,10 +103,10 @@ def _rows(
 
 
 def _split(block: bytes, columns: int) -> Sequence[Texts]:
-    """Split lines into columns of texts; fast if nothing but NULL is escaped in them."""
+    """Split lines into columns of texts; fast if only NULL is escaped in them."""
     text = decode(block)
     if isinstance(text, str):
-        # Line feeds become fields, which shows whether each line has the right number of fields.
+        # Turn line feeds into fields, so that their positions show whether each line has the right number of fields.
         fields = text.replace("\n", "\t\n\t").split("\t")
         fits = not fields.pop() and len(fields) == text.count("\n") * (columns + 1)
         if fits and set(fields[columns :: columns + 1]) == {"\n"}:
@@ -146,7 +146,7 @@ def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[
 
 
 def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
-    """Convert a whole column of decimals that doubles hold exactly; ``None`` if it has any other text."""
+    """Convert a whole column of decimals that can be stored as doubles; ``None`` if it has any other text."""
     present = _present(texts)
     point = f"[.][0-9]{{{scale}}}" if scale else ""
     if (
@@ -165,7 +165,7 @@ def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
 def _hold_no_number(texts: Texts) -> bool:
     if set(map(type, texts)) != {str}:
         return False
-    # Nearly all texts here are times, and looking for a colon is faster.
+    # Look for a colon first, which is faster, since nearly all texts here are times.
     return all(map(contains, texts, repeat(":"))) or not any(map(NUMBER.fullmatch, texts))
 
 
@@ -196,7 +196,7 @@ def _integers(texts: Texts, affinity: Affinity) -> Sequence[Value]:
 
 
 def _number(text: Any, logical: LogicalType, affinity: Affinity) -> Value:
-    """Return the number that a numeric column stores for a text; a text that is no number is returned unchanged.
+    """Return the number that a numeric column stores for a text; return any other text unchanged.
 
     :raises ValueError: if the column would change the number
     """
@@ -239,12 +239,12 @@ def _blob(text: Any) -> bytes:
 
 
 def _is_jsonb(text: Any) -> bool:
-    """Whether a text of a JSON column stands for a blob."""
+    """Whether a text of a JSON column represents a JSONB blob."""
     return isinstance(text, str) and _JSONB.fullmatch(text) is not None
 
 
 def _tagged(text: Any) -> Value:
-    """Return a value of the type that its first letter names.
+    """Return a value of the type that the text's first letter names.
 
     :raises UnicodeError: for a text that is not UTF-8
     """

@@ -1,11 +1,11 @@
-"""SQLite's type for each logical type, for targets that are created from the source's description."""
+"""Choose SQLite's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _MAX_EXACT_DIGITS = 15
-"""Most digits with which every decimal survives being stored as a double."""
+"""Maximum digits with which every decimal can be stored as a double and read back."""
 
 _TYPES = {
     LogicalKind.INTEGER: "INTEGER",
@@ -22,7 +22,7 @@ _TYPES = {
 
 
 def sql_type(logical: LogicalType) -> str:
-    """Return the type of a column that holds every value of a logical type exactly, where SQLite has one."""
+    """Return the type of a column that stores every value of a logical type exactly, if SQLite has one."""
     match logical.kind:
         case LogicalKind.DECIMAL if (
             logical.scale is not None and (logical.precision or _MAX_EXACT_DIGITS + 1) <= _MAX_EXACT_DIGITS
@@ -32,5 +32,5 @@ def sql_type(logical: LogicalType) -> str:
             return "TEXT" if logical.enforced else "NUMERIC"
         case LogicalKind.TEXT if logical.length:
             return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
-    # Also for JSON: a column declared JSON would convert the text `1.0` to a number.
+    # JSON is TEXT, too: a column declared JSON would convert the text `1.0` to a number.
     return _TYPES.get(logical.kind, "TEXT")

@@ -1,4 +1,4 @@
-"""Load rows into a staging table of SQLite, exactly as they came."""
+"""Load rows into a staging table of SQLite, unchanged."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from airflow_provider_sync.databases.sqlite.catalog import is_strict
 from airflow_provider_sync.databases.sqlite.session import driver_of, write_transaction
 
 _TRANSACTION_BYTES = 24 * 1024 * 1024
-"""How much is inserted in one transaction, and held in memory for it."""
+"""Bytes to collect in memory and insert in one transaction."""
 
 _VALUE_BYTES = 64
-"""What a value costs in memory beside its text."""
+"""Memory of a value besides its text, in bytes."""
 
 
 def load_rows(connection: Connection, staging: Table, insert: str, batches: Iterable[Sequence[Row]]) -> int:
-    """Insert in transactions of some ten thousand rows, begun only when their rows are there.
+    """Insert in transactions of some ten thousand rows, which begin only when their rows have arrived.
 
-    A slow source thus never holds the database's write lock, and few commits wait for the disk.
+    A slow source thus never keeps the database's write lock, and few commits wait for the disk.
 
     :param insert: the statement that inserts one row
     :return: rows loaded
@@ -50,7 +50,7 @@ def _insert(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
 
 
 def _convert(staging: Table, affinities: Sequence[Affinity], rows: Sequence[Row]) -> tuple[list[Sequence[Value]], int]:
-    """Return the columns of a batch as they are stored, and the bytes of their text."""
+    """Return the columns of a batch as SQLite stores them, and the bytes of their text."""
     columns = []
     size = 0
     for column, affinity, values in zip(staging.columns, affinities, zip(*rows, strict=True), strict=True):

@@ -1,4 +1,4 @@
-"""Version 1 on SQLite: values as they are hashed, and a check for values that JSON cannot carry."""
+"""Support version 1 on SQLite: render values for the hash, and find values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class SQLiteVersion1(Version1):
     keeps_instants = False
 
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Name the row id, whatever the primary key; the primary key if the table has no row id."""
+        """Return the row id, whatever the primary key; return the primary key only if the table has no row id."""
         if not table.primary_key:
             raise TableError(f"Table {str(table)!r} has no primary key. Add one: version 1 cannot hash its rows without.")
         return (table.row_id,) if table.row_id else table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that renders a value by its type, since a column may hold any."""
+        """Return the function that renders a value by its own type, since a column may contain any type."""
         return _hash_text
 
     def hash_column(self, column: Column, row: Sequence[Column]) -> Callable[[Sequence[Value]], Iterable[bytes]]:
-        """Return the function that renders a column; text and integers without NULL need no call per value."""
+        """See :meth:`.Version1.hash_column`; text and integers without NULL need no call per value."""
 
         def render_all(values: Sequence[Any]) -> Iterable[bytes]:
             types = set(map(type, values))
@@ -44,10 +44,10 @@ class SQLiteVersion1(Version1):
         return render_all
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first column with a value that JSON cannot carry; all are searched, since any may hold any value.
+        """Return the first column with a value that JSON cannot carry; search all columns, since any may contain any value.
 
-        JSON has no blobs, so the target tells text from blob by the column's declared type. In a column without one, and in
-        one of JSON, a blob would arrive as text, and the hashes would still be equal.
+        JSON has no blobs, so the target distinguishes text from blobs by the column's declared type. In a column without one,
+        and in a JSON column, a blob would arrive as text, and the hashes would still be equal.
         """
         for rows in self.database.reader.read(connection, table, columns):
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
