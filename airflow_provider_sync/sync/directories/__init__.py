@@ -1,1 +1,1 @@
-"""Keep directories in step: compare manifests, download what differs, delete what the source lacks."""
+"""Sync directories: compare manifests, download files that differ, delete files that the source lacks."""

@@ -1,4 +1,4 @@
-"""Guard what gives way in the download steps of a directory, each of which sees only its own batch."""
+"""Limit the target files that download steps may remove because they are in the way; each step sees only its own batch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def guarded_batches(
     deletes: int,
     present: int,
 ) -> list[FileBatch]:
-    """Say of each batch how many files may give way: those that are in its way now, and its part of what ``max_deletes`` leaves.
+    """Set the number of files that each batch may remove: those that are in its way now, and its share of the rest of the limit.
 
-    A directory that takes the place of a file is in one batch, so that the file counts once.
+    A directory that replaces a file is in one batch, so that the file counts once.
 
-    :param obstacles: files of the target that may give way
-    :param paths_of: gives the paths that are to be written in a batch
+    :param obstacles: files of the target that may be removed if they are in the way
+    :param paths_of: returns the paths to write in a batch
     :param deletes: files that the whole sync would delete, obstacles included
     :param present: files that the target has
     """
@@ -48,10 +48,10 @@ def guarded_batches(
 
 
 def check_batch(storage: Storage, batch: FileBatch, obstacles: Collection[str], paths: Iterable[str]) -> None:
-    """Refuse that more files give way in a batch than it may delete.
+    """Refuse a batch that would remove more files in its way than it may delete.
 
-    :param obstacles: files of the target that may give way
-    :param paths: to be written
+    :param obstacles: files of the target that may be removed if they are in the way
+    :param paths: paths to write
     :raises GuardError: naming the option
     """
     deletes = len(removed_obstacles(storage, obstacles, paths))
@@ -63,12 +63,12 @@ def check_batch(storage: Storage, batch: FileBatch, obstacles: Collection[str], 
 
 
 def removed_obstacles(storage: Storage, obstacles: Collection[str], written: Iterable[str]) -> set[str]:
-    """Return the obstacles that are gone: files that became directories, and files in directories that became files.
+    """Return the obstacles that were removed: files that became directories, and files in directories that became files.
 
-    A sync in one go counts them when it deletes what the source lacks. In steps, an earlier task has removed them by then.
+    A sync in one task counts them when it deletes. In steps, an earlier task has removed them by then.
 
-    :param storage: the target; in object stores nothing is in the way of anything
-    :param obstacles: paths of files that may be removed where they are in the way
+    :param storage: the target; in object stores no file is in the way of another
+    :param obstacles: paths of files that may be removed if they are in the way
     :param written: paths of files, links and directories that were written
     """
     gone: set[str] = set()

@@ -1,4 +1,4 @@
-"""What a sync of one directory would change: the first paths, each with the reason and both sizes."""
+"""Find the paths that a sync of one directory would change, with the reason and both sizes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
 MAX_REPORTED_PATHS = 1_000
-"""Most paths that a comparison names."""
+"""Maximum number of paths that a comparison lists."""
 
 Change = Literal["add", "update", "set metadata", "delete"]
 
@@ -59,9 +59,9 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 class DirectoryDiff(msgspec.Struct, frozen=True, kw_only=True):
     """The differences of one directory.
 
-    :ivar report: how many there are
-    :ivar changes: the first of them, in the order of paths; none by version 1, which knows no sizes
-    :ivar paths_omitted: number of paths that differ, too, and are left out
+    :ivar report: the report, with their numbers
+    :ivar changes: the first of them, in the order of paths; none with version 1, which knows no sizes
+    :ivar paths_omitted: number of other paths that differ
     """
 
     report: DirectoryReport
@@ -78,13 +78,13 @@ def diff_directory(
     max_paths: int = MAX_REPORTED_PATHS,
     cache: DigestCache | None = None,
 ) -> DirectoryDiff:
-    """Find the paths in which source and target differ, also those that a guard would keep from being deleted.
+    """Find the paths in which source and target differ, including those that a guard would not allow to delete.
 
     Nothing is written.
 
-    :param max_paths: most paths to name
+    :param max_paths: maximum number of paths to list
     :param cache: remembers digests of the target's files, and the states of both sides
-    :raises SyncError: when they cannot be compared
+    :raises SyncError: if source and target cannot be compared
     """
     directory = unguarded(directory)
     pair = DirectoryPair.of(client, directory, storage, cache=cache)

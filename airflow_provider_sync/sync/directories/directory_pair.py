@@ -1,4 +1,4 @@
-"""A directory of the source and the directory of the target that is kept in step with it."""
+"""A directory of the source with its target directory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _HASHERS = (None, "md5", "none")
 
 @dataclass(frozen=True, slots=True)
 class DirectoryPair:
-    """What a sync of one directory works with, whatever the version of the protocol.
+    """The two sides of one directory sync, for both protocol versions.
 
-    :ivar client: asks the source
-    :ivar directory: what is asked for, and the options
+    :ivar client: the client that asks the source
+    :ivar directory: the directory's name and options
     :ivar storage: the target
     :ivar progress: called with the number of files and bytes that arrived
     :ivar cache: remembers digests of the target's files, and the states of both sides
@@ -43,16 +43,16 @@ class DirectoryPair:
         progress: Progress | None = None,
         cache: DigestCache | None = None,
     ) -> Self:
-        """Return a pair whose progress nobody sees, and which remembers nothing, unless these are given."""
+        """Return a pair; by default it reports no progress and remembers nothing."""
         return cls(client, directory, storage, progress or silent, cache or DigestCache(None))
 
     def version(self) -> Literal[1, 2]:
-        """Return the newest version of the protocol that both sides speak for directories; only the first call sends a request.
+        """Return the newest protocol version that both sides support for directories; only the first call sends a request.
 
-        A hasher of the user's own is one of version 1.
+        A custom hasher requires version 1.
 
-        :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
-        :raises ConfigurationError: when it is 1, and an option protects files in a way that only version 2 has
+        :raises SyncError: if the version cannot be determined; see :meth:`.SyncClient.capabilities`
+        :raises ConfigurationError: if it is 1, and an option protects files in a way that only version 2 supports
         """
         if self.directory.hasher not in _HASHERS:
             self._refuse_version1("a hasher of your own is one of version 1")
@@ -72,9 +72,9 @@ class DirectoryPair:
 
 
 def lists_files(client: SyncClient) -> bool:
-    """Whether the server knows version 2 for directories.
+    """Tell whether the server supports version 2 for directories.
 
-    :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
+    :raises SyncError: if the version cannot be determined; see :meth:`.SyncClient.capabilities`
     """
     capabilities = client.capabilities()
     return capabilities is not None and FILE_DIGEST in capabilities.file_digests

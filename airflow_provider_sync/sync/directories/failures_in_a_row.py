@@ -1,4 +1,4 @@
-"""How many files may fail one after the other before the rest is not tried any more."""
+"""End a directory sync when many files fail in a row."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.sync.directories.outcome import Outcome
 
 MAX_BROKEN_IN_A_ROW = 3
-"""Files in a row whose content stays incomplete after all ``retries``; more of them are taken for a broken connection."""
+"""Consecutive files whose content stays incomplete after all ``retries``; with more, the connection counts as broken."""
 
 MAX_FAILED_IN_A_ROW = 100
-"""Files in a row that cannot be written; more of them are taken for a broken target."""
+"""Consecutive files that cannot be written; with more, the target counts as broken."""
 
 
 class FailuresInARow:
-    """Notes files that fail, each in the outcome, and ends the sync where that is no matter of single files."""
+    """Records failed files in the outcome, and ends the sync if the failures do not concern single files."""
 
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
         self.reset()
 
     def reset(self) -> None:
-        """Count from zero, since a file has come."""
+        """Reset the count, since a file has arrived."""
         self._broken = self._failed = 0
 
     def note(self, path: str, error: FileError) -> None:
-        """Note a file that cannot be written.
+        """Record a file that cannot be written.
 
         :raises FileError: the error, if it concerns other files, too
         """
@@ -35,9 +35,9 @@ class FailuresInARow:
         self._note(path, error, gives_up=self._failed > MAX_FAILED_IN_A_ROW)
 
     def note_broken(self, path: str, error: IncompleteStreamError) -> None:
-        """Note a file whose content stays incomplete.
+        """Record a file whose content stays incomplete.
 
-        :raises IncompleteStreamError: the error, if there are many of them
+        :raises IncompleteStreamError: the error, if too many files failed like this
         """
         self._broken += 1
         self._note(path, error, gives_up=self._broken > MAX_BROKEN_IN_A_ROW)

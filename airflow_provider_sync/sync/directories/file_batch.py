@@ -1,4 +1,4 @@
-"""What the steps of one directory hand to each other: JSON values, which refer to files and never contain them."""
+"""The JSON values that the steps of a directory sync pass on; they refer to files and never contain them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from airflow_provider_sync.sync.step_value import StepValue
 
 
 class FileBatch(StepValue, frozen=True, kw_only=True):
-    """A range of the sorted paths, to be downloaded or downloaded already.
+    """A range of the sorted paths, to be downloaded or already downloaded.
 
-    :ivar directory: the name under which the server offers it
+    :ivar directory: the name under which the server offers the directory
     :ivar first: first path
-    :ivar last: last path, included
-    :ivar files: of them that differed when they were compared; 0 where files only have to be deleted
-    :ivar bytes: of the files to be downloaded, as far as it is known
-    :ivar max_deletes: files of the target that may give way to others; ``None`` for any number
-    :ivar added: files that came
-    :ivar updated: files that were replaced
-    :ivar touched: files of which only the time of modification or the permissions were changed
-    :ivar moved: files that were made from others of the target
-    :ivar deleted: files that the source lacks and that were in the way of others
-    :ivar made: directories that were made, or of which the permissions were changed
-    :ivar missing: files that could not be fetched or written
-    :ivar files_read: files of the target that were read to compare them
-    :ivar bytes_written: content written to the target
-    :ivar warnings: what the user should know of these files
-    :ivar proven: whether all of them are what the source announced
+    :ivar last: last path, inclusive
+    :ivar files: number of files in the range that differed in the comparison; 0 if files only have to be deleted
+    :ivar bytes: size of the files to download, as far as known
+    :ivar max_deletes: maximum number of target files to remove because they are in the way; ``None`` for no limit
+    :ivar added: number of new files
+    :ivar updated: number of replaced files
+    :ivar touched: number of files of which only the modification time or the permissions changed
+    :ivar moved: number of files made from other files of the target
+    :ivar deleted: number of files that the source lacks and that were in the way of others
+    :ivar made: number of directories that were created, or whose permissions changed
+    :ivar missing: number of files that could not be fetched or written
+    :ivar files_read: number of target files that were read for the comparison
+    :ivar bytes_written: number of bytes of content written to the target
+    :ivar warnings: warnings about these files for the user
+    :ivar proven: whether all files are as the source announced them
     """
 
     directory: str
@@ -53,16 +53,16 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> str:
-        """Which files to download."""
+        """A sentence about the files to download."""
         size = f" ({format_bytes(self.bytes)})" if self.bytes else ""
         return f"Directory {self.directory!r}: {self.files:,} files{size}, {self.first!r} to {self.last!r}."
 
 
 class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison of a directory found.
+    """The result of comparing a directory.
 
-    :ivar report: ``unchanged``, or ``planned`` where source and target differ
-    :ivar batches: what is to be downloaded; one without files where files only have to be deleted, none where nothing differs
+    :ivar report: the report, ``unchanged``, or ``planned`` if source and target differ
+    :ivar batches: the batches to download; one without files if files only have to be deleted, none if nothing differs
     """
 
     report: DirectoryReport
@@ -72,12 +72,12 @@ class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):
 def report_of_batches(
     report: DirectoryReport, batches: Sequence[FileBatch], *, deleted: int, changed: bool, came: int, dry_run: bool
 ) -> DirectoryReport:
-    """Return what all steps did together.
+    """Return the report of all steps together.
 
-    :param report: of the last step, with what the source has now
-    :param batches: what the downloads returned
+    :param report: report of the last step, with the source's current files
+    :param batches: the results of the downloads
     :param deleted: number of files that the last step deleted, or would delete
-    :param changed: whether the last step did anything else
+    :param changed: whether the last step changed anything else
     :param came: number of files that the source has and the target lacks
     """
     counts = {

@@ -1,4 +1,4 @@
-"""Files of a sync of which a message is to tell: some by name, with the reason, the others as a number."""
+"""Collect files for a message of a sync: the first by name with the reason, the rest as a number."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from airflow_provider_sync.sync.directories.problems import MAX_KEPT
 
 
 class NotedFiles:
-    """The first :data:`.MAX_KEPT` files that were noted, and how many there were besides; safe to use from several threads.
+    """The first :data:`.MAX_KEPT` files that were added, and the number of the others; thread-safe.
 
-    A file that is noted again counts once, as long as its name is kept.
+    A file that is added again counts once if its name was kept.
 
-    :param files: paths, and why
-    :param more: number of files besides, whose names are not known
-    :ivar named: paths of the first ones, and why, if there is a reason
-    :ivar more: number of the others
+    :param files: paths with reasons
+    :param more: number of further files, whose names are not known
+    :ivar named: paths of the first files with reasons; a reason may be empty
+    :ivar more: number of the other files
     """
 
     def __init__(self, files: Mapping[str, str] | None = None, more: int = 0) -> None:
@@ -26,7 +26,7 @@ class NotedFiles:
         self.update(files or {})
 
     def add(self, path: str, reason: str = "") -> None:
-        """Note a file."""
+        """Add a file."""
         with self._lock:
             if len(self.named) < MAX_KEPT or path in self.named:
                 self.named[path] = reason
@@ -34,12 +34,12 @@ class NotedFiles:
                 self.more += 1
 
     def update(self, files: Mapping[str, str]) -> None:
-        """Note several files."""
+        """Add several files."""
         for path, reason in files.items():
             self.add(path, reason)
 
     def add_noted(self, others: NotedFiles) -> None:
-        """Note what was noted elsewhere."""
+        """Add the files of another collection."""
         self.update(others.named)
         with self._lock:
             self.more += others.more

@@ -1,6 +1,6 @@
-"""What came of a sync of one directory so far: what was done, what could not be, and what follows from it.
+"""The results and failures of one directory sync so far, and the errors and warnings that follow from them.
 
-By both versions of the protocol; whoever reads or writes files notes here what came of it.
+Both protocol versions record here what they read, write and fail to write.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from airflow_provider_sync.sync.directories.problems import (
 
 
 class Outcome:
-    """What came of a sync so far; several threads may note failures.
+    """The results and failures of a sync so far; several threads may record failures.
 
-    :param directory: its options
-    :param files_written: counts the files that came or were replaced
-    :ivar unlisted: files that could not be compared, and why
-    :ivar failed: files that could not be fetched or written, and why
-    :ivar undone: number of those among them that seemed done, and that a commit could not do
-    :ivar restless: files that changed at the source each time that they were requested
+    :param directory: the directory's options
+    :param files_written: returns the number of files that were added or replaced
+    :ivar unlisted: files that could not be compared, with reasons
+    :ivar failed: files that could not be fetched or written, with reasons
+    :ivar undone: number of failed files that were counted as done before a commit failed on them
+    :ivar restless: files that changed at the source each time they were requested
     :ivar gone: files that the source removed during the sync
-    :ivar in_use: directories that are gone at the source and that the system does not let go
-    :ivar unkept: files that did not get the source's permissions, which the target does not keep
-    :ivar files_read: files of the target that were read to compare them
+    :ivar in_use: directories that the source removed and that the target's system refuses to remove
+    :ivar unkept: files that did not get the source's permissions, since the target does not keep them
+    :ivar files_read: number of target files that were read for the comparison
     :ivar has_digests: whether contents are compared
     :ivar touched: number of files of which only metadata was set
-    :ivar moved: number of files that were made from others of the target
+    :ivar moved: number of files made from other files of the target
     :ivar deleted: number of files and links that were deleted
-    :ivar changes: number of changes that are no files: directories that were made, removed, or given other permissions
+    :ivar changes: number of other changes: directories that were created or removed, or whose permissions changed
     """
 
     def __init__(self, directory: TargetDirectory, files_written: Callable[[], int]) -> None:
@@ -63,22 +63,22 @@ class Outcome:
         self._files_written = files_written
 
     def note_failed(self, path: str, error: SyncError) -> None:
-        """Note a file that could not be fetched or written."""
+        """Record a file that could not be fetched or written."""
         self.failed.add(path, str(error))
 
     def note_undone(self, path: str, error: SyncError) -> None:
-        """Note a file that a commit could not write or delete."""
+        """Record a file that a commit could not write or delete."""
         self.undone += 1
         self.note_failed(path, error)
 
     @property
     def problems(self) -> NotedFiles:
-        """All files that could not be synced, and why."""
+        """All files that could not be synced, with reasons."""
         return NotedFiles(self.unlisted.named | self.failed.named, self.unlisted.more + self.failed.more)
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything could be synced."""
+        """Whether all files were synced."""
         return not (self.problems or self.restless or self.gone)
 
     @property
@@ -88,36 +88,36 @@ class Outcome:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether nothing came but files that never stood still."""
+        """Whether no file was synced because all of them kept changing."""
         return bool(self.restless) and not self._files_written()
 
     @property
     def may_delete(self) -> bool:
-        """Whether what the source lacks may go: not after an error."""
+        """Whether files that the source lacks may be deleted: not after an error."""
         return self._directory.delete and not self.is_stuck and (self._directory.skip_unreadable or not self.problems)
 
     @property
     def changed(self) -> bool:
-        """Whether anything was done."""
+        """Whether anything was changed."""
         return bool(self._files_written() or self.touched or self.deleted or self.changes)
 
     def refuse(self) -> None:
-        """Raise the errors of files that this sync could not deal with.
+        """Raise an error if files could not be synced.
 
-        :raises FileError: naming the files that could not be synced, unless they may be skipped
-        :raises FileChangedError: when nothing came but files that never stand still
+        :raises FileError: naming these files, unless they may be skipped
+        :raises FileChangedError: if no file was synced because all of them kept changing
         """
         self._refuse(self.problems)
         self.refuse_failed()
 
     def refuse_mixture(self) -> None:
-        """Raise the errors of files that are not of the version that was listed, besides those of :meth:`refuse`."""
+        """Raise an error if files are not of the version that was listed, or for the reasons of :meth:`refuse`."""
         self.refuse()
         if self.restless:
             raise never_at_rest(next(iter(self.restless.named)), self._directory.name)
 
     def refuse_failed(self) -> None:
-        """Raise the errors of files that could not be fetched or written; see :meth:`refuse`."""
+        """Raise an error if files could not be fetched or written; see :meth:`refuse`."""
         self._refuse(self.failed)
         if self.is_stuck:
             raise never_at_rest(next(iter(self.restless.named)), self._directory.name)
@@ -135,12 +135,12 @@ class Outcome:
         lost_permissions: str | None = None,
         links_skipped: int = 0,
     ) -> tuple[str, ...]:
-        """Return what the user should know although the sync succeeded.
+        """Return the warnings of a successful sync.
 
-        :param no_digests: what it means that contents are not compared
-        :param selects_nothing: whether the source has files, and patterns select none of them
-        :param clash: two names that some file systems take for one
-        :param lost_permissions: the target, for messages, if it does not keep the permissions that are wanted
+        :param no_digests: the warning to use if contents were not compared
+        :param selects_nothing: whether the source has files, but patterns select none of them
+        :param clash: two names that some file systems consider equal
+        :param lost_permissions: the target's name for messages, if it does not keep the requested permissions
         :param links_skipped: number of symbolic links that the source left out
         """
         warnings = []
@@ -159,7 +159,7 @@ class Outcome:
         return (*warnings, *self.warnings_of_writes())
 
     def warnings_of_writes(self) -> tuple[str, ...]:
-        """Return what the user should know of the files that were to be written."""
+        """Return the warnings about the files to write."""
         warnings = []
         if self.unkept:
             warnings.append(unkept(self.unkept.named, more=self.unkept.more))

@@ -1,4 +1,4 @@
-"""Keep one directory in step with the source, by the newest version of the protocol that both sides speak."""
+"""Sync one directory in one task, by the newest protocol version that both sides support."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sync_directory(
     :param lock_timeout: seconds to wait for another sync of the same directory
     :param progress: called with the number of files and bytes that arrived
     :param cache: remembers digests of the target's files, and the states of both sides
-    :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
+    :raises SyncFailed: with the report of the failure; downloaded files stay, and nothing was deleted
     """
     pair = DirectoryPair.of(client, directory, storage, progress=progress, cache=cache)
     measure = Measure(client)
@@ -52,9 +52,9 @@ def sync_directory(
 def directory_differs(
     client: SyncClient, directory: TargetDirectory, storage: Storage, *, cache: DigestCache | None = None
 ) -> bool:
-    """Whether source and target differ in more than times and permissions; nothing is downloaded.
+    """Tell whether source and target differ in more than times and permissions; nothing is downloaded.
 
-    With version 1, a source without digests (hasher ``none``) counts as changed as soon as it has files.
+    With version 1, a source without digests (hasher ``none``) counts as changed if it has any file.
     """
     return _sync_of(DirectoryPair.of(client, directory, storage, cache=cache)).differs()
 

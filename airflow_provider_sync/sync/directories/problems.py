@@ -1,4 +1,4 @@
-"""What messages say of files that could not be synced."""
+"""Messages about files that could not be synced."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from airflow_provider_sync.exceptions import FileChangedError, FileError
 from airflow_provider_sync.printable import printable
 
 ROUNDS = 3
-"""How often files are requested that change at the source during their download."""
+"""Maximum number of requests for files that change at the source during their download."""
 
 MAX_NAMED = 5
-"""Most files that a message names."""
+"""Maximum number of files that a message names."""
 
 MAX_KEPT = 1_000
-"""Most files that are kept by name, with their reasons; others are counted."""
+"""Maximum number of files that are kept by name, with their reasons; others are only counted."""
 
 
 def is_below(path: str, unreadable: Container[str]) -> bool:
-    """Whether a path is below one of the directories among others that cannot be read."""
-    # One look for each of its directories: both the paths and what cannot be read may be many.
+    """Tell whether a path is below an unreadable directory."""
+    # One lookup for each parent directory, since both the paths and the unreadable directories may be many.
     return any(path[: slash.end()] in unreadable for slash in re.finditer("/", path))
 
 
 def some_of(paths: Collection[str], *, more: int = 0) -> str:
-    """Name some of the files, and say how many there are.
+    """Name some of the files, and the number of all.
 
-    :param more: number of files besides, whose names are not known
+    :param more: number of further files, whose names are not known
     """
     named = list(paths)[:MAX_NAMED]
     names = ", ".join(printable(repr(path)) for path in named)
@@ -36,11 +36,11 @@ def some_of(paths: Collection[str], *, more: int = 0) -> str:
 
 
 def not_synced(problems: Mapping[str, str], directory: str, *, more: int = 0, deleted: int = 0) -> FileError:
-    """Return the error of files that could not be synced.
+    """Return the error for files that could not be synced.
 
-    :param problems: paths, and why
-    :param more: number of files besides, whose names are not known
-    :param deleted: number of files that were deleted all the same, until one of them could not be
+    :param problems: paths with reasons
+    :param more: number of further files, whose names are not known
+    :param deleted: number of files that were deleted before a deletion failed
     """
     deletes = "nothing was deleted" if not deleted else f"{deleted} {'file was' if deleted == 1 else 'files were'} deleted"
     return FileError(
@@ -50,7 +50,7 @@ def not_synced(problems: Mapping[str, str], directory: str, *, more: int = 0, de
 
 
 def never_at_rest(path: str, directory: str) -> FileChangedError:
-    """Return the error of a directory of which nothing came but files that changed all the time."""
+    """Return the error for a directory of which no file could be synced because all of them kept changing."""
     return FileChangedError(
         f"{path!r} of {directory!r} changed each of the {ROUNDS} times that it was downloaded."
         " Run it again when the source is quiet."
@@ -58,7 +58,7 @@ def never_at_rest(path: str, directory: str) -> FileChangedError:
 
 
 def restless(paths: Collection[str], *, more: int = 0) -> str:
-    """Warn of files that changed all the time."""
+    """Warn about files that kept changing."""
     return (
         f"{some_of(paths, more=more)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run"
         " brings what is there then."
@@ -66,12 +66,12 @@ def restless(paths: Collection[str], *, more: int = 0) -> str:
 
 
 def gone(paths: Collection[str], *, more: int = 0) -> str:
-    """Warn of files that the source removed meanwhile."""
+    """Warn about files that the source removed during the sync."""
     return f"{some_of(sorted(paths), more=more)} went from the source during the sync; the next run deletes what is left."
 
 
 def in_use(paths: Collection[str], *, more: int = 0) -> str:
-    """Warn of directories that are gone at the source and that the system does not let go."""
+    """Warn about directories that the source removed and that the target's system refuses to remove."""
     is_, was, it = ("is", "was", "it") if len(paths) + more == 1 else ("are", "were", "them")
     return (
         f"{some_of(paths, more=more)} {is_} gone at the source, and {was} emptied and left: the system uses {it}, as it does a"
@@ -80,22 +80,22 @@ def in_use(paths: Collection[str], *, more: int = 0) -> str:
 
 
 def without_permissions(location: str) -> str:
-    """Warn of a target that keeps no permissions."""
+    """Warn about a target that does not keep permissions."""
     return f"{location} is on a file system, or in a store, that keeps no permissions, so none are synced."
 
 
 def unkept(paths: Collection[str], *, more: int = 0) -> str:
-    """Warn of files that did not get the permissions that they were to have."""
+    """Warn about files that did not get the source's permissions."""
     return f"{some_of(paths, more=more)} did not get the permissions of the source, which the target's file system does not keep."
 
 
 def clashing(first: str, second: str) -> str:
-    """Warn of two names that some file systems take for one."""
+    """Warn about two names that some file systems consider equal."""
     return f"{first!r} and {second!r} differ only in case or in how they are composed; some file systems hold only one of them."
 
 
 def nothing_selected() -> str:
-    """Warn of patterns that leave out every file that the source has."""
+    """Warn that the patterns select no file of the source."""
     return (
         "The patterns of include and exclude select none of the source's files. A pattern is for the whole path: '*.txt' selects"
         " files in the root, '**/*.txt' those at any depth."
@@ -103,20 +103,20 @@ def nothing_selected() -> str:
 
 
 def links_left_out(number: int) -> str:
-    """Warn of symbolic links that the source left out."""
+    """Warn about symbolic links that the source left out."""
     links = "symbolic link of the source was" if number == 1 else "symbolic links of the source were"
     return f"{number} {links} left out; to sync them, set links to keep or follow."
 
 
 def skipped(problems: Mapping[str, str], *, more: int = 0) -> str:
-    """Warn of files that were left out.
+    """Warn about files that were left out.
 
-    :param more: number of files besides, whose names are not known
+    :param more: number of further files, whose names are not known
     """
     were = "was" if len(problems) + more == 1 else "were"
     return f"{some_of(problems, more=more)} could not be synced and {were} skipped. {reasons(problems)}"
 
 
 def reasons(problems: Mapping[str, str]) -> str:
-    """Say why, each reason once."""
+    """List the distinct reasons."""
     return " ".join(list(dict.fromkeys(problems.values()))[:MAX_NAMED])

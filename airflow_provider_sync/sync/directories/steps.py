@@ -1,8 +1,8 @@
-"""One directory in three steps that may be tasks on different machines: compare, download in batches, delete.
+"""Sync one directory in three steps, which may be tasks on different machines: compare, download in batches, delete.
 
-Between the steps there are only small values that JSON has, so that a retry finds what the failed attempt has done. The steps do
-what :mod:`.pipeline` does in one go, with the same code. They hold no common lock: no other sync may write to the directory
-meanwhile.
+The steps share only small JSON values; each step compares again, so a retry keeps what the failed attempt has done.
+:mod:`.pipeline` does the same in one task, with the same code. The steps hold no common lock, so the user must make sure that no
+other sync writes to the directory between them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["ComparedDirectory", "FileBatch", "compare_directory", "delete_files"
 def compare_directory(
     client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1, cache: DigestCache | None = None
 ) -> ComparedDirectory:
-    """Compare a directory with the source, and cut what has to be downloaded into batches.
+    """Compare a directory with the source, and divide the files to download into batches.
 
-    :param batches: most batches; there are fewer where few files differ
+    :param batches: maximum number of batches; fewer if few files differ
     :param cache: remembers digests of the target's files
-    :raises GuardError: when more files would be deleted than the options allow
-    :raises FileError: for files that cannot be synced, where there is nothing else to do
+    :raises GuardError: if more files would be deleted than the options allow
+    :raises FileError: for files that cannot be synced, if there is nothing else to do
     """
     pair = DirectoryPair.of(client, directory, storage, cache=cache)
     compare = version1.compare_directory if pair.version() == 1 else version2.compare_directory
@@ -53,12 +53,12 @@ def download_batch(
 ) -> FileBatch:
     """Download the files of a batch that still differ.
 
-    :param dry_run: count them, and write nothing
+    :param dry_run: count the files, and write nothing
     :param cache: remembers digests of the target's files
-    :return: the batch, with what was done and what it cost until now
-    :raises GuardError: when more files would give way, or more bytes arrive, than the options allow
+    :return: the batch, with the results and the costs until now
+    :raises GuardError: if more files in the way would be removed, or more bytes received, than the options allow
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
-    :raises FileChangedError: when nothing came but files that never stand still
+    :raises FileChangedError: if no file was synced because all of them kept changing
     """
     pair = DirectoryPair.of(client, directory, storage, progress=progress, cache=cache)
     download = version1.download_batch if pair.version() == 1 else version2.download_batch
@@ -75,13 +75,13 @@ def delete_files(
     dry_run: bool = False,
     cache: DigestCache | None = None,
 ) -> DirectoryReport:
-    """Delete what the source lacks, after everything was downloaded.
+    """Delete files that the source lacks, after all downloads.
 
-    :param batches: everything that the downloads returned
-    :param dry_run: report what would be deleted
+    :param batches: the results of all downloads
+    :param dry_run: report what would be deleted, and delete nothing
     :param cache: remembers digests of the target's files, and the states of both sides
-    :return: what all steps did together
-    :raises GuardError: when more files would be deleted than the options allow
+    :return: the report of all steps together
+    :raises GuardError: if more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
     pair = DirectoryPair.of(client, directory, storage, cache=cache)

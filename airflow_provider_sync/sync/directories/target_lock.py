@@ -11,10 +11,10 @@ from airflow_provider_sync.files import Storage
 
 @contextmanager
 def locked(storage: Storage, timeout: float, *, dry_run: bool) -> Iterator[None]:
-    """Lock the directory, and remove unfinished files after a signal. Do nothing in a dry run: the lock makes a missing root.
+    """Lock the directory, and remove unfinished files after a signal. A dry run takes no lock, since that creates a missing root.
 
-    :param timeout: seconds to wait
-    :raises DirectoryBusyError: when another sync holds the lock all that time
+    :param timeout: seconds to wait for the lock
+    :raises DirectoryBusyError: if another sync holds the lock all that time
     """
     if dry_run:
         yield
@@ -23,7 +23,7 @@ def locked(storage: Storage, timeout: float, *, dry_run: bool) -> Iterator[None]
         try:
             yield
         except KeyboardInterrupt:
-            # A signal can come after a file was created and before the block that removes it was entered.
+            # A signal can arrive after a file was created but before the block that removes it was entered.
             with suppress(FileError):  # the next sync tries again
                 storage.clean(0)
             raise

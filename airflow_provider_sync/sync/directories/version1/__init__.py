@@ -1,4 +1,4 @@
-"""Directories by version 1 of the protocol: manifests as a whole, files that differ in frames.
+"""Sync directories by protocol version 1: compare whole manifests, and download files that differ as frames.
 
-For existing servers, for ``protocol: 1``, and for hashers of the user's own.
+Used for existing servers, with ``protocol: 1``, and for custom hashers.
 """

@@ -1,6 +1,6 @@
-"""The files of a directory on their way to the target: in batches, each file as a whole, those that fail named one by one.
+"""Download the files of a directory in batches, each file as a whole, and record each file that fails.
 
-A batch that the server refuses is cut in halves until the file is found that it cannot send; everything else arrives.
+A batch that the server refuses is bisected until the file is found that the server cannot send; all other files arrive.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 
 MAX_REFUSED_IN_A_ROW = 20
-"""Files in a row that the server refuses; more of them are taken for a broken server."""
+"""Consecutive files that the server refuses; with more, the server counts as broken."""
 
 COMMIT_BYTES = 16 * 1024 * 1024
-"""Bytes after which files get their names before the end of an answer, so that a kill does not lose more of them."""
+"""Bytes after which received files are committed before the response ends, so that a kill loses at most that many."""
 
 _ABOUT_FILES = (404, 413, 422, 500)
-"""Answers to a request for files that may be due to one of them."""
+"""HTTP statuses that may be due to a single file of the request."""
 
 
 class FileDownloads:
     """The downloads of one sync of one directory.
 
     :ivar written: paths of the files that arrived
-    :ivar bytes_written: content written to the target
+    :ivar bytes_written: number of bytes of content written to the target
 
-    :param outcome: takes what could not be fetched or written
+    :param outcome: records files that could not be fetched or written
     """
 
     def __init__(self, source: SourceFiles, pair: DirectoryPair, hasher: FileHasher, outcome: Outcome) -> None:
@@ -57,11 +57,11 @@ class FileDownloads:
         self._failures = FailuresInARow(outcome)
 
     def run(self, manifest: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
-        """Download the files, asking again for those that the source changed meanwhile.
+        """Download the files, and request those again that the source changed in the meantime.
 
-        :param manifest: the source's
-        :param obstacles: files of the target that may go where they stand in the way
-        :return: the last manifest that the source gave
+        :param manifest: the source's manifest
+        :param obstacles: files of the target that may be removed if they are in the way
+        :return: the last manifest that the source sent
         :raises SyncError: for errors that concern no single file, such as no connection or a full disk
         """
         if not wanted:
@@ -71,7 +71,7 @@ class FileDownloads:
             try:
                 return self._download(writer, manifest, wanted)
             except SyncError:
-                # What has arrived stays, so that the next sync need not fetch it again; the first error is the one to report.
+                # Files that arrived are kept, so that the next sync need not fetch them again; the first error is reported.
                 with suppress(SyncError):
                     self._commit(writer)
                 raise
@@ -103,9 +103,9 @@ class FileDownloads:
         return manifest
 
     def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:
-        """Download the files in batches, and note those that changed and those that the server refuses.
+        """Download the files in batches, and record those that changed and those that the server refuses.
 
-        :raises IncompleteStreamError: when no file gets through
+        :raises IncompleteStreamError: if no file arrives completely
         """
         remaining = list(wanted)
         attempts = Attempts(self.source.client)
@@ -143,23 +143,23 @@ class FileDownloads:
                 if refused > MAX_REFUSED_IN_A_ROW:
                     raise
                 self._refused[batch[0]] = error
-                # The rest of the batch may well be fine.
+                # The other files of the batch may be sendable.
                 done, suspects = 1, 0
             self._commit(writer)
             remaining = remaining[done:]
             suspects = max(0, suspects - done)
 
     def _batch_size(self) -> int:
-        """Files to ask for at once: the configured number, fewer where the files seen so far are large."""
+        """Return the number of files for one request: the configured number, or fewer if the files so far are large."""
         most = self.directory.files_per_request or DEFAULT_FILES_PER_REQUEST
         if not self.written or not self.bytes_written:
             return most
         return max(1, min(most, self.directory.bytes_per_request * len(self.written) // self.bytes_written))
 
     def _take(self, writer: TreeWriter, frame: Frame, announced: str) -> None:
-        """Write one file, or note why it is not written.
+        """Write one file, or record why it cannot be written.
 
-        :raises FileError: for what is no matter of this file alone
+        :raises FileError: for an error that concerns other files, too
         """
         try:
             arrived = self._write(writer, frame, announced)
@@ -175,9 +175,9 @@ class FileDownloads:
             self._commit(writer)
 
     def _write(self, writer: TreeWriter, frame: Frame, announced: str) -> bool:
-        """Write one file, and leave it to the next commit; discard it and return ``False`` if it has not the announced digest.
+        """Write one file for the next commit; discard it and return ``False`` if it does not have the announced digest.
 
-        Where one side has no digests (hasher ``none``), the size has to do.
+        If either side has no digests (hasher ``none``), only the size is checked.
         """
         file = writer.create(frame.path, size=frame.size, metadata=Metadata())
         try:
@@ -193,7 +193,7 @@ class FileDownloads:
         return True
 
     def _commit(self, writer: TreeWriter) -> None:
-        """Give the files that arrived their names, and count them."""
+        """Move the files that arrived to their final names, and count them."""
         self._waiting_bytes = 0
         for entry in writer.commit():
             self.bytes_written += entry.size

@@ -1,7 +1,7 @@
-"""Keep one directory in step by version 1: compare manifests, download what differs, delete last.
+"""Sync one directory by version 1: compare manifests, download files that differ, delete last.
 
-Every file appears under its name only when it is whole and has the digest that the source announced. A file that fails stops no
-other; but nothing is deleted then, unless the options say that such files may be skipped.
+A file gets its final name only when it is complete and has the digest that the source announced. If a file fails, the others are
+still synced, but nothing is deleted, unless the options allow skipping such files.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from airflow_provider_sync.sync.traffic import Measure
 class DirectorySync:
     """One sync of one directory.
 
-    :param selection: the files that it is about; by default what the options say
-    :ivar added: files that came
-    :ivar updated: files that were replaced
-    :ivar outcome: what came of it so far
+    :param selection: the files to sync; by default those that the options select
+    :ivar added: number of files that were added
+    :ivar updated: number of files that were replaced
+    :ivar outcome: the results and failures so far
     """
 
     def __init__(self, pair: DirectoryPair, selection: PathFilter | None = None) -> None:
@@ -61,20 +61,20 @@ class DirectorySync:
 
     @property
     def added(self) -> int:
-        """Count the files that came."""
+        """Number of files that were added."""
         return sum(path not in self._present for path in self.downloads.written)
 
     @property
     def updated(self) -> int:
-        """Count the files that were replaced."""
+        """Number of files that were replaced."""
         return len(self.downloads.written) - self.added
 
     def differs(self) -> bool:
-        """Whether a sync would change anything."""
+        """Tell whether a sync would change anything."""
         return bool(self.compare(self.source_manifest()))
 
     def done(self) -> dict[str, Any]:
-        """Return what was done so far, as fields of a report."""
+        """Return the results so far, as fields of a report."""
         return {
             "files_added": self.added,
             "files_updated": self.updated,
@@ -89,7 +89,7 @@ class DirectorySync:
         """
         with locked(self.storage, lock_timeout, dry_run=dry_run):
             if not dry_run:
-                # What killed syncs have left.
+                # Unfinished files of killed syncs.
                 self.storage.clean(0)
             source = self.source_manifest()
             changes = self.compare(source)
@@ -115,18 +115,18 @@ class DirectorySync:
             )
 
     def source_manifest(self) -> dict[str, str]:
-        """Ask the source for its files, names checked, patterns applied."""
+        """Request the source's manifest, with names checked and patterns applied."""
         source = self.source.manifest()
         self.outcome.has_digests = all(source.values()) and not isinstance(self.hasher, NoneHasher)
         return source
 
     def compare(self, source: dict[str, str]) -> Changes:
-        """Compare the source's manifest with the target's files, but for those of which one side does not know what they are."""
+        """Compare the source's manifest with the target's files, without files that either side could not list."""
         self._present = self.target_manifest(self.hasher)
         return self._known(compare(source, self._present))
 
     def compare_names(self, source: Mapping[str, str]) -> Changes:
-        """Compare the names of files alone."""
+        """Compare only the names of files."""
         return self._known(compare(dict.fromkeys(source, ""), self.target_manifest(NoneHasher())))
 
     def _known(self, changes: Changes) -> Changes:
@@ -143,7 +143,7 @@ class DirectorySync:
         self.outcome.unlisted = NotedFiles({**self.source.unreadable, **self.unreadable}, self.source.more_unreadable)
 
     def target_manifest(self, hasher: FileHasher) -> dict[str, str]:
-        """Digest the target's files; a file that cannot be read is to be replaced, and has no digest."""
+        """Digest the target's files; a file that cannot be read gets no digest, so that it is replaced."""
         self.unreadable = {}
         to_replace: list[str] = []
 
@@ -169,12 +169,12 @@ class DirectorySync:
         return {**found, **dict.fromkeys(to_replace, "")}
 
     def _cached_md5(self) -> CachedRoot:
-        # Directories may share a path, and be about different files of it.
+        # Several directories may share a path, with patterns for different files.
         scope = repr((self.directory.include, self.directory.exclude))
         return self._cache.root(self.storage.location, algorithm="md5", scope=scope)
 
     def is_unknown(self, path: str) -> bool:
-        """Whether the source may have this file, and could not list it."""
+        """Tell whether the source may have this file but could not list it."""
         return path in self.source.unreadable or is_below(path, self.source.unreadable)
 
     def present(self, changes: Changes) -> int:
@@ -193,7 +193,7 @@ class DirectorySync:
         check_deletes(self.directory, deletes=deletes, present=self.present(changes) + earlier, offered=len(source), unit="files")
 
     def check_names(self, source: Mapping[str, str]) -> None:
-        """Refuse names of which the target would keep only one; see :meth:`.NameClashes.refuse_on`."""
+        """Refuse names that the target considers equal; see :meth:`.NameClashes.refuse_on`."""
         self._clashes(source).refuse_on(self.storage)
 
     def _clashes(self, source: Mapping[str, str]) -> NameClashes:
@@ -203,11 +203,11 @@ class DirectorySync:
         return clashes
 
     def download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
-        """Download the files, asking again for those that the source changed meanwhile.
+        """Download the files, and request those again that the source changed in the meantime.
 
         :param source: the source's manifest
-        :param obstacles: files of the target that may go where they stand in the way
-        :return: the source's manifest as it was last
+        :param obstacles: files of the target that may be removed if they are in the way
+        :return: the last manifest of the source
         """
         now = self.downloads.run(source, wanted, obstacles if self.outcome.may_delete else ())
         self._note_unlisted()
@@ -216,7 +216,7 @@ class DirectorySync:
     def delete(self, paths: Sequence[str]) -> None:
         """Delete files of the target, and the directories above them that become empty.
 
-        :raises FileError: for the first that cannot be deleted
+        :raises FileError: for the first file that cannot be deleted
         """
         if not paths:
             return
@@ -227,7 +227,7 @@ class DirectorySync:
         self.outcome.deleted = len(paths)
 
     def warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
-        """Return what the user should know although the sync succeeded."""
+        """Return the warnings of a successful sync."""
         who = "This side takes" if all(source.values()) else "The source sends"
         return self.outcome.warnings(
             no_digests=f"{who} no digests, so every file counts as changed and only sizes are checked.",

@@ -1,7 +1,4 @@
-"""The files of a source, or those below one of its folders as if that were the root.
-
-What to do with them is for `directories`.
-"""
+"""Request the files of a source directory, or those below one of its folders as if that were the root."""
 
 from __future__ import annotations
 
@@ -18,16 +15,15 @@ from airflow_provider_sync.sync.directories.problems import MAX_KEPT
 
 
 class SourceFiles:
-    """What a server offers of one directory.
+    """The files of one directory of the server.
 
-    Paths here are without the prefix, and patterns apply to what is left.
+    Paths are relative to the prefix, and patterns apply to these relative paths.
 
-    :ivar client: which asks
-    :ivar unreadable: what the last manifest could not list or this side cannot hold, and why: paths, those of directories with
-        ``/`` at their end
-    :ivar more_unreadable: number of files besides that this side cannot hold
-    :ivar selects_nothing: whether the last manifest had files, and patterns select none of them
-    :param name: of the directory
+    :ivar client: the client that asks the source
+    :ivar unreadable: paths that the source could not list or the target cannot hold, with reasons; directories end with ``/``
+    :ivar more_unreadable: number of further files that the target cannot hold
+    :ivar selects_nothing: whether the last manifest had files, but patterns select none of them
+    :param name: name of the directory
     :param prefix: the folder; ``None`` for the root
     """
 
@@ -42,11 +38,11 @@ class SourceFiles:
         self.selects_nothing = False
 
     def manifest(self) -> dict[str, str]:
-        """Ask for the digests of all files, by path; names are checked.
+        """Request the digests of all files, by path, and check their names.
 
         Sets :attr:`unreadable` and :attr:`selects_nothing`.
 
-        :raises FileError: for a name that could lead out of the root
+        :raises FileError: for a name that could escape the root
         """
         start = len(self._root)
         found = self.client.get_manifest(self._name)
@@ -69,19 +65,19 @@ class SourceFiles:
         return select_files(below, self._selection, on_unreadable=on_unreadable)
 
     def _is_about(self, path: str) -> bool:
-        """Whether a file, or a directory with ``/`` at its end, may be selected."""
+        """Tell whether patterns may select a file, or files below a directory (a path that ends with ``/``)."""
         return self._selection.descends(path[:-1]) if path.endswith("/") else self._selection.selects(path)
 
     @contextmanager
     def get(self, paths: Sequence[str], *, repeat: bool = True) -> Iterator[Iterator[Frame]]:
-        """Ask for the content of files; see ``SyncClient.get_files``."""
+        """Request the content of files; see ``SyncClient.get_files``."""
         with self.client.get_files(self._name, [self._root + path for path in paths], repeat=repeat) as frames:
             yield (self._below(frame) for frame in frames)
 
     def _below(self, frame: Frame) -> Frame:
-        """Name a file without the prefix, and add it to what has come.
+        """Remove the prefix from a file's name, and count the file towards the limits.
 
-        :raises GuardError: when that is more than the limits allow
+        :raises GuardError: if that exceeds the limits
         """
         self._received += frame.size
         most = self.client.limits.max_directory_bytes

@@ -1,7 +1,7 @@
 """The steps of one directory by version 1; see :mod:`airflow_provider_sync.sync.directories.steps`.
 
-A batch is a range of the sorted paths, whose manifest each download asks for again, so that a retry finds what the failed attempt
-has done.
+A batch is a range of the sorted paths. Each download requests the manifest again, so a retry keeps what the failed attempt has
+done.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_FILES = 100
-"""Files to download below which a batch is not worth a task of its own."""
+"""Minimum number of files to download for a separate task."""
 
 
 def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory:
-    """Compare a directory with the source, and cut what has to be downloaded into batches.
+    """Compare a directory with the source, and divide the files to download into batches.
 
-    :param batches: most batches; there are fewer where few files differ
-    :raises GuardError: when more files would be deleted than the options allow
-    :raises FileError: for files that cannot be synced, where there is nothing else to do
+    :param batches: maximum number of batches; fewer if few files differ
+    :raises GuardError: if more files would be deleted than the options allow
+    :raises FileError: for files that cannot be synced, if there is nothing else to do
     """
     measure = Measure(pair.client)
     sync = DirectorySync(pair)
@@ -65,18 +65,18 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
         deletes=len(changes.removed) if deletes else 0,
         present=sync.present(changes),
     ) or [FileBatch(directory=pair.directory.name)]
-    # The first batch carries what the comparison cost on to the next step.
+    # The first batch carries the costs of the comparison to the next step.
     return ComparedDirectory(report=report, batches=(msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]))
 
 
 def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> FileBatch:
     """Download the files of a batch that still differ.
 
-    :param dry_run: count them, and write nothing
-    :return: the batch, with what was done and what it cost until now
-    :raises GuardError: when more files would give way, or more bytes arrive, than the options allow
+    :param dry_run: count the files, and write nothing
+    :return: the batch, with the results and the costs until now
+    :raises GuardError: if more files in the way would be removed, or more bytes received, than the options allow
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
-    :raises FileChangedError: when nothing came but files that never stand still
+    :raises FileChangedError: if no file was synced because all of them kept changing
     """
     if not batch.files:
         return batch
@@ -88,10 +88,10 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     changes = sync.compare(source)
     deleted: set[str] = set()
     if not dry_run:
-        # A file in the way may be anywhere.
+        # A file in the way may be outside the batch's range.
         present = build_manifest(pair.storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
         obstacles = compare(source, present).obstacles if sync.outcome.may_delete else frozenset()
-        # The source may offer other files than those that were compared.
+        # The source's files may have changed since the comparison.
         check_deletes(pair.directory, deletes=len(obstacles), present=len(present), offered=len(source), unit="files")
         check_batch(pair.storage, batch, obstacles, changes.added)
         sync.download(source, [*changes.added, *changes.changed], obstacles)
@@ -110,12 +110,12 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
 
 
 def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool) -> DirectoryReport:
-    """Delete what the source lacks, after everything was downloaded.
+    """Delete files that the source lacks, after all downloads.
 
-    :param batches: everything that the downloads returned
-    :param dry_run: report what would be deleted
-    :return: what all steps did together
-    :raises GuardError: when more files would be deleted than the options allow
+    :param batches: the results of all downloads
+    :param dry_run: report what would be deleted, and delete nothing
+    :return: the report of all steps together
+    :raises GuardError: if more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
@@ -126,7 +126,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     sync.outcome.refuse()
     if not dry_run:
         with pair.storage.exclusive(LOCK_TIMEOUT):
-            # All downloads have ended: what is still unfinished is of an attempt that was killed.
+            # All downloads have ended, so any unfinished file is of an attempt that was killed.
             pair.storage.clean(0)
             sync.delete(changes.removed)
     report = DirectoryReport(

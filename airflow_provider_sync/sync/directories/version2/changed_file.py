@@ -1,7 +1,7 @@
-"""Write the new version of a large file, of which only what the target lacks is fetched.
+"""Write the new version of a large file, fetching only the chunks that the target's version lacks.
 
-Three threads are at work: one takes the source's chunks as they come, one compares them with the target's version, and the
-caller's writes and digests the new one. So both sides work on the file at the same time, and the target reads its version once.
+There are three threads: one receives the source's chunk list, one compares it with the target's version, and the caller's thread
+writes and digests the new version. So both sides work in parallel, and the target reads its version once.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ ReadRanges = Callable[[tuple[tuple[int, int], ...]], Iterable[Content]]
 
 
 IN_MOTION = 409
-"""The status of the answer about a file that changes while its chunks are read."""
+"""The HTTP status for a file that changes while its chunks are read."""
 
 
 class NoChunksError(Exception):
-    """The server refuses to tell the chunks of a file, for a reason that a download of the whole file will show."""
+    """The server refuses to send a file's chunk list; a download of the whole file will show the reason."""
 
 
 class ChangedFile:
     """An attempt to write a new version.
 
-    :param entry: the source's version, as it was listed
+    :param entry: the source's version, as listed
     :param old: the target's version
-    :param known: the chunks of that, if they are known
-    :param is_stopped: whether the sync has failed elsewhere
+    :param known: the chunks of the target's version, if known
+    :param is_stopped: tells whether the sync has failed in another thread
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class ChangedFile:
         self._ahead = StretchesAhead()
 
     def write(self, new: NewFile, read: ReadRanges, note_copied: Callable[[int], None]) -> ChunkList:
-        """Write what is left of a new version, and return its chunks, by whose digest all of it was checked.
+        """Write the rest of a new version, verify the whole by its digest, and return its chunks.
 
-        :param read: fetches what the target lacks
-        :param note_copied: called with numbers of bytes that the target has
-        :raises NoChunksError: when the file has to be fetched as a whole
-        :raises FileChangedError: when either version changed meanwhile
-        :raises IncompleteStreamError: when an answer is cut; ``new`` can be gone on with
+        :param read: fetches ranges that the target lacks
+        :param note_copied: called with the number of bytes that were copied from the target's version
+        :raises NoChunksError: if the file has to be fetched as a whole
+        :raises FileChangedError: if either version changed in the meantime
+        :raises IncompleteStreamError: if a response is cut off; ``new`` can be resumed
         """
         with ThreadPoolExecutor(2, thread_name_prefix="sync-chunks") as pool:
             asking = pool.submit(self._ask)
@@ -83,7 +83,7 @@ class ChangedFile:
         return chunks
 
     def _ask(self) -> ChunkList:
-        """Take the source's chunks as fast as they come: they are few bytes, and a server does not wait for long."""
+        """Receive the source's chunks as fast as they arrive: they are few bytes, and the server does not wait for long."""
         begun = False
         try:
             with self._source.chunk_file(self._entry) as answer:
@@ -99,7 +99,7 @@ class ChangedFile:
             if not error.retryable:
                 raise NoChunksError from error
             if begun:
-                # Before, the request was repeated already.
+                # An error before the response began needs no change: the client has already repeated the request.
                 raise IncompleteStreamError(str(error)) from error
             raise
         finally:
@@ -107,7 +107,7 @@ class ChangedFile:
 
     def _stretches(self, asking: Future[ChunkList], new: NewFile) -> Iterator[Stretch]:
         size = self._entry.size
-        # Where blocks are shared, bytes need not be in memory to be written.
+        # If the file system can share blocks, copied bytes need not be in memory.
         keep_from = size if new.shares_blocks else new.written
         matching = ChunkMatching(
             self._old.file, self._old.entry.size, known=self._known, buffers=self._ahead, keep_from=keep_from
@@ -129,7 +129,7 @@ class ChangedFile:
                 note_copied(stretch.length)
 
     def _content(self, read: ReadRanges, asking: Future[ChunkList]) -> Iterator[memoryview]:
-        # When the writer needs more, all is asked for that is known to be missing by then.
+        # When the writer needs more bytes, all ranges known to be missing by then are requested.
         while ranges := self._ahead.missing():
             begun = False
             try:
@@ -139,7 +139,7 @@ class ChangedFile:
             except ServerError as error:
                 if begun or not error.retryable or asking.done():
                     raise
-                # A server that answers few requests at once may be busy with the list.
+                # A server that allows few parallel requests may still be busy with the chunk list.
                 wait([asking])
                 for message in read(ranges):
                     yield message.data

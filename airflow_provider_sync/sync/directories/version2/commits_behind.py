@@ -1,4 +1,4 @@
-"""Commit what downloads have completed while they go on, so that they do not wait for the disk."""
+"""Commit completed downloads in the background, so that other downloads do not wait for the disk."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from types import TracebackType
 from typing import Self
 
 MAX_WAITING = 4
-"""Batches that may wait for their names; who completes more waits for the oldest of them.
+"""Maximum number of batches waiting for a commit; a thread that completes another one waits for the oldest.
 
-A kill loses no more than these and what is on its way.
+A kill loses at most these batches and the unfinished ones.
 """
 
 
 class CommitsBehind:
-    """Calls ``commit`` after each batch, in one thread; a context manager, whose end waits for the last call.
+    """Calls ``commit`` after each batch, in one thread; a context manager that waits for the last call at its end.
 
-    A commit takes whatever is complete at its start. So while the disk is busy with one, the next one grows, and a slow disk is
-    asked less often for more.
+    A commit takes all files that are complete at its start. So a slow disk gets fewer and larger commits.
 
-    :param commit: makes durable and names what is complete; quick if nothing is
+    :param commit: makes complete files durable and moves them to their names; quick if there are none
     """
 
     def __init__(self, commit: Callable[[], None]) -> None:
@@ -32,9 +31,9 @@ class CommitsBehind:
         self._lock = Lock()
 
     def add(self) -> None:
-        """Have a batch committed that is complete; may be called from several threads.
+        """Schedule a commit for a complete batch; may be called from several threads.
 
-        :raises SyncError: when an earlier commit has failed
+        :raises SyncError: if an earlier commit has failed
         """
         with self._lock:
             self._waiting.append(self._pool.submit(self._commit))

@@ -1,4 +1,4 @@
-"""Compare source and target: both listings at the same time, then a decision for each path, in lists of work."""
+"""Compare source and target: list both in parallel, then decide for each path, and collect the work in lists."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from airflow_provider_sync.sync.directories.version2.remembered import Remembere
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 MAX_HARD_LINKED = 100_000
-"""Files with several names whose content is fetched once; that of others, once for each name."""
+"""Maximum number of files with several names that are fetched once; further ones are fetched once for each name."""
 
 Known = Callable[[Iterator[TreeEntry]], Iterator[TreeEntry]]
-"""Fills in the digests that are known without reading."""
+"""Adds digests that are known without reading the files."""
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def list_both(
 ) -> Iterator[tuple[SourceListing, TargetListing]]:
     """List the source in another thread while the target is walked.
 
-    If both are in the states that are remembered, :attr:`.SourceListing.unchanged` is set, and there are no entries.
+    If both sides are in their remembered states, :attr:`.SourceListing.unchanged` is set, and there are no entries.
 
-    :raises SyncError: when one of the two fails
+    :raises SyncError: if either fails
     """
     stopped = Event()
     links: Links = "keep" if directory.links == "keep" else "skip"
@@ -54,28 +54,28 @@ def list_both(
 
 
 def _raise_failure(listing: Future[SourceListing]) -> None:
-    """End the walk when the source has failed."""
+    """Raise the error of the source's listing, to end the walk of the target."""
     if listing.done():
         listing.result()
 
 
 class Work:
-    """What a sync of one directory has to do; a context manager, which removes what is on disk.
+    """The work of one directory sync; a context manager that removes its temporary files at the end.
 
-    :ivar files: to be fetched: ``added`` and ``changed``, in the order of paths
-    :ivar unsettled: to be digested
-    :ivar touched: of which only metadata differs
+    :ivar files: files to fetch: ``added`` and ``changed``, in the order of paths
+    :ivar unsettled: files to digest before deciding
+    :ivar touched: paths of which only metadata differs
     :ivar removed: files and links that the source lacks
-    :ivar links: to be made
-    :ivar directories: to be made, those above first
-    :ivar emptied: directories that may be removed if they are empty, those below first
-    :ivar obstacles: paths among the removed ones that are in the way
-    :ivar hard_linked: first names of files that come under several; see :attr:`.FileEntry.same_as`
-    :ivar added: number of files and links that come
-    :ivar updated: number of files and links that are replaced
+    :ivar links: links to create
+    :ivar directories: directories to create, parents first
+    :ivar emptied: directories to remove if they are empty, children first
+    :ivar obstacles: removed paths that are in the way of others
+    :ivar hard_linked: first names of files with several names; see :attr:`.FileEntry.same_as`
+    :ivar added: number of new files and links
+    :ivar updated: number of replaced files and links
     :ivar touched_files: number of files of which only metadata differs
-    :ivar bytes: of the files to be fetched
-    :ivar largest: the largest of them
+    :ivar bytes: total size of the files to fetch
+    :ivar largest: size of the largest file to fetch
     """
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class Work:
             self.largest = entry
 
     def recount(self, before: Iterable[Step], now: Iterable[Step]) -> None:
-        """Count the bytes of files as they are now, instead of as they were listed."""
+        """Replace the listed sizes of files by their current sizes in the counts."""
         self.bytes -= bytes_of(before)
         for step in now:
             if step.source is not None:
@@ -143,19 +143,19 @@ class Work:
 
     @property
     def differs(self) -> bool:
-        """Whether anything differs but times and permissions."""
+        """Whether anything but times and permissions differs."""
         return any(map(len, (self.files, self.removed, self.links, self.directories)))
 
     def __bool__(self) -> bool:
-        """Whether anything differs, as far as it is known without digests.
+        """Whether anything differs, as far as known without digests.
 
-        Directories to be removed do not count: what the patterns leave out may keep them; see :mod:`.emptied`.
+        Directories to remove do not count, since they may contain files that the patterns exclude; see :mod:`.emptied`.
         """
         return self.differs or len(self.touched) > 0
 
     @property
     def is_possible(self) -> bool:
-        """Whether there may be something to do: something differs, or there are directories that may be empty."""
+        """Whether there may be work: something differs, or directories may be empty."""
         return bool(self) or len(self.emptied) > 0
 
     def __enter__(self) -> Self:
@@ -178,10 +178,10 @@ def find_work(
 ) -> None:
     """Decide for each path what to do.
 
-    :param known: fills in digests of the target
-    :param work: takes the steps
-    :param ignored: what is not done
-    :param is_wanted: selects the steps; without it, all are
+    :param known: adds known digests of the target
+    :param work: collects the steps
+    :param ignored: actions to leave out
+    :param is_wanted: selects steps; all by default
     """
     steps = plan(
         iter(source.entries),
@@ -202,5 +202,5 @@ def find_work(
 
 
 def bytes_of(steps: Iterable[Step]) -> int:
-    """Return how many bytes there are to fetch."""
+    """Return the number of bytes to fetch."""
     return sum(step.source.size for step in steps if step.source is not None)

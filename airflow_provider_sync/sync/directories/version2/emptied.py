@@ -1,4 +1,4 @@
-"""Which directories deletes will leave empty, so that a dry run can name them."""
+"""Find the directories that deletions will leave empty, so that a dry run can name them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_provider_sync.sync.directories.version2.plan import Step
 
 
 def emptied_directories(work: Work, storage: Storage) -> list[Step]:
-    """Return the directories that the work will remove; others hold what it leaves alone, such as files that are excluded.
+    """Return the directories that the work will remove; others contain files that stay, such as excluded ones.
 
-    The directories themselves are looked at, since a listing does not tell of everything in them. Mount points stay. Memory grows
-    with the number of directories that may go.
+    The directories are read, since the listing leaves out excluded files. Mount points stay. Memory grows with the number of
+    directories to remove.
 
     :raises FileError: for a directory that cannot be read
     """
@@ -25,7 +25,7 @@ def emptied_directories(work: Work, storage: Storage) -> list[Step]:
         if parent in going:
             going[parent] += 1
     found = []
-    # Those below come first.
+    # Children come before their parents.
     for step in work.emptied:
         if storage.count_names(step.path) <= going[step.path] and not storage.is_mount_point(step.path):
             found.append(step)

@@ -1,4 +1,4 @@
-"""Fetch files: in batches bounded by bytes, several requests at once, each batch made durable and named as a whole."""
+"""Fetch files in batches bounded by bytes, with several requests in parallel, and commit each batch as a whole."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from airflow_provider_sync.sync.directories.version2.receive import Receiver
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 BATCH_BYTES = 16 * 1024 * 1024
-"""Bytes of one request for small files."""
+"""Maximum size, in bytes, of one request for small files."""
 
 MIN_BATCH_BYTES = 4 * 1024 * 1024
-"""Bytes below which a request is not worth dividing."""
+"""Size, in bytes, below which a request is not divided for parallel downloads."""
 
 BATCH_FILES = 2_000
-"""Files of one request."""
+"""Maximum number of files in one request."""
 
 
 class Fetching:
     """The downloads of one sync of one directory.
 
-    :param downloads: most requests at once
-    :ivar changed: files that were not what they were listed as
-    :ivar failures: takes files that could not be fetched or written
+    :param downloads: maximum number of parallel requests
+    :ivar changed: files that no longer were as listed
+    :ivar failures: records files that could not be fetched or written
     """
 
     def __init__(self, source: SourceDirectory, target: OpenTarget, *, downloads: int) -> None:
@@ -50,7 +50,7 @@ class Fetching:
         self._first_error: BaseException | None = None
 
     def run(self, steps: Iterable[Step], *, total_bytes: int) -> None:
-        """Fetch files; those that fail are noted.
+        """Fetch files, and record those that fail.
 
         :param steps: ``added`` and ``changed``
         :raises SyncError: for errors that concern no single file, such as no connection or a full disk
@@ -73,7 +73,7 @@ class Fetching:
                         self._stop(error)
                         raise
         except BaseException as error:
-            # Others fail only because the first one did.
+            # The other threads fail only because the first one did.
             if self._first_error is None or self._first_error is error:
                 raise
             raise self._first_error from None
@@ -113,7 +113,7 @@ class Fetching:
             else:
                 self._fetch_small(batch)
         except SyncError:
-            # What has arrived stays, so that the next sync need not fetch it again; the first error is the one to report.
+            # Files that arrived are kept, so that the next sync need not fetch them again; the first error is reported.
             with suppress(SyncError):
                 self.commit()
             raise
@@ -132,7 +132,7 @@ class Fetching:
             self.failures.reset()
 
     def _fetch_small(self, batch: Sequence[Step]) -> None:
-        """Fetch one batch, going on after answers that are cut."""
+        """Fetch one batch, and resume after responses that were cut off."""
         attempts = Attempts(self._source.client)
         remaining = batch
         while remaining and not self._stopped.is_set():
@@ -146,7 +146,7 @@ class Fetching:
                 elif not attempts.may_repeat(error):
                     if not self._target.written.files:
                         raise
-                    # The others may well get through.
+                    # The other files may arrive completely.
                     self.failures.note_broken(remaining[0].path, error)
                     attempts = Attempts(self._source.client)
                     remaining = remaining[1:]
@@ -181,7 +181,7 @@ class Fetching:
                 self._target.outcome.failed.add(step.path, printable(message.message))
 
     def commit(self) -> None:
-        """Give what was received its names, and count it.
+        """Move the received files to their final names, and count them.
 
         :raises FileError: for a full or broken disk
         """
@@ -190,7 +190,7 @@ class Fetching:
 
 
 def batches_of(steps: Iterable[Step], max_bytes: int) -> Iterator[Sequence[Step]]:
-    """Cut steps into batches of at most ``max_bytes`` and :data:`BATCH_FILES`; a large file is a batch by itself."""
+    """Divide steps into batches of at most ``max_bytes`` and :data:`BATCH_FILES`; a large file is a batch by itself."""
     batch: list[Step] = []
     size = 0
     for step in steps:

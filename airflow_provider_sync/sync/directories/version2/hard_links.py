@@ -1,4 +1,4 @@
-"""Files that come under several names (hard links): the content of the first name is fetched, the others are copied from it."""
+"""Files with several names (hard links): fetch the content of one name, and copy it to the others."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_provider_sync.sync.directories.version2.write_log import WriteLog
 
 
 class HardLinks:
-    """The names of one sync of one directory; a context manager, which removes what is on disk.
+    """The hard links of one directory sync; a context manager that removes its temporary files at the end.
 
-    :param firsts: names to which others refer; see :attr:`.FileEntry.same_as`
-    :param written: tells what became of the first names
+    :param firsts: names to which other names refer; see :attr:`.FileEntry.same_as`
+    :param written: has the entries of the first names once they were written
     """
 
     def __init__(self, firsts: Collection[str], written: WriteLog) -> None:
@@ -26,7 +26,7 @@ class HardLinks:
         self._later = SpooledList(Step)
 
     def leave(self, step: Step) -> bool:
-        """Return whether a file is left until another name of it has come; call it in the order of paths."""
+        """Tell whether a file has to wait until another of its names has arrived; call this in the order of paths."""
         if not self._firsts or step.source is None:
             return False
         first = step.source.same_as or step.path
@@ -41,7 +41,7 @@ class HardLinks:
         return False
 
     def left(self) -> Iterator[tuple[Step, TreeEntry | None]]:
-        """Yield the files that were left, and what has their content now; ``None`` if it did not come."""
+        """Yield the files that waited, each with the entry that now has its content; ``None`` if that did not arrive."""
         for step in self._later:
             if step.source is not None and step.source.same_as is not None:
                 entry = self._written.kept(self._chosen[step.source.same_as])

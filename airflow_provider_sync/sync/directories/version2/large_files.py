@@ -1,4 +1,4 @@
-"""Fetch one large file: only the chunks that the target's version lacks, and going on where an earlier attempt was cut."""
+"""Fetch one large file: only the chunks that the target's version lacks, resuming where an earlier attempt was cut off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 class NotSent(Exception):
     """The server did not send the file.
 
-    :ivar failure: what it says of it
+    :ivar failure: the server's message about it
     """
 
     def __init__(self, failure: ContentFailed) -> None:
@@ -43,7 +43,7 @@ class NotSent(Exception):
 class _Content:
     """The bytes of messages, and the digest that came with the last one.
 
-    :param messages: those of one answer, which has checked them
+    :param messages: the checked messages of one response
     """
 
     def __init__(self, messages: Iterable[Content]) -> None:
@@ -57,14 +57,14 @@ class _Content:
             yield message.data
 
     def checked(self) -> bytes:
-        """Return the digest of a file that came as a whole, after its end."""
+        """Return the digest that the source sent at the end of a complete file."""
         return self._digest
 
 
 class LargeFiles:
     """The large files of one sync of one directory.
 
-    :param stopped: set when the sync has failed elsewhere
+    :param stopped: set when the sync has failed in another thread
     """
 
     def __init__(self, source: SourceDirectory, target: OpenTarget, stopped: Event) -> None:
@@ -73,11 +73,11 @@ class LargeFiles:
         self._stopped = stopped
 
     def fetch(self, step: Step) -> None:
-        """Fetch a file, and leave it to the next commit.
+        """Fetch a file for the next commit.
 
-        :raises NotSent: when the source cannot send it as it was listed
-        :raises FileChangedError: when either side changed meanwhile
-        :raises SyncError: for any other reason; what came of it stays for the next sync
+        :raises NotSent: if the source cannot send it as it was listed
+        :raises FileChangedError: if either side changed in the meantime
+        :raises SyncError: for any other reason; the received part is kept for the next sync
         """
         entry = step.source
         if entry is None:
@@ -90,7 +90,7 @@ class LargeFiles:
             else:
                 expected = entry.digest
                 if new.written and expected is None and (expected := self._ask_digest(entry)) is None:
-                    # Nothing tells whether what an earlier attempt left is of this version.
+                    # It is unknown whether the part from an earlier attempt is of this version.
                     new.discard()
                     new = self._create(entry)
                 digest = self._write_whole(new, entry, expected)
@@ -108,9 +108,9 @@ class LargeFiles:
         return self._target.writer.create(entry.path, size=entry.size, metadata=self._target.metadata_of(entry), resume_key=key)
 
     def _write_changed(self, new: NewFile, step: Step, entry: FileEntry) -> ChunkList | None:
-        """Write what is left of a file with the help of the target's version.
+        """Write the rest of a file, using chunks of the target's version.
 
-        :return: its chunks; ``None`` where it has to be fetched as a whole
+        :return: the file's chunks; ``None`` if it has to be fetched as a whole
         """
         with self._old_version(step) as old:
             if old is None:
@@ -127,9 +127,9 @@ class LargeFiles:
                 return None
 
     def _write_whole(self, new: NewFile, entry: FileEntry, expected: bytes | None) -> bytes:
-        """Fetch what is left of a file.
+        """Fetch the rest of a file.
 
-        :param expected: its digest, if it is known
+        :param expected: the file's digest, if known
         """
 
         def write() -> bytes:
@@ -142,9 +142,9 @@ class LargeFiles:
 
     @contextmanager
     def _old_version(self, step: Step) -> Iterator[VersionedFile | None]:
-        """Open the target's version; ``None`` if there is none that would save anything."""
+        """Open the target's version; ``None`` if there is none from which copying would save anything."""
         present = step.target
-        # To read an object costs as much as to fetch it.
+        # In an object store, reading the old version costs as much as fetching the new one.
         if step.action != "changed" or present is None or present.size <= LARGE_BYTES or self._target.storage.is_remote:
             yield None
             return
@@ -157,7 +157,7 @@ class LargeFiles:
             yield opened
 
     def _going_on(self, new: NewFile, write: Callable[[], Result]) -> Result:
-        """Call ``write`` until it is done, as often as answers are cut and something came."""
+        """Call ``write`` until it succeeds, as long as responses that were cut off brought something new."""
         attempts = Attempts(self._source.client)
         while True:
             before = new.written
@@ -186,7 +186,7 @@ class LargeFiles:
                     yield message
 
     def _ask_digest(self, entry: FileEntry) -> bytes | None:
-        """Return the digest of the source's version, by which what an earlier attempt has left is checked."""
+        """Request the digest of the source's version, to check the part from an earlier attempt."""
 
         def ask() -> bytes | None:
             with self._source.digest_files((entry.path,)) as answer:
@@ -197,5 +197,5 @@ class LargeFiles:
 
 
 def is_large(step: Step) -> bool:
-    """Whether a file is fetched by itself."""
+    """Tell whether a file is fetched in a request of its own."""
     return step.source is not None and step.source.size > LARGE_BYTES

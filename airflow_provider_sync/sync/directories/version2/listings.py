@@ -1,4 +1,4 @@
-"""What source and target have: two listings, taken at the same time, each in a list that spills to disk."""
+"""The listings of source and target, read in parallel, each in a list that spills to disk."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ from airflow_provider_sync.sync.directories.problems import MAX_KEPT, is_below
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 LARGE_BYTES = 4 * 1024 * 1024
-"""Files of more bytes are fetched one by one, and in chunks if the target has an older version of more bytes."""
+"""Size, in bytes, above which a file is fetched by itself, and in chunks if the target's version is also above it."""
 
 _SHORT = MAX_COMPONENT_BYTES // 4
-"""Characters of a path of which no component can have too many bytes."""
+"""Length of a path, in characters, up to which no component can have too many bytes."""
 
 
 class Stopped(Exception):
-    """Another thread failed, so that what this one does is of no use."""
+    """Another thread failed, so this one ends its work."""
 
 
 class _Listing:
-    """What one side has; a context manager, which removes what is on disk.
+    """The entries of one side; a context manager that removes its temporary files at the end.
 
-    :ivar unreadable: what could not be listed, and why: paths, those of directories with ``/`` at their end
+    :ivar unreadable: paths that could not be listed, with reasons; directories end with ``/``
     """
 
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}
 
     def is_unknown(self, path: str) -> bool:
-        """Whether a path may be there although it is not listed."""
+        """Tell whether a path may exist although it is not listed."""
         return bool(self.unreadable) and (path in self.unreadable or is_below(f"{path}/", self.unreadable))
 
 
 class SourceListing(_Listing):
-    """What the source has of the selected files.
+    """The selected files of the source.
 
-    :ivar entries: sorted by path
-    :ivar directories: those among the entries
-    :ivar unchanged: whether the source is in the state that was asked for; there are no entries then
-    :ivar state: names what was listed; ``None`` where a later change might not show
+    :ivar entries: entries sorted by path
+    :ivar directories: the directories among the entries
+    :ivar unchanged: whether the source still is in the state given in the request; then there are no entries
+    :ivar state: token of the listed state; ``None`` if a later change might leave it as it is
     :ivar links_skipped: number of symbolic links that the source left out
-    :ivar impossible: names that the target cannot hold, and why
-    :ivar more_impossible: number of such names besides
+    :ivar impossible: names that the target cannot hold, with reasons
+    :ivar more_impossible: number of further such names
     :ivar files: number of files and links
-    :ivar files_left_out: number of those that patterns do not select
-    :ivar knows_directories: whether directories are listed, so that one that is missing is not there
-    :ivar clashes: names, among them the target's, that some file systems take for one; known after the comparison
+    :ivar files_left_out: number of files and links that patterns do not select
+    :ivar knows_directories: whether directories are listed, so that an unlisted directory does not exist
+    :ivar clashes: names of either side that some file systems consider equal; complete after the comparison
     """
 
     def __init__(self) -> None:
@@ -75,11 +75,11 @@ class SourceListing(_Listing):
         self.knows_directories = True
 
     def read(self, source: SourceDirectory, state: str | None, path_filter: PathFilter, stopped: Event) -> None:
-        """Ask for the listing.
+        """Request the listing.
 
         :param state: see :meth:`.SourceDirectory.list_files`
         :raises Stopped: once ``stopped`` is set
-        :raises SyncError: when there is no complete answer
+        :raises SyncError: if there is no complete response
         """
         is_nested = False
         selects = None if path_filter.selects_all else path_filter.selects
@@ -98,7 +98,7 @@ class SourceListing(_Listing):
                         continue
                     if entry.kind == "directory":
                         if not (selects is None or path_filter.descends(path)):
-                            continue  # everything in it is excluded, so that no walk lists it, either
+                            continue  # everything in it is excluded, so the walk of the target does not list it, either
                         self.directories.append(entry)
                     else:
                         self.files += 1
@@ -130,7 +130,7 @@ class SourceListing(_Listing):
 
 
 def list_source(source: SourceDirectory, path_filter: PathFilter, stopped: Event, *, state: str | None = None) -> SourceListing:
-    """Ask for a listing, again when an answer is cut; see :meth:`SourceListing.read`."""
+    """Request a listing, again if a response is cut off; see :meth:`SourceListing.read`."""
 
     def read() -> SourceListing:
         listing = SourceListing()
@@ -145,10 +145,10 @@ def list_source(source: SourceDirectory, path_filter: PathFilter, stopped: Event
 
 
 class TargetListing(_Listing):
-    """What the target has of the selected files.
+    """The selected files of the target.
 
-    :ivar entries: sorted by path
-    :ivar state: names what was found, as far as a sync compares it; ``None`` where a later change might not show
+    :ivar entries: entries sorted by path
+    :ivar state: digest of what a sync compares; ``None`` if a later change might leave it as it is
     :ivar files: number of files and links
     :ivar large_sizes: sizes of large files
     """
@@ -161,10 +161,10 @@ class TargetListing(_Listing):
         self.files = 0
 
     def walk(self, storage: Storage, path_filter: PathFilter, links: Links, check: Callable[[], None]) -> None:
-        """Walk the target; a missing root is an empty one.
+        """Walk the target; a missing root counts as empty.
 
-        :param check: called now and then, and may raise
-        :raises FileError: when the root cannot be read
+        :param check: called regularly; may raise an error to end the walk
+        :raises FileError: if the root cannot be read
         """
         state = TreeState(times=False)
         append = self.entries.append
@@ -191,14 +191,14 @@ class TargetListing(_Listing):
 
 
 def comparable(entry: TreeEntry) -> TreeEntry:
-    """Return an entry without what a sync does not compare: the times of directories change with what is in them."""
+    """Return an entry with only the fields that a sync compares; times of directories change with their content."""
     if entry.kind == "file":
         return entry
     return TreeEntry(entry.path, entry.kind, link_target=entry.link_target)
 
 
 def state_of(entries: Iterator[TreeEntry]) -> str | None:
-    """Return the state that a walk finds if the target has these entries, sorted by path; see :attr:`TargetListing.state`."""
+    """Return the state of a target with these entries, sorted by path; see :attr:`TargetListing.state`."""
     state = TreeState(times=False)
     for entry in entries:
         state.add(comparable(entry))

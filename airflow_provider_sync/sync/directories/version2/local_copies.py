@@ -1,6 +1,6 @@
-"""Make files from content that the target has under another name: nothing is fetched for a directory that was renamed.
+"""Make files from content that the target already has under another name, so that a renamed directory is not fetched again.
 
-Nor is content fetched twice that the source has under several names, as hard links.
+Content that the source has under several names (hard links) is fetched only once.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from airflow_provider_sync.sync.directories.version2.plan import Step
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 MAX_REMOVED = 100_000
-"""Files to be removed among which others are looked for."""
+"""Maximum number of files to remove that are searched for the content of new files."""
 
 _BATCH = 4_096
 _MAX_FOUND = 8
-"""Files of equal content that are tried before one is fetched."""
+"""Maximum number of target files with equal content that are tried before the file is fetched."""
 
 
 class LocalCopies:
-    """The local copies of one sync of one directory.
+    """The local copies of one directory sync.
 
-    :param moves: whether what is removed will be removed, so that it need not be copied
-    :param checks_versions: whether the writer writes to the files that the cache knows, and not to copies of them
-    :param hard_links: the files that come under several names
+    :param moves: whether the sync will delete the files in ``removed``, so that they can be moved instead of copied
+    :param checks_versions: whether the writer works on the files that the cache knows, and not on copies of them
+    :param hard_links: the files with several names
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class LocalCopies:
         self._removed: dict[tuple[bytes, int], list[TreeEntry]] = {}
 
     def run(self, work: Work, large_sizes: set[int], rest: SpooledList[Step]) -> None:
-        """Make what can be made.
+        """Make the files whose content the target has.
 
         :param large_sizes: sizes of the target's large files
-        :param rest: takes the files that have to be fetched; other names of them are left to :meth:`copy_hard_links`
+        :param rest: collects the files to fetch; other names of them are left to :meth:`copy_hard_links`
         :raises FileError: for an error that concerns more than one file
         """
         for step in islice(work.removed, MAX_REMOVED):
@@ -73,14 +73,14 @@ class LocalCopies:
                     rest.append(step)
 
     def copy_hard_links(self) -> list[Step]:
-        """Make the files that were left, now that the others have their names; return those that have to be fetched.
+        """Make the other names of fetched files; return those that have to be fetched after all.
 
         :raises FileError: for an error that concerns more than one file
         """
         return [step for step, present in self._hard_links.left() if present is None or not self._copy(step, present)]
 
     def _ask(self, steps: Sequence[Step]) -> dict[str, bytes]:
-        """Ask for the digests of files that the target may have, as their sizes say."""
+        """Request the digests of files whose size equals that of some target file."""
         unknown = [step.path for step in steps if step.source is not None and step.source.digest is None]
         if not unknown:
             return {}
@@ -92,7 +92,7 @@ class LocalCopies:
         return repeated(self._source.client, ask)
 
     def _make(self, step: Step, digests: dict[str, bytes]) -> bool:
-        """Make a file, if some file of the target has its content."""
+        """Make a file if some file of the target has its content; return whether it was made."""
         entry = step.source
         digest = None if entry is None else entry.digest or digests.get(entry.path)
         if entry is None or digest is None or not entry.size:
@@ -105,7 +105,7 @@ class LocalCopies:
     def _copy(self, step: Step, present: TreeEntry, *, move: bool = False) -> bool:
         """Copy a file of the target; return whether that was possible.
 
-        :param present: with its digest
+        :param present: the target's file, with its digest
         """
         if step.source is None or present.digest is None:
             return False
@@ -132,5 +132,5 @@ class LocalCopies:
 
 
 def _may_be_here(step: Step, sizes: Collection[int]) -> bool:
-    """Whether the target may have a file's content: it has a file of that size, or another name of the file has not changed."""
+    """Tell whether the target may have a file's content: a file of that size, or an unchanged other name of the file."""
     return step.source is not None and (step.source.size in sizes or step.source.same_as is not None)

@@ -1,4 +1,4 @@
-"""Ask the source again for files that were not what they were listed as: what they are now, or why there is nothing to fetch."""
+"""List files again that changed since the source listed them, or find out why they cannot be fetched."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_provider_sync.sync.directories.version2.source_directory import Sou
 
 @dataclass(frozen=True, slots=True)
 class Relisted:
-    """What became of some files.
+    """The current state of some files of the source.
 
-    :ivar entries: those that can be fetched, by path
-    :ivar unreadable: those that the source cannot read, and why
-    :ivar gone: those that the source does not have any more
+    :ivar entries: files that can be fetched, by path
+    :ivar unreadable: files that the source cannot read, with reasons
+    :ivar gone: files that the source no longer has
     """
 
     entries: dict[str, FileEntry] = field(default_factory=dict)
@@ -27,12 +27,12 @@ class Relisted:
 
 
 def look_again(source: SourceDirectory, paths: Sequence[str]) -> Relisted:
-    """Ask what files are now; a source that takes no digests lists its directory again."""
+    """Request the current state of files; a source that does not digest files lists its directory again."""
     return repeated(source.client, lambda: _digest(source, paths)) or repeated(source.client, lambda: _list(source, paths))
 
 
 def _digest(source: SourceDirectory, paths: Sequence[str]) -> Relisted | None:
-    """Return what digests tell; ``None`` if the source takes none."""
+    """Return the state of files from a request for their digests; ``None`` if the source does not digest files."""
     now, answered = Relisted(), False
     with source.digest_files(paths) as answer:
         for path, digest in answer:
@@ -53,7 +53,7 @@ def _list(source: SourceDirectory, paths: Sequence[str]) -> Relisted:
             now.entries.update((entry.path, entry) for entry in entries if entry.kind == "file" and entry.path in now.gone)
     now.gone.difference_update(now.entries)
     for name, reason in answer.unreadable.items():
-        # Whatever is in a directory that cannot be listed may still be there.
+        # Files in a directory that cannot be listed may still exist.
         now.unreadable.update((path, reason) for path in now.gone if path == name or is_below(path, [name]))
     now.gone.difference_update(now.unreadable)
     return now

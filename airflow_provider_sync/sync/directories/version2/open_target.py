@@ -15,14 +15,14 @@ from airflow_provider_sync.sync.directories.version2.write_log import WriteLog
 
 @dataclass(frozen=True, slots=True)
 class OpenTarget:
-    """What the writes of one sync of one directory work with.
+    """The objects with which one directory sync writes to its target.
 
-    :ivar storage: the directory, of which older versions are read; with ``atomic``, the writer writes to a copy of it
-    :ivar root: remembers digests and chunks of its files
-    :ivar writer: takes whatever is written
-    :ivar written: counts what is written
-    :ivar outcome: takes what came of it
-    :ivar rules: say which metadata files get
+    :ivar storage: the target, from which old versions are read; with ``atomic``, the writer writes to a copy of it
+    :ivar root: remembers digests and chunks of the target's files
+    :ivar writer: writes the files
+    :ivar written: counts written files and bytes
+    :ivar outcome: records results and failures
+    :ivar rules: decide which metadata files get
     """
 
     storage: Storage
@@ -33,7 +33,7 @@ class OpenTarget:
     rules: Rules
 
     def metadata_of(self, entry: FileEntry) -> Metadata:
-        """Return what a file gets besides its content."""
+        """Return the metadata that a file gets: its modification time and permissions, as far as they are synced."""
         return Metadata(
             entry.mtime_ns if self.rules.mtime and entry.mtime_ns and entry.kind == "file" else None,
             entry.mode & PERMISSIONS if self.rules.permissions and entry.mode else None,

@@ -1,6 +1,6 @@
-"""Keep one directory in step by version 2: list both sides, settle, fetch what differs, delete last.
+"""Sync one directory by version 2: list both sides, digest undecided files, fetch files that differ, delete last.
 
-A file that fails stops no other; but nothing is deleted then, unless the options say that such files may be skipped.
+If a file fails, the others are still synced, but nothing is deleted, unless the options allow skipping such files.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from airflow_provider_sync.sync.traffic import Measure
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Both sides, compared.
+    """The result of comparing both sides.
 
-    :ivar remembered: of the last complete sync; given only if nothing changed since on either side, so that there is no work
+    :ivar remembered: the record of the last complete sync, if neither side changed since, so that there is no work; else ``None``
     """
 
     source: SourceListing
@@ -61,7 +61,7 @@ class Compared:
 class DirectorySync:
     """One sync of one directory.
 
-    :ivar outcome: what came of it so far
+    :ivar outcome: the results and failures so far
     """
 
     def __init__(self, pair: DirectoryPair) -> None:
@@ -76,7 +76,7 @@ class DirectorySync:
         self.outcome = Outcome(directory, lambda: self.written.files)
 
     def done(self) -> dict[str, Any]:
-        """Return what was done so far, as fields of a report."""
+        """Return the results so far, as fields of a report."""
         return {
             "protocol": 2,
             "files_added": self.written.added,
@@ -93,7 +93,7 @@ class DirectorySync:
         return self.rules.checksum != "never" and self.outcome.is_proven
 
     def differs(self) -> bool:
-        """Whether the content of anything differs; nothing is written."""
+        """Tell whether anything but times and permissions differs; nothing is written."""
         with self.compared() as compared:
             self.remember(compared, wrote=False)
             return compared.work.differs or bool(emptied_directories(compared.work, self.storage))
@@ -115,10 +115,10 @@ class DirectorySync:
 
     @contextmanager
     def compared(self, *, is_wanted: Callable[[Step], bool] | None = None, settles: bool = True) -> Iterator[Compared]:
-        """Compare both sides, and give what is to be done.
+        """Compare both sides, and yield the result with the work to do.
 
-        :param is_wanted: selects the steps; without it, all are
-        :param settles: whether files are digested to find out if they differ
+        :param is_wanted: selects the steps; all by default
+        :param settles: whether to digest undecided files to find out if they differ
         """
         directory = self.directory
         remembered = recall(self.root, self.key) if self.rules.checksum != "always" and is_wanted is None else None
@@ -150,7 +150,7 @@ class DirectorySync:
         self.outcome.files_read, self.outcome.has_digests = settling.files_read, settling.has_digests
 
     def check(self, compared: Compared) -> None:
-        """Refuse what the options and the limits do not allow, before anything is written.
+        """Refuse work that the options or the limits do not allow, before anything is written.
 
         :raises GuardError: naming the option that allows it
         :raises FileError: for names that cannot exist at the target
@@ -166,9 +166,9 @@ class DirectorySync:
     def write(self, compared: Compared, *, files: bool = True, deletes: bool = True, ends: bool = False) -> None:
         """Do the work.
 
-        :param files: whether files and directories are made
-        :param deletes: whether what the source lacks is removed
-        :param ends: whether other tasks have written, so that directories get their times even if there is no work left
+        :param files: whether to write files and directories
+        :param deletes: whether to delete files and directories that the source lacks
+        :param ends: whether other tasks have written, so that directory times must be set even if there is no work left
         :raises SyncError: for errors that concern no single file
         """
         if not (compared.work.is_possible or ends):
@@ -201,7 +201,7 @@ class DirectorySync:
             if deletes:
                 if directory.atomic:
                     outcome.refuse_mixture()
-                # A source of which nothing can be read is not to be taken for an empty one.
+                # A source of which no file can be read must not count as empty.
                 self.check_deletes(compared, missing=len(outcome.failed) + len(outcome.gone))
                 if outcome.may_delete:
                     writer.delete()
@@ -209,9 +209,9 @@ class DirectorySync:
                     writer.date_directories(compared.source.directories)
 
     def remember(self, compared: Compared, *, wrote: bool) -> None:
-        """Remember that nothing is left to do, if that is so.
+        """Remember the states of both sides if the sync left nothing to do.
 
-        :param wrote: whether the work was done; a directory that could not be removed then is one that has to stay
+        :param wrote: whether the work was done; if so, directories that could not be removed are expected to stay
         """
         source, target, work, outcome = compared.source, compared.target, compared.work, self.outcome
         if compared.remembered is not None or source.state is None or target.state is None or not outcome.is_complete:
@@ -233,7 +233,7 @@ class DirectorySync:
         return entries_after(before, deleted=self.written.deleted, made=made, written=written)
 
     def report(self, compared: Compared, measure: Measure, dry_run: bool) -> DirectoryReport:
-        """Return what was done, or what would be."""
+        """Return the report of the work that was done, or would be done in a run."""
         work, outcome, remembered = compared.work, self.outcome, compared.remembered
         planned = dry_run and (bool(work) or bool(emptied_directories(work, self.storage)))
         counts = self.done()
@@ -252,7 +252,7 @@ class DirectorySync:
         )
 
     def warnings(self, source: SourceListing) -> tuple[str, ...]:
-        """Return what the user should know although the sync succeeded."""
+        """Return the warnings of a successful sync."""
         lost = self.directory.permissions and not self.storage.keeps_permissions
         return self.outcome.warnings(
             no_digests="The source takes no digests, so files of equal size and time count as equal.",

@@ -1,6 +1,6 @@
-"""Decide what to do with each path: a merge of two sorted listings, without input or output, in memory bounded by the depth.
+"""Decide what to do with each path by merging two sorted listings; no I/O, and memory is bounded by the depth of the tree.
 
-The order in which the steps are done is for :mod:`.pipeline`: files that come first, then deletes, then directories.
+:mod:`.pipeline` decides on the order of the steps: first new files, then deletions, then directories.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ Action = Literal[
 ]
 """What to do with a path.
 
-``touched``: only time of modification or permissions differ. ``unsettled``: a digest is missing to know whether it is the same.
-``left``: one side could not list it, so that nothing is known of it. A ``changed`` file is one that replaces a file; one that
-replaces something else is ``added``.
+``touched``: only modification time or permissions differ. ``unsettled``: only digests can tell whether the files are equal.
+``left``: one side could not list the path, so it is left alone. ``changed``: a file replaces a file; a file that replaces
+something else is ``added``.
 """
 
 Reason = Literal["", "size", "content", "time", "kind", "new", "gone"]
 """Why something has to be done; empty if nothing has."""
 
 _SECOND = 1_000_000_000
-# What file systems and programs round times down to: NTFS and SMB; microseconds; exFAT; ext3. A time that ends so may be rounded.
+# Steps to which file systems and programs round times down: NTFS and SMB; microseconds; exFAT; ext3. A multiple may be rounded.
 _FEWER_DIGITS = (100, 1_000, 10_000_000, _SECOND)
 PERMISSIONS = 0o777
-"""The bits of a mode that are synced: a source must not be able to give its files the rights of their owner."""
+"""The mode bits that are synced: not setuid and the like, so that a source cannot grant a file the rights of its owner."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What counts as a difference.
+    """The rules for what counts as a difference.
 
-    :ivar checksum: ``never``: equal sizes and times are enough; ``always``: all files of equal size have to be digested
-    :ivar mtime: whether times of modification are synced
-    :ivar time_step_ns: the target's file system keeps times in steps of so many nanoseconds, rounded down
+    :ivar checksum: ``never``: equal sizes and times are enough; ``always``: all files of equal size must be digested
+    :ivar mtime: whether modification times are synced
+    :ivar time_step_ns: resolution of times in the target's file system, in nanoseconds; times are rounded down
     :ivar permissions: whether permission bits are synced
-    :ivar directories: whether a directory is synced for its own sake, so that empty ones are; if not, only those are removed that
-        the removal of files leaves empty
+    :ivar directories: whether directories are synced themselves, including empty ones; if not, only directories that become empty
+        by deletions are removed
     """
 
     checksum: Checksum = "cached"
@@ -56,7 +56,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True, array_like=True):
     """The decision about one path.
 
-    :ivar obstacle: with ``removed``: it is in the way of something that the source has
+    :ivar obstacle: with ``removed``: whether the path is in the way of another path of the source
     """
 
     action: Action
@@ -67,18 +67,18 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def path(self) -> str:
-        """The path that it is about."""
+        """The path of the step."""
         entry = self.source if self.source is not None else self.target
         return "" if entry is None else entry.path
 
 
 class _OpenDirectory:
-    """A directory, of which the entries that follow may be part.
+    """A directory that may contain the following entries.
 
-    :ivar entry: what is to be removed if nothing needs it; ``None`` if nothing is
-    :ivar needed: whether it has to stay; those above it have to, too
-    :ivar emptied: whether something in it is removed; those above it count as emptied, too
-    :ivar replaced: whether something else of the source takes its place, or that of one above it
+    :ivar entry: the target's entry to remove if the directory need not stay; ``None`` if there is none
+    :ivar needed: whether the directory must stay; then its parents must, too
+    :ivar emptied: whether something in it is removed; then its parents count as emptied, too
+    :ivar replaced: whether the source has something other than a directory in its place, or in that of a parent
     """
 
     __slots__ = ("emptied", "entry", "needed", "prefix", "replaced")
@@ -92,12 +92,12 @@ class _OpenDirectory:
 
 
 class _OpenDirectories:
-    """The directories on the way to where the walk is, the deepest one last.
+    """The directories from the root to the current path, the deepest one last.
 
-    :ivar prefix: what the paths below the deepest one begin with
-    :ivar are_replaced: whether the source has something else in the place of one of them
+    :ivar prefix: common prefix of the paths below the deepest one
+    :ivar are_replaced: whether the source has something other than a directory in the place of any of them
 
-    :param are_listed: whether both sides list directories, so that one that is missing is not there
+    :param are_listed: whether both sides list directories, so that an unlisted directory does not exist
     """
 
     def __init__(self, *, are_listed: bool) -> None:
@@ -107,7 +107,7 @@ class _OpenDirectories:
         self._open: list[_OpenDirectory] = []
 
     def leave(self, path: str) -> Iterator[Step]:
-        """Leave those that are not on the way to a path, which is empty at the end; yield the steps that remove them."""
+        """Leave the directories that do not contain a path, and yield steps to remove them; pass an empty path at the end."""
         while self._open and not (path and path.startswith(self.prefix)):
             directory = self._open.pop()
             above = self._open[-1] if self._open else None
@@ -118,30 +118,30 @@ class _OpenDirectories:
     def enter(self, path: str, entry: TreeEntry | None = None, *, needed: bool = False, replaced: bool = False) -> None:
         """Open a directory.
 
-        :param entry: the target's, if it may have to be removed
-        :param needed: whether it has to stay
-        :param replaced: whether something else of the source takes its place; it goes as a whole then
+        :param entry: the target's entry, if it may have to be removed
+        :param needed: whether the directory must stay
+        :param replaced: whether the source has something else in its place; then all of it is removed
         """
         self.prefix, self.are_replaced = f"{path}/", replaced or self.are_replaced
         needed = needed or self.are_replaced
         self._open.append(_OpenDirectory(entry, self.prefix, needed=needed, replaced=self.are_replaced))
 
     def enter_unlisted(self, path: str) -> None:
-        """Open the directories on the way to a path, of which patterns have left some out of the listings."""
+        """Open the parents of a path that the patterns left out of the listings."""
         start = len(self.prefix)
         while (end := path.find("/", start)) >= 0:
             self.enter(path[:end], TreeEntry(path[:end], "directory"))
             start = end + 1
 
     def keep_all(self) -> None:
-        """Note that something in them comes or stays."""
+        """Mark all open directories as needed, since something in them is added or stays."""
         for directory in reversed(self._open):
             if directory.needed:
                 break
             directory.needed = True
 
     def note_removed(self) -> None:
-        """Note that something in them is removed."""
+        """Mark the open directories as emptied, since something in them is removed."""
         for directory in reversed(self._open):
             if directory.emptied:
                 break
@@ -149,7 +149,7 @@ class _OpenDirectories:
 
 
 def nothing(_: str) -> bool:
-    """Say of each path that it is known."""
+    """Return ``False``: no path is unknown."""
     return False
 
 
@@ -161,15 +161,15 @@ def plan(
     unknown_at_source: Callable[[str], bool] = nothing,
     unknown_at_target: Callable[[str], bool] = nothing,
 ) -> Iterator[Step]:
-    """Yield a step for each path of either side, and one more where something gives way to something of another kind.
+    """Yield a step for each path of either side, and a second one if a path changes its kind.
 
-    A directory that is to be removed comes after what it holds. A file of the target in the place of a directory is ``removed``,
-    and so are files of a directory in the place of a file; both are marked as obstacles.
+    The removal of a directory comes after the removal of its content. A target file in the place of a directory is ``removed``,
+    and so are the files of a target directory in the place of a file; both are marked as obstacles.
 
-    :param source: sorted by ``path_order``, each path once
-    :param target: the same
-    :param unknown_at_source: whether the source could not list a path, so that it may be there
-    :param unknown_at_target: the same of the target
+    :param source: entries of the source sorted by ``path_order``, each path once
+    :param target: entries of the target, likewise
+    :param unknown_at_source: tells whether the source could not list a path, so that it may exist
+    :param unknown_at_target: tells whether the target could not list a path, so that it may exist
     """
     directories = _OpenDirectories(are_listed=rules.directories)
     for path, entry, present, has_entries_below in _pairs(source, target):
@@ -207,8 +207,8 @@ def _only_at_target(
 ) -> Iterator[Step]:
     """Decide about a path that the source did not list.
 
-    :param has_entries_below: whether the source has something below it
-    :param is_unknown: whether the source may have it
+    :param has_entries_below: whether the source has entries below the path
+    :param is_unknown: whether the source may have the path but could not list it
     """
     if is_unknown:
         directories.keep_all()
@@ -224,7 +224,7 @@ def _only_at_target(
 def _pairs(
     source: Iterator[FileEntry], target: Iterator[TreeEntry]
 ) -> Iterator[tuple[str, FileEntry | None, TreeEntry | None, bool]]:
-    """Yield each path with the entries that both sides have of it, and whether the side that has none has something below it."""
+    """Yield each path with the entries of both sides, and whether a side without an entry has entries below the path."""
     theirs, ours = next(source, None), next(target, None)
     while theirs is not None or ours is not None:
         if ours is None or (theirs is not None and theirs.path != ours.path and path_order(theirs.path) < path_order(ours.path)):
@@ -243,7 +243,7 @@ _ADDED: dict[str, Action] = {"file": "added", "link": "make_link", "directory": 
 
 
 def _compare(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
-    """Decide about a path that is of the same kind on both sides."""
+    """Decide about a path that has the same kind on both sides."""
     if entry.kind == "link":
         same_link = entry.link_target == present.link_target
         return Step("same" if same_link else "make_link", entry, present, "" if same_link else "content")
@@ -253,7 +253,7 @@ def _compare(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
 
 
 def compare_files(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
-    """Decide about a file that is on both sides."""
+    """Decide about a file that exists on both sides."""
     if entry.size != present.size:
         return Step("changed", entry, present, "size")
     if rules.checksum == "always":
@@ -272,7 +272,7 @@ def compare_files(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
 def settle(step: Step, source: bytes | None, target: bytes | None, rules: Rules) -> Step:
     """Decide about a file once its digests are known.
 
-    :param step: an unsettled one
+    :param step: an unsettled step
     :param source: the digest of the source's file; ``None`` if it could not be read
     :param target: the digest of the target's file; ``None`` if it could not be read, so that it has to be replaced
     """
@@ -283,9 +283,9 @@ def settle(step: Step, source: bytes | None, target: bytes | None, rules: Rules)
 
 
 def _same(entry: FileEntry, present: TreeEntry, rules: Rules, *, times: bool = True) -> Step:
-    """Decide about a path of the same content on both sides, whose metadata may differ.
+    """Decide about a path with the same content on both sides, whose metadata may differ.
 
-    Storages that keep no times or permissions say 0, which is equal to everything.
+    Storages that keep no times or permissions report 0, which counts as equal to everything.
     """
     if times and rules.mtime and entry.mtime_ns and present.mtime_ns and not _same_time(entry, present, rules):
         return Step("touched", entry, present, "time")
@@ -295,7 +295,7 @@ def _same(entry: FileEntry, present: TreeEntry, rules: Rules, *, times: bool = T
 
 
 def _same_time(entry: FileEntry, present: TreeEntry, rules: Rules) -> bool:
-    """Whether two times are equal, as far as the storage that keeps fewer digits can tell."""
+    """Tell whether two times are equal at the coarser of the two storages' resolutions."""
     one, other = entry.mtime_ns, present.mtime_ns
     if one == other or one // rules.time_step_ns == other // rules.time_step_ns:
         return True

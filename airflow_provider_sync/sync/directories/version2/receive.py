@@ -1,4 +1,4 @@
-"""Write the content of one answer as it arrives: small files at once, large ones piece by piece."""
+"""Write the content of one response as it arrives: small files at once, large files piece by piece."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airflow_provider_sync.sync.directories.version2.plan import Step
 
 
 class Receiver:
-    """Takes the content of the files of one request, in order; a context manager, which discards a file that is not complete.
+    """Writes the files of one request, in order; a context manager that discards an incomplete file at the end.
 
-    :ivar done: number of files of the request that are done with
+    :ivar done: number of files of the request that were written or failed
     """
 
     def __init__(self, steps: Sequence[Step], target: OpenTarget) -> None:
@@ -27,9 +27,9 @@ class Receiver:
         self._fails = False
 
     def take(self, message: Content) -> FileError | None:
-        """Write a piece of content; the rest of a file that cannot be written is left out.
+        """Write a piece of content; ignore the rest of a file that cannot be written.
 
-        :return: why the file cannot be written
+        :return: the error if the file cannot be written; else ``None``
         """
         step = self._steps[message.number]
         try:

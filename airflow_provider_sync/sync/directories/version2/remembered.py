@@ -1,4 +1,4 @@
-"""What is remembered of the last complete sync, so that the next one need not compare if nothing has changed since."""
+"""Remember the states of both sides after a complete sync, so that the next one need not compare if nothing changed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Remembered(msgspec.Struct, frozen=True):
     """The states of both sides after a sync that left nothing to do.
 
     :ivar source: state of the source's listing
-    :ivar target: state of the target, as :func:`.listings.state_of` has it
+    :ivar target: state of the target, as :func:`.listings.state_of` returns it
     :ivar files: number of files of the source
-    :ivar warnings: of that sync; they hold as long as nothing changes
+    :ivar warnings: warnings of that sync, which hold as long as nothing changes
     """
 
     source: str
@@ -32,13 +32,13 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 def state_key(url: str, directory: TargetDirectory, rules: Rules) -> str:
-    """Return what names the source of a target, and all options that decide what a sync leaves to do."""
+    """Return a key made of the source's URL and all options that decide which differences a sync removes."""
     options = (directory.name, directory.prefix, directory.include, directory.exclude, directory.links, directory.delete)
     return hashlib.sha256(msgspec.json.encode((url, options, msgspec.structs.replace(rules, checksum="cached")))).hexdigest()
 
 
 def recall(root: CachedRoot, key: str) -> Remembered | None:
-    """Return what the last complete sync left."""
+    """Return the record of the last complete sync, if there is one."""
     found = root.state(key)
     if found is None:
         return None
@@ -50,21 +50,21 @@ def recall(root: CachedRoot, key: str) -> Remembered | None:
 
 
 def remember(root: CachedRoot, key: str, remembered: Remembered) -> None:
-    """Keep what this sync leaves."""
+    """Store the record of this sync."""
     root.record_state(key, remembered.source, msgspec.json.encode(remembered).decode())
 
 
 def entries_after(
     before: Iterable[TreeEntry], *, deleted: Iterable[TreeEntry], made: Iterable[TreeEntry], written: Iterable[TreeEntry]
 ) -> Iterator[TreeEntry]:
-    """Yield what a target has after a sync, by what it had before and by what was done, sorted by path.
+    """Yield the entries of a target after a sync, computed from the entries before and the changes made, sorted by path.
 
-    Nothing is looked at again: what somebody else has done meanwhile must show as a difference in the next sync.
+    The target is not listed again, so that changes by other processes show as a difference in the next sync.
 
-    :param before: sorted by path, as are the others
-    :param deleted: what was deleted
-    :param made: directories
-    :param written: files and links
+    :param before: entries before the sync, sorted by path, as are the others
+    :param deleted: deleted entries
+    :param made: created directories
+    :param written: written files and links
     """
     changes = merge(
         ((path_order(entry.path), 0, entry) for entry in deleted),
@@ -94,9 +94,9 @@ def entries_after(
 
 
 def with_parents(entries: Iterable[TreeEntry]) -> Iterator[TreeEntry]:
-    """Yield entries, and before them the directories above: what is written makes them, also where the source lists none.
+    """Yield entries, each after its parent directories, which a write creates even if the source does not list them.
 
-    :param entries: sorted by path
+    :param entries: entries sorted by path
     """
     above: list[str] = []
     for entry in entries:

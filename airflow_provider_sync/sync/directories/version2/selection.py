@@ -1,4 +1,4 @@
-"""What a sync of a directory is about, by its options: which files, and what counts as a difference."""
+"""Derive from a directory's options which files to sync and what counts as a difference."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_sync.sync.directories.version2.plan import Action, Rules
 
 
 def rules_for(directory: TargetDirectory, storage: Storage) -> Rules:
-    """Return what counts as a difference.
+    """Return the rules for what counts as a difference.
 
-    With ``hasher: none``, files are not read to compare them. Object stores keep neither times nor permissions, and
-    some file systems keep no permissions.
+    With ``hasher: none``, files are not read for the comparison. Object stores keep neither times nor permissions, and some file
+    systems keep no permissions.
     """
     return Rules(
         checksum="never" if directory.hasher == "none" and directory.checksum == "cached" else directory.checksum,
@@ -27,7 +27,7 @@ def rules_for(directory: TargetDirectory, storage: Storage) -> Rules:
 
 
 def selection_of(directory: TargetDirectory, storage: Storage) -> PathFilter:
-    """Return the files that a sync is about: backups inside the directory are not."""
+    """Return the filter for the files to sync; it excludes backups inside the directory."""
     exclude = directory.exclude
     backup = None if directory.backup is None else storage.backup_inside(directory.backup)
     if backup is not None:
@@ -36,7 +36,7 @@ def selection_of(directory: TargetDirectory, storage: Storage) -> PathFilter:
 
 
 def ignored_actions(directory: TargetDirectory, storage: Storage) -> frozenset[Action]:
-    """Return what a sync does not do: object stores have no directories, for one."""
+    """Return the actions that a sync leaves out, such as those on directories in object stores."""
     ignored: set[Action] = {"same", "left"}
     if not directory.delete:
         ignored |= {"removed", "remove_directory"}
@@ -46,10 +46,10 @@ def ignored_actions(directory: TargetDirectory, storage: Storage) -> frozenset[A
 
 
 def scope_of(directory: TargetDirectory) -> str:
-    """Return what names the selected files in the cache of digests."""
+    """Return the key of the selected files in the digest cache."""
     return msgspec.json.encode((directory.include, directory.exclude, directory.links == "keep")).decode()
 
 
 def _literal(path: str) -> str:
-    """Return the pattern of a path."""
+    """Return the pattern that matches exactly this path."""
     return re.sub(r"([*?[])", r"[\1]", path)

@@ -1,4 +1,4 @@
-"""Digest files whose size and times do not tell whether they are the same: in bulk, on both sides at the same time."""
+"""Digest files for which size and times do not decide whether they are equal, in bulk and on both sides in parallel."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from airflow_provider_sync.sync.directories.version2.plan import Rules, Step, co
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 BATCH = 4_096
-"""Files of one request."""
+"""Number of files in one request."""
 
 _AT_ONCE = 64
-"""Small files that one thread digests before it takes the next ones."""
+"""Number of small files that one thread digests at a time."""
 
 _TRIES = 3
 
 Record = Callable[[Iterable[TreeEntry]], None]
-"""Takes files of the target with their digests."""
+"""Called with files of the target and their digests."""
 
 
 class Settling:
     """Decides about the unsettled files of a comparison.
 
     :param record: called with the digests of the target's files
-    :ivar files_read: files of the target that were read
+    :ivar files_read: number of target files that were read
     :ivar gone: files that the source removed since it listed them
-    :ivar unreadable: files that the source cannot read, and why
+    :ivar unreadable: files that the source cannot read, with reasons
     :ivar has_digests: whether the source digests files
     """
 
@@ -54,7 +54,7 @@ class Settling:
         self._record = record
 
     def run(self, work: Work) -> None:
-        """Settle what is unsettled."""
+        """Decide about all unsettled files."""
         if not len(work.unsettled):
             return
         steps = iter(work.unsettled)
@@ -123,7 +123,7 @@ class Settling:
         return [digested for entry in entries if (digested := self._digest(entry.path)) is not None]
 
     def _digest(self, path: str) -> TreeEntry | None:
-        """Return a file of the target with its digest; ``None`` if it is gone or cannot be read, so that it will be replaced."""
+        """Return a target file with its digest; ``None`` if it is missing or unreadable, so that it will be replaced."""
         tries = _TRIES
         while True:
             try:

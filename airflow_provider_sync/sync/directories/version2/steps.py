@@ -1,7 +1,7 @@
 """The steps of one directory by version 2; see :mod:`airflow_provider_sync.sync.directories.steps`.
 
-A batch is a range of the sorted paths. Each download lists both sides again, so that a retry finds what the failed attempt has
-done, and what size and known digests do not tell is digested again.
+A batch is a range of the sorted paths. Each download lists both sides again, so a retry keeps what the failed attempt has done.
+Files that size and known digests do not decide are digested again.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
 TASK_BYTES = 64 * 1024 * 1024
-"""Bytes to download below which a batch is not worth a task of its own."""
+"""Minimum number of bytes to download for a separate task."""
 
 FILE_BYTES = 256 * 1024
-"""What a file costs besides its content, in bytes that could be downloaded meanwhile."""
+"""Overhead of a file besides its content, as the number of bytes that could be downloaded in that time."""
 
 
 def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory:
-    """Compare a directory with the source, and cut what has to be downloaded into batches by bytes.
+    """Compare a directory with the source, and divide the files to download into batches by bytes.
 
-    :param batches: most batches
-    :raises GuardError: when more files would be deleted than the options allow
-    :raises FileError: for files that cannot be synced, where there is nothing else to do
+    :param batches: maximum number of batches
+    :raises GuardError: if more files would be deleted than the options allow
+    :raises FileError: for files that cannot be synced, if there is nothing else to do
     """
     if pair.directory.atomic:
         raise ConfigurationError(
@@ -65,13 +65,13 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
             deletes=len(work.removed) if deletes else 0,
             present=compared.target.files,
         ) or [FileBatch(directory=pair.directory.name)]
-    # The first batch carries what the comparison cost on to the next step.
+    # The first batch carries the costs of the comparison to the next step.
     first = msgspec.structs.replace(found[0], files_read=report.files_read, **measure.so_far())
     return ComparedDirectory(report=report, batches=(first, *found[1:]))
 
 
 def _writes(work: Work) -> Iterator[Step]:
-    """Yield what has to be written, in the order of paths."""
+    """Yield the steps that write, in the order of paths."""
     return merge(work.directories, work.files, work.links, work.touched, key=lambda step: path_order(step.path))
 
 
@@ -80,9 +80,9 @@ def _in_range(step: Step, batch: FileBatch) -> bool:
 
 
 def _cut(work: Work, name: str, most: int) -> Iterator[FileBatch]:
-    """Cut what has to be written, in the order of paths, into ranges of about the same cost.
+    """Divide the steps that write, in the order of paths, into ranges of about the same cost.
 
-    :param most: most batches
+    :param most: maximum number of batches
     """
     lists = (work.directories, work.files, work.links, work.touched)
     enough = max(TASK_BYTES, -(-(work.bytes + FILE_BYTES * sum(map(len, lists))) // most))
@@ -103,9 +103,9 @@ def _cut(work: Work, name: str, most: int) -> Iterator[FileBatch]:
 def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> FileBatch:
     """Download the files of a batch that still differ.
 
-    :raises GuardError: when more files would give way, or more bytes arrive, than the options allow
+    :raises GuardError: if more files in the way would be removed, or more bytes received, than the options allow
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
-    :raises FileChangedError: when nothing came but files that never stand still
+    :raises FileChangedError: if no file was synced because all of them kept changing
     """
     if not batch.files:
         return batch
@@ -114,12 +114,12 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
     first, last = path_order(batch.first), path_order(batch.last)
 
     def is_wanted(step: Step) -> bool:
-        # What is to be removed may be in the way of something in the batch.
+        # A path to remove may be in the way of a path in the batch.
         return step.action in ("removed", "remove_directory") or first <= path_order(step.path) <= last
 
     with sync.compared(is_wanted=is_wanted) as compared:
         if not dry_run:
-            # The source may offer other files than those that were compared.
+            # The source's files may have changed since the comparison.
             sync.check(compared)
             if sync.outcome.may_delete:
                 check_batch(pair.storage, batch, compared.work.obstacles, (step.path for step in _writes(compared.work)))
@@ -149,10 +149,10 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
 
 
 def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: bool) -> DirectoryReport:
-    """Delete what the source lacks, after everything was downloaded.
+    """Delete files that the source lacks, after all downloads.
 
-    :return: what all steps did together
-    :raises GuardError: when more files would be deleted than the options allow
+    :return: the report of all steps together
+    :raises GuardError: if more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
@@ -162,7 +162,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
         sync.check_deletes(compared, missing=missing, earlier=earlier)
         sync.outcome.refuse()
         if not dry_run:
-            # All downloads have ended: what is still unfinished is of an attempt that was killed.
+            # All downloads have ended, so any unfinished file is of an attempt that was killed.
             pair.storage.clean(0)
             sync.write(compared, files=False, ends=any(batch.files for batch in batches))
         work, deleted = compared.work, len(compared.work.removed) if dry_run else sync.outcome.deleted

@@ -1,4 +1,4 @@
-"""Make the target what the plan says: files, links and metadata first; deletes last, and only if nothing failed."""
+"""Apply the work to the target: files, links and metadata first; deletions last, and only if nothing failed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WorkWriter:
         self._fetching.commit()
 
     def delete(self) -> None:
-        """Delete what the source lacks, and count what is gone."""
+        """Delete files, links and directories that the source lacks, and count them."""
         before = self._outcome.undone
         try:
             self._each(self._work.removed, self._remove)
@@ -61,7 +61,7 @@ class WorkWriter:
         self._each(self._work.emptied, self._remove_directory)
 
     def date_directories(self, directories: Iterable[FileEntry]) -> None:
-        """Give directories the times that they have at the source, now that nothing in them changes any more."""
+        """Set the times of directories to the source's, after the last change in them."""
         for entry in directories:
             if entry.mtime_ns:
                 self._target.writer.date_directory(entry.path, entry.mtime_ns)
@@ -81,9 +81,9 @@ class WorkWriter:
         self._outcome.restless.update(dict.fromkeys((step.path for step in changed), ""))
 
     def _look_again(self, changed: Sequence[Step]) -> list[Step]:
-        """Ask for the size and time that files have now.
+        """Request the current size and time of files.
 
-        :raises GuardError: when these are more bytes than the limits allow
+        :raises GuardError: if the current sizes exceed the limits
         """
         now = look_again(self._source, [step.path for step in changed])
         self._outcome.failed.update(now.unreadable)
@@ -98,7 +98,7 @@ class WorkWriter:
         return again
 
     def _each(self, steps: Iterable[Step], do: Callable[[Step], None]) -> None:
-        """Do something with each step, the rest even when one fails."""
+        """Call ``do`` for each step, and continue after failures."""
         for step in steps:
             try:
                 do(step)

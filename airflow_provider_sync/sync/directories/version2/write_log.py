@@ -1,4 +1,4 @@
-"""Count what a sync has written, and keep the new entries of the target, for the cache and for the state of the tree."""
+"""Count the files that a sync has written, and keep the target's new entries for the cache and for the state of the tree."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class _Expected(NamedTuple):
 
 
 class WriteLog:
-    """What arrived so far; its methods may be called from several threads at once.
+    """The files written so far; thread-safe.
 
-    :param name: of the directory
+    :param name: name of the directory
     :param root: remembers digests and chunks
-    :ivar entries: of what was written, sorted by path
-    :ivar deleted: entries of what was deleted, sorted by path
-    :ivar added: files that came
-    :ivar updated: files that were replaced
-    :ivar bytes: content that was fetched and written
-    :ivar total_files: files to be written
-    :ivar total_bytes: content to be written
+    :ivar entries: entries of written files, sorted by path
+    :ivar deleted: entries of deleted files, sorted by path
+    :ivar added: number of files that were added
+    :ivar updated: number of files that were replaced
+    :ivar bytes: number of bytes of content fetched and written
+    :ivar total_files: number of files to write
+    :ivar total_bytes: number of bytes of content to write
     """
 
     def __init__(self, name: str, progress: Progress, root: CachedRoot) -> None:
@@ -68,21 +68,21 @@ class WriteLog:
         is_local: bool = False,
         chunks: ChunkList | None = None,
     ) -> None:
-        """Note what a file is, before it gets its name.
+        """Register a file before it is moved to its final name.
 
-        :param digest: of its content
-        :param is_counted: whether its bytes were reported as progress already
-        :param is_local: whether its content was at the target already
-        :param chunks: of its content, if they are known
+        :param digest: digest of its content
+        :param is_counted: whether its bytes were already reported as progress
+        :param is_local: whether its content was already at the target
+        :param chunks: chunks of its content, if known
         """
         self._expected[step.path] = _Expected(step, digest, is_counted, is_local, chunks)
 
     def keep(self, path: str) -> None:
-        """Keep the entry of a file that will be written, for :meth:`kept`."""
+        """Keep the entry of a file, once it is written, for :meth:`kept`."""
         self._kept[path] = None
 
     def kept(self, path: str) -> TreeEntry | None:
-        """Return the entry of a file with its digest, once it has its name."""
+        """Return the entry of a written file with its digest; ``None`` before it has its final name."""
         return self._kept[path]
 
     def note_progress(self, size: int) -> None:
@@ -91,7 +91,7 @@ class WriteLog:
             self._progress(self._name, size, "bytes", self.total_bytes)
 
     def add(self, entries: Sequence[TreeEntry]) -> None:
-        """Count files that have their names now."""
+        """Count files that were moved to their final names."""
         found = []
         files = size = uncounted = 0
         with self._lock:
@@ -122,9 +122,9 @@ class WriteLog:
                 self._progress(self._name, uncounted, "bytes", self.total_bytes)
 
     def add_touched(self, entry: TreeEntry, digest: bytes | None) -> None:
-        """Take the new entry of a file of which only metadata was set.
+        """Add the new entry of a file of which only metadata was set.
 
-        :param digest: of its content, if it is known
+        :param digest: digest of its content, if known
         """
         with self._lock:
             self.entries.append(entry)
@@ -132,7 +132,7 @@ class WriteLog:
                 self._root.record([msgspec.structs.replace(entry, digest=digest)])
 
     def add_link(self, step: Step) -> None:
-        """Count a symbolic link, which a commit will give its name."""
+        """Count a symbolic link, which a commit will move to its final name."""
         with self._lock:
             self.added += step.target is None
             self.updated += step.target is not None
