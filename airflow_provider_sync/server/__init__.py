@@ -1,1 +1,1 @@
-"""The server half: named tables and directories, offered over HTTP. Nothing here knows of Airflow."""
+"""The server half: offers named tables and directories over HTTP. It works without Airflow."""

@@ -1,7 +1,7 @@
-"""The requests at work: how many there may be, the threads that they run in, and how one is ended early.
+"""Manage active requests: limit their number, run them in threads, and end them early.
 
-The threads are separate from those of the rest of the process: in Airflow's API server, requests that wait for a locked table
-must not block Airflow's own.
+They have their own threads, so that in Airflow's API server, requests that wait for a locked table do not block Airflow's own
+requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from airflow_provider_sync.server.observability.request_account import RequestAc
 log = logging.getLogger(__name__)
 
 SCAN_WAIT_SECONDS = 20.0
-"""Longest wait for a place among the requests that read a database: less than clients wait for an answer."""
+"""Maximum wait, in seconds, for a place among the requests that read a database: less than clients wait for a response."""
 
 _CANCELLING_THREADS = 4
 
@@ -34,16 +34,16 @@ Result = TypeVar("Result")
 
 
 class ClientGone(Exception):
-    """The client disconnected before its answer was complete."""
+    """The client disconnected before its response was complete."""
 
 
 class ActiveRequest:
-    """One request at work. Made by :class:`ActiveRequests`.
+    """One active request. Made by :class:`ActiveRequests`.
 
-    :ivar limits: of the server
-    :ivar account: what it asked for, and got
-    :ivar body: the count of its body's bytes
-    :ivar ended_early: whether its statements were cancelled, so that their errors need no line in the log
+    :ivar limits: the server's limits
+    :ivar account: the record of the request and its response
+    :ivar body: counts the bytes of the request's body
+    :ivar ended_early: whether its statements were cancelled, so that their errors are not logged
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class ActiveRequest:
 
     @contextmanager
     def cancels(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """Call ``cancel``, perhaps several times, if the request is ended early inside the block.
+        """Call ``cancel``, possibly several times, if the request is ended early inside the block.
 
-        :param cancel: cancels the statement that the request waits for; called from any thread
+        :param cancel: cancels the statement that the request is waiting for; called from any thread
         """
         with self._lock:
             self._cancellers.append(cancel)
         try:
             yield
         finally:
-            # Wait for a call that is running: after the block, its connection is closed.
+            # Wait for a running call of ``cancel``, since the connection is closed after the block.
             with self._lock:
                 self._cancellers.remove(cancel)
 
@@ -91,8 +91,8 @@ class ActiveRequest:
     def reads(self, database: str) -> Iterator[None]:
         """Count the request among those that read a database, inside the block; wait for a place if there are too many.
 
-        :param database: its URL
-        :raises TooManyScans: when no place becomes free in time
+        :param database: the database's URL
+        :raises TooManyScans: if no place becomes free in time
         """
         limit = self.limits.scans
         if limit is None:
@@ -109,9 +109,9 @@ class ActiveRequest:
             yield
 
     def check(self) -> None:
-        """Stop work that has no statement to cancel; may be called from any thread.
+        """Raise an error if the request was ended early, for work without statements to cancel; may be called from any thread.
 
-        :raises RequestEnded: when the request was ended early
+        :raises RequestEnded: if the request was ended early
         """
         if self.ended_early:
             raise RequestEnded("The request was ended.")
@@ -133,10 +133,10 @@ class ActiveRequest:
     async def attend(self, receive: Receive, steps: Callable[[], Awaitable[Result]]) -> Result:
         """Run ``steps``; end them early when the client disconnects, the time limit is reached, or the server stops.
 
-        A thread that is running is ended by cancelling its statements, and waited for.
+        A running thread is ended by cancelling its statements; this method waits for its end.
 
-        :raises ClientGone: when the client disconnected
-        :raises RequestEnded: when the server ended the request
+        :raises ClientGone: if the client disconnected
+        :raises RequestEnded: if the server ended the request
         """
         results: list[Result] = []
         failure: Exception | None = None
@@ -157,7 +157,7 @@ class ActiveRequest:
             return results[0]
         if failure is not None and not early:
             raise failure
-        # The failure, if any, comes from the cancelled statement.
+        # A failure, if any, then comes from the cancelled statement.
         if self._gone:
             raise ClientGone from failure
         if self._stopping:
@@ -168,7 +168,7 @@ class ActiveRequest:
         ) from failure
 
     async def release(self, call: Callable[[], Result]) -> Result:
-        """Run the clean-up of a request in a thread; cancel statements that it would have to wait for."""
+        """Run the clean-up of a request in a thread; cancel statements that would delay it."""
         results: list[Result] = []
         failure: Exception | None = None
         with anyio.CancelScope(shield=True):
@@ -199,7 +199,7 @@ class ActiveRequest:
         pause = 0.05
         while self._in_thread:
             self.ended_early = True
-            # In threads of their own: all others may be waiting for this.
+            # In separate threads: all others may be waiting for this.
             await run_sync(self._call_cancellers, limiter=self._cancelling)
             await anyio.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -211,12 +211,12 @@ class ActiveRequest:
 
 
 class ActiveRequests:
-    """All requests at work, up to ``limits.requests``; they outlive the configuration that they began with.
+    """All active requests, up to ``limits.requests``; they outlive the configuration with which they began.
 
-    :param limits: of the server
-    :param places: that several processes share; ``None`` if this process is the only one
-    :param on_wait: called with 1 when a request begins to wait for a place among those that read a database, and with -1 when it
-        has ended; from any thread
+    :param limits: the server's limits
+    :param places: places shared with other processes; ``None`` if this process is the only one
+    :param on_wait: called with 1 when a request begins to wait for its turn to read a database, and with -1 when the wait ends;
+        from any thread
     """
 
     def __init__(
@@ -237,8 +237,8 @@ class ActiveRequests:
     def admit(self, account: RequestAccount) -> Iterator[ActiveRequest]:
         """Count a request as active inside the block.
 
-        :param account: of the request
-        :raises TooManyRequests: when the limit is reached
+        :param account: the record of the request
+        :raises TooManyRequests: if the limit is reached
         """
         with ExitStack() as stack:
             if len(self._active) >= self._limits.requests or not self._take_place(stack):
@@ -260,9 +260,9 @@ class ActiveRequests:
         return place is not None
 
     def adopt(self, limits: ServerLimits) -> None:
-        """Admit requests by other limits from now on; those at work keep theirs."""
+        """Admit requests by new limits from now on; active requests keep theirs."""
         self._limits = limits
-        # Requests at work may be more than the new limit, and each needs its thread.
+        # There may be more active requests than the new limit, and each needs its thread.
         self._threads.total_tokens = max(limits.requests, len(self._active))
 
     def cut(self) -> None:

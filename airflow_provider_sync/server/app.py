@@ -70,12 +70,12 @@ def create_app(
 
     :param open_engine: makes an SQLAlchemy engine from the URL of a connection
     :param open_storage: makes a storage from the path of a directory
-    :param prefix: path before each endpoint, such as ``/api/sync``; leave it empty where a proxy strips the path
-    :param host_compresses: whether the application is mounted in one that compresses answers; streams then carry
-        ``Content-Encoding: identity``, which prevents it
+    :param prefix: path before each endpoint, such as ``/api/sync``; empty if a proxy strips the path
+    :param host_compresses: whether the application is mounted in one that compresses responses; streams then carry
+        ``Content-Encoding: identity``, which prevents that
     :param admits: decides on bearer tokens that are not in ``config``; with it, every request needs a token
-    :param hosts: values of the header ``Host`` that are accepted, besides ``allowed_hosts`` of ``config``; with neither, all are
-    :param state: of the process, if it had another configuration before
+    :param hosts: accepted values of the ``Host`` header, besides ``allowed_hosts`` of ``config``; without both, all are accepted
+    :param state: state of the process, if it had another configuration before
     """
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
     access = Access(Tokens(config, admits))
@@ -162,7 +162,7 @@ def _version2_endpoints(
 
 def _rates(config: ServerConfig, prefix: str) -> list[Middleware]:
     per_minute = config.limits.requests_per_minute
-    # What asks whether the server is alive must not be told to come later.
+    # Liveness probes must not be answered with 429.
     return [] if per_minute is None else [Middleware(RequestRates, per_minute=per_minute, free={"/health", f"{prefix}/health"})]
 
 

@@ -1,4 +1,4 @@
-"""How much memory the bodies of all requests may take together: decoded, each takes up to nine times its size."""
+"""Limit the memory for the bodies of all requests together: a decoded body takes up to nine times its size."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from airflow_provider_sync.server.http_errors import TooManyBytes
 
 FREE_BYTES = 1024 * 1024
-"""Largest body that is not counted: whatever others send, a request of usual size is answered."""
+"""Maximum size, in bytes, of a body that is not counted, so that requests of usual size are always answered."""
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Most bytes of larger bodies at once."""
+"""Maximum total size, in bytes, of larger bodies at a time."""
 
 
 class BodyBudget:
@@ -22,7 +22,7 @@ class BodyBudget:
 
     @contextmanager
     def body(self) -> Iterator[CountedBody]:
-        """Give the count of one body, whose bytes are free again after the block."""
+        """Yield the counter of one body, whose bytes are released after the block."""
         counted = CountedBody(self)
         try:
             yield counted
@@ -32,7 +32,7 @@ class BodyBudget:
     def take(self, size: int) -> None:
         """Count further bytes.
 
-        :raises TooManyBytes: when all bodies together are too large
+        :raises TooManyBytes: if all bodies together are too large
         """
         if self._held + size > MAX_BYTES:
             raise TooManyBytes(MAX_BYTES)
@@ -40,16 +40,16 @@ class BodyBudget:
 
 
 class CountedBody:
-    """The bytes of one body that count; made by :class:`BodyBudget`."""
+    """The counted bytes of one body; made by :class:`BodyBudget`."""
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
         self.size = 0
 
     def grows_to(self, size: int) -> None:
-        """Count a body that has ``size`` bytes by now.
+        """Count a body that has grown to ``size`` bytes.
 
-        :raises TooManyBytes: when all bodies together are too large
+        :raises TooManyBytes: if all bodies together are too large
         """
         if size > FREE_BYTES:
             self._budget.take(size - self.size)

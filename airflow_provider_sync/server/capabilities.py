@@ -1,4 +1,4 @@
-"""The answer to ``GET /capabilities``."""
+"""The response to ``GET /capabilities``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from airflow_provider_sync.server.tables.offered_tables import OfferedTables
 
 
 def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> bytes:
-    """Return as JSON what the server can do, with the names that a caller may see, in the order of the configuration.
+    """Return the server's capabilities as JSON, with the names that a caller may see, in the order of the configuration.
 
-    Databases are asked only for the names that patterns match, so a table that the configuration names may be missing.
+    Databases are queried only for patterns, so a table that the configuration names is listed even if it does not exist.
 
-    :raises TransportError: when the database of a pattern does not answer
-    :raises ConfigurationError: when patterns match too many tables
+    :raises TransportError: if the database of a pattern does not answer
+    :raises ConfigurationError: if patterns match too many tables
     """
     return msgspec.json.encode(
         Capabilities(

@@ -1,4 +1,4 @@
-"""Handle one request: check its token, admit it, read its body, and send the answer."""
+"""Handle one request: check its token, admit it, read its body, and send the response."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from airflow_provider_sync.server.stall_limit import StallLimit
 log = logging.getLogger(__name__)
 
 Answer = Callable[[Request, bytes, Grant, ActiveRequest], Response]
-"""Makes the answer to a request from its body; runs in a thread."""
+"""Makes the response to a request from its body; runs in a thread."""
 
 
 class Endpoint:
     """An ASGI application that answers at one path.
 
-    :ivar name: of the endpoint, as it stands in its path and in the log
-    :param answer: makes the answer
+    :ivar name: name of the endpoint, in its path and in the log
+    :param answer: makes the response
     :param access: checks the token
-    :param active_requests: limits how many requests are at work
-    :param max_bytes: largest body of a request
-    :param of: what a client should ask less of when its body is too large, as ``files``
+    :param active_requests: limits the number of active requests
+    :param max_bytes: maximum size, in bytes, of a request's body
+    :param of: the items that a client should request fewer of if its body is too large, such as ``files``
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Endpoint:
                 body = await self._read(request, active)
                 if not content_digest.is_intact(request.headers.get(content_digest.HEADER), body):
                     raise RequestDamaged
-                # Parsing, databases and files all block, so none of it runs in the event loop.
+                # Parsing, databases and files block, so they run outside the event loop.
                 answer = partial(self._answer, request, body, grant, active)
                 response = await active.attend(receive, partial(active.in_thread, answer))
                 await response(scope, receive, send)
             except (ClientDisconnect, ClientGone):
-                # No error: a client leaves an answer of which it needs no more.
+                # Not an error: a client may disconnect when it needs no more of a response.
                 # The access log says `complete=false`.
                 log.debug("%s: the client disconnected", printable(scope["path"]))
 

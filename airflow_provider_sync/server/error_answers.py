@@ -1,6 +1,6 @@
-"""Turn errors into answers, in the forms of existing servers and without secrets, and log their reasons.
+"""Turn errors into responses, in the format of existing servers and without secrets, and log their reasons.
 
-Errors after the first byte of an answer are a matter of :mod:`.streaming`.
+Errors after the first byte of a response are handled in :mod:`.streaming`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 
 def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failure]:
-    """Return a function that logs an error in the middle of a version 2 answer, and makes the last message of it.
+    """Return a function that logs an error in the middle of a version 2 response, and makes the response's last message.
 
-    :param what: what is being sent, for the log
-    :param active: the request; once it was ended early, errors of its cancelled statements are not logged
+    :param what: the kind of content, for the log
+    :param active: the request; if it was ended early, errors of its cancelled statements are not logged
     """
 
     def explain(error: Exception) -> Failure:
@@ -69,7 +69,7 @@ async def _answered(request: Request, error: Exception) -> Response:
 
 
 def refusal(scope: Scope, error: HttpError) -> Response:
-    """Return the answer to a request that is refused, and note the error in the request's account."""
+    """Return the response to a refused request, and record the error in the request's account."""
     account_of(scope).failed(error)
     return _json(error.status, {"message": _without_secrets(str(error))}, error.headers)
 
@@ -98,9 +98,9 @@ async def _sync(request: Request, error: Exception) -> Response:
 
 
 def status_and_message(error: Exception) -> tuple[int, str]:
-    """Return the HTTP status of an error, and the message for the client, which has no secret."""
+    """Return the HTTP status of an error, and a message for the client without secrets."""
     if isinstance(error, TransportError) and not isinstance(error, (ConnectionLimitError, SessionTimeoutError)):
-        # The driver's words name hosts and users.
+        # The driver's message would name hosts and users.
         return 503, "The server cannot reach its database or storage. Try again; its log has the reason."
     message = _without_secrets(str(error))
     if isinstance(error, (FileInMotion, SnapshotEnded, TooManyScans)):
@@ -117,17 +117,17 @@ def status_and_message(error: Exception) -> tuple[int, str]:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:
-    # The framework raises it again behind the answer, so the server logs it.
+    # The framework raises the error again after the response, so the server logs it.
     return _framework_json(500, "Server Error")
 
 
 def _without_secrets(message: str) -> str:
-    # Clients are not told users, either, which `redact` leaves.
+    # User names, which `redact` keeps, are removed, too.
     return _CREDENTIALS.sub("//***@", redact(message))
 
 
 def _log(request: Request, error: Exception) -> None:
-    # Where a file lies is in the notes of its error, and for the log only.
+    # The location of a file is in the notes of its error, for the log only.
     shown = error.__cause__ if isinstance(error.__cause__, FileError) else error
     message = printable(" ".join([str(shown), *getattr(shown, "__notes__", ())]))
     path = printable(request.scope["path"])
@@ -136,9 +136,9 @@ def _log(request: Request, error: Exception) -> None:
 
 
 def log_cause(what: str, error: Exception) -> None:
-    """Log a driver's own words at DEBUG, with the SQL of the statement; the message of an error has the first line of them.
+    """Log a driver's full message at DEBUG, with the SQL; the error's own message has only its first line.
 
-    :param what: what the error is about
+    :param what: the subject of the error
     """
     cause = error.__cause__
     while isinstance(cause, SyncError):
@@ -148,9 +148,9 @@ def log_cause(what: str, error: Exception) -> None:
 
 
 def traceback_of(error: Exception) -> Exception | None:
-    """Return what to log with its traceback: ``None`` for an error that is no bug of ours.
+    """Return the exception to log with a traceback; ``None`` for an error that is no bug.
 
-    A hundred lines for each request while a database is down, or a file is written to, would hide everything else.
+    A traceback for each request while a database is down, or a file is being written, would hide everything else in the log.
     """
     return None if isinstance(error, (TableError, FileError, HttpError, TransportError)) else error
 
@@ -180,4 +180,4 @@ ERROR_HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
     SyncError: _accounted(_sync),
     Exception: _accounted(_unexpected),
 }
-"""How the application answers each kind of error."""
+"""The handler of each kind of error."""

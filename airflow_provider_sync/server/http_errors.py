@@ -1,4 +1,4 @@
-"""Errors of the server that have an HTTP answer of their own.
+"""Errors of the server that have their own HTTP response.
 
 ::
 
@@ -23,7 +23,7 @@
     ├── TooManySnapshots     503    as many snapshots as may be held
     └── RequestEnded         503    the server ended the request: it took too long, or the server stops
 
-How an answer is written is in :mod:`.error_answers`. Fields that break a rule are
+:mod:`.error_answers` makes the responses. Invalid fields of a request are
 :class:`~airflow_provider_sync.protocol.v1.requests.InvalidRequest`.
 """
 
@@ -34,7 +34,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 RETRY_AFTER_SECONDS = 5
-"""When a client that was turned away may try again."""
+"""Seconds after which a refused client may try again."""
 
 _LATER = MappingProxyType({"Retry-After": str(RETRY_AFTER_SECONDS)})
 # The rest of the body is not read, so the connection cannot be used again.
@@ -45,11 +45,11 @@ _WHEN = f"Try again in {RETRY_AFTER_SECONDS} seconds"
 class HttpError(Exception):
     """An error with a status; its text is the message that the client gets.
 
-    :param values: what stands in the places of :attr:`message`, in their order
-    :cvar status: of the answer
+    :param values: the values for the placeholders of :attr:`message`, in their order
+    :cvar status: HTTP status of the response
     :cvar message: the text, with ``{}`` for each value
-    :ivar headers: that the answer has besides
-    :cvar logged: whether the log gets a line
+    :ivar headers: additional headers of the response
+    :cvar logged: whether the error is logged
     """
 
     status: ClassVar[int] = 500
@@ -62,18 +62,18 @@ class HttpError(Exception):
 
 
 class AmbiguousLength(HttpError):
-    """The head of a request says in two ways where its body ends."""
+    """The head of a request contains two conflicting lengths of its body."""
 
     status = 400
-    # The next request on this connection cannot be told from the body of this one.
+    # It is unclear where the next request on this connection begins, so the connection is closed.
     headers = _CLOSE
     message = "A request has either Content-Length or Transfer-Encoding."
 
 
 class Unauthenticated(HttpError):
-    """A request has no token, or one that does not count; the answer is the same for all reasons.
+    """A request has no valid token; the response is the same for all reasons.
 
-    :ivar reason: what the request has, for the log only, such as "a wrong token"
+    :ivar reason: the reason, for the log only, such as "a wrong token"
     """
 
     status = 401
@@ -86,21 +86,21 @@ class Unauthenticated(HttpError):
 
 
 class OnlyFromHere(HttpError):
-    """Another machine asks for metrics, and the configuration has no token for that."""
+    """Another machine requests metrics, and the configuration has no token for that."""
 
     status = 403
     message = "Metrics are for this machine only. Set metrics.token in the server's configuration to read them."
 
 
 class SentByWebPage(HttpError):
-    """A browser sends a request of a page that is not of this machine: the name of the page's server."""
+    """A browser sends a request for a web page of another machine. Value: the host name of the page."""
 
     status = 403
     message = "The server does not answer to {!r}, in Origin. Web pages cannot use this server."
 
 
 class RequestTooSlow(HttpError):
-    """The body of a request does not arrive: the seconds for which a client may stand still."""
+    """The body of a request does not arrive. Value: the seconds for which a client may stall."""
 
     status = 408
     headers = _CLOSE
@@ -108,9 +108,9 @@ class RequestTooSlow(HttpError):
 
 
 class FileInMotion(HttpError):
-    """A file changed while it was read for its chunks; its client looks what it is now, and asks again.
+    """A file changed while its chunks were computed; the client then lists the file again, and repeats the request.
 
-    :param message: which one, and what to do
+    :param message: the file, and what to do
     """
 
     status = 409
@@ -119,9 +119,9 @@ class FileInMotion(HttpError):
 class SnapshotEnded(HttpError):
     """A request names a snapshot that this process does not hold for its caller.
 
-    :param table: that the request is about
-    :param seconds: for which snapshots are held
-    :param elsewhere: whether another process made the name
+    :param table: the requested table
+    :param seconds: maximum time for which snapshots are held
+    :param elsewhere: whether the name is of a snapshot of another process
     """
 
     status = 410
@@ -143,7 +143,7 @@ class SnapshotEnded(HttpError):
 
 
 class RequestTooLarge(HttpError):
-    """The body of a request is above the limit: that limit, and what a client should ask less of, as ``files``."""
+    """The body of a request is above the limit. Values: the limit, and the items to request fewer of, such as ``files``."""
 
     status = 413
     headers = _CLOSE
@@ -151,7 +151,7 @@ class RequestTooLarge(HttpError):
 
 
 class HostNotServed(HttpError):
-    """A request is for a name, in its header ``Host``, that this server does not have."""
+    """A request's ``Host`` header has a name that this server does not serve."""
 
     status = 421
     message = (
@@ -162,8 +162,8 @@ class HostNotServed(HttpError):
 class TooManyOfAddress(HttpError):
     """An address sends more requests in a minute than it may.
 
-    :param limit: how many it may send
-    :param seconds: until one more is answered
+    :param limit: maximum number of requests per minute
+    :param seconds: seconds until the next request is allowed
     """
 
     status = 429
@@ -175,7 +175,7 @@ class TooManyOfAddress(HttpError):
 
 
 class TooManyRefused(HttpError):
-    """So many answers to wrong tokens are delayed that this request is refused at once."""
+    """Too many responses to wrong tokens are already delayed, so this one is refused at once."""
 
     status = 429
     headers = _LATER
@@ -191,16 +191,16 @@ class HeadTooLarge(HttpError):
 
 
 class CannotServe(HttpError):
-    """The data is offered, and cannot be read as things are: what happened and what to do."""
+    """The data is offered but cannot be read at present. Value: what happened and what to do."""
 
     status = 500
     logged = True
 
 
 class RequestDamaged(HttpError):
-    """The body of a request is not what its client digested.
+    """The body of a request does not have the digest that its client sent.
 
-    A status of the 500s, since the same request may succeed: clients repeat what failed so.
+    The status is in the 500s so that clients repeat the request, which may then succeed.
     """
 
     status = 503
@@ -210,7 +210,7 @@ class RequestDamaged(HttpError):
 
 
 class TooManyBytes(HttpError):
-    """The bodies of all requests at work are too large together."""
+    """The bodies of all active requests are too large together."""
 
     status = 503
     # The rest of the body is not read, so the connection cannot be used again.
@@ -220,7 +220,7 @@ class TooManyBytes(HttpError):
 
 
 class TooManyRequests(HttpError):
-    """As many requests are at work as there may be."""
+    """The maximum number of requests is active."""
 
     status = 503
     headers = _LATER
@@ -228,7 +228,7 @@ class TooManyRequests(HttpError):
 
 
 class TooManyScans(HttpError):
-    """As many requests read one database as may."""
+    """The maximum number of requests is reading the database."""
 
     status = 503
     headers = _LATER
@@ -237,7 +237,7 @@ class TooManyScans(HttpError):
 
 
 class TooManySnapshots(HttpError):
-    """As many snapshots are held as there may be."""
+    """The maximum number of snapshots is held."""
 
     status = 503
     headers = _LATER
@@ -247,7 +247,7 @@ class TooManySnapshots(HttpError):
 
 
 class RequestEnded(HttpError):
-    """The server ended the request, since it took too long, or since the server stops: which of them, and what to do."""
+    """The server ended the request because it took too long or the server stops. Value: the reason and what to do."""
 
     status = 503
     headers = _LATER

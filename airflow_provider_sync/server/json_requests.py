@@ -1,4 +1,4 @@
-"""Decode the body of a request of version 2, which is JSON; an error names the field that is wrong."""
+"""Decode the JSON body of a version 2 request; an error names the wrong field."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Message = TypeVar("Message", bound=msgspec.Struct)
 def decode_json(body: bytes, kind: type[Message]) -> Message:
     """Decode the body of a request.
 
-    :raises InvalidRequest: when it is not of this kind; names the first field that is wrong
+    :raises InvalidRequest: if it is not of this kind; the error names the first wrong field
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        # msgspec says in its message only where the value is. People read that; nothing is decided by it.
+        # msgspec gives the place of the value only in its message. It is parsed for people only; no decision depends on it.
         said, at, place = str(error).rpartition(" - at `$")
         field = place.rstrip("`").removeprefix(".") if at else "body"
         raise invalid_field(field, f"{quoted(said if at else place)}.") from error

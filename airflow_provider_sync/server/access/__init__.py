@@ -1,1 +1,1 @@
-"""Who is let in: tokens and what each may see, the addresses that requests count under, and how many requests they may make."""
+"""Access control: tokens and their grants, client addresses, and rate limits."""

@@ -1,4 +1,4 @@
-"""The address that a request counts under, in limits and in the log."""
+"""Determine the client address of a request, for limits and the log."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import ipaddress
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 UNKNOWN = "unknown"
-"""The address of a socket that has none."""
+"""The address used if the socket has none."""
 
 
 def client_address(host: str | None) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 one, which belongs to one customer.
+    """Return the address to count by: an IPv4 address, or the /64 network of an IPv6 address, which belongs to one customer.
 
     :param host: the client's address in the ASGI scope, or ``None``
     """
@@ -24,9 +24,9 @@ def client_address(host: str | None) -> str:
 
 
 def exact_address(host: str | None) -> Address | None:
-    """Return an address as such, an IPv4 one also where IPv6 stands around it; ``None`` if it is none, as of a Unix socket.
+    """Parse an address, unwrapping an IPv4-mapped IPv6 address; return ``None`` if it is no address, as for a Unix socket.
 
-    :param host: the client's address in the ASGI scope; where a proxy that the server trusts says it, that of its client
+    :param host: the client's address in the ASGI scope; behind a trusted proxy, the address that the proxy reports
     """
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])

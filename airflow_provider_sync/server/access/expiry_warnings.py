@@ -1,4 +1,4 @@
-"""Warn of tokens that are about to expire, so that they are replaced before a sync fails."""
+"""Warn about tokens that are about to expire, so that they are replaced before a sync fails."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from airflow_provider_sync.server.access.grants import Grant
 log = logging.getLogger(__name__)
 
 WARN_BEFORE = timedelta(days=14)
-"""How long before its end a token is warned of."""
+"""Time before a token's expiry at which warnings begin."""
 
 _EVERY = timedelta(days=1)
 
 
 class ExpiryWarnings:
-    """Logs at most one line a day about each token: when the configuration is read, and when the token is used.
+    """Logs at most one warning a day for each token: when the configuration is read, and when the token is used.
 
-    Each process of the server, and each configuration that it reads, begins anew.
+    The count starts again in each server process, and whenever the configuration is read.
 
     :param now: the time, with a zone
     """

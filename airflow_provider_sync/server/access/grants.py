@@ -1,4 +1,4 @@
-"""What a caller may see: the names of tables and directories, and conditions on rows."""
+"""The tables, directories and rows that a caller may see."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from airflow_provider_sync.printable import printable
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The names that one caller may see; any other name is answered as if it did not exist.
+    """The names that one caller may see; for any other name, the server answers as if it did not exist.
 
     :ivar tables: names, and patterns of names
     :ivar entries: names of the configuration's tables, by the names under which this caller sees them; empty if they are the same
-    :ivar where: conditions that rows have to fulfil for this caller to see them, by the names of tables
-    :ivar caller: tells callers apart: the digest of the token; empty where no token is needed
-    :ivar name: what the log calls the token; empty where no token is needed
-    :ivar expires: the last moment at which the token is valid, in UTC, if it has an end
+    :ivar where: conditions on the rows that this caller may see, by table name
+    :ivar caller: identity of the caller: the digest of the token; empty if no token is needed
+    :ivar name: name of the token in the log; empty if no token is needed
+    :ivar expires: the time at which the token expires, in UTC; ``None`` if it does not
     """
 
     tables: frozenset[str]
@@ -33,9 +33,9 @@ class Grant:
 
 
 def granted(token: Token, everything: Grant, position: int) -> Grant:
-    """Return what a token may see.
+    """Return the grant of a token.
 
-    :param position: in the configuration, which stands in place of a name
+    :param position: position of the token in the configuration, used as its name if it has none
     """
     return Grant(
         _only(everything.tables, token.tables),

@@ -1,4 +1,4 @@
-"""Delay the answers to wrong tokens, ever longer for the same address, and log them."""
+"""Delay the responses to wrong tokens, longer each time for the same address, and log them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from airflow_provider_sync.server.observability.request_account import account_o
 log = logging.getLogger(__name__)
 
 FREE_TRIES = 5
-"""Refusals per address that are answered without delay: a mistake in a configuration is not an attack."""
+"""Number of refusals per address without a delay: a configuration mistake is not an attack."""
 
 MAX_DELAY_SECONDS = 5.0
-"""Longest delay of an answer to a wrong token, in seconds."""
+"""Maximum delay of a response to a wrong token, in seconds."""
 
 FORGET_SECONDS = 300.0
-"""Seconds after its last refusal when an address is forgotten."""
+"""Seconds after its last refusal at which an address is forgotten."""
 
 _DELAY_SECONDS = 0.1
 _MAX_ADDRESSES = 4096
@@ -45,7 +45,7 @@ class RefusalDelays:
         self._delayed = 0
 
     def count(self, address: str) -> float:
-        """Count a refusal, and return by how many seconds to delay its answer."""
+        """Count a refusal, and return the delay of its response, in seconds."""
         now = self._clock()
         count, last = self._counts.pop(address, (0, now))
         count = 1 if now - last > FORGET_SECONDS else count + 1
@@ -53,13 +53,13 @@ class RefusalDelays:
         if len(self._counts) > _MAX_ADDRESSES:
             self._counts.popitem(last=False)
         doublings = count - FREE_TRIES - 1
-        # The power of a large number would take long to compute.
+        # The exponent is limited, since a huge power would take long to compute.
         return 0.0 if doublings < 0 else min(MAX_DELAY_SECONDS, _DELAY_SECONDS * 2.0 ** min(doublings, 32))
 
     async def hold_back(self, request: Request, refused: Unauthenticated) -> None:
-        """Delay the answer to a wrong token.
+        """Delay the response to a wrong token.
 
-        :raises TooManyRefused: when too many such answers are already delayed
+        :raises TooManyRefused: if too many such responses are already delayed
         """
         sent = refused.reason
         account_of(request.scope).refused = True

@@ -1,4 +1,4 @@
-"""Limit how many requests an address may send in a minute, before anything else is done for them."""
+"""Limit the number of requests per minute from one address, before any other work is done for them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _MAX_ADDRESSES = 4096
 class Rates:
     """Count the requests of each address, in bounded memory, by the generic cell rate algorithm.
 
-    Each request takes its share of a minute. An address may be a minute ahead, so that as many requests as one minute allows may
-    come at once. Those that are refused are told one time each, a share apart: all at once, they would be refused again.
+    Each request uses its share of a minute. An address may be a minute ahead, so that a burst of a whole minute's requests is
+    allowed. Refused requests get different times for a retry, one share apart, so that the retries are not refused again.
 
-    :param per_minute: requests of one address
+    :param per_minute: maximum number of requests per minute and address
     :param clock: monotonic seconds
     """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._share = _MINUTE / per_minute
         self._clock = clock
-        # By address: until when its time is used, and the last time that was told.
+        # For each address: the time up to which its allowance is used, and the last retry time that was sent.
         self._addresses: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, address: str) -> float:
-        """Count a request if it may be answered now: return 0, or in how many seconds it may, at most a minute."""
+        """Count a request and return 0 if it is allowed now; else return the seconds until it is, at most 60."""
         now = self._clock()
         used_until, told = self._addresses.pop(address, (now, now))
         used = max(now, used_until) + self._share
-        # The share is added so often that its rounding shows.
+        # Tolerance for rounding, since the share is added many times.
         due = used - _MINUTE - self._share / 1000
         if due > now:
             used, told = used_until, min(max(due, told + self._share), now + _MINUTE)
@@ -53,8 +53,8 @@ class RequestRates:
     """ASGI middleware that answers 429 to an address that sends too many requests.
 
     :param app: handles all other requests
-    :param per_minute: requests of one address
-    :param free: paths that do not count, below the path of an application that mounts this one
+    :param per_minute: maximum number of requests per minute and address
+    :param free: paths that are not limited, relative to the path at which this application is mounted
     """
 
     def __init__(self, app: ASGIApp, *, per_minute: int, free: Collection[str] = ()) -> None:

@@ -1,6 +1,6 @@
-"""Limits that hold for several processes together: whoever has a place holds a lock on a file.
+"""Limits shared by several processes: each place is a locked file.
 
-The kernel frees the lock however its process ends, so that a process that was killed takes no place with it.
+The kernel releases the lock however its process ends, so a killed process does not keep its place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_PAUSE_SECONDS = 0.25
 class Place:
     """One place, taken until it is closed.
 
-    :param descriptor: of the locked file
+    :param descriptor: descriptor of the locked file
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -37,7 +37,7 @@ class Place:
 class SharedPlaces:
     """Places of several kinds, in one folder that all processes use.
 
-    :param folder: which only this user may write to; without it, one that no other process uses
+    :param folder: a folder that only this user may write to; by default a new one, which no other process uses
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -55,7 +55,7 @@ class SharedPlaces:
         return own
 
     def _keep(self, folder: Path) -> None:
-        """Lock a folder, so that systemd does not remove old files from it (tmpfiles.d(5)); processes made later lock it, too."""
+        """Lock a folder, so that systemd does not remove old files from it (tmpfiles.d(5)); child processes inherit the lock."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -65,7 +65,7 @@ class SharedPlaces:
 
         :param kind: such as ``requests``, or the URL of a database
         """
-        # A URL has secrets, and characters that a file's name cannot have.
+        # Hashed, since a URL contains secrets, and characters that a file name cannot have.
         name = sha256(kind.encode()).hexdigest()[:16]
         for number in range(count):
             descriptor = self._open(f"{name}.{number}")
@@ -85,14 +85,14 @@ class SharedPlaces:
         try:
             return os.open(self._folder / name, flags, 0o600)
         except FileNotFoundError:
-            # Others than systemd remove old files, too. The server has to go on answering.
+            # Other programs than systemd may remove old files, too, and the server must keep working.
             self._folder.mkdir(mode=0o700, exist_ok=True)
             return os.open(self._folder / name, flags, 0o600)
 
     def wait_for(self, kind: str, count: int, *, seconds: float, check: Callable[[], None]) -> Place | None:
         """Take a place, and wait for one if none is free; ``None`` if none became free in time.
 
-        :param check: called from time to time; raises to end the wait
+        :param check: called regularly; may raise an error to end the wait
         """
         until = monotonic() + seconds
         pause = _PAUSE_SECONDS

@@ -1,6 +1,6 @@
 """Check the token of each request.
 
-A request with a valid token is never delayed, whatever others have tried from its address, so that nobody can lock out a client.
+A request with a valid token is never delayed, even after wrong tokens from the same address, so nobody can lock out a client.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from airflow_provider_sync.server.http_errors import Unauthenticated
 from airflow_provider_sync.server.observability.request_account import account_of
 
 AUTHORISED = "sync.authorised"
-"""Key in ``extensions`` of an ASGI scope: a function to call once a request has shown a valid token."""
+"""Key in ``extensions`` of an ASGI scope: a function to call after a request has presented a valid token."""
 
 
 class Access:
     """Checks the token of each request.
 
-    :param tokens: the valid ones
-    :ivar delays: of the answers to wrong ones
+    :param tokens: the valid tokens
+    :ivar delays: the delays of responses to wrong tokens
     """
 
     def __init__(self, tokens: Tokens) -> None:
@@ -33,10 +33,10 @@ class Access:
             self._expiry.warn(grant)
 
     async def grant(self, request: Request) -> Grant:
-        """Return what the sender of a request may see.
+        """Return the grant of the sender of a request.
 
         :raises Unauthenticated: after the delay, without a valid token
-        :raises TooManyRefused: without a valid token, when too many such answers are already delayed
+        :raises TooManyRefused: without a valid token, if too many such responses are already delayed
         """
         host = request.client.host if request.client else None
         try:
@@ -52,9 +52,9 @@ class Access:
         return grant
 
     async def grant_if_any(self, request: Request) -> Grant | None:
-        """Return what the sender of a request may see; ``None`` without a token, where one is needed.
+        """Return the grant of the sender of a request; ``None`` if a token is needed and the request has none.
 
-        :raises Unauthenticated: as :meth:`grant`, with a token that does not count
+        :raises Unauthenticated: with an invalid token, as :meth:`grant`
         """
         if self._tokens.required and "authorization" not in request.headers:
             return None

@@ -1,4 +1,4 @@
-"""Bearer tokens: which one a request has, whether it counts, and which grant it stands for."""
+"""Bearer tokens: read the token of a request, check it, and find its grant."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from airflow_provider_sync.server.access.grants import Grant, granted
 from airflow_provider_sync.server.http_errors import Unauthenticated
 
 Admits = Callable[[str], Awaitable[bool]]
-"""Decides whether a bearer token that the configuration does not have may see everything."""
+"""Decides whether a bearer token that is not in the configuration may see everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A token of the configuration: what it grants, and the networks from which it may be used, if not from all."""
+    """A token of the configuration: its grant, and the networks from which it may be used; empty for all."""
 
     grant: Grant
     networks: tuple[Network, ...] | None
 
     def refusal(self, host: str | None, now: datetime) -> str | None:
-        """Say why the token does not count, for the log; ``None`` if it does."""
+        """Return the reason, for the log, why the token is refused; ``None`` if it is accepted."""
         shown = f"the token {self.grant.name!r}"
         if self.networks is not None:
             address = exact_address(host)
@@ -59,7 +59,7 @@ class Tokens:
 
     @property
     def grants(self) -> list[Grant]:
-        """What each token of the configuration may see, expired ones included."""
+        """The grants of all tokens of the configuration, including expired ones."""
         return [known.grant for known in self._known]
 
     @property
@@ -68,7 +68,7 @@ class Tokens:
         return self._everybody is None
 
     async def grant(self, authorization: str | None, host: str | None = None) -> Grant:
-        """Return what the sender of an ``Authorization`` header may see, by the configuration or by ``admits``.
+        """Return the grant of the sender of an ``Authorization`` header, from the configuration or by ``admits``.
 
         :param host: the sender's address in the ASGI scope
         :raises Unauthenticated: without a valid token
@@ -82,18 +82,18 @@ class Tokens:
             return replace(self._everything, caller=digests_of(token)[0], name="of Airflow")
 
     def authenticate(self, authorization: str | None, host: str | None = None) -> Grant:
-        """Return what the sender of an ``Authorization`` header may see, by the configuration alone.
+        """Return the grant of the sender of an ``Authorization`` header, from the configuration only.
 
-        :param authorization: as ASGI has headers, bytes as Latin-1
+        :param authorization: the header as ASGI passes it, decoded as Latin-1
         :param host: the sender's address in the ASGI scope
-        :raises Unauthenticated: without a valid token, where one is required
+        :raises Unauthenticated: if a token is required, and the header has no valid one
         """
         if self._everybody is not None:
             return self._everybody
         scheme, token = _parts(authorization)
         digests = digests_of(token)
         found = None
-        # Compare with all of them, so that the time does not show which one matched.
+        # Compare with all tokens, so that the time does not reveal which one matched.
         for known in self._known:
             if is_among(known.grant.caller, digests):
                 found = known
@@ -113,16 +113,16 @@ def bearer_token(authorization: str | None) -> str:
 def digests_of(token: str) -> tuple[bytes, bytes]:
     """Return the SHA-256 digests that a token may have in the configuration.
 
-    A client may have encoded it as UTF-8, as this project's does, or as Latin-1, as HTTP libraries do by default.
+    A client may have encoded it as UTF-8, like this project's client, or as Latin-1, like most HTTP libraries.
 
-    :param token: as ASGI has headers, bytes as Latin-1
+    :param token: the token as ASGI passes headers, decoded as Latin-1
     """
     sent = token.encode("latin-1", "replace")
     return sha256(sent).digest(), sha256(sent.decode("latin-1").encode()).digest()
 
 
 def is_among(digest: bytes, digests: tuple[bytes, bytes]) -> bool:
-    """Say whether a token of the configuration has one of the digests, in a time that does not depend on the answer."""
+    """Tell whether a configured digest is one of these digests, in constant time."""
     return hmac.compare_digest(digest, digests[0]) | hmac.compare_digest(digest, digests[1])
 
 

@@ -1,1 +1,1 @@
-"""What the server answers about directories, in both versions of the protocol."""
+"""The server's directory endpoints, in both protocol versions."""

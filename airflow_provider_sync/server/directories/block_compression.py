@@ -13,16 +13,16 @@ _COMPRESSED = frozenset(
         *("orc", "parquet"),
     }
 )
-"""Ends of names whose content is compressed already."""
+"""Suffixes of files whose content is already compressed."""
 
 _TRIED_BYTES = 2048
 _MIN_BYTES = 256
-"""Fewer bytes are not worth a frame of their own."""
+"""Minimum size, in bytes, of a block to compress."""
 
 _WORTH_IT = 0.9
 
 _SURE_AFTER = 16
-"""Files in a row of one kind that were not worth it; from then on, only one in as many is tried."""
+"""Consecutive files of one kind without a gain after which only one in as many is tried."""
 
 
 class BlockCompression:
@@ -33,7 +33,7 @@ class BlockCompression:
         self._refused: dict[str, int] = {}
 
     def is_worthwhile(self, path: str, first: bytes | memoryview) -> bool:
-        """Decide whether the blocks of a file shall be compressed, by its name, its first bytes, and the files like it before."""
+        """Tell whether to compress a file's blocks, by its name, its first bytes, and earlier files of its kind."""
         if len(first) < _MIN_BYTES:
             return False
         _, dot, ending = path.rpartition("/")[2].rpartition(".")

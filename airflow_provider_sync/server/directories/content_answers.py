@@ -1,4 +1,4 @@
-"""The endpoints of version 2 that send what is in files: their content, and the chunks of large ones."""
+"""The version 2 endpoints that send the content of files, and the chunk lists of large files."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from airflow_provider_sync.server.http_errors import FileInMotion
 from airflow_provider_sync.server.json_requests import invalid_field
 
 _MESSAGE_CHUNKS = 256
-"""Chunks in a message, about 16 MB of a file: the client compares them while the next ones are cut."""
+"""Number of chunks in a message, about 16 MB of a file: the client compares them while the next ones are computed."""
 
 
 class ContentAnswers:
-    """Answers ``/readFiles`` and ``/chunkFile``. No state is kept between answers."""
+    """Answers ``/readFiles`` and ``/chunkFile``. No state is kept between requests."""
 
     def __init__(self, directories: ServedDirectories) -> None:
         self._directories = directories
         self._buffers = Buffers(BUFFER_BYTES)
 
     def read(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the content of files; one that cannot be sent has a message in its place."""
+        """Send the content of files; in place of a file that cannot be sent, send a failure message."""
         request = decode_file_request(body, ReadFiles, grant.directories)
         return stream_files(
             ContentMessages(self._directories.open(request), active, self._buffers).groups(request.files),
@@ -55,7 +55,7 @@ class ContentAnswers:
         )
 
     def chunk(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the chunks of one file, which is read."""
+        """Send the chunk list of one file, while reading it."""
         request = decode_file_request(body, ChunkFile, grant.directories)
         return stream_files(
             _chunks(self._directories.open(request), request.path, active),
@@ -68,7 +68,7 @@ class ContentAnswers:
 
 
 def _chunks(directory: ServedDirectory, path: str, active: ActiveRequest) -> Groups:
-    """Yield the messages of the answer, while the file is read."""
+    """Yield the messages of the response while the file is read."""
     location = directory.storage.location
     try:
         with directory.noting_location(), directory.opener() as open_version, open_version(path) as opened:
@@ -107,7 +107,7 @@ def _message(piece: ChunkPiece) -> Sequence[Chunks]:
 
 
 def _gathered(pieces: Iterable[ChunkPiece]) -> Iterator[ChunkPiece]:
-    """Join pieces: each message costs a change of threads."""
+    """Join pieces, since each message costs a change of threads."""
     waiting = ChunkListBuilder()
     for lengths, digests in pieces:
         waiting.add(lengths, digests)

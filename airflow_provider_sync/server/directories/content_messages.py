@@ -1,4 +1,4 @@
-"""The content of files as messages: small ones whole, large ones in blocks, and a message in the place of one that fails."""
+"""Write the content of files as messages: small files whole, large files in blocks, and a failure message for each that fails."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from airflow_provider_sync.server.directories.file_streams import Groups
 from airflow_provider_sync.server.directories.served_directory import ServedDirectory
 
 GROUP_BYTES = 1024 * 1024
-"""Bytes of content that are sent at once: small files one by one would cost a change of threads each."""
+"""Bytes of content that are sent together, since sending each small file by itself would cost a change of threads."""
 
 RECORDED = 2_000
-"""Files that were sent whose digests go into the cache at once."""
+"""Number of sent files whose digests are written to the cache together."""
 
 _GROUP_MESSAGES = 1_000
 BUFFER_BYTES = max(GROUP_BYTES, MAX_CONTENT_BYTES) + 256 * _GROUP_MESSAGES
-"""Bytes of a group with the heads of its messages."""
+"""Size, in bytes, of a group including the headers of its messages."""
 
 _AHEAD_BYTES = 16 * 1024 * 1024
-"""Bytes of small files of another machine that are read before it is their turn."""
+"""Maximum size, in bytes, of small files that are read ahead from remote storage."""
 
 
 class _Loaded(NamedTuple):
@@ -49,8 +49,8 @@ class _Loaded(NamedTuple):
 class ContentMessages:
     """The content of some files, as messages.
 
-    :param active: the request that is answered
-    :param buffers: of :data:`BUFFER_BYTES`
+    :param active: the current request
+    :param buffers: buffers of :data:`BUFFER_BYTES` each
     """
 
     def __init__(self, directory: ServedDirectory, active: ActiveRequest, buffers: Buffers) -> None:
@@ -78,7 +78,7 @@ class ContentMessages:
             self._record()
 
     def _take(self) -> Sequence[FramedContent | ContentFailed]:
-        """Return what is framed and what failed after it, and go on in another buffer: this one is still being sent."""
+        """Return the framed messages and the failures after them; continue in another buffer, since this one is being sent."""
         taken: tuple[FramedContent | ContentFailed, ...] = (self._framed, *self._failed)
         self._framed = FramedContent(self._buffers)
         self._failed.clear()
@@ -93,7 +93,7 @@ class ContentMessages:
         self._read.clear()
 
     def _each(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[int]:
-        """Frame the files; stop before each message, with the bytes of its content."""
+        """Frame the files; before each message, yield the number of its content bytes."""
         if self._directory.storage.is_remote:
             yield from self._read_ahead(files, open_version)
             return
@@ -106,7 +106,7 @@ class ContentMessages:
                 yield from self._pieces(number, requested, open_version)
 
     def _read_ahead(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[int]:
-        """Frame files of another machine: several small ones are read at once, so that round trips overlap."""
+        """Frame files of remote storage, reading several small ones in parallel, so that round trips overlap."""
         workers = self._directory.storage.concurrency
         waiting: deque[tuple[int, RequestedFile, Future[_Loaded | ContentFailed]]] = deque()
         size = 0
@@ -137,7 +137,7 @@ class ContentMessages:
             return self._load(number, requested, open_version)
 
     def _load(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> _Loaded | ContentFailed:
-        """Read a small file, before it is its turn."""
+        """Read a small file ahead of its turn."""
         data = memoryview(bytearray(requested.size))
         try:
             with open_version(requested.path) as opened:
@@ -148,7 +148,7 @@ class ContentMessages:
         return _Loaded(data, opened.entry)
 
     def _copy(self, number: int, requested: RequestedFile, loaded: _Loaded | ContentFailed) -> None:
-        """Frame a small file that was read before."""
+        """Frame a small file that was read ahead."""
         if isinstance(loaded, ContentFailed):
             self._failed.append(loaded)
             return
@@ -157,7 +157,7 @@ class ContentMessages:
         self._end(number, requested, place, loaded.entry)
 
     def _whole(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> None:
-        """Read a small file to its place in the answer."""
+        """Read a small file directly into the buffer."""
         try:
             with open_version(requested.path) as opened:
                 if not _is_requested(opened, requested):
@@ -173,14 +173,14 @@ class ContentMessages:
             self._end(number, requested, place, opened.entry)
 
     def _end(self, number: int, requested: RequestedFile, place: memoryview, entry: TreeEntry) -> None:
-        """Take a small file that is in its place."""
+        """Complete a small file whose content is in the buffer."""
         digest = blake3(place).digest()
         self._read.append(entry.with_digest(digest))
         compresses = self._compression.is_worthwhile(requested.path, place)
         self._add(number, place, digest, mode=entry.mode, compresses=compresses)
 
     def _pieces(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> Iterator[int]:
-        """Frame a large file, or ranges of a file, in blocks; stop before each."""
+        """Frame a large file, or ranges of a file, in blocks; before each block, yield the number of its bytes."""
         running = blake3()
         compresses: bool | None = None
         left = wanted_bytes(requested)
@@ -213,7 +213,7 @@ class ContentMessages:
             self._failed.append(self._reason(number, requested, error))
 
     def _add(self, number: int, place: memoryview, digest: bytes | None, *, mode: int | None, compresses: bool) -> None:
-        """Take content that is in its place, compressed if that makes it smaller."""
+        """Add a message for content in the buffer, compressed if that makes it smaller."""
         frame = self._compression.compressed(place) if compresses else None
         if frame is not None:
             inflated = len(place)
@@ -226,9 +226,9 @@ class ContentMessages:
         return ContentFailed(number=number, reason="changed", message=message)
 
     def _reason(self, number: int, requested: RequestedFile, error: FileError | OSError) -> ContentFailed:
-        """Return the message in the place of a file.
+        """Return the failure message for a file.
 
-        :raises FileError: for an error that does not concern this file alone
+        :raises FileError: for an error that concerns other files, too
         """
         if isinstance(error, OSError):
             cause, error = error, file_error("read", requested.path, self._location, error)
@@ -244,7 +244,7 @@ def _is_requested(opened: VersionedFile, requested: RequestedFile) -> bool:
 
 
 def _blocks(requested: RequestedFile) -> Iterator[tuple[int, int]]:
-    """Yield offset and size of the blocks that make up what is requested."""
+    """Yield offset and size of each block of the requested ranges, or of the whole file."""
     for offset, length in requested.ranges or ((0, requested.size),):
         for start in range(offset, offset + length, MAX_CONTENT_BYTES):
             yield start, min(MAX_CONTENT_BYTES, offset + length - start)
@@ -255,9 +255,9 @@ def _is_small(requested: RequestedFile) -> bool:
 
 
 def _filled(place: memoryview, opened: VersionedFile, *, is_last: bool = True) -> bool:
-    """Read the next bytes of a file; return whether there were enough.
+    """Fill a buffer with the next bytes of a file; return whether there were enough.
 
-    :param is_last: whether nothing else is read of it, so that it must still be as it was opened
+    :param is_last: whether this is the last read of the file, after which the file must be unchanged since it was opened
     """
     read: Callable[[memoryview], int] = opened.file.readinto  # type: ignore[attr-defined]  # unbuffered files have it
     filled = read(place)

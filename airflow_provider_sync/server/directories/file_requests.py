@@ -1,4 +1,4 @@
-"""Decode the requests of version 2 about directories, JSON of bounded size; an error names the field that is wrong."""
+"""Decode the version 2 requests about directories, JSON of bounded size; an error names the wrong field."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
 from airflow_provider_sync.server.json_requests import decode_json, invalid_field
 
 _STRINGS_OF_A_FILE = 5
-"""Strings of the largest part of a request: a file's path and the names of its fields."""
+"""Maximum number of strings per requested file: its path and the names of its fields."""
 
 _MAX_SIZE = 1 << 63
 
@@ -32,17 +32,16 @@ Request = TypeVar("Request", ListFiles, DigestFiles, ReadFiles, ChunkFile)
 
 
 def decode_file_request(body: bytes, kind: type[Request], directories: Container[str]) -> Request:
-    """Decode a request, and check all that does not depend on the directory.
+    """Decode a request, and check everything that does not depend on the directory's content.
 
     :param directories: the names that this client may see
-    :raises InvalidRequest: when it is not such a request, asks for too much, or names another directory, or a path that no
-        directory can have
+    :raises InvalidRequest: if it is malformed, requests too much, names another directory, or has an impossible path
     """
     # Checked before decoding: an empty path takes three bytes in JSON, and many times that in memory.
     if count_strings(body) > _STRINGS_OF_A_FILE * MAX_PATHS:
         raise invalid_field("body", f"More than {MAX_PATHS} files are asked for at once.")
     request = decode_json(body, kind)
-    # Refused with the message of version 1, so that clients need to know only one; it trims blanks around an unknown name.
+    # Refused with the version 1 message, so that clients need to know only one; it strips blanks around an unknown name.
     name = file_hashes_request({"config_name": request.directory}, directories)
     if request.folder is not None:
         _check_path("folder", request.folder)

@@ -1,4 +1,4 @@
-"""Send messages about files: made ahead while others are sent, with keep-alives while one takes long."""
+"""Stream messages about files: make the next one while the previous is sent, and send keep-alives if one takes long."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def stream_files(
     idle: FileMessage,
     compressions: Sequence[str] = COMPRESSIONS,
 ) -> Response:
-    """Answer with messages; an error before the first of them becomes an answer of its own.
+    """Respond with a stream of messages; an error before the first message becomes an error response.
 
-    :param accept: header of the request
+    :param accept: ``Accept`` header of the request
     :param directory: name of the directory
-    :param what: what is sent, for the log
+    :param what: the kind of content, for the log
     :param idle: the keep-alive, a message without items
-    :param compressions: those that the answer may have
+    :param compressions: the allowed compressions
     """
     active.account.about_directory(directory)
     ahead = work_ahead(active.account.counting_files(groups), idle=(idle,))

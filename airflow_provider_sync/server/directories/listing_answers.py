@@ -1,4 +1,4 @@
-"""The endpoints of version 2 that tell what is in a directory: every file, and the digests of some."""
+"""The version 2 endpoints that list a directory, and digest some of its files."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.json_requests import invalid_field
 
 MESSAGE_ENTRIES = 1_000
-"""Entries in one message: about 100 KB with paths of usual length."""
+"""Number of entries in one message: about 100 KB with paths of usual length."""
 
 _MESSAGE_REASONS = 100
 _MAX_HARD_LINKS = 100_000
-"""Most files of several names that are recognised in one listing; any more are listed as files of their own."""
+"""Maximum number of files with several names that are recognised in one listing; further names are listed as separate files."""
 
 DIGESTED_AT_ONCE = 64
-"""Files that one thread digests before their digests are sent."""
+"""Number of files that one thread digests before their digests are sent."""
 
 _TRIES = 3
-"""How often a file is read that changes meanwhile."""
+"""Maximum number of reads of a file that changes while it is read."""
 
 
 class ListingAnswers:
-    """Answers ``/listFiles`` and ``/digestFiles``. No state is kept between answers."""
+    """Answers ``/listFiles`` and ``/digestFiles``. No state is kept between requests."""
 
     def __init__(self, directories: ServedDirectories) -> None:
         self._directories = directories
 
     def list(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer every file, directory and link, or only that nothing has changed."""
+        """Send all files, directories and links, or only the message that nothing has changed."""
         request = decode_file_request(body, ListFiles, grant.directories)
         directory = self._directories.open(request)
         return stream_files(
@@ -70,7 +70,7 @@ class ListingAnswers:
         )
 
     def digest(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the digests of some files, which are read unless the cache knows them."""
+        """Send the digests of some files, which are read unless the cache has their digests."""
         request = decode_file_request(body, DigestFiles, grant.directories)
         directory = self._directories.open(request)
         return stream_files(
@@ -98,14 +98,14 @@ class _Listing:
         self._hard_links: dict[tuple[int, int], str] = {}
 
     def groups(self, state: str | None) -> Groups:
-        """Yield the messages of the answer.
+        """Yield the messages of the response.
 
-        :param state: that the client saw last; if it still holds, that is the whole answer
+        :param state: the state that the client saw last; if it is unchanged, the response has no entries
         """
         if state is None:
             yield from self._entries(self._walk())
         else:
-            # Only the end of the walk shows whether anything changed. The entries wait until then, on disk if they are many.
+            # Only at the end of the walk is it known whether anything changed. Until then, entries are kept, on disk if many.
             with SpooledList(TreeEntry) as found:
                 found.extend(self._walk())
                 if not self._unreadable and self._state.result() == state:
@@ -115,7 +115,7 @@ class _Listing:
         reasons = list(self._unreadable.items())
         for start in range(0, len(reasons), _MESSAGE_REASONS):
             yield (UnreadableFiles(reasons=dict(reasons[start : start + _MESSAGE_REASONS])),)
-        # What cannot be read may change without a trace.
+        # Changes of unreadable files and directories cannot be detected.
         state = None if self._unreadable else self._state.result()
         yield (Listed(state=state, links_skipped=self._links_skipped),)
 
@@ -146,9 +146,9 @@ class _Listing:
 
 
 def _answered(groups: Groups, directory: ServedDirectory) -> Groups:
-    """Yield the messages of a listing; before the first, an error of the whole directory is one that may pass.
+    """Yield the messages of a listing; an error of the whole directory before the first message becomes a transient one.
 
-    A root that is missing is such an error: after an empty answer, the client would delete everything.
+    A missing root is such an error: after an empty response, the client would delete everything.
     """
     begun = False
     try:
@@ -167,8 +167,8 @@ def _answered(groups: Groups, directory: ServedDirectory) -> Groups:
 class _Digesting:
     """The digests of some files.
 
-    :param active: the request that is answered
-    :param always: whether files are read of which the digest is known
+    :param active: the current request
+    :param always: whether to read files even if the cache has their digests
     """
 
     def __init__(self, directory: ServedDirectory, active: ActiveRequest, *, always: bool) -> None:
@@ -177,7 +177,7 @@ class _Digesting:
         self._always = always
 
     def groups(self, paths: Sequence[str]) -> Groups:
-        """Yield the messages of the answer: none at all if files may not be read for their digests."""
+        """Yield the messages of the response: none if the configuration forbids reading files for their digests."""
         if not self._directory.may_digest:
             return
         workers = self._directory.storage.concurrency
@@ -207,7 +207,7 @@ class _Digesting:
     def _digest(
         self, path: str, open_version: OpenVersion, digest_of: Callable[[TreeEntry], bytes | None], read: list[TreeEntry]
     ) -> FileDigest:
-        """Return the digest of a file; add the file to ``read`` if it was not known."""
+        """Return the digest of a file; if the file had to be read, add it to ``read``."""
         tries = _TRIES
         version = (0, 0)
         while True:

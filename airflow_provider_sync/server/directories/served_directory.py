@@ -1,4 +1,4 @@
-"""A directory as one request sees it: its storage, which of its files are offered, and the folder that was asked for."""
+"""A directory for one request: its storage, the files that it offers, and the requested folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFil
 from airflow_provider_sync.server.sources import Sources
 
 MAX_UNREADABLE = 1_000
-"""Most unreadable files of one directory that an answer lists; with more, the answer is an error."""
+"""Maximum number of unreadable files that a response lists; with more, the response is an error."""
 
 
 class LeftOutFiles(dict[str, str]):
-    """Why files of a directory cannot be read, by their paths.
+    """The reasons why files of a directory cannot be read, by path.
 
-    :param location: of the directory, for messages
+    :param location: location of the directory, for messages
     """
 
     def __init__(self, location: str) -> None:
@@ -33,7 +33,7 @@ class LeftOutFiles(dict[str, str]):
     def add(self, path: str, error: FileError) -> None:
         """Add a file.
 
-        :raises FileError: above :data:`MAX_UNREADABLE`: it is then the directory that cannot be read
+        :raises FileError: above :data:`MAX_UNREADABLE`, when the directory counts as unreadable
         """
         if len(self) == MAX_UNREADABLE:
             raise FileError(f"More than {MAX_UNREADABLE} files in {self._location} cannot be read, {path!r} among them: {error}")
@@ -44,13 +44,13 @@ class LeftOutFiles(dict[str, str]):
 class ServedDirectory:
     """One directory, or a folder of it.
 
-    :ivar storage: where its files are, named after the directory
-    :ivar location: where they are, which is for the log only
-    :ivar path_filter: which files are offered
-    :ivar folder: to which all paths are relative, with ``/`` at its end; empty for the whole directory
-    :ivar links: what to do with symbolic links
+    :ivar storage: the storage of its files, which errors call by the directory's name
+    :ivar location: the storage's location, for the log only
+    :ivar path_filter: selects the files that are offered
+    :ivar folder: the folder to which all paths are relative, with ``/`` at its end; empty for the whole directory
+    :ivar links: how to treat symbolic links
     :ivar may_digest: whether files may be read for their digests
-    :ivar cached: the digests that are known of its files, by their paths in the whole directory
+    :ivar cached: the cached digests of its files, by path in the whole directory
     """
 
     storage: Storage
@@ -62,14 +62,14 @@ class ServedDirectory:
     cached: CachedRoot
 
     def walk(self, on_unreadable: OnUnreadable, on_link: Callable[[str], None]) -> Iterator[TreeEntry]:
-        """Yield everything that is offered, in the order of paths. The paths are those of the whole directory.
+        """Yield all offered entries in the order of paths. The paths are relative to the whole directory.
 
-        A folder that is not there is an empty one: clients wait for the folder of a day, and guard their files themselves.
+        A missing folder counts as empty: clients may wait for the folder of a day, and they guard their own files.
 
-        :param on_unreadable: called with a path in the folder that cannot be listed, relative to the folder
+        :param on_unreadable: called with each path that cannot be listed, relative to the folder
         :param on_link: called with each link that is left out
-        :raises FileError: when the directory, or the folder, cannot be read
-        :raises MissingFileError: when a file, or a link that cannot be followed, is in the place of the folder
+        :raises FileError: if the directory or the folder cannot be read
+        :raises MissingFileError: if the folder is a file, or a link that cannot be followed
         """
         if not self.folder:
             yield from self.storage.walk(self.path_filter, links=self.links, on_unreadable=on_unreadable, on_link=on_link)
@@ -90,12 +90,12 @@ class ServedDirectory:
                 raise MissingFileError(f"{folder!r} in {self.storage.location} is not a folder. Correct `prefix`.")
 
     def known(self, entries: Iterator[TreeEntry]) -> Iterator[TreeEntry]:
-        """Yield the entries of a walk to its end, with the digests that are known."""
+        """Yield all entries of a walk, with their cached digests."""
         return self.cached.known(entries, whole=not self.folder) if self.may_digest else entries
 
     @contextmanager
     def noting_location(self) -> Iterator[None]:
-        """Tell the log where the directory lies, for errors of its files inside the block."""
+        """Add the directory's location, for the log, to errors of its files inside the block."""
         try:
             yield
         except FileError as error:
@@ -104,7 +104,7 @@ class ServedDirectory:
 
     @contextmanager
     def opener(self) -> Iterator[OpenVersion]:
-        """Give a function that opens offered files by their paths in the folder; not for several threads at once.
+        """Yield a function that opens offered files by their paths in the folder; not thread-safe.
 
         It raises :class:`MissingFileError` also for a file that is not offered.
         """
@@ -130,7 +130,7 @@ class ServedDirectories:
         self._sources = sources
 
     def open(self, request: ListFiles | DigestFiles | ReadFiles | ChunkFile) -> ServedDirectory:
-        """Return the directory that a request is about."""
+        """Return the directory of a request."""
         directory = self._config.directories[request.directory]
         storage = self._sources.storage(directory)
         return ServedDirectory(

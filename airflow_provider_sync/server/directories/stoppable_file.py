@@ -1,4 +1,4 @@
-"""Stop reading a file once the request is over: a file may have hundreds of gigabytes."""
+"""Stop reading a file when the request has ended, since a file may have hundreds of gigabytes."""
 
 from __future__ import annotations
 

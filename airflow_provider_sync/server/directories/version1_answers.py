@@ -1,4 +1,4 @@
-"""The directory endpoints of version 1: the hashes of files, and the files themselves."""
+"""The version 1 directory endpoints: the hashes of files, and the files themselves."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 
 _OPEN_FILES = 64
-"""Files of one request that stay open from the check until they are sent; the others are opened a second time."""
+"""Number of files that stay open from the check until they are sent; the others are opened a second time."""
 
 
 class Version1DirectoryAnswers:
     """Answer ``/getFileHashes`` and ``/getFiles``.
 
-    :param stream_headers: headers that every streamed answer carries
+    :param stream_headers: headers of every streamed response
     """
 
     def __init__(self, config: ServerConfig, sources: Sources, *, stream_headers: Mapping[str, str]) -> None:
@@ -43,9 +43,9 @@ class Version1DirectoryAnswers:
         self._stream_headers = stream_headers
 
     def hashes(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the digests of all files.
+        """Send the digests of all files.
 
-        A root that is missing is an error: after an empty answer, the client would delete everything.
+        A missing root is an error: after an empty response, the client would delete everything.
         """
         name = file_hashes_request(fields, grant.directories)
         active.account.about_directory(name)
@@ -79,7 +79,7 @@ class Version1DirectoryAnswers:
         )
 
     def contents(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
-        """Answer files; all of them are opened before the first byte is sent, so that a missing one has an answer of its own."""
+        """Send files; all are opened before the first byte is sent, so that a missing one leads to an error response."""
         name, paths = files_request(fields, grant.directories)
         active.account.about_directory(name)
         active.account.count(files=len(paths))
@@ -100,7 +100,7 @@ class Version1DirectoryAnswers:
 
     @contextmanager
     def _storage(self, name: str) -> Iterator[Storage]:
-        """Give the storage of a directory, whose errors call it by its name: where it lies is for the log only."""
+        """Yield the storage of a directory; its errors contain the directory's name, and its location only for the log."""
         storage = self._sources.storage(self._config.directories[name])
         try:
             yield storage.named(repr(name))
@@ -110,7 +110,7 @@ class Version1DirectoryAnswers:
 
 
 class _StoppableHasher:
-    """A hasher that stops within a file once the request has ended: a file may have hundreds of gigabytes."""
+    """A hasher that stops in the middle of a file when the request has ended, since a file may have hundreds of gigabytes."""
 
     def __init__(self, hasher: FileHasher, active: ActiveRequest) -> None:
         self.name = hasher.name
@@ -126,7 +126,7 @@ def _open(storage: Storage, path_filter: PathFilter, paths: Sequence[str], stack
     readers: deque[FileReader] = deque()
     for path in paths:
         reader = storage.read(path)
-        # After the check of the name, which has an error of its own.
+        # Checked after the syntax of the name, which has a different error.
         if not path_filter.selects(path):
             reader.__exit__(None, None, None)
             raise MissingFileError(f"Cannot read {path!r} in {storage.location}: it is excluded by the server's configuration.")

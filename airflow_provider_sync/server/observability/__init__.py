@@ -1,1 +1,1 @@
-"""What the server tells whoever runs it: one line per request, an audit log, metrics, and whether it is ready."""
+"""Observability for the operator of the server: access log, audit log, metrics and readiness."""

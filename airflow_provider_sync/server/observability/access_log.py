@@ -1,4 +1,4 @@
-"""The access log: one line per request, after the last byte of its answer."""
+"""The access log: one line per request, written after the last byte of its response."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from airflow_provider_sync.server.observability.request_account import RequestAc
 log = logging.getLogger(__name__)
 
 PROBES = frozenset({"health", "ready", "metrics"})
-"""Endpoints that are asked every few seconds, whose lines are for ``debug``."""
+"""Endpoints that are requested every few seconds, and so are logged at level DEBUG."""
 
 _WHO_AND_WHAT = ("address", "token", "method", "endpoint")
-"""What stands at the beginning of a line, without its name."""
+"""The facts at the beginning of a line, which are written without their names."""
 
 _MAX_NAME = 100
 _MAX_NAMES = 20
-"""Names in a line; of those beyond, it has the number."""
+"""Maximum number of table names in a line; further ones are only counted."""
 
 
 def write_access_line(scope: Scope, account: RequestAccount) -> None:
-    """Log a request: who asked for what, and what it got. Never a token, a value or a path of a file."""
+    """Log a request: the sender, the request and the result. Never log a token, a value or the path of a file."""
     level = logging.DEBUG if account.endpoint in PROBES and account.status < 400 else logging.INFO
     if log.isEnabledFor(level):
         facts = dict(access_facts(scope, account))
@@ -51,7 +51,7 @@ def access_facts(scope: Scope, account: RequestAccount) -> Iterator[tuple[str, A
     yield "address", str(exact_address(client[0] if client else None) or UNKNOWN)
     yield "token", printable(account.token, _MAX_NAME)
     yield "method", printable(scope["method"], _MAX_NAME)
-    # A path that is no endpoint is anything that anybody sends.
+    # The path of an unknown endpoint is arbitrary text from the client.
     yield "endpoint", account.endpoint or printable(scope["path"], _MAX_NAME)
     if len(account.tables) == 1:
         yield "table", printable(account.tables[0], _MAX_NAME)
@@ -74,7 +74,7 @@ def access_facts(scope: Scope, account: RequestAccount) -> Iterator[tuple[str, A
 
 
 def _word(value: object) -> str:
-    """Return a value as one word, with quotes as JSON has them if it has spaces or quotes itself."""
+    """Return a value as one word, quoted as in JSON if it contains spaces or quotes."""
     text = ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
-    # A path may look like the words behind it: `/x status=200`.
+    # Otherwise a path such as `/x status=200` could forge the facts after it.
     return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text or not text else text

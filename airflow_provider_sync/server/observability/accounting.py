@@ -1,4 +1,4 @@
-"""Keep the account of each request, and hand it over when the last byte of its answer has been sent."""
+"""Keep the account of each request, and pass it to observers when the last byte of the response has been sent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from airflow_provider_sync.server.observability.request_account import RequestAccount, begin_account
 
 Observer = Callable[[Scope, RequestAccount], None]
-"""Is told of each request once it is over."""
+"""Called for each request when it is over."""
 
 
 class Accounting:
-    """ASGI middleware, outside of all others. Bodies pass through it as they are.
+    """ASGI middleware, the outermost one. It does not change bodies.
 
-    :param app: answers
-    :param observers: are told of each request; they must not fail
-    :param on_stream: called with 1 when the answer to a request begins, and with -1 when it has ended
+    :param app: handles the requests
+    :param observers: called for each request when it is over; they must not fail
+    :param on_stream: called with 1 when the response to a request begins, and with -1 when it has ended
     """
 
     def __init__(self, app: ASGIApp, *, observers: Sequence[Observer], on_stream: Callable[[int], None] = lambda _: None) -> None:
@@ -27,7 +27,7 @@ class Accounting:
         self._on_stream = on_stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and tell of it."""
+        """Handle a request, then call the observers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -52,7 +52,7 @@ class Accounting:
         except BaseException as error:
             account.failed(error)
             if not began and isinstance(error, Exception):
-                # The framework, outside of this, answers so.
+                # The framework, outside of this middleware, responds with 500.
                 account.status = 500
             raise
         finally:

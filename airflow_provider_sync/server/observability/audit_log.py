@@ -1,4 +1,4 @@
-"""The audit log: what was served to whom, one JSON object per answer that has data or digests."""
+"""The audit log: which data was sent to whom, one JSON object per response with data or digests."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from airflow_provider_sync.server.observability.request_account import RequestAc
 
 
 class AuditLog:
-    """Appends to a file, which is never rotated here: what may be deleted, and when, is not this program's to decide.
+    """Appends to a file, without rotating it: when audit records may be deleted is for the operator to decide.
 
-    An answer that was cut has a line, too, with what had been made for it by then. A file that cannot be written stops no answer.
+    A response that was cut off has a line, too, with what had been produced by then. If the file cannot be written, requests are
+    still answered.
 
-    :param path: of the file
+    :param path: path of the file
     """
 
     def __init__(self, path: str) -> None:
         self._file = LogFile(path, max_bytes=0)
 
     def write(self, scope: Scope, account: RequestAccount) -> None:
-        """Write the line of an answer, if it has data or digests."""
+        """Write a line for a response with data or digests."""
         if not account.has_content:
             return
         facts = {

@@ -1,7 +1,7 @@
-"""The server's metrics, in the words of Prometheus: counters of what requests did, and what goes on now.
+"""The server's Prometheus metrics: counters and histograms of requests, and gauges of the current load.
 
-A series has few labels, none of which a client chooses: names of tables are in the access log. How several processes add theirs
-up is in :mod:`.shared_metrics`.
+Labels are few, and clients cannot choose their values; table names are only in the access log. :mod:`.shared_metrics` adds up the
+metrics of several processes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0, 3600.0)
 """Bounds of histograms: from an unchanged small table to a scan that takes an hour."""
 
 OTHER = "other"
-"""Endpoint of a path that is none."""
+"""The endpoint label of unknown paths."""
 
 
 class Metrics:
-    """Counts what one process does; used in its event loop, except for :meth:`waiting_scans`."""
+    """The metrics of one process; used in its event loop, except for :meth:`waiting_scans`."""
 
     def __init__(self) -> None:
-        # Here, since it takes a tenth of a second and looks at the environment when it is imported.
+        # Imported here, since the import takes a tenth of a second and reads the environment.
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
         registry = self._registry = CollectorRegistry()
@@ -78,7 +78,7 @@ class Metrics:
             self._errors.labels(account.error).inc()
 
     def open_streams(self, change: int) -> None:
-        """Add to the number of answers that have begun and not ended."""
+        """Add to the number of responses that have begun but not ended."""
         self._streams.inc(change)
 
     def waiting_scans(self, change: int) -> None:
@@ -86,7 +86,7 @@ class Metrics:
         self._waiting.inc(change)
 
     def exposition(self, cache: Path | None, *, now: Callable[[], float] = time.time) -> bytes:
-        """Return all metrics as text, of all processes that share them.
+        """Return the metrics of all processes that share them, as text.
 
         :param cache: the file of the digest cache, if there is one
         :param now: seconds since the epoch
@@ -100,7 +100,7 @@ class Metrics:
 
 
 class _Facts:
-    """What is looked up when somebody asks, and is the same for all processes."""
+    """Metrics that are computed at each scrape, and are the same for all processes."""
 
     def __init__(self, cache: Path | None, now: Callable[[], float]) -> None:
         self._cache = cache
@@ -113,7 +113,7 @@ class _Facts:
         yield InfoMetricFamily(_PREFIX, "The version of the server.", value={"version": __version__})
         if self._cache is None:
             return
-        # SQLite writes to the file beside it first.
+        # SQLite writes to the write-ahead log first.
         files = (self._cache, self._cache.with_name(f"{self._cache.name}-wal"))
         written = [file.stat().st_mtime for file in files if file.exists()]
         if written:

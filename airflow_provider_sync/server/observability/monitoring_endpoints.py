@@ -1,4 +1,4 @@
-"""What whoever runs the server asks it: is it alive, is it ready, what has it done."""
+"""The monitoring endpoints: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_sync.server.observability.request_account import account_o
 from airflow_provider_sync.server.sources import Sources
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-"""Headers that proxies add: a request with one of them is not from this machine, whatever its address."""
+"""Headers that proxies add: a request with one of them does not count as local, whatever its address."""
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,7 +41,7 @@ class MonitoringEndpoints:
     def routes(self, prefix: str) -> list[Route]:
         """Return the routes.
 
-        :param prefix: of the server's other paths
+        :param prefix: prefix of the server's other paths
         """
         return [
             Route(path, _named(name, answer), methods=["GET"])
@@ -53,7 +53,7 @@ class MonitoringEndpoints:
         return JSONResponse({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:
-        """Answer 200 or 503; the names only to whoever has a token, and sees what is behind them."""
+        """Answer 200 or 503; include the names of sources only for a token that may see their tables or directories."""
         grant = await self._access.grant_if_any(request)
         outcome = await self._readiness.check()
         ready = all(outcome.values())
@@ -69,12 +69,12 @@ class MonitoringEndpoints:
 
     async def _exposition(self, request: Request) -> Response:
         await self._check_reader(request)
-        # It may read the files of other processes.
+        # In a thread, since it may read the metrics files of other processes.
         text = await run_in_threadpool(self._metrics.exposition, self._cache)
         return Response(text, headers={"Content-Type": _CONTENT_TYPE})
 
     async def _check_reader(self, request: Request) -> None:
-        """Check the token for metrics; without one in the configuration, that the request is from this machine."""
+        """Check the token for metrics; if the configuration has none, check that the request is from this machine."""
         if self._digest is None:
             if not _is_local(request):
                 raise OnlyFromHere

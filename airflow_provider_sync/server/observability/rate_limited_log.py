@@ -1,4 +1,4 @@
-"""Log warnings that anybody can trigger at will: each at most once a minute, with a count of those left out."""
+"""Log warnings that any client can trigger: each at most once a minute, with a count of those left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 EVERY_SECONDS = 60.0
-"""Seconds after a warning in which the same one is only counted."""
+"""Seconds after a warning during which the same warning is only counted."""
 
 _MAX_KEYS = 1_000
 

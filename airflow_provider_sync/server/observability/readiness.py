@@ -1,7 +1,7 @@
-"""Whether the server could answer now: each database answers, each directory can be read.
+"""Check readiness: whether each database answers and each directory can be read.
 
-Anybody may ask, as often as they like, and learns what the last look showed. A look at one source is never begun while
-one is under way, or within :data:`SECONDS` of its end, so that nobody can keep a database busy by asking.
+Anyone may request the result at any rate, and gets that of the last check. A source is checked again only after the last check of
+it has ended and :data:`SECONDS` have passed, so that requests cannot keep a database busy.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from airflow_provider_sync.server.sources import Sources
 log = logging.getLogger(__name__)
 
 SECONDS = 5.0
-"""Seconds for which the outcome of a look holds."""
+"""Seconds for which the result of a check is valid."""
 
 PATIENCE_SECONDS = 5.0
-"""Longest wait for an answer; a source that takes longer counts as one that does not answer."""
+"""Maximum wait, in seconds, for a check; a source that takes longer counts as not ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Source:
     """A database or a directory, as :class:`Readiness` shows it.
 
     :ivar group: ``connections`` or ``directories``
-    :ivar name: in the configuration; of a table's own database, ``of table …``
-    :ivar look: raises if it does not answer, or cannot be read
-    :ivar tables: names of the entries whose rows it has, in their order
-    :ivar is_named: whether the configuration has the name; otherwise the caller is told one of the tables that it sees
+    :ivar name: name in the configuration; ``of table …`` for a database that only a table's own URL names
+    :ivar look: checks the source; raises an error if it does not answer or cannot be read
+    :ivar tables: names of the table entries in this database, in their order
+    :ivar is_named: whether the name is in the configuration; if not, a caller gets the name of a table that it may see
     """
 
     group: str
@@ -50,7 +50,7 @@ class Source:
     is_named: bool = True
 
     def name_for(self, grant: Grant) -> str | None:
-        """Return the name for a caller; ``None`` if it sees no table of it, or not the directory, and so may not know it."""
+        """Return the name for a caller; ``None`` if the caller may see neither a table of the source nor the directory."""
         if self.group == "directories":
             return self.name if self.name in grant.directories else None
         table = next((name for entry in self.tables if (name := _name_of(entry, grant)) is not None), None)
@@ -60,10 +60,10 @@ class Source:
 
 
 class Readiness:
-    """Looks at sources, and remembers the outcome; used in one event loop.
+    """Checks sources, and remembers the results; used in one event loop.
 
-    :param seconds: for which an outcome holds
-    :param patience: longest wait for the outcomes, in seconds
+    :param seconds: seconds for which a result is valid
+    :param patience: maximum wait for the results, in seconds
     """
 
     def __init__(self, sources: list[Source], *, seconds: float = SECONDS, patience: float = PATIENCE_SECONDS) -> None:
@@ -72,7 +72,7 @@ class Readiness:
         self._patience = patience
 
     async def check(self) -> Mapping[Source, bool]:
-        """Return for each source whether it is ready; looks that are due are made, all at the same time."""
+        """Return for each source whether it is ready; checks that are due run in parallel."""
         for look in self._looks:
             look.begin_if_due()
         with anyio.move_on_after(self._patience):
@@ -82,10 +82,10 @@ class Readiness:
 
 
 class _Look:
-    """The last look at a source, or the one that is under way.
+    """The last check of a source, or the running one.
 
-    :ivar ready: its outcome
-    :ivar ended: set when there is one
+    :ivar ready: the last result
+    :ivar ended: set when there is a result
     """
 
     def __init__(self, source: Source, notices: RateLimitedLog, seconds: float) -> None:
@@ -103,7 +103,7 @@ class _Look:
             return
         self._runs = True
         self.ended = anyio.Event()
-        # A thread of its own, which the end of the process does not wait for: a disk or a database may hang for hours.
+        # In a daemon thread, so that the process can exit while a disk or a database hangs.
         Thread(target=self._run, args=(loop,), name="sync-ready", daemon=True).start()
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -112,7 +112,7 @@ class _Look:
             self.source.look()
         except Exception as error:  # noqa: BLE001  # whatever it is, the source is not ready
             failure = error
-        # The server may have stopped meanwhile.
+        # The server may have stopped in the meantime.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(self._end, failure, loop)
 
@@ -127,14 +127,14 @@ class _Look:
 
 
 def sources_of(config: ServerConfig, sources: Sources) -> list[Source]:
-    """Return what a server needs to answer: the databases of its tables, and its directories."""
+    """Return the sources of a server: the databases of its tables, and its directories."""
     tables: dict[str, list[SourceTable]] = {}
     for table in config.tables.values():
         tables.setdefault(sources.url(table), []).append(table)
     names = {url: name for name, url in config.connections.items()}
     found = []
     for url, group in tables.items():
-        # A URL of a table's own may hold a password.
+        # A table's own URL may contain a password, so it is not shown.
         name = names.get(url, _of_table(group[0].name))
         look = partial(_open_snapshot, sources, group[0])
         found.append(Source("connections", name, look, tuple(table.name for table in group), is_named=url in names))
@@ -158,7 +158,7 @@ def _read_beginning(sources: Sources, directory: SourceDirectory) -> None:
 
 
 def _name_of(entry: str, grant: Grant) -> str | None:
-    """Return a name by which a caller knows a table of an entry; ``None`` if it sees none."""
+    """Return the name under which a caller sees a table of an entry; ``None`` if it sees none."""
     for name, seen in (grant.entries or {name: name for name in sorted(grant.tables)}).items():
         if _may_be(seen, entry):
             return entry if name == seen and matches(seen, entry) else name
@@ -166,5 +166,5 @@ def _name_of(entry: str, grant: Grant) -> str | None:
 
 
 def _may_be(name: str, entry: str) -> bool:
-    """Whether a name or pattern of a token may stand for a table of an entry, which may be a pattern, too."""
+    """Tell whether a token's name or pattern may match a table of an entry, which may be a pattern, too."""
     return name == entry or (is_pattern(name) and matches(name, entry)) or (is_pattern(entry) and matches(entry, name))

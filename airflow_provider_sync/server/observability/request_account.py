@@ -1,6 +1,6 @@
-"""What one request asked for, and what it got: filled in while it is answered, read when its last byte has been sent.
+"""The account of one request and its response, filled in while it is handled, and read after the last byte has been sent.
 
-This is the one source of the access log, the audit log and the metrics, so that they agree.
+The access log, the audit log and the metrics all use it, so that they agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_sync.protocol.v2.framing import FramedContent
 from airflow_provider_sync.protocol.v2.message_sets import TABLE_MESSAGES, TableMessage
 
 CLIENT_GONE = 499
-"""Status of a request whose client left before its answer began; servers call it so among themselves (nginx)."""
+"""Status of a request whose client disconnected before the response began, as nginx logs it."""
 
 _KEY = "sync.account"
 
@@ -29,17 +29,17 @@ Table = TypeVar("Table", bound=TableMessage)
 class RequestAccount:
     """The facts of one request. Its methods are called by one thread at a time.
 
-    :ivar endpoint: name of the endpoint, as ``getRows``; empty for a path that is none
+    :ivar endpoint: name of the endpoint, such as ``getRows``; empty for an unknown path
     :ivar token: name of the token; empty without one
-    :ivar tables: names of the tables that it is about
-    :ivar directory: name of the directory that it is about
-    :ivar rows: whose values or digests were made for the answer
-    :ivar files: whose entries, digests or contents were made for the answer
-    :ivar source_seconds: that databases and disks took for them
-    :ivar status: of the answer
-    :ivar bytes_sent: of the answer's body, as it went out, compressed
-    :ivar complete: whether the last byte of the answer was sent
-    :ivar error: kind of the error that the answer tells of, or that it ended in; empty if none
+    :ivar tables: names of the requested tables
+    :ivar directory: name of the requested directory
+    :ivar rows: number of rows whose values or digests were produced
+    :ivar files: number of files whose entries, digests or contents were produced
+    :ivar source_seconds: seconds that databases and disks took to produce them
+    :ivar status: HTTP status of the response
+    :ivar bytes_sent: size of the response's body on the wire, after compression
+    :ivar complete: whether the last byte of the response was sent
+    :ivar error: kind of the error in the response, or that ended it; empty if none
     :ivar refused: whether the request had no valid token
     """
 
@@ -59,34 +59,34 @@ class RequestAccount:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the head of the request."""
+        """Seconds since the head of the request arrived."""
         return time.monotonic() - self.began
 
     @property
     def has_content(self) -> bool:
-        """Whether the answer has data or digests, or says that they are what the client knows."""
+        """Whether the response has data or digests, or says that the client's are current."""
         return bool(self.tables or self.directory) and self.status in (200, 304)
 
     def about_table(self, name: str) -> None:
-        """Note a table that the request is about, once it is known to be there for its sender."""
+        """Record a requested table, once it is known that the sender may see it."""
         self.tables.append(name)
 
     def about_directory(self, name: str) -> None:
-        """Note the directory that the request is about, as above."""
+        """Record the requested directory, once it is known that the sender may see it."""
         self.directory = name
 
     def failed(self, error: BaseException) -> None:
-        """Note an error; the first one is the one that counts."""
+        """Record an error; only the first one is kept."""
         self.error = self.error or type(error).__name__
 
     def count(self, *, rows: int = 0, files: int = 0, seconds: float = 0.0) -> None:
-        """Add to what was made for the answer."""
+        """Add to the numbers of rows and files, and to the seconds that they took."""
         self.rows += rows
         self.files += files
         self.source_seconds += seconds
 
     def counting_rows(self, messages: Generator[Table, None, None]) -> Generator[Table, None, None]:
-        """Pass on messages about a table, and count their rows, and the time that it took to make them."""
+        """Yield messages about a table, and count their rows and the time to make them."""
         with closing(messages):
             for message, seconds in _timed(messages):
                 self.count(rows=TABLE_MESSAGES.count(message), seconds=seconds)
@@ -95,7 +95,7 @@ class RequestAccount:
     def counting_tables(
         self, groups: Generator[Sequence[TableMessage], None, None]
     ) -> Generator[Sequence[TableMessage], None, None]:
-        """Do the same for groups of messages about tables."""
+        """Yield groups of messages about tables, and count their rows and the time to make them."""
         with closing(groups):
             for group, seconds in _timed(groups):
                 self.count(rows=sum(map(TABLE_MESSAGES.count, group)), seconds=seconds)
@@ -104,7 +104,7 @@ class RequestAccount:
     def counting_files(
         self, groups: Generator[Sequence[FileMessage | FramedContent], None, None]
     ) -> Generator[Sequence[FileMessage | FramedContent], None, None]:
-        """Do the same for groups of messages about files."""
+        """Yield groups of messages about files, and count the files and the time to make them."""
         with closing(groups):
             for group, seconds in _timed(groups):
                 self.count(files=sum(map(_files_in, group)), seconds=seconds)
@@ -112,13 +112,13 @@ class RequestAccount:
 
 
 def begin_account(scope: Scope) -> RequestAccount:
-    """Make the account of a request, for all who see its scope."""
+    """Make the account of a request, and store it in the scope."""
     account = scope[_KEY] = RequestAccount()
     return account
 
 
 def account_of(scope: Scope) -> RequestAccount:
-    """Return the account of a request; outside of an application that keeps one, an account that nobody reads."""
+    """Return the account of a request; an unused one if the application keeps no accounts."""
     account: RequestAccount | None = scope.get(_KEY)
     return RequestAccount() if account is None else account
 
@@ -127,7 +127,7 @@ Item = TypeVar("Item")
 
 
 def _timed(items: Iterable[Item]) -> Generator[tuple[Item, float], None, None]:
-    """Yield each item with the seconds that it took to make, without those until the next one is asked for."""
+    """Yield each item with the seconds that it took to make, not counting the time until the next one is requested."""
     began = time.monotonic()
     for item in items:
         yield item, time.monotonic() - began

@@ -1,6 +1,6 @@
-"""Metrics of several processes that answer at one address: files that each writes alone, prometheus-client's "multiprocess mode".
+"""Share metrics between processes that serve one address, by prometheus-client's multiprocess mode: each writes its own files.
 
-Whoever starts the processes sets :data:`SHARED_FOLDER` in the environment. What a metric is, is in :mod:`.metrics`.
+The parent process sets :data:`SHARED_FOLDER` in the environment. The metrics are defined in :mod:`.metrics`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable of the environment: the folder through which processes add up their metrics; read when the first one is made."""
+"""Environment variable with the folder of the shared metrics files; read when the first metric is created."""
 
 _ADDED_UP = ("counter", "histogram")
-"""What prometheus-client calls the files whose values stay when their process ends."""
+"""Prefixes of prometheus-client's files whose values are kept when their process ends."""
 
 _ENDED = "ended"
-"""Stands in the name of a file in place of the number of a process: what all that have ended counted."""
+"""Used instead of a process id in the name of the file that has the counts of all ended processes."""
 
 
 def share_metrics(folder: Path) -> None:
-    """Have the processes that this one starts from now on add up their metrics, unless the environment says so already.
+    """Make the processes that this one starts from now on share their metrics, unless the environment already does.
 
-    :param folder: which none of them has used before; made if it is missing
+    :param folder: a folder that none of them has used before; created if missing
     """
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -32,7 +32,7 @@ def share_metrics(folder: Path) -> None:
 
 
 def shared_exposition() -> bytes | None:
-    """Return the metrics of all processes as text; ``None`` if this one shares its metrics with none."""
+    """Return the metrics of all processes as text; ``None`` if this process does not share its metrics."""
     if (folder := _folder()) is None:
         return None
     from prometheus_client import CollectorRegistry, generate_latest
@@ -45,9 +45,9 @@ def shared_exposition() -> bytes | None:
 
 
 def forget_process(process: int) -> None:
-    """Take what went on in a process that has ended out of the shared metrics; what it counted stays, in one file for all such.
+    """Remove the gauges of an ended process from the shared metrics, and move its counts to the file of all ended processes.
 
-    :param process: its number
+    :param process: id of the process
     """
     folder = _folder()
     if folder is None or not folder.is_dir():
@@ -65,7 +65,7 @@ def _add_up(counted: Path, total: Path) -> None:
 
     if not counted.exists():
         return
-    # A process that is killed while it makes the file leaves it empty.
+    # A process that is killed while it creates the file leaves it empty.
     if counted.stat().st_size:
         sums = MmapedDict(str(total))  # type: ignore[no-untyped-call]
         for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(counted)):  # type: ignore[no-untyped-call]
@@ -80,7 +80,7 @@ def _folder() -> Path | None:
 
 @contextmanager
 def _locked(folder: Path, how: int) -> Iterator[None]:
-    """Hold a lock on the folder: while it is read, nothing is moved from file to file."""
+    """Lock the folder, so that no counts are moved between files while it is read."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, how)
