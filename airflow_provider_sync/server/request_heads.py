@@ -19,7 +19,7 @@ from airflow_provider_sync.server.http_errors import (
 )
 
 MAX_HEAD_BYTES = 16 * 1024
-"""Most bytes of the head of a request."""
+"""Maximum size, in bytes, of the head of a request."""
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine for itself."""
@@ -28,11 +28,11 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 class RequestHeads:
     """ASGI middleware that refuses requests whose head cannot be trusted.
 
-    A request with both ``Content-Length`` and ``Transfer-Encoding`` is read differently by different programs: the body for one
-    is a second request for the other (request smuggling; RFC 9112, 6.1).
+    Programs disagree on a request with both ``Content-Length`` and ``Transfer-Encoding``: one reads as the body what the other
+    reads as a second request (request smuggling; RFC 9112, 6.1).
 
     A web page whose own name resolves to 127.0.0.1 ("DNS rebinding") can make a browser send requests to a server on this
-    machine, and read the answers. The browser then sends the page's name as ``Host``; other pages send theirs as ``Origin``.
+    machine, and read the responses. The browser then sends the page's name as ``Host``; other pages send theirs as ``Origin``.
 
     :param app: handles all other requests
     :param hosts: accepted names in ``Host``, without port; ``None`` for all

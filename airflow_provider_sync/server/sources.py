@@ -17,21 +17,21 @@ from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, Links
 
 LOCK_SECONDS = 20
-"""Longest wait for a lock, in seconds: less than clients wait for an answer, so that they get the reason."""
+"""Maximum wait for a lock, in seconds: less than clients wait for a response, so that they get the reason."""
 
 OpenEngine = Callable[[str], Engine]
 OpenStorage = Callable[[str], Storage]
 
 
 def no_file(path: Path) -> str:
-    """Say that a database has no file, for the log and for checks: clients are not told where it would be."""
+    """Return the message, for the log and for checks, that a database file is missing; clients do not get its path."""
     return f"There is no file {path}. Is the path of the connection right?"
 
 
 class Sources:
-    """Opens each database once, whichever tables share it; safe to use from several threads.
+    """Opens each database once, however many tables share it; thread-safe.
 
-    No database has to be up when the server starts, and one that comes back is used again.
+    Databases need not be up when the server starts, and are used again when they come back.
     """
 
     def __init__(self, config: ServerConfig, *, open_engine: OpenEngine, open_storage: OpenStorage) -> None:
@@ -49,7 +49,7 @@ class Sources:
     def database(self, table: SourceTable) -> Database:
         """Return the database of ``table``.
 
-        :raises TransportError: when its file is not there: opening it would make an empty one
+        :raises TransportError: if its file is missing, since opening it would create an empty one
         """
         url = self.url(table)
         # Row security is a setting of the session. The role's time limits stay in force: no client may hold a snapshot for
@@ -68,7 +68,7 @@ class Sources:
 
     @property
     def mask_key(self) -> str:
-        """The secret by which columns are hashed; empty if none are."""
+        """The secret with which columns are hashed; empty if no column is hashed."""
         return self._config.mask_key or ""
 
     def storage(self, directory: SourceDirectory) -> Storage:
@@ -78,13 +78,13 @@ class Sources:
     def cached(
         self, directory: SourceDirectory, location: str, *, algorithm: str = FILE_DIGEST, links: Links = "skip"
     ) -> CachedRoot:
-        """Return the digests that are known of the files of ``directory``.
+        """Return the cached digests of the files of ``directory``.
 
-        :param location: of its storage, before that was named
-        :param algorithm: of the digests
-        :param links: what is done with symbolic links
+        :param location: location of its storage, before that was named
+        :param algorithm: algorithm of the digests
+        :param links: how symbolic links are treated
         """
-        # Directories may share a path, and offer different files of it.
+        # Several directories may share a path and offer different files of it.
         scope = repr((directory.include, directory.exclude, links))
         return self._cache.root(location, algorithm=algorithm, scope=scope)
 

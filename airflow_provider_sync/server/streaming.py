@@ -1,4 +1,4 @@
-"""Send a body while it is made in threads, piece by piece; drop the connection when it cannot be completed."""
+"""Stream a response body that threads produce piece by piece; drop the connection if the body cannot be completed."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
 _PIECE_BYTES = 320 * 1024
-"""Bytes that are sent at once: a little more than a message about tables. What a stalled client may hold grows with it."""
+"""Bytes sent at a time: a little more than a message about tables. A stalled client may keep that many in memory."""
 
 _LARGE_PIECE_BYTES = 1088 * 1024
-"""The same for a client that keeps up: a little more than a group of file contents. To put a message together from several pieces
-would take the client more CPU than all else that it does with it."""
+"""Bytes sent at a time to a client that keeps up: a little more than a group of file contents. Joining a message from several
+pieces would cost the client more CPU than everything else that it does with the message."""
 
 _QUICK_SECONDS = 1.0
-"""Longest time that a client which keeps up takes for a piece."""
+"""Maximum time, in seconds, that a client may take for a piece to count as keeping up."""
 
 IDLE_SECONDS = 15.0
-"""Longest silence of a stream, in seconds; clients give up after a minute by default."""
+"""Seconds without data after which a stream sends a keep-alive; clients give up after a minute by default."""
 
 Item = TypeVar("Item")
 
@@ -43,12 +43,12 @@ Item = TypeVar("Item")
 class StreamBroken(Exception):
     """A body could not be completed after its beginning was sent.
 
-    The exception leaves the application, so that the server drops the connection: that is how the client learns of it.
+    The exception leaves the application, so that the server drops the connection, from which the client learns of the failure.
     """
 
 
 def is_broken_stream(record: logging.LogRecord) -> bool:
-    """Whether a line of the log only repeats that a stream broke off, which was logged with its reason already."""
+    """Tell whether a log record only repeats a broken stream that was already logged with its reason."""
     error = record.exc_info[1] if record.exc_info else None
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -58,15 +58,15 @@ def is_broken_stream(record: logging.LogRecord) -> bool:
 class StreamResponse(Response):
     """Sends blocks as they are made, with one of them in memory at a time.
 
-    Blocks are made in worker threads. At the end, after an error, and when the client disconnects, the iterator is closed first
-    and ``close`` is called next, both in a worker thread. An error before the first block is raised unchanged, to become an
-    answer of its own.
+    Blocks are made in worker threads. At the end, after an error, and when the client disconnects, the iterator is closed first,
+    and then ``close`` is called, both in a worker thread. An error before the first block is raised unchanged, to become an error
+    response.
 
     :param blocks: the body
-    :param close: releases what the iterator reads from
-    :param what: what is being sent, for the log
-    :param active: the request that is answered
-    :param at_once: send each block as soon as it is made, rather than joining small ones
+    :param close: releases the resources that the iterator reads from
+    :param what: the kind of content, for the log
+    :param active: the current request
+    :param at_once: whether to send each block as soon as it is made, instead of joining small ones
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StreamResponse(Response):
         at_once: bool = False,
     ) -> None:
         super().__init__(headers=headers, media_type=media_type)
-        # The length is not known; without it the server sends the body in chunks.
+        # The length is unknown; without the header, the server sends the body in chunks.
         del self.headers["content-length"]
         self._source = blocks
         self._blocks = (block for block in blocks) if at_once else _gathered(blocks)
@@ -93,13 +93,13 @@ class StreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; called by the framework.
 
-        :raises ClientGone: when the client disconnected
-        :raises StreamBroken: when the body could not be completed; an error before its first byte is raised unchanged
+        :raises ClientGone: if the client disconnected
+        :raises StreamBroken: if the body could not be completed; an error before its first byte is raised unchanged
         """
         try:
             await self._active.attend(receive, partial(self._send, send))
         except BaseException as error:
-            # Errors of the clean-up follow from the first error, which is the one to report.
+            # Errors of the clean-up follow from the first error, which is the one that is reported.
             with suppress(Exception):
                 await self._active.release(self._release)
             if self._begun and isinstance(error, Exception) and not isinstance(error, ClientGone):
@@ -124,7 +124,7 @@ class StreamResponse(Response):
         stall_limit = StallLimit(self._active.limits)
         sent, size = 0, _PIECE_BYTES
         while block is not None:
-            # In pieces, because a stalled client is only noticed between two of them.
+            # In pieces, because a stalled client is only noticed between two pieces.
             rest = memoryview(block)
             while rest:
                 piece, rest = rest[:size], rest[size:]
@@ -140,7 +140,7 @@ class StreamResponse(Response):
     ) -> float:
         """Send a block; this waits until the client has taken most of the ``before`` bytes of the previous one.
 
-        :return: seconds that it took
+        :return: the seconds that this took
         """
         began = anyio.current_time()
         with anyio.move_on_after(stall_limit.allowed(before)) as waiting:
@@ -177,13 +177,13 @@ def stream_messages(
     compressions: Sequence[str] = COMPRESSIONS,
     close: Callable[[], None] = lambda: None,
 ) -> StreamResponse:
-    """Answer with messages of version 2; an error before the first of them becomes an answer of its own.
+    """Respond with a stream of version 2 messages; an error before the first message becomes an error response.
 
-    :param write: frames and compresses them, as :func:`.write_messages`
-    :param messages: closed at the end, in a worker thread
-    :param accept: header of the request
-    :param what: what is sent, for the log
-    :param compressions: those that the answer may have
+    :param write: frames and compresses them, as :func:`.write_messages` does
+    :param messages: the messages; closed at the end, in a worker thread
+    :param accept: ``Accept`` header of the request
+    :param what: the kind of content, for the log
+    :param compressions: the allowed compressions
     :param close: called after ``messages`` were closed, whatever happens
     """
     compression = choose_compression(accept, compressions)
@@ -207,7 +207,7 @@ def stream_messages(
 
 
 def _gathered(blocks: Iterator[Block]) -> Generator[Block, None, None]:
-    """Join small blocks: each block costs a change of threads and a chunk on the wire."""
+    """Join small blocks, since each block costs a change of threads and a chunk on the wire."""
     waiting: list[Block] = []
     size = 0
     for block in blocks:
@@ -221,11 +221,11 @@ def _gathered(blocks: Iterator[Block]) -> Generator[Block, None, None]:
 
 
 def work_ahead(items: Generator[Item, None, None], *, idle: Item, seconds: float = IDLE_SECONDS) -> Generator[Item, None, None]:
-    """Yield the items, each made while the one before is sent; yield ``idle`` whenever the next takes too long.
+    """Yield the items, each made while the previous one is sent; yield ``idle`` whenever the next one takes too long.
 
-    Closing it closes ``items`` after the item that is being made.
+    Closing this generator closes ``items`` after the item that is being made.
 
-    :param seconds: how long to wait before ``idle`` is yielded
+    :param seconds: seconds to wait for an item before ``idle`` is yielded
     """
     with ThreadPoolExecutor(1, thread_name_prefix="sync-ahead") as thread:
         try:
@@ -240,7 +240,7 @@ def work_ahead(items: Generator[Item, None, None], *, idle: Item, seconds: float
                 coming = thread.submit(next, items, None)
                 yield item
         finally:
-            # Queued behind the item that may still be in the making: a running generator cannot be closed.
+            # Queued after the item that may still be in progress, since a running generator cannot be closed.
             thread.submit(items.close).result()
 
 

@@ -1,4 +1,4 @@
-"""The bodies of one connection: answers are written without a copy of them, and requests in tiny chunks are refused."""
+"""The bodies of one connection: write large response chunks without copying them, and refuse requests in tiny chunks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LARGE_BYTES = 16 * 1024
 """Bytes of a chunk from which on a copy costs more than two more buffers: h11 joins each chunk with its size and its end."""
 
 MAX_TINY_CHUNKS = 100
-"""Most chunks of a request's body that are smaller than :data:`TINY_BYTES`."""
+"""Maximum number of chunks of a request's body that are smaller than :data:`TINY_BYTES`."""
 
 TINY_BYTES = 64
 """Bytes that a chunk of a request's body has on average, if there are many: reading one takes as long as a thousand bytes do, so
@@ -18,10 +18,10 @@ that a few hundred KB of chunks of one byte would keep the server from answering
 
 
 class BodyWriter(h11.Connection):
-    """The server's side of a connection, as h11 has it; large chunks of a body are written by itself.
+    """The server's side of an h11 connection, which writes large chunks of a body itself.
 
-    :param write: takes buffers in the order in which they are to be sent; none of them changes any more
-    :param max_head_bytes: most bytes of the head of a request
+    :param write: takes buffers in the order in which they are sent; they must not change afterwards
+    :param max_head_bytes: maximum size, in bytes, of the head of a request
     """
 
     def __init__(self, write: Callable[[Sequence[bytes]], None], max_head_bytes: int) -> None:
@@ -30,9 +30,9 @@ class BodyWriter(h11.Connection):
         self._chunks = self._bytes = 0
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return what was received next.
+        """Return the next received event.
 
-        :raises h11.RemoteProtocolError: for what is not HTTP, and for a body in too many tiny chunks
+        :raises h11.RemoteProtocolError: for bytes that are not HTTP, and for a body in too many tiny chunks
         """
         event = super().next_event()
         if isinstance(event, h11.Request):

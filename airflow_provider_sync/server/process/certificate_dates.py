@@ -1,6 +1,6 @@
-"""Read from a certificate when it ends: the standard library shows that only of certificates that it has verified.
+"""Read the expiry date of a certificate, which the standard library returns only for certificates that it has verified.
 
-A certificate is nested in DER: a tag, a length, a content (ITU-T X.690). What is needed of it (RFC 5280, 4.1)::
+A certificate is nested DER: tag, length, content (ITU-T X.690). The fields on the way to the date (RFC 5280, 4.1)::
 
     Certificate ( TBSCertificate ( [version], serial number, signature, issuer, validity ( not before, not after ), …
 """
@@ -15,9 +15,9 @@ _VERSION, _UTC_TIME = 0xA0, 0x17
 
 
 def end_of(pem: str) -> datetime:
-    """Return when the first certificate of a text in PEM format ends.
+    """Return the expiry date of the first certificate in a PEM text.
 
-    :raises ValueError: when there is none, or it is malformed
+    :raises ValueError: if there is none, or it is malformed
     """
     start = pem.find(ssl.PEM_HEADER)
     end = pem.find(ssl.PEM_FOOTER, start)
@@ -35,7 +35,7 @@ def end_of(pem: str) -> datetime:
 
 
 def _values(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of each value, one behind the other."""
+    """Yield tag and content of consecutive values."""
     position = 0
     while position < len(content):
         tag, length = content[position], content[position + 1]

@@ -1,4 +1,4 @@
-"""Read the configuration of a running server again: whole, or not at all."""
+"""Reload the configuration of a running server; an invalid configuration is not used."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from airflow_provider_sync.server.process.watched_files import WatchedFiles
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-"""Seconds between two looks at the files. A file that changes between two looks is left to settle."""
+"""Seconds between two checks of the files. A file that is still changing is not read yet."""
 
 
 class ConfigSource:
-    """Where a server's configuration comes from.
+    """The source of a server's configuration.
 
-    :param config: the first one
-    :param read: reads it again
-    :param check: refuses one that this server cannot have
-    :param watch: file that is read again also when it changes; ``None`` to read it only when told to
-    :ivar config: the one in use
+    :param config: the first configuration
+    :param read: reads the configuration again
+    :param check: raises an error for a configuration that this server cannot use
+    :param watch: the configuration's file, to reload it when it changes; ``None`` to reload only on request
+    :ivar config: the configuration in use
     """
 
     def __init__(
@@ -44,27 +44,27 @@ class ConfigSource:
         self.use(config)
 
     def use(self, config: ServerConfig) -> None:
-        """Note that a configuration is in use from now on."""
+        """Record that a configuration is in use from now on."""
         self.config = config
         self._certificates = WatchedFiles(tls_files(config.tls))
         self._end = None if config.tls is None else certificate_end(config.tls)
 
     def tell(self) -> None:
-        """Have the configuration read again; may be called from a handler of signals."""
+        """Request a reload of the configuration; may be called from a signal handler."""
         self._told = True
 
     def wants_reload(self) -> bool:
-        """Whether :meth:`next` has something to read: by :meth:`tell`, or because a file has changed."""
+        """Whether :meth:`next` has something to read: after :meth:`tell`, or because a file has changed."""
         self._warn_of_end()
-        # Each is asked, so that no change is noticed twice.
+        # Both are evaluated, so that no change is noticed twice.
         changed, renewed = self._file.changed(), self._certificates.changed()
         self._told = self._told or changed
         return self._told or renewed
 
     def next(self) -> ServerConfig | None:
-        """Return the configuration to use from now on; that in use, if only its certificate was renewed.
+        """Return the configuration to use from now on, which is the current one if only its certificate was renewed.
 
-        ``None`` if what is there now is wrong, so that the one in use has to stay; a line of the log says why.
+        Return ``None`` if the new configuration is invalid, after logging the reason; the current one then stays in use.
         """
         told, self._told = self._told, False
         if told:
@@ -79,13 +79,13 @@ class ConfigSource:
         return config
 
     def refused(self, error: Exception, what: str = "configuration") -> None:
-        """Log why something new is not used."""
+        """Log why a new configuration is not used."""
         reason = printable(" ".join(str(error).split()))
         unexpected = None if isinstance(error, SyncError) else error
         log.error("The %s was not reloaded, and the old one stays in use: %s", what, reason, exc_info=unexpected)
 
     def _warn_of_end(self) -> None:
-        """Log, once, that the certificate has ended: it is shown all the same."""
+        """Log, once, that the certificate has expired; it is still used."""
         if self.config.tls is not None and self._end is not None and self._end < datetime.now(UTC):
             end, self._end = self._end, None
             path = self.config.tls.certificate

@@ -1,7 +1,7 @@
 """Limit the server's connections: their number, and the time until the head of a request is complete.
 
-A connection that has shown a token is never closed to make room for one that has not. Limits of bodies and answers are in
-:mod:`..stall_limit` and :mod:`..active_requests`.
+A connection that has presented a valid token is never closed to make room for one that has not. Limits of bodies and responses
+are in :mod:`..stall_limit` and :mod:`..active_requests`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from airflow_provider_sync.server.request_heads import MAX_HEAD_BYTES
 log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 10.0
-"""Seconds for the rest of the last answer, once a connection is being closed."""
+"""Seconds for sending the rest of the last response when a connection is closed."""
 
 YOUNG_SECONDS = 1.0
-"""Seconds in which a new connection is not closed for others of its address: a hundred workers behind one address may connect at
-the same moment."""
+"""Seconds during which a new connection is not closed in favour of others of its address, since a hundred workers behind one
+address may connect at the same moment."""
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """The kernel drops a connection after two minutes without an answer from the other machine."""
@@ -42,9 +42,9 @@ _BUSY = (
 class Connection(H11Protocol):
     """One connection.
 
-    :ivar address: of the client; behind a proxy, of the proxy
+    :ivar address: address of the client or, behind a proxy, of the proxy
     :ivar authorised: whether one of its requests had a valid token
-    :ivar since: when it was made, by the event loop's clock
+    :ivar since: time at which it was opened, by the event loop's clock
     """
 
     def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
@@ -66,7 +66,7 @@ class Connection(H11Protocol):
         self.count(transport)
 
     def count(self, transport: asyncio.Transport) -> None:
-        """Begin to count a connection, before anything of it is read."""
+        """Start counting a connection, before anything is read from it."""
         _keep_alive(transport)
         peer = transport.get_extra_info("peername")
         self.address = client_address(peer[0] if isinstance(peer, tuple) else None)
@@ -106,7 +106,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP with 400, unless an answer has begun; called by uvicorn."""
+        """Answer bytes that are not HTTP with 400, unless a response has begun; called by uvicorn."""
         self._connections.malformed(self)
         cycle: RequestResponseCycle | None = self.cycle
         try:
@@ -114,15 +114,15 @@ class Connection(H11Protocol):
         except LocalProtocolError:
             self.transport.abort()
         if cycle is not None:
-            # The request before may still be at work; its answer can no longer be sent.
+            # The previous request may still be active; its response can no longer be sent.
             cycle.disconnected = True
             cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request; called by uvicorn.
+        """Continue with the next request; called by uvicorn.
 
-        A connection without a token that has sent it before it got this answer is closed: a few KB of small requests would
-        keep the server busy for seconds.
+        A connection without a token that pipelined its next request before it got this response is closed, since a few KB of
+        small requests would keep the server busy for seconds.
         """
         if not self.authorised and self.conn.their_state is DONE and self.conn.trailing_data[0]:
             self._connections.pipelined(self)
@@ -162,11 +162,11 @@ class Connections:
             self._make_room(connection)
 
     def adopt(self, limits: ServerLimits) -> None:
-        """Limit connections by other numbers from now on."""
+        """Use new limits from now on."""
         self._limits = limits
 
     def authorise(self, connection: Connection) -> None:
-        """Mark a connection as one with a valid token."""
+        """Mark a connection as having presented a valid token."""
         self._forget(connection)
 
     def malformed(self, connection: Connection) -> None:
@@ -174,7 +174,7 @@ class Connections:
         self._notices.warn(f"{connection.address} malformed", "%s sent something that is not HTTP", connection.address)
 
     def pipelined(self, connection: Connection) -> None:
-        """Log that a connection is closed because it did not wait for an answer."""
+        """Log that a connection is closed because it pipelined requests without a token."""
         address = connection.address
         self._notices.warn(f"{address} pipelined", "%s sent more requests without a token, before it had an answer", address)
 
@@ -209,7 +209,7 @@ class Connections:
             self._drop(connection)
 
     def _make_room(self, newcomer: Connection) -> None:
-        # From the address that has the most of them, so that clients of other addresses keep theirs.
+        # Close one of the address with the most connections, so that other addresses keep theirs.
         strangers = max(self._strangers.values(), key=len, default={})
         stranger = next((connection for connection in strangers if connection is not newcomer), None)
         idle = next((connection for connection in self._all if connection.authorised and connection.waits), None)

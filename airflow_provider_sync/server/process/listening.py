@@ -1,4 +1,4 @@
-"""The socket that a server listens on, and who can reach it."""
+"""Open the socket on which a server listens, and check which machines can reach it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _DESCRIPTORS_BESIDE = 100
 def listen(config: ServerConfig, host: str, port: int) -> socket.socket:
     """Open the socket.
 
-    :param port: 0 for any free one
-    :raises ConfigurationError: when other machines could reach a server without tokens, or the address cannot be used
+    :param port: 0 for any free port
+    :raises ConfigurationError: if other machines could reach a server without tokens, or the address cannot be used
     """
     if port not in range(65_536):
         raise ConfigurationError(f"Cannot listen on {host}:{port}: ports go from 1 to 65535. Give --port 0 for any free one.")
@@ -49,8 +49,8 @@ def listen(config: ServerConfig, host: str, port: int) -> socket.socket:
 def check_reach(config: ServerConfig, host: str, address: str) -> None:
     """Refuse a server without tokens that other machines could reach.
 
-    :param host: as it was given, for the message
-    :param address: that it stands for
+    :param host: the configured host, for the message
+    :param address: the address of the host
     """
     if not config.tokens and not ipaddress.ip_address(address).is_loopback:
         raise ConfigurationError(
@@ -60,7 +60,7 @@ def check_reach(config: ServerConfig, host: str, address: str) -> None:
 
 
 def accepted_hosts(config: ServerConfig, host: str, listener: socket.socket) -> list[str] | None:
-    """Return the ``Host`` names that a server without tokens accepts; ``None`` for all, where there are tokens."""
+    """Return the ``Host`` names that a server without tokens accepts; ``None`` (all names) if there are tokens."""
     return None if config.tokens else [*LOCAL_HOSTS, host, listener.getsockname()[0]]
 
 
@@ -73,14 +73,14 @@ def url_of(config: ServerConfig, listener: socket.socket, host: str, prefix: str
 
 
 def allow_descriptors(limits: ServerLimits) -> None:
-    """Raise the limit of open files to what the server may need, or as far as the system allows: that is a line of the log."""
+    """Raise the limit of open files to what the server may need; log a warning if the system does not allow that many."""
     wanted = limits.connections + limits.requests * _DESCRIPTORS_OF_A_REQUEST + _DESCRIPTORS_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
         if most < wanted:
-            # Without a file for it, a connection is closed without a word.
+            # Without a free descriptor, a connection is closed without a response.
             log.warning(
                 "limits.requests and limits.connections may need %d open files, and the system allows %d. Raise that"
                 " (LimitNOFILE= of systemd, ulimit -n), or lower these.",

@@ -1,4 +1,4 @@
-"""The application of the configuration that holds now, in a place where another one can take over while requests run."""
+"""Replace the ASGI application of a running server when its configuration changes, while requests are active."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 class LiveApp:
-    """An ASGI application that passes each request to the current one; a request ends in the one that it began in.
+    """An ASGI application that passes each request to the current application; a request stays in the one where it began.
 
-    :param app: the first one
+    :param app: the first application
     """
 
     def __init__(self, app: Starlette) -> None:
@@ -22,7 +22,7 @@ class LiveApp:
         self._started: set[_Generation] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on a request; or start with the server, and stop with it."""
+        """Pass on a request, or handle the server's start and stop (lifespan)."""
         if scope["type"] != "lifespan":
             await self._current.answer(scope, receive, send)
             return
@@ -36,9 +36,9 @@ class LiveApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def replace(self, app: Starlette) -> None:
-        """Start another application, and let it answer all requests from now on; the one before ends after its last request.
+        """Start a new application, and pass it all requests from now on; the old one ends after its last request.
 
-        If the new one does not start, its error is raised, and the one before stays.
+        If the new application does not start, its error is raised, and the old one stays in use.
         """
         new = _Generation(app)
         await self._start(new)
@@ -62,7 +62,7 @@ class _Generation:
 
     async def start(self) -> None:
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # One task enters and leaves the application's context, as task groups in it need.
+        # The same task enters and leaves the application's context, as its task groups require.
         self._life = asyncio.create_task(self._live(started))
         await started
 

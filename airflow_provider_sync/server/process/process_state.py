@@ -1,4 +1,4 @@
-"""What a server process keeps when its configuration is read again: requests at work, snapshots that clients hold, metrics."""
+"""The state that a server process keeps across configuration reloads: active requests, held snapshots, metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_sync.server.tables.snapshot_leases import HeldLeases
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What outlives a configuration, and not the process."""
+    """The state that outlives a configuration, but not the process."""
 
     active_requests: ActiveRequests
     leases: HeldLeases
@@ -22,9 +22,9 @@ class ProcessState:
 
     @classmethod
     def begin(cls, limits: ServerLimits, places: SharedPlaces | None = None) -> Self:
-        """Return the state of a process that has answered nothing yet.
+        """Return the state of a new process.
 
-        :param places: that it shares with other processes of the server; ``None`` if it is the only one
+        :param places: places shared with other processes of the server; ``None`` if it is the only one
         """
         metrics = Metrics()
         return cls(ActiveRequests(limits, places, on_wait=metrics.waiting_scans), HeldLeases(), metrics)

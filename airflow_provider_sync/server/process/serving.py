@@ -1,4 +1,4 @@
-"""Serve in this process, or in several, until a signal says that it is enough."""
+"""Run the server in this process, or in several, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then return. Running streams get time to end; a second signal ends them at once.
 
-    SIGHUP reads the configuration again: requests that begin from then on are answered by the new one. If it is wrong, the one in
-    use stays. Certificates are also read again when their files change.
+    SIGHUP reloads the configuration, which applies to requests that begin afterwards. If it is invalid, the current one stays in
+    use. Certificates are also reloaded when their files change.
 
-    :param port: 0 for any free one
+    :param port: 0 for any free port
     :param on_ready: called with the URL when the server answers; the default prints one line with the URL
     :param reread: reads the configuration again
-    :param watch: file of the configuration, to read it again also when it changes
-    :raises ConfigurationError: when other machines could reach a server without tokens, the address cannot be used, or a file of
-        ``tls`` cannot
+    :param watch: file of the configuration, to reload it when it changes
+    :raises ConfigurationError: if other machines could reach a server without tokens, or the address or a file of ``tls`` cannot
+        be used
     """
     systemd = Systemd()
     with listen(config, host, port) as listener:
-        # A server that stops closes its socket while a configuration may still be read.
+        # Determined now, since a stopping server closes its socket while a reload may still be running.
         address = listener.getsockname()[0]
 
         def check(config: ServerConfig) -> None:
@@ -77,7 +77,7 @@ def serve(
             systemd.ready()
 
         if config.tls is not None:
-            # Before there are workers that it could end.
+            # Checked here, before any worker could end with this error.
             tls_context(config.tls)
         source = ConfigSource(config, reread or (lambda: config), check, watch)
         allow_descriptors(config.limits)
@@ -97,7 +97,7 @@ def serve(
 
 
 async def _keep_reloading(source: ConfigSource, systemd: Systemd, server: UvicornServer) -> None:
-    """Give a server its next configuration whenever there is one."""
+    """Reload a server's configuration whenever that is requested or a file changes."""
     while not server.should_exit:
         await asyncio.sleep(LOOK_SECONDS)
         if source.wants_reload():
@@ -121,7 +121,7 @@ async def _reload(source: ConfigSource, server: UvicornServer) -> None:
 
 
 async def _keep_alive(systemd: Systemd, _server: UvicornServer) -> None:
-    """Answer the watchdog, from the event loop: if that hangs, no request is answered."""
+    """Notify the watchdog from the event loop, since a hanging event loop answers no request."""
     while systemd.watchdog_seconds is not None:
         systemd.alive()
         await asyncio.sleep(systemd.watchdog_seconds / 3)

@@ -1,13 +1,13 @@
-"""Supervise several processes that answer on one socket: they are started, watched and replaced by the one that holds it.
+"""Supervise several worker processes that serve one socket: start, watch and replace them.
 
-The parent reads the configuration, and hands each worker the next one. It answers no request itself::
+The parent holds the socket, reads the configuration, and sends it to each worker. It answers no requests itself::
 
     parent   signals, the files of the configuration, systemd
       ├── worker 1    an event loop, connections, threads
       └── worker 2
 
-Between them is a pair of sockets for each worker. A worker sends a byte when it answers and then one each second; the parent
-sends configurations. The end of either side is noticed by the other, so that no worker outlives its parent.
+The parent has a pair of sockets with each worker. A worker sends a byte when it is ready and then one each second; the parent
+sends configurations. Each side notices the end of the other, so that no worker outlives its parent.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ HANGING_SECONDS = 60.0
 
 _PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 30.0
-"""Longest pause before a worker is replaced; it is doubled each time that one ends soon after its start."""
+"""Maximum pause before a worker is replaced; the pause is doubled each time a worker ends soon after its start."""
 
 _SOON_SECONDS = 10.0
-"""Seconds after its start until which a worker ends soon."""
+"""Seconds after its start during which a worker's end counts as soon."""
 
 
 def serve_with_workers(
     source: ConfigSource, listener: socket.socket, make_app: MakeApp, *, on_started: Callable[[], None], systemd: Systemd
 ) -> None:
-    """Serve with as many processes as the configuration says, until a signal ends them.
+    """Serve with the configured number of processes, until a signal ends them.
 
-    :param on_started: called when all of them answer
-    :raises ConfigurationError: when a worker ends before it answers
+    :param on_started: called when all workers are ready
+    :raises ConfigurationError: if a worker ends before it is ready
     """
     with TemporaryDirectory(prefix="airflow-sync-") as folder:
         places = SharedPlaces(Path(folder))
@@ -70,12 +70,12 @@ def serve_with_workers(
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    """One process, as its parent sees it.
+    """One worker process, as its parent sees it.
 
     :ivar channel: the parent's end of the pair of sockets
-    :ivar began: when it was started, in monotonic seconds
-    :ivar seen: when it last gave a sign of life
-    :ivar answers: whether it has said so
+    :ivar began: time of its start, in monotonic seconds
+    :ivar seen: time of its last sign of life, in monotonic seconds
+    :ivar answers: whether it has reported that it is ready
     """
 
     number: int
@@ -89,7 +89,7 @@ class _Worker:
 class Supervisor:
     """Starts, watches and replaces the workers: the parent's side.
 
-    :param run: what a worker does, given its end of the pair of sockets
+    :param run: runs a worker, given its end of the pair of sockets
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Supervisor:
             ours.close()
             for worker in self._workers.values():
                 worker.channel.close()
-            # Ctrl-C and a closed terminal signal all processes of it; the parent passes on what is meant for this one.
+            # Ctrl-C and a closed terminal signal all processes; the parent passes on the signals that workers should get.
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             # Until the server has handlers of its own, and again when it has stopped.

@@ -1,4 +1,4 @@
-"""Tell systemd how the service is (``Type=notify``): sd_notify(3), by a datagram for each message.
+"""Notify systemd of the service's state (``Type=notify``) with one datagram for each message; see sd_notify(3).
 
 Without ``NOTIFY_SOCKET`` in the environment, which systemd sets, nothing is sent.
 """
@@ -13,10 +13,10 @@ from contextlib import suppress
 
 
 class Systemd:
-    """What one process tells the service manager; a message that cannot be sent is left out.
+    """The notifications of one process; a message that cannot be sent is dropped.
 
-    :param environment: of the process
-    :ivar watchdog_seconds: after which systemd ends a service that has not called :meth:`alive`; ``None`` without a watchdog
+    :param environment: environment of the process
+    :ivar watchdog_seconds: seconds without :meth:`alive` after which systemd ends the service; ``None`` without a watchdog
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -26,19 +26,19 @@ class Systemd:
         self.watchdog_seconds = _watchdog_seconds(environment)
 
     def ready(self) -> None:
-        """Say that the server answers, also after a reload."""
+        """Report that the server is ready, also after a reload."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Say that the configuration is being read; :meth:`ready` ends it."""
+        """Report that the configuration is being reloaded, until :meth:`ready` is called."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """Say that the server stops."""
+        """Report that the server is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Say that the server still works."""
+        """Report that the server is alive, for the watchdog."""
         if self.watchdog_seconds is not None:
             self._send("WATCHDOG=1")
 

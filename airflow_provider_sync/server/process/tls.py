@@ -1,4 +1,4 @@
-"""The settings of TLS: made from the files of the configuration, and made again when these are renewed."""
+"""Make the TLS context from the files of the configuration."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from airflow_provider_sync.server.process.certificate_dates import end_of
 
 
 def tls_files(tls: ServerTLS | None) -> tuple[Path, ...]:
-    """Return the files that the settings are made from."""
+    """Return the files from which the TLS context is made."""
     if tls is None:
         return ()
     return tuple(Path(path) for path in (tls.certificate, tls.key, tls.client_authorities) if path is not None)
 
 
 def tls_context(tls: ServerTLS) -> ssl.SSLContext:
-    """Read the files, and make the settings of a server from them.
+    """Make a server's TLS context from the files.
 
-    :raises ConfigurationError: when a file cannot be read or does not fit the others, or others can read the key
+    :raises ConfigurationError: if a file cannot be read or does not match the others, or other users can read the key
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -40,7 +40,7 @@ def tls_context(tls: ServerTLS) -> ssl.SSLContext:
 
 
 def certificate_end(tls: ServerTLS) -> datetime | None:
-    """Return when the certificate ends; ``None`` if that cannot be read."""
+    """Return the expiry date of the certificate; ``None`` if it cannot be read."""
     try:
         return end_of(Path(tls.certificate).read_text(encoding="latin-1"))
     except (OSError, ValueError):  # OpenSSL has read it, and may know more forms

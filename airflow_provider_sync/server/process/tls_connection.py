@@ -1,4 +1,4 @@
-"""A connection over TLS, which counts in the limits from its first packet on, before it is encrypted."""
+"""A TLS connection that counts towards the limits from its first packet on, before the handshake."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SSLProtocol.max_size = 32 * 1024
 
 
 class TLSConnection(Connection):
-    """One connection, encrypted by the certificate that the server has when it is made.
+    """One TLS connection, with the certificate that is current when it is opened.
 
-    :param context: returns the settings of TLS for a new connection
+    :param context: returns the TLS context for a new connection
     """
 
     def __init__(self, *arguments: Any, connections: Connections, context: Callable[[], ssl.SSLContext], **options: Any) -> None:
@@ -42,24 +42,24 @@ class TLSConnection(Connection):
         if transport.is_closing():  # to make room for others
             return
         try:
-            # Its time is that of the request's head, which `check` limits.
+            # The handshake counts as part of the head of the first request, whose time `check` limits.
             encrypted = await self.loop.start_tls(transport, self, self._context(), server_side=True)
         except (OSError, ssl.SSLError) as error:
             if isinstance(error, ssl.SSLError) and (reason := _words(error)):
                 self._server_connections.not_encrypted(self, reason)
             encrypted = None
-            # Its frames would keep the connection and its buffers until Python looks for garbage.
+            # The frames of the traceback would keep the connection and its buffers until the next garbage collection.
             error.__traceback__ = None
-        # One that was closed before its end is a handshake without an error and without a result.
+        # A handshake that was closed before its end has neither an error nor a result.
         if encrypted is None or transport.is_closing():
-            # Asyncio does not say of such a connection that it is lost.
+            # Asyncio does not call connection_lost for such a connection.
             self._server_connections.remove(self)
             self.connections.discard(self)
             transport.abort()
             return
         self._encrypted = True
         H11Protocol.connection_made(self, encrypted)
-        # What came together with the end of the handshake.
+        # Data that arrived together with the end of the handshake.
         early, self._early = self._early, []
         for data in early:
             super().data_received(data)
@@ -85,7 +85,7 @@ class TLSConnection(Connection):
 
 
 def _words(error: ssl.SSLError) -> str:
-    """Return what is wrong, also with the client's certificate; empty if the client just left."""
+    """Return the reason of an error, also one of the client's certificate; empty if the client just disconnected."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     return (error.reason or "").lower().replace("_", " ")

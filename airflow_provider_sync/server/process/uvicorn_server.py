@@ -1,4 +1,4 @@
-"""Answer on a socket with uvicorn, within this project's limits: until told to stop, or in a thread."""
+"""Serve a socket with uvicorn, within this project's limits, until stopped; also in a thread."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from airflow_provider_sync.server.streaming import is_broken_stream
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 30
-"""Seconds that streams get to end once the server is told to stop; then they are ended."""
+"""Seconds for streams to end after the server was asked to stop; then they are cut off."""
 
 _CUT_SECONDS = 10
-"""Seconds that ended requests get to cancel their statements; then the process exits."""
+"""Seconds for cut-off requests to cancel their statements; then the process exits."""
 
 _BACKLOG = 128
 """Connections that the kernel queues for the server: a longer queue would use up descriptors before any can be closed."""
 
 _SHARED_BURST = 4
-"""Connections that one of several processes accepts at a time: one that took all that wait would leave none for the others."""
+"""Connections that one of several processes accepts at a time, so that it does not take all waiting ones."""
 
 MakeApp = Callable[[ServerConfig, ProcessState], Starlette]
 
 
 class RunningServer:
-    """A server in a thread of its own, for the length of a ``with`` block; streams that run at its end are ended.
+    """A server in a separate thread, for the duration of a ``with`` block; streams that are open at its end are cut off.
 
-    :param port: 0 for any free one
+    :param port: 0 for any free port
     :ivar url: base URL for clients
     """
 
@@ -100,7 +100,7 @@ class RunningServer:
         try:
             server.run([listener])
         finally:
-            # Also after a failure, so that nobody waits for a server that will not start.
+            # Also after a failure, so that the caller does not wait for a server that will not start.
             self._ready.set()
 
 
@@ -109,11 +109,11 @@ class UvicornServer(uvicorn.Server):
 
     :param make_app: makes the application of a configuration
     :param on_started: called when the server answers
-    :param on_stopping: called when it is told to stop
-    :param attending: run beside the requests, as long as the server does
+    :param on_stopping: called when the server is asked to stop
+    :param attending: coroutines that run as long as the server does
     :param shared: what this server shares with other processes that answer on the same socket; ``None`` if it is the only one
-    :param ends_process: exit the process when requests that were ended cannot be cancelled
-    :raises ConfigurationError: when the files of ``tls`` cannot be used
+    :param ends_process: whether to exit the process if cut-off requests cannot be cancelled
+    :raises ConfigurationError: if the files of ``tls`` cannot be used
     """
 
     def __init__(
@@ -141,12 +141,12 @@ class UvicornServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # The one on httptools sends chunks to HTTP/1.0 clients, too, which do not know them.
+                # Uvicorn's protocol based on httptools sends chunks even to HTTP/1.0 clients, which do not support them.
                 http=self._protocol(),  # type: ignore[arg-type]  # makes such a protocol
                 ws="none",
-                # uvloop reads from a connection as soon as it is made, before TLS is told of it.
+                # uvloop reads from a connection as soon as it is opened, before TLS is set up.
                 loop="auto" if config.tls is None else "asyncio",
-                # A configuration that cannot be started is an error, as uvicorn's default would hide.
+                # A failing start must be an error; uvicorn's default would hide it.
                 lifespan="on",
                 backlog=_BACKLOG if shared is None else _SHARED_BURST,
                 timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # the event loop takes any number
@@ -171,15 +171,15 @@ class UvicornServer(uvicorn.Server):
         return self._tls
 
     def stop(self) -> None:
-        """Stop after the requests that are at work."""
+        """Stop after the active requests have ended."""
         self.should_exit = True
 
     async def adopt(self, config: ServerConfig) -> None:
-        """Answer by another configuration from now on; requests at work end in the one that they began in.
+        """Use a new configuration from now on; active requests keep the one with which they began.
 
-        The files of ``tls`` are read again, also if the configuration is the same.
+        The files of ``tls`` are read again, even if the configuration is the same.
 
-        :raises SyncError: when it cannot be used; the one before stays
+        :raises SyncError: if it cannot be used; the old one stays in use
         """
         tls = None if config.tls is None else tls_context(config.tls)
         if config != self._served:
@@ -193,7 +193,7 @@ class UvicornServer(uvicorn.Server):
         self.config.timeout_keep_alive = config.limits.idle_seconds  # type: ignore[assignment]  # as above
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer on ``sockets`` until told to stop."""
+        """Serve ``sockets`` until asked to stop."""
         uvicorn_log = logging.getLogger("uvicorn.error")
         uvicorn_log.addFilter(_is_not_a_broken_stream)
         try:
@@ -205,13 +205,13 @@ class UvicornServer(uvicorn.Server):
         """Start to answer; called by uvicorn."""
         await super().startup(sockets)
         for listener in sockets or ():
-            # Asyncio has one number for the kernel's queue and for what is accepted at a time.
+            # Asyncio uses one number for the kernel's queue and for the connections accepted at a time.
             listener.listen(_BACKLOG)
         self._attendants = [asyncio.create_task(attend(self)) for attend in self._attending]
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for streams to end, and end those that take too long; called by uvicorn."""
+        """Wait for streams to end, and cut off those that take too long; called by uvicorn."""
         self._on_stopping()
         cutting = asyncio.create_task(self._cut_streams())
         await super().shutdown(sockets)
@@ -223,7 +223,7 @@ class UvicornServer(uvicorn.Server):
         await self._wait_while(lambda: bool(self.server_state.connections or self.server_state.tasks))
 
     async def _wait_while(self, runs: Callable[[], bool]) -> None:
-        """Wait while something runs; exit the process after :data:`_CUT_SECONDS`, if it is to end."""
+        """Wait while ``runs`` is true; after :data:`_CUT_SECONDS`, exit the process if ``ends_process`` is set."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _CUT_SECONDS
         while runs():
@@ -243,7 +243,7 @@ class UvicornServer(uvicorn.Server):
         os._exit(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop at the first signal, and end running requests at the second; called by uvicorn."""
+        """Stop at the first signal, and cut off active requests at the second; called by uvicorn."""
         if self.should_exit:
             self._cut_now.set()
         super().handle_exit(signal.SIGTERM, frame)
@@ -272,11 +272,11 @@ async def _check_connections(server: UvicornServer) -> None:
 
 
 _NO_NEWS = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
-"""Format strings of uvicorn's log that anybody can trigger at will."""
+"""Format strings of uvicorn's log messages that any client can trigger."""
 
 
 def _is_not_a_broken_stream(record: logging.LogRecord) -> bool:
-    # A stream that broke off was logged with its reason, and one that was ended at shutdown is no error.
+    # A broken stream was already logged with its reason, and one cut off at shutdown is no error.
     cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     # `airflow sync` would show uvicorn's lines about its start and end; the line with the URL is enough. Bytes that are not HTTP
     # are logged in `connection_limits`, with their address.

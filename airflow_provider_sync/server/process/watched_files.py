@@ -1,4 +1,4 @@
-"""Notice that files have changed, by their status alone."""
+"""Detect changes of files from their status (stat), without reading them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _Status = tuple[int, int, int] | None
 
 
 class WatchedFiles:
-    """Some files; also those that links lead to, as in the volumes of Kubernetes.
+    """A set of files; symbolic links are followed, as Kubernetes volumes need.
 
-    :param paths: that need not exist
+    :param paths: paths, which need not exist
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -19,9 +19,9 @@ class WatchedFiles:
         self._known = self._last = self._look()
 
     def changed(self) -> bool:
-        """Whether a file has changed since the last change, and none since the last call.
+        """Tell whether a file has changed, but none since the last call.
 
-        So who writes several files, or one in pieces, is waited for.
+        So a change is reported only after the writer of several files, or of a file in pieces, has finished.
         """
         before, self._last = self._last, self._look()
         if self._last == self._known or self._last != before:
@@ -30,7 +30,7 @@ class WatchedFiles:
         return True
 
     def take_as_known(self) -> None:
-        """Count no change until now: somebody is about to read the files, whatever they are."""
+        """Ignore all changes until now, since the caller is about to read the files."""
         self._known = self._last = self._look()
 
     def _look(self) -> tuple[_Status, ...]:

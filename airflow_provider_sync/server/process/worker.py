@@ -1,4 +1,4 @@
-"""One of several processes that answer on one socket, and what its parent tells it."""
+"""One of several worker processes that serve one socket, and the messages between it and its parent."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LENGTH = struct.Struct("!I")
 
 
 def work(config: ServerConfig, listener: socket.socket, channel: socket.socket, make_app: MakeApp, places: SharedPlaces) -> None:
-    """Answer until SIGTERM, or until the parent ends.
+    """Serve until SIGTERM, or until the parent ends.
 
-    :param channel: to the parent
-    :param places: that the workers share
+    :param channel: the socket to the parent
+    :param places: places shared by the workers
     """
     server = UvicornServer(
         config,
@@ -42,8 +42,8 @@ def work(config: ServerConfig, listener: socket.socket, channel: socket.socket, 
 
 
 def send_config(channel: socket.socket, config: ServerConfig) -> None:
-    """Send a worker its next configuration; one that does not take it is a hanging one, which is replaced."""
-    # Between a process and its own child: nobody else can write to the socket.
+    """Send a worker its next configuration; a worker that does not read it hangs, and is replaced."""
+    # Pickle is safe here: only a process and its own child have the socket.
     content = pickle.dumps(config)
     channel.settimeout(_SEND_SECONDS)
     try:

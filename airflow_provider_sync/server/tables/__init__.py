@@ -1,1 +1,1 @@
-"""What the server answers about tables, in both versions of the protocol."""
+"""The server's table endpoints, in both protocol versions."""

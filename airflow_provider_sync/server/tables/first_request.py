@@ -1,4 +1,4 @@
-"""Try on one row of a table what the first requests of a client have its database do: for a check, without a client."""
+"""Run the statements of a client's first requests on one row of a table, for a check without a client."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_provider_sync.server.tables.slice_resolution import choose_partitio
 
 
 def try_first_request(opened: OpenTable) -> None:
-    """Describe, digest and read one row of a table, by the statements that are run for all of its rows.
+    """Describe, digest and read one row of a table, with the statements that are normally run for all rows.
 
-    That a key identifies rows is not checked, and no table is scanned.
+    The uniqueness of the key is not checked, and the table is not scanned.
 
-    :param opened: inside the block that opened it, which translates the database's errors
-    :raises SyncError: when the database refuses one of them
+    :param opened: the table, inside the block that opened it and that translates the database's errors
+    :raises SyncError: if the database refuses a statement
     """
     database, connection = opened.database, opened.connection
     table_slice = resolve_slice(opened, RequestedSlice(name=opened.source.name))

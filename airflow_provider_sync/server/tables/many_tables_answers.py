@@ -1,7 +1,7 @@
-"""Describe many tables in one answer, and digest the small ones: what ``/describeTables`` answers.
+"""The endpoint ``/describeTables``: describe many tables in one response, and digest the small ones.
 
-Each table is answered as ``/describeTable`` would, and one that cannot be is a failure of its own. Tables of one database are
-read in one snapshot, one after the other, since opening a snapshot takes longer than digesting a small table.
+Each table is described as by ``/describeTable``; a table that cannot be described gets a failure message. Tables of one database
+are read in one snapshot, one after the other, since opening a snapshot takes longer than digesting a small table.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ManyTablesAnswers:
         self._leases = leases
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the descriptions of tables, each with the digests of its segments if the table is small."""
+        """Send the descriptions of tables, each with its segment digests if the table is small."""
         request = decode_many_tables_request(body)
         made = active.account.counting_tables(self._groups(request, grant, active))
         groups = work_ahead(made, idle=(NO_SEGMENTS,))
@@ -68,7 +68,7 @@ class ManyTablesAnswers:
                     active.account.about_table(named.name)
                     found = self._describe(request, named, visible[named.name], snapshots)
                 except TransportError:
-                    raise  # another table of this database would have to wait for the same
+                    raise  # the other tables of this database would fail alike
                 except (SyncError, InvalidRequest) as error:
                     active.check()
                     found = [_failed(number, requested_slice.name, error)]
@@ -87,8 +87,8 @@ class ManyTablesAnswers:
 class _Snapshots:
     """The open snapshots of one request, one for each database, whose tables are described together.
 
-    :param active: the request; if it ends early, the running statement is cancelled
-    :param asked: all tables of the request
+    :param active: the request; if it is ended early, the running statement is cancelled
+    :param asked: all requested tables
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class _Snapshots:
 
     @contextmanager
     def table(self, source: SourceTable, requested_slice: RequestedSlice) -> Iterator[OpenTable]:
-        """Open a table in the snapshot of its database, which ends with any error of the block; or in the one of the request.
+        """Open a table in the request's held snapshot, or in this object's snapshot of its database, which an error closes.
 
-        After an error PostgreSQL refuses every further statement of the transaction, so that the next table needs another one.
+        After an error, PostgreSQL refuses every further statement of the transaction, so the next table needs a new snapshot.
         """
         held = self._leases.find(requested_slice, source, self._grant)
         if held is not None:
@@ -141,7 +141,7 @@ class _Snapshots:
         return self._open[database][0]
 
     def _described_as(self, source: SourceTable, connection: Connection) -> Table | None:
-        """Describe the tables of the request that are in the table's database, once; ``None`` if it is not among them."""
+        """Return the table's description, after describing all requested tables of its database once; ``None`` if missing."""
         database, url = self._sources.database(source), self._sources.url(source)
         if database not in self._described:
             names = {other.table_name for other in self._asked if not other.query and self._sources.url(other) == url}

@@ -1,4 +1,4 @@
-"""Indexes, foreign keys, defaults and comments of a table, as far as a client may see the columns and tables that they name."""
+"""The indexes, foreign keys, defaults and comments of a table, limited to columns and tables that the client may see."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_provider_sync.server.tables.open_table import OpenTable
 
 
 def offered_details(opened: OpenTable, visible: VisibleTables, sources: Sources, table_slice: TableSlice) -> TableDetails:
-    """Return the details of a table that are about the columns of a slice, and about tables that the caller may see."""
+    """Return the details of a table that concern the columns of a slice, and tables that the caller may see."""
     found = _found(opened)
     columns = set(table_slice.column_names)
     is_whole = columns.issuperset(column.name for column in opened.table.columns if not column.system)
     untold = [what for column, what in found.untold if (is_whole if column is None else column in columns)]
     indexes = [index for index in found.indexes if columns.issuperset(index.columns)]
     foreign_keys = []
-    # Listed once: where patterns offer tables, their databases are asked.
+    # Listed once, since patterns require queries to their databases.
     tables = visible.list() if found.foreign_keys else []
     for key in found.foreign_keys:
         if not columns.issuperset(key.columns):
@@ -57,7 +57,7 @@ def offered_details(opened: OpenTable, visible: VisibleTables, sources: Sources,
 
 
 def _found(opened: OpenTable) -> FoundDetails:
-    """Return what the catalog has of the table; a view or a query, such as a table with a mask, has nothing of its own."""
+    """Return the table's details from the catalog; a view or a query, such as a table with a mask, has none."""
     if opened.table.is_view or opened.table.query is not None:
         why = "since the source is a view, a query, or a table with a mask or a condition"
         return FoundDetails(untold=((None, f"indexes, foreign keys and defaults, {why}"),))

@@ -1,7 +1,7 @@
-"""Which tables the server offers: those that the configuration names, and those of the databases that its patterns match.
+"""Find the tables that the server offers: those that the configuration names, and those that its patterns match.
 
-Patterns are resolved when a request comes, so that new tables are offered without a restart. The names that a database has are
-remembered for some seconds; a name that is not among them is looked for again.
+Patterns are resolved at each request, so that new tables are offered without a restart. The table names of a database are cached
+for some seconds; for a name that is not among them, the database is queried again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.sources import Sources
 
 MAX_TABLES = 20_000
-"""Most tables that the server lists for one client, which would refuse a much longer list."""
+"""Maximum number of tables that the server lists for one client; clients refuse much longer lists."""
 
 KNOWN_SECONDS = 10.0
-"""Seconds for which the names of a database's tables are remembered."""
+"""Seconds for which the table names of a database are cached."""
 
 
 class OfferedTables:
@@ -43,7 +43,7 @@ class OfferedTables:
 
     @property
     def has_patterns(self) -> bool:
-        """Whether databases have to be asked for names."""
+        """Whether the configuration has patterns, for which databases must be queried."""
         return bool(self._patterns)
 
     def visible_to(self, grant: Grant) -> VisibleTables:
@@ -65,11 +65,11 @@ class OfferedTables:
         return None
 
     def all(self) -> Iterator[SourceTable]:
-        """Yield everything that is offered, in the order of the configuration; databases are asked anew.
+        """Yield all offered tables, in the order of the configuration; databases are queried again.
 
         :raises TransportError: when the database of a pattern does not answer
         """
-        # A table's own entry decides on it, or else the first pattern.
+        # A table's own entry takes precedence, then the first pattern that matches.
         decided = {name for name, entry in self._entries.items() if not entry.is_pattern}
         for entry in self._entries.values():
             if not entry.is_pattern:
@@ -81,7 +81,7 @@ class OfferedTables:
                     yield table
 
     def _listing(self, pattern: SourceTable) -> _Listing:
-        """Return the names in the schema where a pattern looks for tables."""
+        """Return the table names of a pattern's schema."""
         database = self._sources.database(pattern)
         key = (id(database), pattern.schema_name)
 
@@ -94,7 +94,7 @@ class OfferedTables:
 
 
 class VisibleTables:
-    """The tables that one client may see, by name; any other name is answered as if it did not exist."""
+    """The tables that one client may see, by name; any other name counts as missing."""
 
     def __init__(self, offered: OfferedTables, grant: Grant) -> None:
         self._offered = offered
@@ -118,7 +118,7 @@ class VisibleTables:
         return table.seen_as(name, conditions) if conditions or name != table.name else table
 
     def list(self) -> list[SourceTable]:
-        """Return all of them, in the order of the configuration.
+        """Return all visible tables, in the order of the configuration.
 
         :raises TransportError: when the database of a pattern does not answer
         :raises ConfigurationError: when there are too many
@@ -149,13 +149,13 @@ class _Listing:
         self._began = float("-inf")
 
     def has(self, name: str) -> bool:
-        """Whether there is a table of exactly this name."""
+        """Tell whether there is a table of exactly this name."""
         if self._clock() - self._began < KNOWN_SECONDS and name in self._names:
             return True
         return name in self.anew()
 
     def anew(self) -> frozenset[str]:
-        """Read the names again, unless another thread does so from now on."""
+        """Read the names again, or wait for another thread that starts to read them after this call."""
         asked = self._clock()
         with self._lock:
             if self._began < asked:
@@ -166,7 +166,7 @@ class _Listing:
 
 
 def names_where(pattern: SourceTable, database: Database, connection: Connection) -> frozenset[str]:
-    """Return the names of the tables in the schema where a pattern looks for them, with that schema if the pattern names it."""
+    """Return the table names of a pattern's schema, with the schema as a prefix if the pattern has one."""
     schema = pattern.schema_name
     names = [name for name in database.catalog.list_tables(connection, schema) if not is_own_table(name)]
     return frozenset(names if schema is None else (f"{schema}.{name}" for name in names))
@@ -175,13 +175,13 @@ def names_where(pattern: SourceTable, database: Database, connection: Connection
 def matched_tables(pattern: SourceTable, names: Iterable[str]) -> Iterator[SourceTable]:
     """Yield the tables that a pattern matches, by name.
 
-    :param names: those of :func:`names_where`
+    :param names: the names from :func:`names_where`
     """
     for found in sorted(names):
         name = translated(found, pattern.table_name, pattern.name)
         if name is None or is_pattern(name) or is_excluded(name, pattern.exclude):
             continue
         table = pattern.named(name)
-        # Several wildcards may be read in several ways.
+        # With several wildcards, a name may match in several ways.
         if table.table_name == found:
             yield table

@@ -1,4 +1,4 @@
-"""Open a table of the configuration in a snapshot, and resolve its columns and its key."""
+"""Open a configured table in a snapshot, and resolve its columns and its key."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
-    """A table of the configuration, and the snapshot from which it is read.
+    """A configured table, and the snapshot from which it is read.
 
-    :ivar source: its configuration
+    :ivar source: the table's configuration
     :ivar connection: the connection with the snapshot
-    :ivar table: its description from the database, as it is offered
+    :ivar table: the offered table: the database's description after ``where`` and ``mask``
     """
 
     source: SourceTable
@@ -36,7 +36,7 @@ class OpenTable:
     table: Table
 
     def offered_columns(self) -> Sequence[Column]:
-        """Return the columns that are offered, in the order of the table: those that are configured, or all.
+        """Return the offered columns in the order of the table: the configured ones, or all.
 
         Invisible columns are included; columns that the database sets for system versioning are not.
 
@@ -48,7 +48,7 @@ class OpenTable:
         return [column for column in self.table.columns if not column.system]
 
     def star_columns(self) -> Sequence[Column]:
-        """Return the columns that version 1 sends: those that are configured, or what ``SELECT *`` has.
+        """Return the columns that version 1 sends: the configured ones, or those of ``SELECT *``.
 
         :raises TableError: when the configuration names a missing column, or names none and some are hidden from the user
         """
@@ -66,7 +66,7 @@ class OpenTable:
         return [column for column in self.table.columns if column.name in self.source.columns]
 
     def masking_errors(self, items: Iterable[Item]) -> Generator[Item, None, None]:
-        """Pass items on that are read later; an error says nothing that ``mask`` hides."""
+        """Yield items that are read lazily, and remove values that ``mask`` hides from errors."""
         with errors_of(self.database, self.source):
             yield from items
 
@@ -93,7 +93,7 @@ class OpenTable:
         return key
 
     def check_key(self, key: Sequence[Column]) -> None:
-        """Check that a key identifies rows, which reads all keys where no unique index promises it.
+        """Check that a key identifies rows; without a unique index, this reads all keys.
 
         :raises TableError: when a value is NULL, or several rows have the same key
         """
@@ -137,7 +137,7 @@ class OpenTable:
 
 
 def names_and_queries(sources: Sequence[SourceTable]) -> tuple[list[str], list[str]]:
-    """Return what :meth:`.Reader.renew_snapshot` takes: the names of tables and views, and the queries that are offered."""
+    """Return the arguments for :meth:`.Reader.renew_snapshot`: the names of tables and views, and the offered queries."""
     names = [source.table_name for source in sources if not source.query]
     return names, [source.query for source in sources if source.query]
 
@@ -150,14 +150,14 @@ def open_table(
     held: HeldSnapshot | None = None,
     described: Callable[[SourceTable, Connection], Table | None] = lambda *_: None,
 ) -> Iterator[OpenTable]:
-    """Open a snapshot of the table's database and describe what is offered of it; the snapshot is closed at the end of the block.
+    """Open a table in a new snapshot of its database, and describe what is offered; close the snapshot at the end of the block.
 
-    :param active: the request that reads it; if it ends early, the running statement of the snapshot is cancelled
-    :param held: a snapshot to read instead of a new one, which stays open
-    :param described: returns the table as its database describes it, where that is known
-    :raises TableError: when there is no such table, or row security hides rows
-    :raises TransportError: when the database does not answer
-    :raises TooManyScans: when too many others read the database
+    :param active: the current request; if it is ended early, the running statement of the snapshot is cancelled
+    :param held: a held snapshot to read instead of a new one; it stays open
+    :param described: returns the database's description of the table, or ``None`` if unknown
+    :raises TableError: if the table does not exist, or row security hides rows
+    :raises TransportError: if the database does not answer
+    :raises TooManyScans: if too many other requests read the database
     """
     database = sources.database(source)
     opening = database.snapshot() if held is None else held.reading(database)
@@ -182,14 +182,14 @@ def find_table(
     *,
     is_held: bool = False,
 ) -> Iterator[OpenTable]:
-    """Describe what is offered of a table of the configuration in an open snapshot, which may be renewed for it.
+    """Open a configured table in an open snapshot, which may be renewed for that.
 
-    Errors of the block say nothing that ``mask`` hides.
+    Errors of the block do not contain values that ``mask`` hides.
 
-    :param mask_key: of the server, for columns that are masked by ``hash``
-    :param described: the table as its database describes it, where that is known
-    :param is_held: whether others read the snapshot, too
-    :raises TableError: when there is no such table, row security hides rows, or the snapshot does not show them
+    :param mask_key: the server's secret for columns that are masked by ``hash``
+    :param described: the database's description of the table, if known
+    :param is_held: whether other requests read the snapshot, too
+    :raises TableError: if the table does not exist, row security hides rows, or the snapshot is older than the table
     """
     with errors_of(database, source):
         if not is_held:

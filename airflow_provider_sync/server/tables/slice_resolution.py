@@ -29,10 +29,10 @@ from airflow_provider_sync.server.tables.source_relation import HASH_LENGTH
 
 
 def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:
-    """Resolve the slice of a request: the columns that it names and those of the key, in this database.
+    """Resolve the requested slice to columns of this database: the named columns and those of the key.
 
     :raises InvalidRequest: for columns and windows that do not exist or are not allowed
-    :raises TableError: when the configuration does not fit the table
+    :raises TableError: if the configuration does not fit the table
     """
     columns = _selected_columns(opened, requested_slice.columns, in_order=bool(requested_slice.key))
     by_name = {column.name: _canonical(opened, column, "table_slice.columns") for column in columns}
@@ -72,7 +72,7 @@ def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, s
 
 
 def has_ranges(table_slice: TableSlice) -> bool:
-    """Whether the slice can be cut by key range."""
+    """Tell whether the slice can be partitioned by key range."""
     return (
         len(table_slice.key) == 1
         and table_slice.key[0].type.kind == LogicalKind.INTEGER
@@ -81,11 +81,11 @@ def has_ranges(table_slice: TableSlice) -> bool:
 
 
 def _finds_ranges(opened: OpenTable, table_slice: TableSlice, key: int) -> bool:
-    """Whether an index finds ranges of keys; tables are taken to have one.
+    """Tell whether an index finds key ranges; tables are assumed to have one.
 
-    Without one, each range would cost a scan, while one scan finds the rows of many segments by hash.
+    Without an index, each range would cost a scan, while one scan finds the rows of many hash segments.
 
-    :param key: one of the keys
+    :param key: any existing key
     """
     if not table_slice.table.is_derived or table_slice.has_indexed_ranges:
         return True
@@ -93,13 +93,13 @@ def _finds_ranges(opened: OpenTable, table_slice: TableSlice, key: int) -> bool:
 
 
 def needs_scans(table_slice: TableSlice, partitioning: Partitioning) -> bool:
-    """Whether a view or a query has to be scanned to find the rows of a segment."""
+    """Tell whether a view or a query must be scanned to find the rows of a segment."""
     table = table_slice.table
     return table.is_derived and not table.unique_keys and partitioning.scheme != "key_range"
 
 
 def _check_key(table_slice: TableSlice, name: str, described: Sequence[ColumnDescription]) -> None:
-    """Refuse another key than was described: rows are not found by the one if they were listed by the other."""
+    """Refuse a request if the key changed since the description: rows listed by the old key are not found by the new one."""
     before = [(column.name, column.type.kind, column.type.scale) for column in described]
     now = [(key.column.name, key.type.kind, key.type.scale) for key in table_slice.key]
     if before != now:

@@ -1,4 +1,4 @@
-"""Hold a snapshot for a client: what ``/holdSnapshot`` answers, which lasts as long as the client wants the snapshot."""
+"""The endpoint ``/holdSnapshot``: hold a snapshot for a client until the client disconnects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SnapshotAnswers:
         self._leases = leases
 
     def hold(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the name of a snapshot, then nothing but keep-alives until the client leaves, or the lease is over."""
+        """Send the name of a snapshot, then only keep-alives until the client disconnects or the lease ends."""
         request = decode_json(body, HoldSnapshot)
         visible = self._tables.visible_to(grant)
         sources = [visible[table_hash_request({"config_name": name}, visible)] for name in request.tables]
@@ -47,7 +47,7 @@ class SnapshotAnswers:
             return stream_messages(write_messages, messages, accept, active, what="A snapshot", close=lease.close)
 
     def _check_one_database(self, sources: Sequence[SourceTable]) -> None:
-        """Refuse tables of several databases, which have no moment in common."""
+        """Refuse tables of several databases, which cannot share a snapshot."""
         first = sources[0]
         for source in sources[1:]:
             if self._sources.url(source) != self._sources.url(first):
@@ -58,10 +58,10 @@ class SnapshotAnswers:
                 )
 
     def _messages(self, name: str, left: Event, lease: ExitStack) -> Generator[SnapshotHeld | Segments, None, None]:
-        """Yield the name, then keep-alives, as long as the snapshot is held.
+        """Yield the name, then keep-alives while the snapshot is held.
 
-        :param left: set when the client has left
-        :param lease: closed before the answer ends, so that nobody who has read all of it can still read the snapshot
+        :param left: set when the client has disconnected
+        :param lease: closed before the response ends, so that the snapshot is gone when a client sees the end
         """
         seconds = self._limits.snapshot_seconds
         until = time.monotonic() + seconds

@@ -1,7 +1,7 @@
-"""Leases on snapshots: who wants one moment for all tables of a run holds a snapshot for as long as it is connected.
+"""Leases on snapshots: a client that reads all tables of a run from one snapshot holds it while it stays connected.
 
-This is the only state that the server keeps between two requests. It outlives a configuration, but not this process, so that with
-``consistent`` one process has to answer all requests of a run.
+This is the only state that the server keeps between requests. It outlives a configuration, but not this process, so with
+``consistent`` the same process must answer all requests of a run.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from airflow_provider_sync.server.tables.open_table import names_and_queries
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """A snapshot, and who may read it.
+    """A held snapshot, and the caller that may read it.
 
-    :ivar url: of the database
+    :ivar url: URL of the database
     :ivar caller: see :attr:`.Grant.caller`
     """
 
@@ -37,9 +37,9 @@ class _Lease:
 
 
 class HeldLeases:
-    """The leases of a process, by their names; safe to use from several threads.
+    """The leases of a process, by name; thread-safe.
 
-    :ivar process: tells processes apart
+    :ivar process: unique id of the process
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class HeldLeases:
 class SnapshotLeases:
     """The snapshots that clients hold, up to ``limits.snapshots``, and the databases of one configuration.
 
-    :param held: what is held already, also by an earlier configuration
+    :param held: the leases of the process, including those of an earlier configuration
     """
 
     def __init__(self, limits: ServerLimits, sources: Sources, held: HeldLeases) -> None:
@@ -80,9 +80,9 @@ class SnapshotLeases:
     def take(self, sources: Sequence[SourceTable], grant: Grant) -> Iterator[str]:
         """Hold a snapshot of tables inside the block.
 
-        :param sources: in one database
-        :return: the name by which requests of the same caller read it, which nobody can guess
-        :raises TooManySnapshots: when the limit is reached
+        :param sources: tables of one database
+        :return: an unguessable name, with which requests of the same caller read the snapshot
+        :raises TooManySnapshots: if the limit is reached
         """
         name = f"{self._held.process}.{secrets.token_urlsafe(24)}"
         database, url = self._sources.database(sources[0]), self._sources.url(sources[0])
@@ -96,8 +96,8 @@ class SnapshotLeases:
     def find(self, requested_slice: RequestedSlice, source: SourceTable, grant: Grant) -> HeldSnapshot | None:
         """Return the snapshot that a request names; ``None`` if it names none.
 
-        :raises SnapshotEnded: when it is not held, or not here, or by somebody else
-        :raises InvalidRequest: when it is of another database
+        :raises SnapshotEnded: if it is not held by this process and for this caller
+        :raises InvalidRequest: if it is a snapshot of another database
         """
         name = requested_slice.snapshot
         if name is None:

@@ -1,11 +1,11 @@
-"""What a table of the configuration offers: a table or a view of the database, a query, or a part of either.
+"""Describe the relation behind a configured table: a table or view of the database, a query, or a part of either.
 
 ::
 
     table, view or query ── where ── mask ── rows and columns that are described, digested and sent
 
-Everything but a plain table or view is one SELECT, which stands in the place of a table in every statement that reads it
-(:attr:`.Table.query`), so that no row or value that it leaves out is read by anything else.
+Everything but a plain table or view is one SELECT, which replaces the table in every statement (:attr:`.Table.query`), so that no
+statement can read a row or value that it leaves out.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from airflow_provider_sync.databases.sql_text import find_mistake, find_mistake_
 from airflow_provider_sync.exceptions import ReadOnlyError, SyncError, TableError
 
 HASH_LENGTH = 64
-"""Characters of a hash."""
+"""Length of a hash, in characters."""
 
 _UNNAMED = "?column?"
-"""What PostgreSQL calls a column that has no name."""
+"""PostgreSQL's name for a column without a name."""
 
 
 def describe_source(
     database: Database, connection: Connection, source: SourceTable, mask_key: str, described: Table | None = None
 ) -> Table:
-    """Describe what is offered under a table's name.
+    """Describe the relation that is offered under a table's name.
 
-    :param mask_key: the secret by which columns are hashed
-    :param described: the table as its database describes it, where that is known
-    :raises TableError: when there is no such table or view, row security hides rows, or SQL of the configuration cannot be used
+    :param mask_key: the secret with which columns are hashed
+    :param described: the database's description of the table, if known
+    :raises TableError: if the table or view does not exist, row security hides rows, or SQL of the configuration is invalid
     """
     if source.query:
         table = _described_query(database, connection, source)
@@ -51,11 +51,11 @@ def describe_source(
 
 @contextmanager
 def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
-    """Say in errors what is wrong with a table's SQL, and nothing that its ``mask`` hides.
+    """Replace the database's errors about a table's SQL by messages that reveal nothing that its ``mask`` hides.
 
-    What the database says may quote a value, or a statement with the key of the masks.
+    The database's message may quote a value, or a statement with the secret of the masks.
 
-    :raises TableError: with the option that writes, or the number of the database's error
+    :raises TableError: with the option whose SQL writes, or the number of the database's error
     """
     if not source.mask:
         try:
@@ -71,7 +71,7 @@ def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
         if error.__cause__ is None:
             raise
         if not isinstance(error, TableError) or error.retryable:
-            # These speak of the connection. Without the cause, the log does not show the statement.
+            # These errors are about the connection. The cause is dropped, so that the log does not show the statement.
             raise error from None
         raise _refusal(
             source,
@@ -81,9 +81,9 @@ def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
 
 
 def check_all_columns_seen(database: Database, connection: Connection, source: SourceTable, table: Table) -> None:
-    """Check that the description of a table whose columns are not configured has all of them.
+    """Check that the description of a table without configured columns contains all columns.
 
-    :raises TableError: when the database hides some from its user
+    :raises TableError: if the database hides some of them from its user
     """
     if not database.catalog.sees_all_columns(connection, table):
         raise TableError(
@@ -96,7 +96,7 @@ def _described_table(database: Database, connection: Connection, source: SourceT
     table = described or database.catalog.describe(connection, source.table_name, views=True)
     check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
     if source.is_changed and not source.columns:
-        # The SELECT names columns, and would not miss those that are hidden.
+        # The SELECT names its columns, so it would not fail for hidden ones.
         check_all_columns_seen(database, connection, source, table)
     return table
 
@@ -111,7 +111,7 @@ def _described_query(database: Database, connection: Connection, source: SourceT
 def _changed(database: Database, connection: Connection, source: SourceTable, table: Table, mask_key: str) -> Table:
     """Return the table with only the rows that fulfil the conditions, and with masked columns."""
     _check_sql(database, source, table)
-    # Not with the secret: a database may quote what it cannot use.
+    # Without the secret, since a database may quote invalid SQL in its error.
     checked = _columns_of(database, connection, source, _select(database, source, table, b""), "mask" if source.mask else "where")
     types = {column.name: column for column in checked}
     is_key_masked = not source.mask.keys().isdisjoint(table.primary_key)
@@ -159,19 +159,19 @@ def _expression(database: Database, column: Column, mask: str, secret: bytes) ->
         NULL_MASK: database.queries.nothing,
         YEAR_MASK: database.queries.year,
     }.get(mask)
-    # The line feed ends a comment.
+    # The line feed ends a comment in the expression.
     return f"({mask}\n)" if written is None else written(column)
 
 
 def _masked_column(column: Column, mask: str | None, described: Column) -> Column:
-    """Describe a column as it is after its mask.
+    """Describe a column after its mask.
 
-    :param described: what the database says of the mask's expression
+    :param described: the database's description of the mask's expression
     """
     if mask is None:
         return column
     if mask == NULL_MASK or not described.sql_type:
-        # Of an expression without a type, the values are taken to be of the column's.
+        # If an expression has no type, its values are assumed to have the column's type.
         return msgspec.structs.replace(column, nullable=True, generated=False)
     nullable = column.nullable or mask not in (HASH_MASK, REDACT_MASK, YEAR_MASK)
     described = msgspec.structs.replace(described, nullable=nullable, invisible=column.invisible)
@@ -181,13 +181,13 @@ def _masked_column(column: Column, mask: str | None, described: Column) -> Colum
 def _columns_of(database: Database, connection: Connection, source: SourceTable, query: str, option: str) -> tuple[Column, ...]:
     """Describe the columns of a query.
 
-    :param option: what the query is made of, for messages
+    :param option: the option that contains the SQL, for messages
     """
     try:
         with database.translate_errors():
             columns = database.queries.describe(connection, query)
     except TableError as error:
-        # No row was read, so that the database quotes none. The cause would show the whole statement.
+        # No row was read, so the error quotes no value. The cause is dropped, since it shows the whole statement.
         if isinstance(error, ReadOnlyError):
             raise _refusal(source, _writes(source, error)) from None
         raise _refusal(source, f"`{option}` cannot be used: {error}") from None
@@ -212,7 +212,7 @@ def _is_numbered(name: str, found: Mapping[str, int]) -> bool:
 
 
 def _number(error: BaseException) -> str:
-    """Name a database's error without what it says: its class, and its number or code if it has one."""
+    """Name a database error without its message: its class, and its number or code if it has one."""
     driver = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     codes = (getattr(driver, "sqlstate", None), getattr(driver, "pgcode", None), getattr(driver, "sqlite_errorname", None))
     first = driver.args[0] if driver.args and isinstance(driver.args[0], int) else None
@@ -221,7 +221,7 @@ def _number(error: BaseException) -> str:
 
 
 def _writes(source: SourceTable, error: ReadOnlyError) -> str:
-    """Say that what is offered writes when it is read. What the error advises is for databases that are written to."""
+    """Return the message that reading the relation writes. The error's own advice is for databases that may be written to."""
     what = "`query`" if source.query else "`where` or `mask`" if source.is_changed else "the view"
     return f"{what} writes, and may only read ({error.args[0].rstrip('.')}). Leave out the function that writes."
 

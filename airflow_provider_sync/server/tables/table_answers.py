@@ -1,4 +1,4 @@
-"""The table endpoints of version 2: digests of segments, digests of rows, and rows, each answer from one snapshot."""
+"""The version 2 table endpoints: segment digests, row digests and rows, each response from one snapshot."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from airflow_provider_sync.server.tables.table_requests import (
 )
 
 MESSAGE_ROWS = 20_000
-"""Rows whose digests go into one message: a few hundred KB with keys of usual size."""
+"""Number of row digests in one message: a few hundred KB with keys of usual size."""
 
 MESSAGE_BYTES = 256 * 1024
 """Bytes of rows after which a message is sent."""
@@ -63,7 +63,7 @@ Digests = Iterable[list[tuple[tuple[str, ...], int]]]
 class TableAnswers:
     """Answers ``/describeTable``, ``/digestRows`` and ``/getRows``.
 
-    A request contains all that its answer depends on, unless it names a snapshot that is held for it.
+    A request contains everything on which its response depends, unless it names a held snapshot.
     """
 
     def __init__(self, sources: Sources, tables: OfferedTables, leases: SnapshotLeases) -> None:
@@ -72,7 +72,7 @@ class TableAnswers:
         self._leases = leases
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the description of a table at once, then the digests of its segments."""
+        """Send the description of a table at once, then the digests of its segments."""
         visible = self._tables.visible_to(grant)
         request = decode_table_request(body, DescribeTable, visible)
         if request.partitioning is not None:
@@ -87,7 +87,7 @@ class TableAnswers:
         return self._stream(source, held, accept, active, messages, idle=NO_SEGMENTS)
 
     def digests(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
+        """Send keys and digests of the rows in some segments, or of the rows with some keys."""
         visible = self._tables.visible_to(grant)
         request = decode_table_request(body, DigestRows, visible)
         if request.keys is None:
@@ -104,7 +104,7 @@ class TableAnswers:
         return self._stream(source, held, accept, active, messages, idle=NO_ROW_DIGESTS)
 
     def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the rows with some keys, or all of them; first the description of the table, if it is asked for."""
+        """Send the rows with some keys, or all rows; before them the description of the table, if requested."""
         visible = self._tables.visible_to(grant)
         request = decode_table_request(body, GetRows, visible)
 
@@ -129,9 +129,9 @@ class TableAnswers:
         *,
         idle: Answer,
     ) -> Response:
-        """Answer with messages from a snapshot.
+        """Respond with messages from a snapshot.
 
-        :param held: a snapshot to read instead of a new one
+        :param held: a held snapshot to read instead of a new one
         :param idle: the keep-alive, a message without rows, sent while the database computes
         """
         active.account.about_table(source.name)
@@ -152,7 +152,7 @@ def describe_opened(
 ) -> Generator[Described | Segments, None, None]:
     """Check an open table and its key; return its description, then the digests of its segments.
 
-    :param max_rows: send no digests of a table of more rows, by the estimate; ``None`` for no limit
+    :param max_rows: estimated number of rows above which no digests are sent; ``None`` for no limit
     :param details: returns the indexes, foreign keys, defaults and comments to send; ``None`` for none
     :raises InvalidRequest: for columns, windows and partitionings that do not exist or are not allowed
     :raises TableError: when the configuration does not fit the table, or its key does not identify a row
@@ -175,7 +175,7 @@ def _description(
     database = opened.database
     rows = database.digests.estimate_rows(opened.connection, table_slice)
     if max_rows is not None and rows <= max_rows and not table_slice.table.is_derived:
-        # Equal sums of all rows say all there is to know, and a table that differs is asked about again, in finer segments.
+        # One segment is enough for a small table: if it differs, the client asks again with finer segments.
         partitioning = ONE_SEGMENT
     else:
         partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
@@ -209,7 +209,7 @@ def _description(
 
 
 def _described_rows(opened: OpenTable, request: GetRows, rows: Generator[Answer]) -> Generator[Answer, None, None]:
-    """Put the description of a table before its rows, both from one snapshot."""
+    """Yield the description of a table, then its rows, both from one snapshot."""
     described = describe_opened(opened, DescribeTable(table_slice=request.table_slice, digests=False))
 
     def messages() -> Generator[Answer, None, None]:
@@ -220,7 +220,7 @@ def _described_rows(opened: OpenTable, request: GetRows, rows: Generator[Answer]
 
 
 def _common_digest(opened: OpenTable, probes: Mapping[str, str]) -> str:
-    """Return the fastest digest that this table's database and the client's compute alike."""
+    """Return the fastest digest that both this table's database and the client's database compute."""
     supported = opened.database.digests.probes(opened.connection) if probes else {}
     return next((name for name in DIGESTS if name in supported and supported[name] == probes.get(name)), SHA256)
 

@@ -1,4 +1,4 @@
-"""Decode the requests of version 2 about tables, JSON of bounded size; an error names the field that is wrong."""
+"""Decode the version 2 requests about tables, JSON of bounded size; an error names the wrong field."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.server.json_requests import decode_json, invalid_field
 
 MAX_SEGMENT_RANGES = MAX_SEGMENTS
-"""Most ranges of segments in one request."""
+"""Maximum number of segment ranges in one request."""
 
 MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
-"""Largest request without its keys, in bytes: many small values take far more memory than their text."""
+"""Maximum size of a request without its keys, in bytes: many small values take far more memory than their text."""
 
 Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
 
-# Databases accept further forms of these values, each database other ones.
+# Each database accepts further forms of these values, which others do not.
 _KEY_FORMS = {
     LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
     LogicalKind.BOOLEAN: re.compile(r"-?\d{1,20}", re.ASCII),
@@ -44,7 +44,7 @@ _KEY_FORMS = {
 
 
 class _KeysOnly(msgspec.Struct):
-    """The one field that may be large, not decoded."""
+    """The keys of a request, the only field that may be large, left undecoded."""
 
     keys: msgspec.Raw = msgspec.Raw()
 
@@ -53,7 +53,7 @@ def decode_table_request(body: bytes, kind: type[Request], tables: Container[str
     """Decode a request.
 
     :param tables: the names that this client may see
-    :raises InvalidRequest: when it is not such a request, or names another table
+    :raises InvalidRequest: if it is malformed, or names another table
     """
     _check_size(len(body) - len(decode_json(body, _KeysOnly).keys))
     request = decode_json(body, kind)
@@ -61,16 +61,16 @@ def decode_table_request(body: bytes, kind: type[Request], tables: Container[str
 
 
 def decode_many_tables_request(body: bytes) -> DescribeTables:
-    """Decode a request about many tables; whether they are offered is not checked, since each has an answer of its own.
+    """Decode a request about many tables; each table that is not offered gets its own failure in the response.
 
-    :raises InvalidRequest: when it is not such a request
+    :raises InvalidRequest: if it is malformed
     """
     _check_size(len(body))
     return decode_json(body, DescribeTables)
 
 
 def with_offered_name(requested_slice: RequestedSlice, tables: Container[str]) -> RequestedSlice:
-    """Return the slice with the name as the configuration has it.
+    """Return the slice with the table's name as in the configuration.
 
     :param tables: the names that this client may see
     :raises InvalidRequest: when it names another table

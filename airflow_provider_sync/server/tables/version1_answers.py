@@ -1,4 +1,4 @@
-"""The table endpoints of version 1: the hash of a table, and its rows from one snapshot."""
+"""The version 1 table endpoints: the hash of a table, and its rows from one snapshot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Version1TableAnswers:
     """Answers ``/getTableHash`` and ``/getTable``.
 
-    :param stream_headers: headers that every streamed answer carries
+    :param stream_headers: headers of every streamed response
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Version1TableAnswers:
             )
 
     def hash(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the hash of a table."""
+        """Send the hash of a table."""
         visible = self._tables.visible_to(grant)
         source = visible[table_hash_request(fields, visible)]
         active.account.about_table(source.name)
@@ -67,9 +67,9 @@ class Version1TableAnswers:
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
     def rows(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the rows of a table, or 304 if the client's hash equals the table's.
+        """Send the rows of a table, or 304 if the client's hash equals the table's.
 
-        The hash costs a scan, so it is computed, and sent as ``ETag``, only for a client that sends its own.
+        Since the hash costs a scan, it is computed, and sent as ``ETag``, only if the client sends its own hash.
         """
         visible = self._tables.visible_to(grant)
         name, known = table_request(fields, visible)
@@ -109,12 +109,12 @@ def _lines(columns: Sequence[Column], batches: Iterable[Sequence[Row]], account:
 
 
 def _needs_key_check(opened: OpenTable) -> bool:
-    """Whether no index promises that the key identifies rows, though a client may take it for one that does."""
+    """Tell whether the key must be checked, since no index ensures that it identifies rows, as a client may assume."""
     return opened.table.is_view or opened.source.query is not None or bool(opened.source.mask)
 
 
 def _hash_order(opened: OpenTable) -> Sequence[str] | None:
-    """Return the columns by which the rows of a view or a query are hashed, its configured key; ``None`` for a table."""
+    """Return the columns that order the rows of a view or a query for the hash (its configured key); ``None`` for a table."""
     table = opened.table
     if table.primary_key or not (table.is_view or table.query is not None):
         return None
