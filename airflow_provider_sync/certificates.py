@@ -11,7 +11,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 def load_certificate(context: ssl.SSLContext, certificate: str, key: str | None, *, section: str = "") -> None:
-    """Have a side of a TLS connection show a certificate.
+    """Load the certificate that one side of a TLS connection presents.
 
     :param key: path of its private key; ``None`` if it is in the file of the certificate
     :param section: of the configuration that has the options ``certificate`` and ``key``, with a dot, for messages

@@ -1,4 +1,4 @@
-"""Guess which name was meant by one that does not exist."""
+"""Suggest an existing name that is similar to a missing one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Keep secrets out of text that people see: lines of the log, errors, reports, and what commands print.
 
-Two rules together. What this process knows to be a secret (:func:`remember_secrets`) is replaced wherever it stands, also in the
-words of a driver. What only looks like a secret, as in ``password=…`` or ``//user:…@host``, is replaced by its form.
+Two rules apply. Known secrets of this process (:func:`remember_secrets`) are replaced wherever they occur, also in the messages
+of a driver. Text that looks like a secret, as in ``password=…`` or ``//user:…@host``, is replaced because of its form.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from threading import Lock
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""The replacement for a secret."""
 
 MIN_LENGTH = 8
 """Shortest secret that is replaced wherever it stands, in characters: a shorter one would take common words with it."""

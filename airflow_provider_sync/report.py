@@ -23,13 +23,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     :ivar name: the name under which the server offers the table or directory
     :ivar status: ``planned`` is the status of a dry run that found changes
     :ivar protocol: version of the protocol that was used
-    :ivar requests: number of HTTP requests, retries included; what was asked about several tables at once counts for the first
+    :ivar requests: number of HTTP requests, retries included; a request about several tables counts for the first
     :ivar bytes_received: bytes of the answers' bodies, compressed as they were received
     :ivar bytes_sent: bytes of the requests' bodies
     :ivar verified: how the target was checked before the commit; ``None`` if it was not
     :ivar warnings: what the user should know although the sync succeeded
     :ivar error: why it failed, in one line; ``None`` unless ``status`` is ``failed``
-    :ivar seconds: of the work on this table or directory; what is done for several at once counts for the first
+    :ivar seconds: duration of the work on this table or directory; shared work for several counts for the first
     """
 
     name: str

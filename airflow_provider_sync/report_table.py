@@ -14,7 +14,7 @@ _KIB = 1024
 
 
 def format_reports(reports: Sequence[Report]) -> str:
-    """Format reports as a table, one line each, with what has no column, their warnings and their errors below.
+    """Format reports as a table, one line each, followed by details without a column, warnings and errors.
 
     The total has its unit: rows of tables, files of directories. No line ends in spaces, and the last line has no line break.
     """

@@ -1,1 +1,1 @@
-"""What hooks, operators, sensors and commands share of Airflow's side: connections, settings, errors, lineage, history."""
+"""Code on Airflow's side that hooks, operators, sensors and commands share: connections, settings, errors, lineage, history."""

@@ -1,7 +1,7 @@
-"""Ask a person whether a sync may go on, by Airflow's human-in-the-loop, and read the answer.
+"""Ask a person to approve a sync by Airflow's human-in-the-loop, and read the answer.
 
-A task instance has one question, whose text Airflow does not replace, and which a cleared or repeated task keeps. So a task asks
-at most once in each try, and only if people see the question that it asks.
+Airflow keeps one question for each task instance, never replaces its text, and keeps it when the task is cleared or retried. So a
+task asks at most once in each try, and only if Airflow shows the question that the task asks now.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Choice(StrEnum):
 class Question(NamedTuple):
     """A question.
 
-    :ivar refused: what it is about
-    :ivar text: in Markdown
+    :ivar refused: the refused deletions that it is about
+    :ivar text: its text in Markdown
     """
 
     refused: Sequence[RefusedDeletes]
@@ -49,7 +49,7 @@ class Question(NamedTuple):
 
     @property
     def plain_refused(self) -> list[dict[str, Any]]:
-        """What it is about, as JSON has it."""
+        """The refused deletions as plain data for JSON."""
         return [entry._asdict() for entry in self.refused]
 
 
@@ -61,10 +61,10 @@ def make_question(
     attempt: Callable[[RunPlan], object],
     opener: Opener,
 ) -> Question:
-    """Find out all that the guards would refuse, and write it down with examples.
+    """Find all deletions that the guards would refuse, and make a question with examples.
 
-    :param attempt: a dry run of a plan
-    :param first: what they have refused already
+    :param attempt: makes a dry run of a plan
+    :param first: the deletions that the guards have already refused
     :raises SyncError: when the run would fail for another reason
     """
     refused = find_refused(attempt, plan, first)
@@ -84,11 +84,11 @@ def make_question(
 
 
 def ask(context: Context, question: Question, method_name: str, kwargs: Mapping[str, Any]) -> BaseException:
-    """Put a question, and return what ends this part of the task until somebody answers.
+    """Ask a question, and return the exception to raise in order to wait for the answer.
 
-    :param method_name: the operator's method with which the task goes on
-    :param kwargs: arguments of that method, beside ``context`` and ``event``, as JSON has them
-    :return: to raise: before Airflow 3.3 ``TaskDeferred``, from then on Airflow's signal that a task awaits input
+    :param method_name: the operator's method that continues the task
+    :param kwargs: arguments of that method besides ``context`` and ``event``, as plain data for JSON
+    :return: before Airflow 3.3 ``TaskDeferred``, from then on Airflow's signal that a task awaits input
     :raises ConfigurationError: when what Airflow needs for it is not installed
     :raises GuardError: when Airflow shows another question
     """
@@ -106,7 +106,7 @@ def ask(context: Context, question: Question, method_name: str, kwargs: Mapping[
 
 
 def shown_text(ti_id: Any, **asked: Any) -> str | None:
-    """Put a question to people, and return the text that Airflow shows them: that of an earlier try if there was one."""
+    """Ask a question, and return the text that Airflow shows: that of an earlier try, if one has asked."""
     # Loaded only now, since they take long, and hardly any task asks. Only Airflow itself offers them, and its function
     # `upsert_hitl_detail` keeps to itself what the API server answers. Nobody in particular is an empty list to that server,
     # which refuses the payload's own default, null.

@@ -1,4 +1,4 @@
-"""The reports that a callback of Airflow's is about: those of its task, or of all tasks of its DAG run."""
+"""Collect the reports for an Airflow callback: those of its task, or of all tasks of its DAG run."""
 
 from __future__ import annotations
 

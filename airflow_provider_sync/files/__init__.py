@@ -1,6 +1,6 @@
 """Scan a directory, compare it, read it, and write it safely, on local disk or in an object store.
 
-Nothing here knows HTTP or the other side of a sync. Differences between storages are behind :class:`.storage.Storage`.
+This package knows neither HTTP nor the other side of a sync. :class:`.storage.Storage` hides the differences between storages.
 """
 
 from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, StreamDigest, load_hasher

@@ -1,4 +1,4 @@
-"""Make a new version of a large file from stretches of the old one and from content that is fetched.
+"""Build a new version of a large file from stretches of the old version and fetched content.
 
 A plain download that goes on where it was cut is the simplest case: one stretch is left to be fetched. What has to be fetched is
 asked of :func:`fetched_ranges`; who fetches it is none of this module's business.
@@ -24,9 +24,9 @@ def whole_file(size: int) -> list[Stretch]:
 
 
 def after(plan: Iterable[Stretch], written: int) -> Iterator[Stretch]:
-    """Yield what is left of a plan.
+    """Yield the stretches of a plan that are not written yet.
 
-    :param written: bytes that an earlier attempt has written; see :class:`~.tree_writer.NewFile`
+    :param written: number of bytes that an earlier attempt has written; see :class:`~.tree_writer.NewFile`
     """
     for offset, length, local, data in plan:
         done = min(max(written - offset, 0), length)
@@ -38,7 +38,7 @@ def after(plan: Iterable[Stretch], written: int) -> Iterator[Stretch]:
 
 
 def fetched_ranges(plan: Iterable[Stretch]) -> tuple[tuple[int, int], ...]:
-    """Return offset and length of everything that a plan needs from the source, in order."""
+    """Return offset and length of each range that a plan needs from the source, in order."""
     return tuple((stretch.offset, stretch.length) for stretch in plan if stretch.local is None)
 
 
@@ -51,20 +51,20 @@ def assemble(
     digest: bytes | None = None,
     checked: Callable[[], bytes] | None = None,
 ) -> bytes:
-    """Write the rest of a file, and digest all of it: what an earlier attempt has written, what is copied, and what is fetched.
+    """Write the rest of a file, and digest all of it: bytes from an earlier attempt, copied bytes and fetched bytes.
 
-    Every byte is digested as it is written, so that the old version may change meanwhile. Content of a store is digested by
-    whoever writes it, as it cannot be read again, and a whole file by whoever yields ``content``, if ``checked`` is given.
+    Every byte is digested as it is written, so the old version may change in the meantime. In an object store, the writer digests
+    the content, since it cannot be read again; with ``checked``, the producer of ``content`` digests a whole file.
     The caller finishes, keeps or discards ``new``.
 
-    :param plan: what is left to be written, which may still be in the making; see :func:`after`
+    :param plan: the stretches still to be written, perhaps a generator that is still searching; see :func:`after`
     :param from_path: the target's version, from which stretches are copied
     :param content: the bytes of :func:`fetched_ranges`, cut anywhere; read only as far as necessary
-    :param digest: BLAKE3 of the source's version, if it is known
-    :param checked: returns BLAKE3 of ``content`` after its end, if whoever yields it has digested it
+    :param digest: BLAKE3 of the source's version, if known
+    :param checked: returns the BLAKE3 of ``content`` after its end, if its producer has digested it
     :returns: BLAKE3 of the file
-    :raises FileChangedError: when the digest is another, because a version changed meanwhile
-    :raises FileError: when ``content`` is too short or too long, and for what the writer raises
+    :raises FileChangedError: if the digest differs, because a version changed in the meantime
+    :raises FileError: if ``content`` is too short or too long, or the writer fails
     """
     fetched = _Fetched(content)
     whole = blake3()
@@ -91,10 +91,10 @@ def assemble(
 
 
 def check_digest(path: str, found: bytes, digest: bytes | None) -> None:
-    """Check a file that was put together.
+    """Check the digest of an assembled file.
 
-    :param digest: of the source's version, if it is known
-    :raises FileChangedError: when the file has another one
+    :param digest: digest of the source's version, if known
+    :raises FileChangedError: if the file has a different digest
     """
     if digest is not None and found != digest:
         raise FileChangedError(
@@ -108,7 +108,7 @@ def _pass_over(_: bytes | memoryview) -> None:
 
 
 class _WriteBehind:
-    """Writes a block while the next one is fetched; at its end everything is written."""
+    """Writes each block in the background while the next one is fetched."""
 
     def __init__(self, new: NewFile) -> None:
         self._new = new
@@ -116,17 +116,17 @@ class _WriteBehind:
         self._writing: Future[None] | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write ``data`` after the block before.
+        """Write ``data`` after the previous block.
 
-        :raises FileError: when that could not be written
+        :raises FileError: if the previous block could not be written
         """
         self.wait()
         self._writing = self._pool.submit(self._new.write, data)
 
     def wait(self) -> None:
-        """Wait until everything is written.
+        """Wait until all blocks are written.
 
-        :raises FileError: when it could not be
+        :raises FileError: if a block could not be written
         """
         writing, self._writing = self._writing, None
         if writing is not None:

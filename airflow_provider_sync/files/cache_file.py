@@ -1,4 +1,4 @@
-"""A SQLite file that may be damaged, locked, read-only or missing: that costs time and is never an error.
+"""A SQLite file used as a cache: if it is damaged, locked, read-only or missing, that costs time but is never an error.
 
 Without ``fsync``: after a power cut the file may be damaged. SQLite finds most of that; rows have a checksum of their own
 (:mod:`.digest_cache`), so that no wrong one is believed. A process that is killed leaves the file whole: SQLite's journal sees to
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _APPLICATION_ID = 0x61707363
 _ID_OFFSET = 68
 _BUSY_SECONDS = 0.2
-# After another process kept us waiting for that long, nothing is tried for a while.
+# After a wait this long for another process, the file is not used for a while.
 _PAUSE_SECONDS = 5.0
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -36,15 +36,15 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR,
 
 
 class _OtherVersionError(sqlite3.DatabaseError):
-    """The tables are those of another version."""
+    """The file has tables of another schema version."""
 
 
 class CacheFile:
-    """Runs operations on a SQLite file, from any thread, one at a time; opened by the first.
+    """Runs operations on a SQLite file, from any thread, one at a time; the first operation opens it.
 
-    :param path: of the file, which need not exist; only its user may read it
-    :param schema: statements that make the tables
-    :param version: of the schema: a file of another version is made anew
+    :param path: path of the file, which need not exist; it is created readable for its owner only
+    :param schema: statements that create the tables
+    :param version: version of the schema; a file of another version is created anew
     """
 
     def __init__(self, path: str, schema: str, version: int) -> None:
@@ -58,9 +58,9 @@ class CacheFile:
         self._made_anew = False
 
     def run(self, operation: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Call ``operation`` with a connection, and return its result; ``otherwise`` if there is none to be had.
+        """Call ``operation`` with a connection, and return its result; return ``otherwise`` if the file cannot be used.
 
-        :param operation: is rolled back and called again if the file was damaged, and made anew
+        :param operation: rolled back and called again if the file was damaged and created anew
         """
         with self._lock:
             while not self._given_up and time.monotonic() >= self._paused_until:
@@ -73,13 +73,13 @@ class CacheFile:
             return otherwise
 
     def close(self) -> None:
-        """Close the file; a further operation opens it again."""
+        """Close the file; the next operation opens it again."""
         with self._lock:
             self._close()
 
     def _close(self) -> None:
         if self._connection is not None:
-            # Nothing of what is lost here would be an error elsewhere.
+            # Losing cached data is never an error.
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None

@@ -1,4 +1,4 @@
-"""Find the chunks of a file by their digests, in some 40 bytes of memory for each, and note what is not cut into chunks yet."""
+"""Index the chunks of a file by digest, in about 40 bytes of memory each, and track the parts that are not cut yet."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Iterable
 from airflow_provider_sync.protocol.v2.file_messages import CHUNK_DIGEST_BYTES
 
 _SLOTS = 1024
-"""Places of an index at its beginning; a power of two."""
+"""Initial number of slots of an index; a power of two."""
 
 
 class ChunkIndex:
     """Chunks of one version of a file, found by digest. A dictionary would take four times the memory.
 
-    :ivar following: number of the chunk that is found first of several equal ones: the one after the chunk that was found last
+    :ivar following: number of the chunk after the one found last, which is preferred among equal chunks
     """
 
     def __init__(self) -> None:
         self._offsets = array("Q")
         self._lengths = array("I")
         self._digests = bytearray()
-        # A table of hashes: the number of a chunk, counted from 1, or 0. The next place is tried where one is taken.
+        # A hash table with open addressing: each slot has the number of a chunk, counted from 1, or 0 if it is free.
         self._slots = array("I", bytes(4 * _SLOTS))
         self.following = 0
 
@@ -30,7 +30,7 @@ class ChunkIndex:
         return len(self._lengths)
 
     def add(self, offset: int, lengths: Iterable[int], digests: bytes | bytearray) -> None:
-        """Add chunks that lie one after the other.
+        """Add consecutive chunks.
 
         :param offset: of the first one
         :param digests: of all of them, joined
@@ -49,7 +49,7 @@ class ChunkIndex:
         slots, digest = self._slots, self._digest(number)
         slot = self._slot(digest)
         while taken := slots[slot]:
-            # The first of several equal chunks is the one that is found.
+            # Of equal chunks, only the first is indexed.
             if self._digest(taken - 1) == digest:
                 return
             slot = (slot + 1) % len(slots)
@@ -61,9 +61,9 @@ class ChunkIndex:
             self._enter(number)
 
     def find(self, digest: bytes, length: int) -> int | None:
-        """Return where a chunk is; ``None`` if there is none of these bytes.
+        """Return the offset of a chunk with this digest and length; ``None`` if there is none.
 
-        Of several equal chunks, such as zeros, it is the one after the chunk that was found last, which makes long stretches.
+        Among equal chunks, such as zeros, the one after the chunk found last is preferred, which makes long stretches.
         """
         number = self.following
         if number == len(self._lengths) or self._digest(number) != digest:
@@ -82,7 +82,7 @@ class ChunkIndex:
         return bytes(self._digests[number * CHUNK_DIGEST_BYTES : (number + 1) * CHUNK_DIGEST_BYTES])
 
     def _slot(self, digest: bytes) -> int:
-        # Python's hash is another one in each process, so that nobody can choose digests for one slot.
+        # Python's hash is salted in each process, so an attacker cannot choose digests for one slot.
         return hash(digest) % len(self._slots)
 
 
@@ -97,12 +97,12 @@ class UncutStretches:
         self._ends = [size] if size else []
 
     def end(self, offset: int) -> int:
-        """Return where the stretch ends that has this byte; the offset itself if it is in none."""
+        """Return the end of the stretch that contains an offset; the offset itself if none does."""
         number = bisect_right(self._starts, offset) - 1
         return max(offset, self._ends[number]) if number >= 0 else offset
 
     def next(self, offset: int) -> tuple[int, int] | None:
-        """Return start and end of the first stretch from an offset on, else of the first one at all; ``None`` if none is left."""
+        """Return start and end of the first stretch from an offset on, or else of the first of all; ``None`` if none is left."""
         if not self._starts:
             return None
         if (end := self.end(offset)) > offset:
@@ -111,13 +111,13 @@ class UncutStretches:
         return self._starts[number], self._ends[number]
 
     def remove(self, start: int, end: int) -> None:
-        """Note that a part of a stretch is cut into chunks."""
+        """Remove a part that was cut into chunks."""
         number = bisect_right(self._starts, start) - 1
         left = [(begin, until) for begin, until in ((self._starts[number], start), (end, self._ends[number])) if begin < until]
         self._starts[number : number + 1] = [begin for begin, _ in left]
         self._ends[number : number + 1] = [until for _, until in left]
 
     def clear(self) -> None:
-        """Leave no stretch."""
+        """Remove all stretches."""
         self._starts.clear()
         self._ends.clear()

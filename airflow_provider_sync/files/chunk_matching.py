@@ -1,8 +1,8 @@
-"""Find out, while the chunks of a new version of a file arrive, which stretches of it an old version has, and where.
+"""Find the stretches of a new version of a file that an old version contains, while the new version's chunks arrive.
 
-Most of a changed file lies where it lay before, or all of it is shifted by what was inserted. So each chunk is first compared
-with the bytes at the place where it should be: to digest them is a third of the work of cutting the old version into chunks.
-Only where they differ is it cut: a little at first, and more the longer nothing is found, until all of it is known in the end::
+Most content of a changed file is at its old offset, or shifted by what was inserted. So each chunk is first compared with the
+bytes at the expected offset: digesting them is a third of the work of cutting the old version into chunks. The old version is cut
+only if they differ: a little at first, and more the longer nothing is found, until all of it is known::
 
     new version    | a | b |  inserted  | d | e | f | g …      compared at the place:  a b, and f g … shifted by what was inserted
     old version    | a | b | c | d | e | f | g …               cut:                    c d e
@@ -32,23 +32,23 @@ from airflow_provider_sync.protocol.v2.file_messages import CHUNK_DIGEST_BYTES
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1024 * 1024
-"""Bytes of the old version that are read at once."""
+"""Number of bytes of the old version that are read at a time."""
 
 _JOINED_BYTES = 16 * 1024 * 1024
-"""Stretches that continue each other are joined up to here, so that whoever copies them need not wait for the last one."""
+"""Maximum size, in bytes, to which consecutive stretches are joined, so that copying can start before the last one is found."""
 
 _CUT_BYTES = 512 * 1024
 _CUT_FACTOR = 4
-"""How much of the old version is cut where nothing is found: so many bytes, and so many for each byte that was not found."""
+"""Number of bytes of the old version that may be cut for each byte that was not found, besides :data:`_CUT_BYTES`."""
 
 
 class Stretch(NamedTuple):
     """A stretch of the source's version of a file.
 
-    :ivar offset: where it begins in the source's version
-    :ivar length: bytes
-    :ivar local: where it begins in the target's version; ``None`` if it has to be fetched
-    :ivar data: its bytes, if they were read and compared already; in a buffer that has to be given back
+    :ivar offset: its offset in the source's version
+    :ivar length: its length in bytes
+    :ivar local: its offset in the target's version; ``None`` if it has to be fetched
+    :ivar data: its bytes, if they were already read and compared; in a buffer that has to be given back
     """
 
     offset: int
@@ -61,11 +61,11 @@ class BlockBuffers(Protocol):
     """Buffers of :data:`BLOCK_BYTES` for what is read ahead."""
 
     def take(self) -> memoryview | None:
-        """Return a buffer; ``None`` if the bytes shall be read again rather than kept."""
+        """Return a buffer; ``None`` if the bytes should be read again instead of being kept."""
         ...
 
     def give_back(self, data: memoryview) -> None:
-        """Take back a buffer of which nothing is used any more, or a part of it."""
+        """Take back a buffer, or a part of it, that is no longer used."""
         ...
 
 
@@ -82,11 +82,11 @@ class NoBuffers:
 class ChunkMatching:
     """The comparison of one file with its old version.
 
-    :param old: the old version, unbuffered; what is read of it is compared, so that it may change meanwhile
-    :param size: bytes of the old version
-    :param known: its chunks, if they are known; it is then not read
-    :param buffers: of the stretches that come with their bytes
-    :param keep_from: offset in the new version before which no bytes are wanted
+    :param old: the old version, unbuffered; since all bytes read are compared, it may change in the meantime
+    :param size: size of the old version in bytes
+    :param known: the chunks of the old version, if known; then it is not read
+    :param buffers: buffers for stretches that are yielded with their bytes
+    :param keep_from: offset in the new version before which stretches are yielded without bytes
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class ChunkMatching:
         if known is not None:
             self._index.add(0, known.lengths, known.digests)
             self._uncut.clear()
-        # Where the next chunk begins in the new version, and where it should be in the old one.
+        # Offset of the next chunk in the new version, and its expected offset in the old one.
         self._offset = 0
         self._place = 0
         self._missing = _Missing()
@@ -117,9 +117,9 @@ class ChunkMatching:
         self._cut_bytes = 0
 
     def stretches(self, pieces: Iterable[ChunkPiece]) -> Iterator[Stretch]:
-        """Yield how to make the new version: every stretch of it in order, joined as far as possible.
+        """Yield all stretches of the new version in order, joined as far as possible.
 
-        :param pieces: its chunks, from its start
+        :param pieces: the chunks of the new version, from its start
         """
         return _joined(self._stretches(pieces))
 
@@ -138,9 +138,9 @@ class ChunkMatching:
         yield from self._end_missing()
 
     def _compare(self, lengths: Sequence[int], digests: bytes, first: int) -> tuple[Stretch, int] | None:
-        """Compare chunks, as many as fit in a block, with the bytes at their place.
+        """Compare chunks, as many as fit in a block, with the bytes at the expected offset.
 
-        :return: the stretch of those that are there, and their number; ``None`` if the first is not
+        :return: the stretch of equal chunks, and their number; ``None`` if the first differs
         """
         place = self._place
         room = min(self._uncut.end(place) - place, BLOCK_BYTES)
@@ -212,9 +212,9 @@ class ChunkMatching:
         return True
 
     def _end_missing(self, end: int | None = None) -> Iterator[Stretch]:
-        """Yield the chunks that were not found, some of which may have turned up since.
+        """Yield the chunks that were not found, some of which may have been found since.
 
-        :param end: where they end in the new version, if that is not where the next chunk begins
+        :param end: their end in the new version, if that is not the offset of the next chunk
         """
         missing, self._missing = self._missing, _Missing()
         offset = (self._offset if end is None else end) - missing.size
@@ -229,7 +229,7 @@ class ChunkMatching:
         self._place = place + length
 
     def _read(self, place: int, block: memoryview) -> bool:
-        """Read a block of the old version; where that cannot be done, nothing is looked for in the rest of it any more."""
+        """Read a block of the old version; if that fails, stop searching the rest of it."""
         try:
             self._old.seek(place)
             filled = 0

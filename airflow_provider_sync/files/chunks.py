@@ -3,8 +3,8 @@
 A cut depends only on the few bytes before it, so that both versions have the same chunks around what was inserted, removed or
 changed. The cuts are those of FastCDC 2020 with the parameters below, which both halves must share
 (:data:`.CHUNKING` names them).
-If they did not, more would be fetched than necessary, and nothing else would go wrong: the whole file is checked by its digest.
-Which stretches of a new version an old one has is found out in :mod:`.chunk_matching`.
+If they did not, more would be fetched than necessary, but the result would still be correct: the whole file is checked by its
+digest. :mod:`.chunk_matching` finds the stretches of a new version that an old version contains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 _LENGTH_BYTES = 4
 
 ChunkPiece = tuple[Sequence[int], bytes]
-"""Some chunks of a file that follow each other: the length of each, and their digests, joined."""
+"""Consecutive chunks of a file: the length of each, and their digests, joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Cutter(Protocol):
 
 def chunk_cutter() -> Cutter:
     """Return the cutter that both halves share."""
-    # Only who syncs large files pays for the import.
+    # Imported here, so that only syncs of large files pay for it.
     from pyfastcdc import FastCDC
 
     return FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES, normalized_chunking=NORMALIZATION)
@@ -134,7 +134,7 @@ def cut_block(cutter: Cutter, block: memoryview, *, is_end: bool) -> array[int]:
     lengths = array("I")
     left = len(block)
     for chunk in cutter.cut_buf(block):
-        # Nearer to the end of the block, the cut may be that of the block.
+        # Near the end of the block, a cut may be due to the end of the block only.
         if not is_end and left < MAX_CHUNK_BYTES:
             break
         lengths.append(chunk.length)

@@ -1,10 +1,10 @@
 """Remember the digests of files, so that no file is read again until it changes.
 
-A row says: this version of this file has this digest. That stays true whatever happens, so that rows may be lost, or written by
-several processes at once. What a version is, the storage decides (:class:`.TreeEntry`); a racy file is not recorded.
+A row says that a version of a file has a digest. That stays true forever, so rows may be lost, or written by several processes
+at the same time. The storage defines the version (:class:`.TreeEntry`); a racy file is not recorded.
 
-In a damaged file, SQLite may find rows of another directory, in another order, or with values of other types. None of them is
-believed.
+In a damaged file, SQLite may return rows of another directory, in another order, or with values of other types. A checksum
+detects such rows, and they are ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CREATE TABLE chunks (
 CREATE TABLE states (root INTEGER, key TEXT, source TEXT, target TEXT, checksum INTEGER, PRIMARY KEY (root, key)) WITHOUT ROWID
 """
 _TABLES = ("files", "chunks", "states", "roots")
-# Rows of one transaction: few enough that others do not wait for long.
+# Maximum number of rows in one transaction, so that other processes do not wait for long.
 _WRITTEN = 5_000
 # Rows of one query.
 _ROWS = 2_000
@@ -58,19 +58,19 @@ _Row = tuple[bytes, int, bytes, bytes, int]
 
 
 class DigestCache:
-    """The digests that this machine knows of files in any directory; a context manager.
+    """The cached digests of files in all directories of this machine; a context manager.
 
-    Its methods, and those of its roots, may be called from several threads and processes. They never fail: what cannot be read is
-    unknown, and what cannot be written is forgotten.
+    Its methods, and those of its roots, may be called from several threads and processes. They never fail: if the file cannot be
+    read, digests are unknown, and if it cannot be written, they are not recorded.
 
-    :param path: of the file, which is made if it is missing; ``None`` for a cache that knows nothing
+    :param path: path of the file, which is created if missing; ``None`` for an empty cache
     """
 
     def __init__(self, path: str | None) -> None:
         self._file = CacheFile(path, _SCHEMA, _SCHEMA_VERSION) if path is not None else None
 
     def root(self, location: str, *, algorithm: str = FILE_DIGEST, scope: str = "") -> CachedRoot:
-        """Return what is known about one directory.
+        """Return the cached digests of one directory.
 
         :param location: names the directory on this machine, as :attr:`.Storage.location` of an unnamed storage does
         :param algorithm: of the digests
@@ -92,20 +92,20 @@ class DigestCache:
 
 
 class CachedRoot:
-    """What a :class:`DigestCache` knows about one directory."""
+    """The cached digests of one directory."""
 
     def __init__(self, file: CacheFile | None, location: str, algorithm: str, scope: str) -> None:
         self._file = file
         self._location = location
         name = "\0".join((location, algorithm, scope)).encode("utf-8", "surrogateescape")
-        # Not a number from a table, which would mean another directory after the file was made anew.
+        # Not a number from a table, which would mean another directory after the file was created anew.
         self._root = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True)
         self._noted = False
         self._indexed: sqlite3.Connection | None = None
         self._by_digest = f"by_digest_{self._root & 0xFFFF_FFFF_FFFF_FFFF:x}"
 
     def known(self, entries: Iterable[TreeEntry], *, whole: bool = False) -> Iterator[TreeEntry]:
-        """Yield all entries, with the digest of each file of which this version is known.
+        """Yield all entries, with the digest of each file whose current version is in the cache.
 
         Memory does not grow with their number.
 
@@ -233,9 +233,9 @@ class CachedRoot:
         self._write("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", [row])
 
     def state(self, key: str) -> tuple[str, str] | None:
-        """Return the states of source and target after the last complete sync, if it was recorded.
+        """Return the states of source and target after the last complete sync, if they were recorded.
 
-        :param key: names the source, and the options that decide what is synced
+        :param key: key made of the source and the options that select what is synced
         """
         for source, target, checksum in self._select(
             "SELECT source, target, checksum FROM states WHERE root = ? AND key = ?", self._root, key
@@ -252,7 +252,7 @@ class CachedRoot:
         self._write("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", [row])
 
     def _rows(self) -> Iterator[_Row]:
-        """Yield all rows of files in the order of paths: by pages, as an open query would keep others from writing."""
+        """Yield all rows of files in the order of paths, page by page, since an open query would block writers."""
         after = b""
         while page := self._select(
             f"SELECT {_COLUMNS} FROM files WHERE root = ? AND path > ? ORDER BY path LIMIT {_ROWS}", self._root, after
@@ -292,7 +292,7 @@ class CachedRoot:
         self._indexed = connection
 
     def _note_use(self) -> None:
-        """Note, once a day, that this directory is in use, and forget those that were not for long."""
+        """Record, once a day, that this directory is in use, and delete directories that have not been used for long."""
         if self._noted:
             return
         self._noted = True
@@ -303,7 +303,7 @@ class CachedRoot:
             if row is not None and row[0] == today:
                 return
             with _transaction(connection):
-                # For people: nothing asks for it, and SQLite takes no name that is not UTF-8.
+                # Only for people who look at the file. SQLite requires UTF-8.
                 location = self._location.encode("utf-8", "backslashreplace").decode()
                 connection.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (self._root, location, today))
                 unused = "SELECT root FROM roots WHERE used < ?"

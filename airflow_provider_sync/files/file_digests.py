@@ -1,4 +1,4 @@
-"""Read a file for its BLAKE3, which version 2 of the protocol compares."""
+"""Compute the BLAKE3 digest of a file, which protocol version 2 compares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK_BYTES = 1024 * 1024
 
 
 def digest_file(opened: VersionedFile, location: str, *, check: Callable[[], None] = lambda: None) -> bytes:
-    """Read a file from where it stands to its end.
+    """Digest a file from its current position to its end.
 
     :param location: the root of its directory, for messages
     :param check: called before each block; raises to stop, since a file may have hundreds of gigabytes
@@ -25,7 +25,7 @@ def digest_file(opened: VersionedFile, location: str, *, check: Callable[[], Non
     entry, file = opened.entry, opened.file
     try:
         digest = blake3()
-        # One byte more than there should be, to see that it grew.
+        # One byte more than the expected size, to detect that the file grew.
         buffer = bytearray(min(_BLOCK_BYTES, entry.size + 1))
         size = 0
         check()

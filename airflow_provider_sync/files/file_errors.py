@@ -55,9 +55,9 @@ _ABOUT_ONE_FILE = frozenset(
 
 
 def is_about_one_file(cause: BaseException | None) -> bool:
-    """Whether an error concerns one file only, unlike a full or broken disk.
+    """Tell whether an error concerns one file only, unlike a full or broken disk.
 
-    :param cause: the original exception; ``None`` where there is none
+    :param cause: the original exception, if any
     """
     # Object stores raise these without a number.
     named = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
@@ -65,7 +65,7 @@ def is_about_one_file(cause: BaseException | None) -> bool:
 
 
 def is_in_use(cause: BaseException | None) -> bool:
-    """Whether a directory could not be removed because the system uses it, as it does where something is mounted on it."""
+    """Tell whether a directory could not be removed because the system uses it, for example as a mount point."""
     return isinstance(cause, OSError) and cause.errno == errno.EBUSY
 
 

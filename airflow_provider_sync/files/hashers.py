@@ -1,4 +1,4 @@
-"""Digests of files: the protocol's MD5, none, and classes of users, by import path.
+"""Digests of files: the protocol's MD5, none, and custom classes given by import path.
 
 A hasher has a ``name`` and ``hash(file) -> str``, and may have ``start()``, which returns an object with ``update`` and
 ``hexdigest`` as :mod:`hashlib` has them, to digest content while it is received.

@@ -79,7 +79,7 @@ def select_files(
 ) -> dict[str, str]:
     """Return the selected files of the other side's manifest, with every name checked.
 
-    :param on_unreadable: called with a name that cannot be a file's, which is then left out
+    :param on_unreadable: called with each invalid file name, which is then left out
     :raises FileError: for a selected name that leads out of the root; without ``on_unreadable``, for any that cannot be a file's;
         see :func:`~.paths.check_name`
     """
@@ -118,7 +118,7 @@ def build_manifest(
     manifest = {}
     entries = storage.scan(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
     if cached is not None and not read_all:
-        # A batch is about some of the files only, and the objects of a store come in any order.
+        # A batch contains only some of the files, and object stores list objects in any order.
         whole = not storage.is_remote and path_filter.first is None and path_filter.last is None
         entries = cached.known(entries, whole=whole)
     new: list[TreeEntry] = []
@@ -177,7 +177,7 @@ def _digest(storage: Storage, hasher: FileHasher, path: str, on_unreadable: OnUn
     try:
         with storage.open_version(path) as version:
             digest = hasher.hash(version.file)
-            # The digest of mixed content says nothing of any version.
+            # A digest of mixed content belongs to no version.
             entry = version.entry if version.is_unchanged() else msgspec.structs.replace(version.entry, version=b"")
             return digest, entry
     except MissingFileError:

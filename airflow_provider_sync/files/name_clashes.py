@@ -1,4 +1,4 @@
-"""Find names that some file systems take for one: they differ in case, or in how Unicode composes a character.
+"""Find names that some file systems consider equal: they differ in case, or in Unicode composition.
 
 Memory is bounded by the largest directory.
 """
@@ -14,7 +14,7 @@ Pair = tuple[str, str]
 
 
 class NameClashes:
-    """Looks at the paths of source and target, in their order.
+    """Finds clashing names among the paths of source and target, which are added in their order.
 
     :ivar first: the first two paths that clash, both at the source, if there are any
     """
@@ -23,7 +23,7 @@ class NameClashes:
         self.first: Pair | None = None
         self._of_kinds: dict[bool, Pair] = {}
         self._directories: list[str] = []
-        # How many of them are known to be at the source.
+        # Number of open directories that are known to exist at the source.
         self._at_source = 0
         self._names: list[dict[str, tuple[str, bool]]] = [{}]
 
@@ -31,17 +31,16 @@ class NameClashes:
     def pairs(self) -> tuple[Pair, ...]:
         """The first two paths that differ in case, and the first two that are composed differently.
 
-        One of the two may be the target's. A file system that takes none of these pairs for one takes no others.
+        One name of a pair may be the target's. A file system that distinguishes these pairs distinguishes all others.
         """
         return tuple(self._of_kinds.values())
 
     def refuse_on(self, storage: Storage) -> None:
         """Refuse two names that would be one file in a storage, before anything is written there.
 
-        One of them may be there already, and gone from the source: to write the new one and to remove the old one would leave
-        none.
+        One of them may exist at the target only: writing the new name and then removing the old one would leave no file.
 
-        :raises FileError: naming them
+        :raises FileError: naming both
         """
         for path, other in self.pairs:
             if storage.is_one_name(path, other):
@@ -51,7 +50,7 @@ class NameClashes:
                 )
 
     def add(self, path: str, *, at_source: bool = True) -> None:
-        """Take the next path; directories above it need not have been listed."""
+        """Add the next path; its parent directories need not have been added."""
         *above, name = path.split("/")
         if above != self._directories:
             self._enter(above, at_source)
@@ -89,7 +88,7 @@ class NameClashes:
 
 
 def _key(name: str) -> str:
-    """Return what is equal for names that some file system takes for one (Unicode: canonical caseless matching)."""
+    """Return a key that is equal for names that some file system considers equal (Unicode: canonical caseless matching)."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 

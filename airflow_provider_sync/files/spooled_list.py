@@ -1,4 +1,4 @@
-"""A list of values that moves to disk above a bound, so that memory stays flat whatever the number of files."""
+"""A list of values that spills to disk above a limit, so that memory is bounded for any number of files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import msgspec
 from airflow_provider_sync.files.file_errors import file_error
 
 MAX_IN_MEMORY = 20_000
-"""Values of one list that stay in memory."""
+"""Maximum number of values of one list in memory."""
 
 BLOCK = 500
-"""Values that are written, and read again, at once."""
+"""Number of values that are written, and read again, at a time."""
 
 Item = TypeVar("Item", bound=msgspec.Struct)
 

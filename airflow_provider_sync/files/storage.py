@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 256 * 1024
 
 RESUMABLE_SECONDS = 86_400.0
-"""How long an unfinished download waits for a sync that goes on with it."""
+"""Seconds for which an unfinished download is kept for a sync that resumes it."""
 
 OnUnreadable = Callable[[str, FileError], None]
 """Called with a path that a scan cannot read, and the reason."""
@@ -77,7 +77,7 @@ class FileReader:
 
 
 class VersionedFile:
-    """A file that is open for reading, and what its storage says of it; a context manager.
+    """A file that is open for reading, with its entry; a context manager.
 
     :ivar file: the content from its start, unbuffered; closed at the end of the block
     :ivar entry: the file as it was when it was opened, under the path that was asked for
@@ -109,8 +109,8 @@ class Storage(Protocol):
     Every path is checked by :func:`~.paths.check_name`; none can lead out of the root, not even by symbolic links.
 
     :ivar location: the root as messages show it, without secrets
-    :ivar concurrency: how many parallel reads are worth it
-    :ivar time_step_ns: times are kept in steps of so many nanoseconds, rounded down, although they do not look so
+    :ivar concurrency: number of parallel reads that pay
+    :ivar time_step_ns: resolution of times in nanoseconds, rounded down, if the times themselves do not show it
     :ivar is_remote: whether opening a file costs a round trip to another machine
     """
 
@@ -120,7 +120,7 @@ class Storage(Protocol):
 
     @property
     def time_step_ns(self) -> int:
-        """The steps in which times are kept; see above."""
+        """The resolution of times in nanoseconds; see above."""
         ...
 
     @property
@@ -185,9 +185,9 @@ class Storage(Protocol):
         ...
 
     def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
-        """Give a function that opens files as :meth:`open_version` does: in less time, if many are in one directory.
+        """Yield a function that opens files like :meth:`open_version`, faster if many are in one directory.
 
-        It is not for several threads at once. Files may stay open after the block.
+        The function is not thread-safe. Files may stay open after the block.
         """
         ...
 
@@ -205,12 +205,12 @@ class Storage(Protocol):
     ) -> AbstractContextManager[TreeWriter]:
         """Write many files inside the block, and remove others; see :class:`~.tree_writer.TreeWriter`.
 
-        :param durable: give a file its name only when its content is on the disk; at the end, all names are, too
-        :param may_replace: whether a file in the way may go
-        :param backup: where to move what is replaced or removed; where that is inside the root, the caller has to leave it out of
-            what it compares: see :meth:`backup_inside`
-        :param on_failure: called for each file that a commit could not give its name; without it, the first one is raised after
-            the others have theirs
+        :param durable: whether to flush content to disk before a file gets its name, and all names at the end
+        :param may_replace: tells whether a file in the way may be removed
+        :param backup: where to move replaced and removed files; if that is inside the root, the caller must exclude it from
+            comparisons: see :meth:`backup_inside`
+        :param on_failure: called for each file that a commit could not move to its name; without it, the first error is raised
+            after the other files have their names
         """
         ...
 
@@ -236,16 +236,16 @@ class Storage(Protocol):
         ...
 
     def is_one_name(self, path: str, other: str) -> bool:
-        """Whether two names of one directory would be one file here, as they differ only in case or in how they are composed.
+        """Tell whether two names that differ only in case or Unicode composition would be one file here.
 
-        A local disk tries it with a temporary file, which is removed. Stores of objects take every key for itself.
+        On a local disk this is tried with a temporary file, which is removed. Object stores distinguish all keys.
 
-        :raises FileError: when nothing can be written
+        :raises FileError: if nothing can be written
         """
         ...
 
     def count_names(self, path: str) -> int:
-        """Return how many names a directory holds, those of temporary files of a sync aside; 0 if it is not there.
+        """Return the number of names in a directory, without temporary files of a sync; 0 if the directory does not exist.
 
         :raises FileError: when it cannot be read
         """
@@ -264,9 +264,9 @@ class Storage(Protocol):
         ...
 
     def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
-        """Remove what killed syncs left behind, and return the number of removed files.
+        """Remove temporary files of killed syncs, and return their number.
 
-        :param older_than: seconds since the last write to it; 0 only inside :meth:`exclusive`
-        :param resumable_older_than: the same for downloads with which the next sync goes on
+        :param older_than: minimum age, in seconds since the last write; 0 only inside :meth:`exclusive`
+        :param resumable_older_than: minimum age for downloads that the next sync could resume
         """
         ...

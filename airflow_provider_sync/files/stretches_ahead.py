@@ -1,7 +1,7 @@
-"""Find the stretches of a new version in one thread while another one writes them, with some of their bytes in memory.
+"""Find the stretches of a new version in one thread while another thread writes them, with some of their bytes in memory.
 
-What is found is kept with its bytes as long as there are buffers. While the writer waits for a fetch, the search goes on without
-buffers: the next fetch can then begin at once, and stretches without bytes are read a second time.
+Stretches are kept with their bytes as long as there are buffers. While the writer waits for a fetch, the search continues without
+buffers, so that the next fetch can begin at once; the bytes of such stretches are read a second time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _BUFFERS = 12
 
 
 class StretchesAhead:
-    """Stretches on their way from the thread that finds them (:meth:`fill`) to the one that writes them.
+    """A queue of stretches from the thread that finds them (:meth:`fill`) to the thread that writes them.
 
-    It also has the buffers of their bytes, as :class:`.BlockBuffers` has it.
+    It also provides the buffers for their bytes; see :class:`.BlockBuffers`.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class StretchesAhead:
         self._error: BaseException | None = None
 
     def take(self) -> memoryview | None:
-        """Wait for a buffer, and return it; ``None`` while the writer fetches something."""
+        """Wait for a buffer, and return it; return ``None`` while the writer is fetching."""
         with self._changed:
             self._changed.wait_for(lambda: self._free or self._made < _BUFFERS or self._fetches or self._closed)
             if self._free:
@@ -50,7 +50,7 @@ class StretchesAhead:
             self._changed.notify_all()
 
     def fill(self, stretches: Iterable[Stretch]) -> None:
-        """Find stretches until their end, or until :meth:`close`; an error is raised where they are written."""
+        """Find all stretches, or until :meth:`close`; an error is raised in the writing thread."""
         try:
             for stretch in stretches:
                 with self._changed:
@@ -68,7 +68,7 @@ class StretchesAhead:
                 self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Stretch]:
-        """Yield the stretches; the bytes of one are valid until the next is asked for."""
+        """Yield the stretches; the bytes of one are valid until the next one is requested."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._ready or self._ended)
@@ -84,7 +84,7 @@ class StretchesAhead:
             raise self._error
 
     def missing(self) -> tuple[tuple[int, int], ...]:
-        """Return offset and length of what has to be fetched, as far as it is known and was not returned before."""
+        """Return offset and length of the ranges to fetch that are known and were not returned before."""
         with self._changed:
             missing, self._missing = self._missing, []
         joined: list[tuple[int, int]] = []
@@ -96,7 +96,7 @@ class StretchesAhead:
         return tuple(joined)
 
     def close(self) -> None:
-        """Let the search end: nothing is written any more."""
+        """End the search, since nothing more is written."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

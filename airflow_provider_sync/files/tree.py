@@ -1,4 +1,4 @@
-"""What a walk of a directory finds, in the order of paths, and how two walks are merged as streams.
+"""The entries that a walk of a directory yields, in the order of paths.
 
 Paths are sorted by :func:`~airflow_provider_sync.protocol.v2.file_messages.path_order`, so that memory does not grow with the
 number of files. How a storage is walked is in :mod:`.local.walk` and :mod:`.objects.walk`.
@@ -18,16 +18,15 @@ class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
     :ivar size: bytes; 0 for directories and links
     :ivar mtime_ns: time of modification in nanoseconds since the epoch; 0 where the storage does not say
     :ivar mode: permission bits
-    :ivar version: what the storage says of this version of the file without reading it: on a local disk the times of
-        modification and of the inode's change, inode and device; in an object store its ETag or version. Equal for equal
-        content, unless it is racy; empty for directories and links
-    :ivar changed_ns: when it last changed, by the clock of the storage: on a local disk the older of its two times; 0 for
+    :ivar version: identifies this version of the file without reading it: on a local disk the times of modification and of the
+        inode's change, inode and device; in an object store its ETag or version. Equal versions mean equal content, unless the
+        file is racy; empty for directories and links
+    :ivar changed_ns: time of the last change, by the clock of the storage: on a local disk the older of its two times; 0 for
         directories, links and objects
-    :ivar link_target: where a link leads, as it is stored
-    :ivar inode: names the file among its hard links; ``None`` if it has no other names
-    :ivar digest: BLAKE3 of the content, if it is known without reading
-    :ivar racy: whether it changed within the clock's resolution before it was looked at, so that it may change again and keep
-        its version (git's word)
+    :ivar link_target: target of a link, as stored
+    :ivar inode: inode shared by the file's hard links; ``None`` if it has no other names
+    :ivar digest: BLAKE3 of the content, if known without reading
+    :ivar racy: whether the file changed so shortly before it was listed that another change might keep its version (git's term)
     """
 
     path: str

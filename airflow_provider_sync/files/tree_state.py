@@ -16,10 +16,10 @@ class TreeState:
     """Digests the entries of one walk, in its order, without reading files.
 
     Two walks of the same directory have the same state only if every path, kind, size, time, mode, version and link is the same.
-    The text means nothing on another machine.
+    The text is only comparable on the same machine.
 
-    :param times: whether the times of files count that have a version. Versions tell as much of their content, and some stores do
-        not tell the time of an object that they have just taken
+    :param times: whether to include the times of files that have a version. The version already identifies the content, and some
+        stores do not return the time of an object that they have just stored
     """
 
     def __init__(self, *, times: bool = True) -> None:

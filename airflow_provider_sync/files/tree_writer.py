@@ -1,7 +1,7 @@
-"""The contract of writing a tree of files: what a sync asks of its target.
+"""The contract for writing a tree of files to the target.
 
-Content goes to temporary names first. :meth:`TreeWriter.commit` makes what was written durable and then gives it its names, many
-files at once. The implementations are in :mod:`.local.writer` and :mod:`.objects.writer`.
+Content is written under temporary names. :meth:`TreeWriter.commit` makes it durable and then moves many files to their names at
+once. The implementations are in :mod:`.local.writer` and :mod:`.objects.writer`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ OnFailure = Callable[[str, FileError], None]
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a file or directory gets besides its content.
+    """The metadata that a written file or directory gets.
 
-    :ivar mtime_ns: time of modification in nanoseconds since the epoch; ``None`` for the time of writing
+    :ivar mtime_ns: modification time in nanoseconds since the epoch; ``None`` for the time of writing
     :ivar mode: permission bits; ``None`` for those of the file that is replaced, or of a new file
     """
 
@@ -38,7 +38,7 @@ class Metadata(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """Where replaced and deleted files go: to ``FOLDER/2026-11-29T081500Z/PATH``, with a folder for each run.
+    """The destination of replaced and deleted files: ``FOLDER/2026-11-29T081500Z/PATH``, with a folder for each run.
 
     :ivar folder: relative to the root, or anywhere; a prefix in an object store
     :ivar days: folders of older runs are removed at the end of a sync; ``None`` keeps them all
@@ -53,16 +53,16 @@ Take = Callable[[memoryview], object]
 
 
 class NewFile(Protocol):
-    """A large file on its way; it gets its name by the next commit after :meth:`finish`. One thread at a time uses it.
+    """A large file being written; the next commit after :meth:`finish` moves it to its name. Not thread-safe.
 
-    :ivar written: bytes so far; at the start more than 0 if an earlier attempt was cut
+    :ivar written: number of bytes written so far; at the start more than 0 if an earlier attempt is resumed
     """
 
     written: int
 
     @property
     def shares_blocks(self) -> bool:
-        """Whether :meth:`copy_range` may take no time and no room, so that it is better than :meth:`write`."""
+        """Whether :meth:`copy_range` may share blocks, and so be cheaper than :meth:`write`."""
         ...
 
     def read_written(self) -> Iterator[bytes]:
@@ -87,18 +87,18 @@ class NewFile(Protocol):
         ...
 
     def finish(self) -> None:
-        """Leave the file to the next commit.
+        """Mark the file as complete, for the next commit.
 
-        :raises FileError: when it does not have the announced size; it is discarded
+        :raises FileError: if it does not have the announced size; it is discarded
         """
         ...
 
     def discard(self) -> None:
-        """Remove what was written, also what an earlier attempt left."""
+        """Remove everything written, including the part from an earlier attempt."""
         ...
 
     def keep(self) -> None:
-        """Stop, but keep what was written for a later :meth:`TreeWriter.create` with the same key; without a key, discard it."""
+        """Stop, but keep the written part for a later :meth:`TreeWriter.create` with the same key; without a key, discard it."""
         ...
 
 
@@ -121,7 +121,7 @@ class TreeWriter(Protocol):
         """Begin a large file.
 
         :param size: bytes that it will have
-        :param resume_key: names the version of the content; with it, a later writer goes on where this one was cut
+        :param resume_key: identifies the version of the content; with it, a later writer can resume this one's work
         """
         ...
 
@@ -131,8 +131,8 @@ class TreeWriter(Protocol):
         :param move: the other one is removed afterwards, by :meth:`remove`, so that nothing need be copied if it has no further
             names: until then both are one file. Removing a name gives it another version; :meth:`set_metadata` then returns the
             entry to be remembered
-        :param version: of the other file, which it must still have; see :class:`~.tree.TreeEntry`
-        :raises FileChangedError: when it has another
+        :param version: the version that the other file must still have; see :class:`~.tree.TreeEntry`
+        :raises FileChangedError: if it has another version
         """
         ...
 
@@ -148,13 +148,13 @@ class TreeWriter(Protocol):
         ...
 
     def set_metadata(self, path: str, metadata: Metadata) -> TreeEntry | None:
-        """Set times and permissions of a file or directory that is there, and return the new entry of a file."""
+        """Set times and permissions of an existing file or directory, and return the new entry of a file."""
         ...
 
     def date_directory(self, path: str, mtime_ns: int) -> None:
-        """Set the time of modification of a directory, once nothing in it changes any more.
+        """Set the modification time of a directory, after the last change in it.
 
-        Where only its owner may do so, or there is no such directory, it is left as it is.
+        Do nothing if only its owner may set it, or the directory does not exist.
         """
         ...
 
@@ -167,7 +167,7 @@ class TreeWriter(Protocol):
         ...
 
     def commit(self) -> list[TreeEntry]:
-        """Make everything durable that was put, finished, copied or linked since the last commit, then give it its names.
+        """Make everything durable that was put, finished, copied or linked since the last commit, then move it to its names.
 
         Several threads may commit; each file is returned by one of the calls. Files that fail are reported to the writer's
         ``on_failure``, if they do not concern the others.
@@ -179,7 +179,7 @@ class TreeWriter(Protocol):
 
 
 def remove_emptied(writer: TreeWriter, paths: Iterable[str]) -> None:
-    """Remove the directories above some paths that hold nothing, but for those that the system uses, such as mount points.
+    """Remove the empty parent directories of some paths, except those that the system uses, such as mount points.
 
     :raises FileError: for a directory that cannot be removed
     """

@@ -1,1 +1,1 @@
-"""A directory on a local disk: walk it, read it, and write it so that nothing is lost and nothing leads out of it."""
+"""A directory on a local disk: walk, read and write it, without losing data and without leaving the directory."""

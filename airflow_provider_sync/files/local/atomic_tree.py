@@ -1,15 +1,15 @@
-"""All or nothing: a sync into a copy of a directory, which then takes the directory's place in one step.
+"""Sync into a copy of a directory, which then atomically replaces the directory.
 
 ::
 
     target ──── hard links ───▶ .airflow-sync-….part ── the sync writes here ── exchange ──▶ target
                                                                                    └──▶ old tree, which is removed
 
-Whoever reads the directory sees the old tree or the new one. A sync that is killed leaves the old one and a copy, which the next
-one removes. Files are shared until the sync replaces them, so a copy takes no space and 15 µs for each file.
+Readers of the directory see either the old or the new tree. A killed sync leaves the old tree and a copy, which the next sync
+removes. Files are shared until the sync replaces them, so a copy takes no space and 15 µs for each file.
 
-What somebody else made in the old tree after it was copied would go with it. So both trees change places again, and the sync
-fails, if the old one does not hold what it held then.
+Changes that another process made in the old tree after it was copied would be lost. So if the old tree is no longer as it was
+copied, the trees are exchanged again, and the sync fails.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NO_COPY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EWOULD
 
 
 def copy_name(root_name: str) -> str:
-    """Return the name of the copy of a directory, beside it: always the same, so that a later sync finds it."""
+    """Return the name of a directory's copy, in the same parent: always the same, so that a later sync finds it."""
     return f"{TEMPORARY_PREFIX}{sha256(root_name.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.part"
 
 
@@ -58,19 +58,19 @@ class AtomicTree:
         self._location = location
         self._durable = durable
         self.path = self._real.parent / copy_name(self._real.name)
-        # Whether what has the name of the copy is not ours to remove.
+        # Whether the directory with the copy's name may have changes of others, and so must not be removed.
         self._holds_changes = False
 
     @contextmanager
     def replacing(self, on_replaced: Callable[[int], None], on_copied: OnCopied | None = None) -> Iterator[Path]:
-        """Give the path of the copy; if the block ends without an exception, it takes the place of the directory.
+        """Yield the path of the copy; if the block ends without an exception, the copy replaces the directory.
 
         :param on_replaced: called with the descriptor of the new directory, which is locked as the old one was, and is closed by
             the callee
         :param on_copied: see :data:`~.local.tree_copy.OnCopied`
         :raises ConfigurationError: where two directories cannot be exchanged
         :raises FileError: when the copy cannot be made, or cannot take the place
-        :raises FileChangedError: when somebody else changed the directory meanwhile, which is as they left it
+        :raises FileChangedError: if another process changed the directory in the meantime; its changes are kept
         """
         self._check_possible()
         root = above = copy = -1
@@ -109,7 +109,7 @@ class AtomicTree:
             )
 
     def _check_exchange(self, copy: int) -> None:
-        """Try an exchange, before anything is fetched in vain."""
+        """Try an exchange, so that an unsupported file system fails before anything is fetched."""
         names = ("one", "other")
         for name in names:
             os.mkdir(name, dir_fd=copy)
@@ -145,7 +145,7 @@ class AtomicTree:
                 os.fsync(copy)
             self._check_unchanged(above, self._real.name, root, names)
             exchange(self.path.name, self._real.name, directory=above)
-            # From here on nobody finds the old tree any more who does not hold it open.
+            # From here on, only processes that have the old tree open can change it.
             self._holds_changes = True
             try:
                 self._check_unchanged(above, self.path.name, root, names)

@@ -1,4 +1,4 @@
-"""Where a sync moves what it replaces and deletes on a local disk: a folder for each run, with the paths below it."""
+"""The backup of files that a sync replaces and deletes on a local disk: one folder for each run, with the same paths below."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class BackupFolder:
         self._directories: OpenDirectories | None = None
 
     def keep(self, directory: int, name: str, path: str, *, remains: bool) -> None:
-        """Take a file or link into the backup; there is no error if there is none.
+        """Move or copy a file or link into the backup; do nothing if it does not exist.
 
-        What a run takes a second time under one path is its own work, so the first one stays.
+        If the path is already in this run's backup, the first version is kept, since the second was written by the run itself.
 
-        :param directory: descriptor of where it is
-        :param name: in there
-        :param path: where it goes, below the folder of the run
-        :param remains: whether it keeps its name, because a new file is about to replace it; otherwise it is gone afterwards
+        :param directory: descriptor of its directory
+        :param name: its name in the directory
+        :param path: its path in the backup, below the folder of the run
+        :param remains: whether it keeps its name, because a new file is about to replace it; otherwise it is moved
         :raises ConfigurationError: where the folder of backups cannot be made
         :raises FileChangedError: where somebody removed it
         :raises OSError: when it cannot be taken
@@ -101,7 +101,7 @@ class BackupFolder:
             directories.note_names(above)
 
     def _check_is_gone(self, directory: int, name: str) -> None:
-        """Check that it is the file that somebody removed meanwhile, and not the folder that it goes to.
+        """Check that the missing path is the file, which another process removed, and not the backup folder.
 
         :raises FileChangedError: if the file is still there
         """

@@ -1,4 +1,4 @@
-"""Digests of files that get a second name for a while, which gives them a new version in the cache."""
+"""Carry cached digests over an atomic sync, during which files have a second name and so get a new version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a local disk between their temporary names and their own: durable, then renamed, or removed."""
+"""Commit files of a local disk: make them durable and move them from temporary to final names, or remove them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Beginning:
 
 
 class LocalCommits:
-    """What one writer has begun and not yet committed.
+    """The files that one writer has begun and not yet committed.
 
     :param root: descriptor of the root
     :param location: the root, for messages
@@ -93,9 +93,9 @@ class LocalCommits:
         return _Beginning(self._begun, file, directory)
 
     def complete(self, file: PendingFile, descriptor: int) -> None:
-        """Leave a file to the next commit.
+        """Mark a file as complete, for the next commit.
 
-        :param descriptor: of its content, which is taken over; -1 for a link
+        :param descriptor: descriptor of its content, which this method takes over; -1 for a link
         :raises OSError: when the disk does not take it
         """
         if descriptor >= 0:
@@ -105,7 +105,7 @@ class LocalCommits:
         self._begun.pop(file.temporary, None)
 
     def want_directory(self, path: str) -> None:
-        """Keep a directory that was made, although nothing may come into it, from the next commit on."""
+        """Keep a created directory from the next commit on, even if it stays empty."""
         with self._lock:
             self._wanted.add(path)
 
@@ -136,7 +136,7 @@ class LocalCommits:
         return entries
 
     def _place_all(self, waiting: list[PendingFile], entries: list[TreeEntry]) -> FileError | None:
-        """Give files their names, from the last one; return the first error that nobody was told of."""
+        """Move files to their names, starting with the last; return the first error that was not reported."""
         racy_times = RacyTimes.now()
         first = None
         while waiting:
@@ -155,16 +155,16 @@ class LocalCommits:
         return first
 
     def _report(self, path: str, failure: FileError) -> FileError | None:
-        """Report a failure, or return it if there is nobody to report it to."""
+        """Report a failure to ``on_failure``, or return it if there is none."""
         if self._on_failure is None:
             return failure
         self._on_failure(path, failure)
         return None
 
     def _failure(self, path: str, error: OSError | FileError) -> FileError:
-        """Return what to report of a path that did not get its content.
+        """Return the error to report for a path that did not get its content.
 
-        :raises FileError: if the others will fare no better
+        :raises FileError: if the error concerns other files, too
         """
         if isinstance(error, FileError):
             return error
@@ -196,7 +196,7 @@ class LocalCommits:
             self._directories.release(directory)
 
     def discard(self) -> None:
-        """Remove what has no name yet, and directories that were made for it; what a later run may go on with stays."""
+        """Remove uncommitted files and the directories made for them, except files that a later run can resume."""
         self._remove([*self._pending, *self._begun.values()])
         for path, temporary in self._directories.stand_ins.items():
             self._directories.forget(path)
@@ -205,7 +205,7 @@ class LocalCommits:
         self.remove_unused()
 
     def remove_unused(self) -> None:
-        """Remove directories that were made for files that did not come."""
+        """Remove directories that were made for files that were not written."""
         for path in reversed(self._directories.made):
             self._directories.forget(path)
             above_path, _, name = path.rpartition("/")

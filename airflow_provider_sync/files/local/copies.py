@@ -1,4 +1,4 @@
-"""Copy content between files of a local disk, without moving it through this process where the system can do without.
+"""Copy content between files of a local disk, inside the kernel if possible.
 
 ``copy_file_range`` shares the blocks where the file system can (reflinks on btrfs and XFS), and else copies inside the kernel.
 """

@@ -1,4 +1,4 @@
-"""What the status of a file on a local disk says, as an entry of a tree."""
+"""Make tree entries from the status (stat) of files on a local disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A large file on its way to a local disk, which can go on where an earlier attempt was cut."""
+"""A large file being written to a local disk, which can resume an earlier attempt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_resumable(directory: int, temporary: str, size: int) -> int | None:
-    """Open what an earlier attempt left; ``None``, and it is removed, if it cannot be trusted to be that.
+    """Open the unfinished file of an earlier attempt; remove it and return ``None`` if it cannot be trusted.
 
     :param size: bytes that the file will have
     :raises OSError: when it can be neither opened nor removed
@@ -61,7 +61,7 @@ def create_temporary(directory: int, temporary: str, mode: int) -> int:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock an unfinished file against another process that goes on with it.
+    """Lock an unfinished file against another process that resumes it.
 
     :raises BlockingIOError: when there is one; the descriptor is closed
     """
@@ -235,7 +235,7 @@ class LocalNewFile:
     def keep(self) -> None:
         """Stop, but keep what was written if there is a key and the disk has room for the rest; does nothing after the end.
 
-        On a full disk, what no sync could finish would be in the way of everybody until somebody finds it.
+        On a full disk, an unfinished file that no sync can complete would only take space.
         """
         self._end(remove=self._descriptor >= 0 and not (self.pending.is_kept and self._rest_fits()))
 

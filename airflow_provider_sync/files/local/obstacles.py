@@ -1,6 +1,6 @@
-"""What stands in the way of a tree that is written: a file where a directory must be, or a directory where a file must be.
+"""Replace obstacles of a tree that is written: a file where a directory must be, or a directory where a file must be.
 
-It stays in its place until what replaces it is complete, and is put back if the last step fails.
+An obstacle stays in place until its replacement is complete, and is restored if the last step fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Find out whether a file system takes two names for one, by trying it."""
+"""Find out by a trial whether a file system considers two names equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The place of a file that is written: its directory, open, and its name in there."""
+"""The location of a file being written: its open directory, and its name in there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Whether a tree still holds what it held when it was copied, under the same names.
+"""Detect whether files of a tree were added, removed or replaced since it was copied.
 
-A write to a file whose other name is in the copy is in the copy, too, and no difference. A file that came, went or was replaced
-is one.
+A write to a file is no difference, since the copy has a hard link to the same file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Remove a directory with all that it holds, however deep it is, and never through a link."""
+"""Remove a directory with its content at any depth, without following links."""
 
 from __future__ import annotations
 

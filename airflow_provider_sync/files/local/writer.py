@@ -1,7 +1,7 @@
-"""Write a tree of files to a local disk: temporary names beside their places, then, many at once, their own.
+"""Write a tree of files to a local disk: first under temporary names in the same directory, then renamed, many at once.
 
-What a file costs counts ten thousand times: its directory stays open, and nothing is looked up from the root. How complete files
-become durable and get their names is in :mod:`.commits`; what stands in their way, in :mod:`.obstacles`.
+For speed, directories stay open, and no path is looked up from the root. :mod:`.commits` makes complete files durable and renames
+them; :mod:`.obstacles` replaces files and directories in their way.
 """
 
 from __future__ import annotations
@@ -170,13 +170,13 @@ class LocalTreeWriter:
         return new_file
 
     def copy(self, path: str, from_path: str, metadata: Metadata, *, move: bool = False, version: bytes | None = None) -> None:
-        """Write a file with the content of another one: by a hard link if that is removed afterwards, else as a copy."""
+        """Write a file with the content of another one: by a hard link if the other one is removed afterwards, else as a copy."""
         source = self._open_source(from_path)
         try:
             before = os.fstat(source)
             if version is not None and entry_of_file(from_path, before, RacyTimes.now()).version != version:
                 raise self._changed(from_path)
-            # What is done to its time and permissions would be done to its other names, too.
+            # Changes of its time and permissions would affect its other names, too.
             may_link = move and self._backup is None and not self._shares_files and before.st_nlink == 1
             if not (may_link and self._link(path, from_path, metadata, source)):
                 self._copy(path, from_path, metadata, source, before)

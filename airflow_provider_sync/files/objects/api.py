@@ -1,4 +1,4 @@
-"""What a writer asks of a store of objects beyond fsspec's common calls, and what stores say of an object.
+"""The calls of an object store that a writer needs beyond fsspec's common ones, and the metadata that stores return.
 
 Paths are relative to the root; keys are those of the bucket. The calls of S3 are in :mod:`.s3_api`, those of Google Cloud
 Storage in :mod:`.gcs_api`, and what has to do for other stores in :mod:`.common_api`. Exceptions are those of the

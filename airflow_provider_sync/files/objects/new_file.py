@@ -1,4 +1,4 @@
-"""A large object on its way to a store."""
+"""A large object that is being uploaded to a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_sync.files.tree_writer import Take
 
 
 class _GivenUpError(Exception):
-    """Ends an upload without an object."""
+    """Ends an upload without creating an object."""
 
 
 class ObjectNewFile:
