@@ -37,7 +37,7 @@ class HistoryMerge(TableMerge):
         """Exclude versions that ended earlier: they have the key of a listed row, but the merge leaves them alone."""
         valid_to = self.column("valid_to")
         ends = f"t.{self.database.quote(valid_to.name)}"
-        now_ended = f" OR {ends} = {self.statements.moment(valid_to, self._moment())}" if self.counts.changes else ""
+        now_ended = f" OR {ends} = {self.statements.time_literal(valid_to, self._moment())}" if self.counts.changes else ""
         return f"{super()._is_written()} AND ({ends} IS NULL{now_ended})"
 
     @property
@@ -46,7 +46,7 @@ class HistoryMerge(TableMerge):
         if not self.counts.changes:
             return None
         valid_from = self.column("valid_from")
-        return f"t.{self.database.quote(valid_from.name)} <> {self.statements.moment(valid_from, self._moment())}"
+        return f"t.{self.database.quote(valid_from.name)} <> {self.statements.time_literal(valid_from, self._moment())}"
 
     def prepare(self) -> None:
         """Prepare nothing: the merge updates no column that the source has."""
@@ -98,8 +98,8 @@ class HistoryMerge(TableMerge):
     def _end(self, op: Op, moment: datetime) -> None:
         valid_to, is_current = self.column("valid_to"), self.column("is_current")
         values = {
-            valid_to.name: self.statements.moment(valid_to, moment),
-            is_current.name: self.statements.truth(is_current, False),
+            valid_to.name: self.statements.time_literal(valid_to, moment),
+            is_current.name: self.statements.boolean_literal(is_current, False),
         }
         where = self.database.current(self.target, "t")
         self._execute(self.statements.set_listed(self._changes, values, op, where=where))
@@ -107,9 +107,9 @@ class HistoryMerge(TableMerge):
     def _beginning(self, moment: datetime) -> Mapping[str, str]:
         valid_from, is_current = self.column("valid_from"), self.column("is_current")
         return {
-            valid_from.name: self.statements.moment(valid_from, moment),
+            valid_from.name: self.statements.time_literal(valid_from, moment),
             self.column("valid_to").name: "NULL",
-            is_current.name: self.statements.truth(is_current, True),
+            is_current.name: self.statements.boolean_literal(is_current, True),
         }
 
     def _moment(self) -> datetime:

@@ -29,7 +29,7 @@ class SoftDeleteMerge(TableMerge):
     def _delete_rows(self) -> None:
         """Write the time into ``deleted_at`` of the rows that the source lacks."""
         if column := self.staged.mode.deleted_at:
-            values = {column.name: self.statements.moment(column, now())}
+            values = {column.name: self.statements.time_literal(column, now())}
             where = self.database.current(self.target, "t")
             self._execute(self.statements.set_listed(self._changes, values, Op.END, where=where))
 

@@ -29,7 +29,7 @@ from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
 _SAVEPOINT = "sync_before_writes"
 
 
-class _Noted(msgspec.Struct, frozen=True, kw_only=True):
+class _Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """The digest or fingerprint of a table's rows before the first write.
 
     :ivar name: name of the table
@@ -70,14 +70,14 @@ class TriggerWatch:
         self.merges = merges
         self.beside = beside
         self.triggers: tuple[str, ...] = ()
-        self.noted: list[_Noted] = []
+        self.baselines: list[_Baseline] = []
 
     def begin(self) -> None:
         """Read the rows that triggers or foreign-key actions may change, before the first write."""
         with self.database.translate_errors():
             self.triggers = tuple(self._find_triggers())
-            self.noted = [*self._note_merged(), *self._note_beside()]
-            if self.noted and self.database.sees_commits:
+            self.baselines = [*self._baselines_of_merged(), *self._baselines_of_others()]
+            if self.baselines and self.database.sees_commits:
                 self.connection.exec_driver_sql(f"SAVEPOINT {_SAVEPOINT}")
         for merge in self.merges:
             merge.triggers = self.triggers
@@ -90,7 +90,7 @@ class TriggerWatch:
         :raises TargetChangedError: when another session changed them
         """
         with self.database.translate_errors():
-            changed = next((noted for noted in self.noted if noted.differs), None)
+            changed = next((baseline for baseline in self.baselines if baseline.differs), None)
             if changed is None:
                 return
             if changed.shows_others:
@@ -116,7 +116,7 @@ class TriggerWatch:
                     " changes."
                 )
 
-    def _note_merged(self) -> Iterator[_Noted]:
+    def _baselines_of_merged(self) -> Iterator[_Baseline]:
         computes = any(column.generated for merge in self.merges for column in merge.target.columns)
         for merge in self.merges:
             # Foreign-key actions are checked beforehand, except on generated columns, whose new values only the server knows.
@@ -126,9 +126,9 @@ class TriggerWatch:
             for rows in filter(None, (merge.unwritten_rows(), merge.ending_rows())):
                 # Without a rollback, the change of a trigger would stay and look like one of another session.
                 shows_others = self.database.sees_commits and not rows.cannot_roll_back
-                yield self._noted(rows, partial(self._digest, rows), shows_others, merge.counts.forgotten)
+                yield self._baseline(rows, partial(self._digest, rows), shows_others, merge.counts.forgotten)
 
-    def _note_beside(self) -> Iterator[_Noted]:
+    def _baselines_of_others(self) -> Iterator[_Baseline]:
         reader, connection = self.database.reader, self.connection
         for table in self.beside() if self.triggers else ():
             # Include ended rows.
@@ -136,18 +136,18 @@ class TriggerWatch:
             shows_others = reader.fingerprints_commits(connection) and not rows.cannot_roll_back
             try:
                 with self.database.translate_errors(), self._undone_if_refused():
-                    noted = self._noted(rows, partial(reader.fingerprint, connection, rows), shows_others)
+                    baseline = self._baseline(rows, partial(reader.fingerprint, connection, rows), shows_others)
             except TableError as error:  # this user may lack SELECT on a table that another connection's user may read
                 warning = f"Table {str(table)!r} cannot be watched for what triggers change in it. {error}"
                 self.merges[0].warnings.append(warning)
             else:
-                yield noted
+                yield baseline
 
     def _undone_if_refused(self) -> AbstractContextManager[None]:
         return self.database.savepoint(self.connection) if self.database.sees_commits else nullcontext()
 
-    def _noted(self, rows: Table, read: Callable[[], object], shows_others: bool, forgotten: Sequence[str] = ()) -> _Noted:
-        return _Noted(name=str(rows), before=read(), read=read, shows_others=shows_others, forgotten=forgotten)
+    def _baseline(self, rows: Table, read: Callable[[], object], shows_others: bool, forgotten: Sequence[str] = ()) -> _Baseline:
+        return _Baseline(name=str(rows), before=read(), read=read, shows_others=shows_others, forgotten=forgotten)
 
     def _digest(self, rows: Table) -> object:
         typed = ((column, self.database.catalog.logical_type(column)) for column in rows.columns)
@@ -155,7 +155,7 @@ class TriggerWatch:
         table_slice = TableSlice(table=rows, columns=columns, key=columns[:1])
         return dict(self.database.digests.digest_segments(self.connection, table_slice, ONE_SEGMENT))
 
-    def _error(self, changed: _Noted) -> TableError:
+    def _error(self, changed: _Baseline) -> TableError:
         kind: type[TableError] = TableError
         culprit, remedy = "an action of a foreign key to a generated column", "Drop the foreign key at the target"
         if self.triggers:

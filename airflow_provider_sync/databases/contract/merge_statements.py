@@ -142,14 +142,14 @@ class MergeStatements(DatabaseComponent):
         """Return, by column, assignments that keep the values of columns which the database changes in every other UPDATE."""
         return _NONE
 
-    def moment(self, column: Column, moment: datetime) -> str:
+    def time_literal(self, column: Column, moment: datetime) -> str:
         """Return a time as a literal for the column, with as many digits of a second as the column has.
 
         :param moment: in UTC, without a time zone
         """
-        return f"'{moment_text(column, moment)}'"
+        return f"'{time_text(column, moment)}'"
 
-    def truth(self, column: Column, value: bool) -> str:
+    def boolean_literal(self, column: Column, value: bool) -> str:
         """Return a literal of a truth value for a boolean or integer column."""
         return str(value).upper() if column.kind is Kind.BOOLEAN else str(int(value))
 
@@ -205,7 +205,7 @@ class MergeStatements(DatabaseComponent):
         )
 
 
-def moment_text(column: Column, moment: datetime) -> str:
+def time_text(column: Column, moment: datetime) -> str:
     """Write a time in the form that all engines accept, cut to the column's digits of a second."""
     scale = 6 if column.scale is None else column.scale
     return f"{moment:%Y-%m-%d %H:%M:%S}" + (f".{moment.microsecond:06}"[: scale + 1] if scale else "")

@@ -135,7 +135,7 @@ class DuckDBDialect(DefaultDialect):
         return connection.driver
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        """Begin what SQLAlchemy calls a transaction."""
+        """Begin a transaction of SQLAlchemy; see :meth:`DuckDBConnection.begin`."""
         dbapi_connection.begin()
 
     def get_isolation_level_values(self, dbapi_conn: Any) -> Any:

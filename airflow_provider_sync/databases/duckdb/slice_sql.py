@@ -183,12 +183,12 @@ class SliceSQL:
 
 
 def _window_bound(column: Column, name: str, sign: str, text: str) -> str:
-    """Return the condition that a value lies on one side of an end of a window; NULL never does.
+    """Return the condition that a value is on the inner side of the start or end of a window; NULL never is.
 
     :param name: the quoted column
-    :param sign: ``>=`` or ``<``
-    :param text: canonical text of the end
-    :raises TableError: if the column can hold no such value
+    :param sign: ``>=`` for the start, ``<`` for the end
+    :param text: canonical text of the start or end
+    :raises TableError: if no value of the column can have this text
     """
     if column.kind in _NUMBERS:
         return _number_bound(column, name, sign, text)
@@ -209,13 +209,13 @@ def _number_bound(column: Column, name: str, sign: str, text: str) -> str:
     if not number.is_finite():
         raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").without_subject()
     if number and number.adjusted() >= _digits(column):
-        # Beyond all values of the column, which DuckDB could not compare with it.
+        # The bound is beyond all values of the column, so DuckDB could not compare them.
         return f"{name} IS NOT NULL" if (sign == ">=") == (number < 0) else "false"
     return f"{name} {sign} {number:f}"
 
 
 def _digits(column: Column) -> int:
-    """Return how many digits before the point the column's numbers have at most."""
+    """Return the maximum number of digits before the point of the column's numbers."""
     match column.kind:
         case Kind.INTEGER:
             return _INTEGER_DIGITS

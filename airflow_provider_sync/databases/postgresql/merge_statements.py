@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from airflow_provider_sync.databases.contract.merge_statements import MergeStatements, moment_text
+from airflow_provider_sync.databases.contract.merge_statements import MergeStatements, time_text
 from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
 from airflow_provider_sync.databases.schema import Column, Kind, Value
 
@@ -33,10 +33,10 @@ class PostgreSQLMergeStatements(MergeStatements):
             return format(value, f"0{column.length}b")
         return str(value) if column.kind is Kind.BOOLEAN else value
 
-    def moment(self, column: Column, moment: datetime) -> str:
+    def time_literal(self, column: Column, moment: datetime) -> str:
         """Return the literal with its type, since a plain literal in a SELECT is text."""
         with_zone = column.kind is Kind.TIMESTAMP
-        return f"{'TIMESTAMPTZ' if with_zone else 'TIMESTAMP'} '{moment_text(column, moment)}{'+00' if with_zone else ''}'"
+        return f"{'TIMESTAMPTZ' if with_zone else 'TIMESTAMP'} '{time_text(column, moment)}{'+00' if with_zone else ''}'"
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
         """Return the condition that the keys are equal, and that their bytes are, for columns where this makes a difference."""
