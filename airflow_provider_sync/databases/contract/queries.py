@@ -44,7 +44,7 @@ class Queries(DatabaseComponent):
     def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
         """Whether an index finds the rows of the slice's key range, according to the database's query plan.
 
-        :param table_slice: of a view or a query whose key is a single integer
+        :param table_slice: slice of a view or query whose key is a single integer
         """
 
     @abstractmethod

@@ -48,8 +48,8 @@ def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None
     :param limit: maximum bytes after decompression
     :param option: name of the option that sets the limit, for messages
     :raises IncompleteStreamError: when the body is cut
-    :raises ProtocolError: when it is not gzip, is damaged, is followed by anything, or inflates beyond ``limit``
-    :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
+    :raises ProtocolError: when the body is not gzip, is damaged, has bytes after the gzip member, or inflates beyond ``limit``
+    :raises GuardError: when the body inflates beyond a ``limit`` that an ``option`` sets
     """
     decompressor = isal_zlib.decompressobj(wbits=_GZIP)
     body = _Body(chunks)

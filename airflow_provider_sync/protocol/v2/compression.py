@@ -66,7 +66,7 @@ def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option:
     :param option: name of the option that sets the limit, for messages
     :raises IncompleteStreamError: when the body is cut
     :raises ProtocolError: when the body is not such a stream, is damaged, has bytes after it, or inflates beyond ``limit``
-    :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
+    :raises GuardError: when the body inflates beyond a ``limit`` that an ``option`` sets
     """
     if compression == UNCOMPRESSED:
         return _limited(chunks, limit, option)

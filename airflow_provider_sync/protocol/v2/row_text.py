@@ -33,7 +33,7 @@ def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> by
     """Return the row text of canonical texts.
 
     :param values: canonical texts in UTF-8, ``None`` for NULL
-    :param kinds: of the columns, in the same order
+    :param kinds: kinds of the columns, in the same order
     """
     fields: list[bytes] = []
     nulls = [0] * -(-len(values) // NULL_BITS)
@@ -64,7 +64,7 @@ def digest_rows(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalK
     """Return the digests of many rows at once, equal to :func:`row_digest` of :func:`row_text`.
 
     :param rows: canonical texts in UTF-8, ``None`` for NULL
-    :param kinds: of the columns, in the same order
+    :param kinds: kinds of the columns, in the same order
     """
     return digest_columns(list(zip(*rows, strict=True)), kinds, len(rows))
 
