@@ -1,4 +1,4 @@
-"""What an argument of a command is, the values that it takes, and the arguments that several commands share.
+"""Arguments of commands: their definition, the parsing of their values, and the arguments that several commands share.
 
 Every ``airflow`` command imports this module, so that it needs the standard library only.
 """
@@ -54,28 +54,28 @@ class _AsJson(argparse.Action):
 
 
 def port(text: str) -> int:
-    """Read the number of a port."""
+    """Parse a port number."""
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
 
 
 def count(text: str) -> int:
-    """Read a number of things."""
+    """Parse a whole number that is not negative."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
     return int(text)
 
 
 def positive(text: str) -> int:
-    """Read a number above 0."""
+    """Parse a whole number above 0."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text)
 
 
 def duration(text: str) -> float:
-    """Read a duration, in seconds."""
+    """Parse a duration, and return it in seconds."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = text[:-1], text[-1:]
     if unit not in units or not number.replace(".", "", 1).isdigit():

@@ -1,4 +1,4 @@
-"""``check``: what is wrong with a configuration file, and whether what it names can be reached."""
+"""``check``: report the mistakes of a configuration file, and whether its databases, directories and server can be reached."""
 
 from __future__ import annotations
 

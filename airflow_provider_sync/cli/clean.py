@@ -1,4 +1,4 @@
-"""``clean``: remove what interrupted syncs left behind."""
+"""``clean``: remove staging tables and temporary files of interrupted syncs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main(options: Namespace) -> int:
             # Staging tables stand beside their targets, which may be in several schemas.
             targets = [*plan.tables.get(url, ()), *plan.patterns_of(url)]
             schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
-            # A file that is not there has no staging tables, and is not made.
+            # A missing database file has no staging tables, and must not be created.
             with OPENER.database_to_look_at(url) as database, database.connect() as connection:
                 # PostgreSQL finds a table without a schema in any of its search path.
                 names = [target.table_name for target in targets if not target.is_pattern]

@@ -1,4 +1,4 @@
-"""Where the configuration is if the arguments do not say: a variable of the environment, this folder, the user's folder."""
+"""Find the configuration if no argument names it: by an environment variable, in this folder, in the user's folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def find_config(kinds: Sequence[str], environment: Mapping[str, str] = os.enviro
     """
     if named := environment.get(VARIABLE):
         return _named(Path(named).expanduser(), kinds)
-    # Of each folder, not of each kind: what is in this folder goes first.
+    # By folder, not by kind: any file in this folder takes precedence over the user's folder.
     for folder in (Path(), _users_folder(environment)):
         if found := _in_folder(folder, kinds):
             return found

@@ -1,4 +1,4 @@
-"""Try what a configuration names, one after the other, without changing anything: for ``check --connect``."""
+"""Try the server, databases, tables and directories of a configuration without changing anything: for ``check --connect``."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Trial:
     """One thing that was tried.
 
     :ivar what: ``certificate``, ``server``, ``connection``, ``table`` or ``directory``
-    :ivar name: as the configuration has it, without credentials
-    :ivar message: what was found, or why it failed
+    :ivar name: name in the configuration, without credentials
+    :ivar message: the result, or the reason of the failure
     """
 
     what: str
@@ -67,7 +67,7 @@ class Trial:
 
     @property
     def mark(self) -> str:
-        """How a table shows whether it failed."""
+        """The mark in the table that shows whether the trial failed."""
         return "FAILED" if self.failed else "ok"
 
 

@@ -1,7 +1,7 @@
-"""The commands and their arguments, written down once: for :mod:`.parser`, and for :mod:`.airflow_group`.
+"""The definitions of all commands and their arguments, for :mod:`.parser` and :mod:`.airflow_group`.
 
-Every ``airflow`` command imports this module, so that it needs the standard library only. What a command does is in the
-module of its name; how it ends is in :mod:`.main`.
+Every ``airflow`` command imports this module, so it uses only the standard library. Each command is implemented in the module of
+its name; :mod:`.main` determines the exit code.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ KINDS = ("server", "client")
 class Command:
     """One command.
 
-    :ivar module: of this package; its ``main`` takes the parsed arguments and returns the exit code
-    :ivar examples: arguments of typical calls, behind the name of the command
-    :ivar config: the kind of configuration that it reads, also without ``--config``; none if it reads none, or either
+    :ivar module: module of this package whose ``main`` takes the parsed arguments and returns the exit code
+    :ivar examples: arguments of typical calls, without the command's name
+    :ivar config: the kind of configuration that it reads, even without ``--config``; empty if it reads none, or either
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""``diff``: which rows and files a run would change, by their keys, names and sizes."""
+"""``diff``: show the rows and files that a run would change, by key, name and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``doctor``: why tables differ although they look alike."""
+"""``doctor``: explain why tables differ although they look alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``init``: a first configuration file, made of what a database has or of what a server offers."""
+"""``init``: write a first configuration file from the tables of a database, or from what a server offers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the flags ``--log-…`` say, before what the configuration of the server says."""
+"""Combine the ``--log-…`` flags with the server's ``log`` options; the flags take precedence."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a user configures, as frozen values: made from YAML, from a mapping, or by keyword, and checked then.
+"""The user's configuration as frozen values, which are validated when they are made from YAML, a mapping or keywords.
 
-Opening what they name (databases, directories, sockets) belongs to the layers above.
+Opening the databases, directories and sockets that they name belongs to the layers above.
 """
 
 from airflow_provider_sync.config.cache import cache_path

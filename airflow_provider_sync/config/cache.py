@@ -1,4 +1,4 @@
-"""Where the cache of digests is."""
+"""Determine the path of the digest cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Cache = Annotated[
 
 
 def cache_path(cache: str | Literal[False] | None) -> str | None:
-    """Return the path of the cache that an option means; ``None`` for no cache.
+    """Return the path of the cache for an option's value; ``None`` for no cache.
 
     :param cache: a path, ``False`` for none, ``None`` for the default
     """
@@ -40,6 +40,6 @@ def cache_path(cache: str | Literal[False] | None) -> str | None:
     if cache is not None:
         return cache
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification says to ignore what is not absolute.
+    # The XDG specification says to ignore a relative path.
     folder = Path(base) if base.startswith("/") else Path("~/.cache")
     return str(folder / "airflow-provider-sync" / "digests.sqlite")

@@ -26,7 +26,7 @@ from airflow_provider_sync.redaction import redact
 DEFAULT_FILES_PER_REQUEST = 10
 DEFAULT_MAX_SECONDS = 86_400.0
 DEFAULT_MAX_SILENCE = 10_800.0
-"""Seconds; a database sends no digest of a table that is cut by hashes before it has read all of it, which may take hours."""
+"""Seconds without data after which a request fails; a database may read a hash-partitioned table for hours before it answers."""
 PROTOCOLS = ("auto", "1", "2")
 
 

@@ -1,4 +1,4 @@
-"""What ``server.yaml`` and ``client.yaml`` have in common: they are files, and one may be given for the other."""
+"""Base of ``server.yaml`` and ``client.yaml``: reads the file, and detects that one was given for the other."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class TargetDirectory(DirectoryConfig, frozen=True):
 
 
 def kept_apart(directories: dict[str, TargetDirectory]) -> dict[str, TargetDirectory]:
-    """Refuse directories of which one would delete the other; see :func:`undone_directory`.
+    """Refuse directories if the sync of one would delete files of another; see :func:`undone_directory`.
 
     :raises PydanticCustomError: naming both
     """
@@ -112,9 +112,9 @@ def kept_apart(directories: dict[str, TargetDirectory]) -> dict[str, TargetDirec
 
 
 def undone_directory(directories: Iterable[TargetDirectory]) -> str | None:
-    """Say which directory's sync would delete what another one brings, since that lies in its folder; ``None`` if none would.
+    """Return a message if one directory's sync would delete the files of another, whose path is inside its own; else ``None``.
 
-    What ``include`` and ``exclude`` leave out is not deleted: with them, directories may share a folder.
+    Files that ``include`` and ``exclude`` leave out are not deleted, so with these options directories may share a folder.
     """
     entries = list(directories)
     emptying = {_normalised(entry.path): entry for entry in entries if entry.delete and not (entry.include or entry.exclude)}

@@ -10,7 +10,7 @@ from airflow_provider_sync.config.yaml_file import load_yaml, read_text
 
 
 def exposed_secrets(path: str | Path) -> str | None:
-    """Say that every user of the machine can read secrets that a file holds as text; ``None`` if that is not so.
+    """Return a warning if every user of the machine can read secrets in a file; ``None`` if not.
 
     :raises ConfigurationError: when the file cannot be read, or is not YAML
     """

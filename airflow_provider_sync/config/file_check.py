@@ -18,10 +18,10 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What a check of one file found.
+    """The result of checking one file.
 
-    :ivar kind: ``server`` or ``client``; ``""`` where the file cannot be read as YAML
-    :ivar mistakes: in the order of their lines
+    :ivar kind: ``server`` or ``client``; ``""`` if the file is not valid YAML
+    :ivar mistakes: the mistakes in the order of their lines
     """
 
     kind: str
@@ -55,9 +55,9 @@ def check_text(text: str, path: str | Path, kind: str | None = None) -> FileChec
 
 
 def recognise(settings: Mapping[str, Any], path: str | Path) -> str:
-    """Tell by the options that only one of the two files has which one it is: ``server`` or ``client``.
+    """Determine the kind of a file, ``server`` or ``client``, from options that only one of the two has.
 
-    Without any of them it is a server's: a client needs a ``url``.
+    Without any such option it is a server's, since a client needs a ``url``.
 
     :raises ConfigurationError: for options of both
     """

@@ -1,4 +1,4 @@
-"""How much: what one sync may delete, what a server may send, what the clients of a server may take, and for how long."""
+"""Limits: on the deletions of one sync, on what a server may send, and on the load and time of a server's clients."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class DeleteLimit(msgspec.Struct, frozen=True):
         return cls(share=float(match[1]) / 100) if match[2] else cls(count=int(match[1]))
 
     def allows(self, deletes: int, *, of: int) -> bool:
-        """Whether ``deletes`` of the target's ``of`` rows or files may go."""
+        """Tell whether ``deletes`` of the target's ``of`` rows or files may be deleted."""
         return deletes <= self.most(of=of)
 
     def most(self, *, of: int) -> int:
-        """Return how many of the target's ``of`` rows or files may go."""
+        """Return how many of the target's ``of`` rows or files may be deleted."""
         if self.count is not None:
             return self.count
         return max(self.FREE, int(of * (self.share if self.share is not None else 1.0)))

@@ -1,6 +1,6 @@
-"""What is wrong with options, and where: pydantic's errors in the words of whoever wrote the options.
+"""Turn pydantic's errors into messages in the terms of the configuration, with the place of each mistake.
 
-Messages are made of what an error carries (its type, its place, its input and the bounds), never of pydantic's own text.
+Messages are made from an error's data (its type, place, input and bounds), never from pydantic's own text.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Mistake:
 
 
 class WrongOptions(ConfigurationError):
-    """Options that cannot be used; the message has all mistakes in a row.
+    """Invalid options; the message lists all mistakes.
 
-    :ivar mistakes: each by itself
+    :ivar mistakes: the single mistakes
     """
 
     def __init__(self, message: str, mistakes: Sequence[Mistake] = ()) -> None:
@@ -86,7 +86,7 @@ def refusal(mistakes: Sequence[Mistake]) -> WrongOptions:
 
 
 def mistakes_in(error: ValidationError, model: Any, at: Place = (), unknown: Collection[Place] = ()) -> list[Mistake]:
-    """Return what pydantic found, each mistake once, in the order in which the options are declared.
+    """Return the mistakes that pydantic found, each once, in the order in which the options are declared.
 
     :param model: the model, or another type, that was to be built
     :param at: the place of what was read, for messages

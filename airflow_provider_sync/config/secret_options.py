@@ -1,4 +1,4 @@
-"""Find the secrets in a configuration by the names of their options, before it is checked: a wrong one has secrets, too."""
+"""Find the secrets in a configuration by the names of their options, before validation, since invalid ones have secrets, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 _SECRETS = frozenset({"token", "tokens", "password", "mask_key", "headers"})
 _NOT_SECRET = frozenset({"name", "tables", "directories", "where", "addresses", "expires", "token_sha256"})
-"""What stands beside a token in its entry."""
+"""The other options in the entry of a token."""
 
 
 def secrets_in(settings: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The options of a table at the server: what of it is offered, and with which values."""
+"""The options of a table at the server: which rows and columns it offers, and with which masks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Names of tables with wildcards: what they match, and which table stands for which name.
+"""Match table names against patterns with wildcards, and translate a matched name to another pattern.
 
-``*`` matches any number of characters, ``?`` one; every other character stands for itself, and case matters. What there is to
-match is for the callers, who ask a database or a server.
+``*`` matches any number of characters, ``?`` one; every other character matches itself, and case matters. The callers get the
+names to match from a database or a server.
 """
 
 from __future__ import annotations

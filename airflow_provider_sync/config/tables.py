@@ -1,4 +1,4 @@
-"""What the options of tables at the server and at the client have in common."""
+"""The options of a table that server and client share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a table at the client: how it is kept in step."""
+"""The options of a table at the client: how it is synced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sync.config.tables import TableConfig
 
 
 def _window(value: Any) -> Any:
-    """Turn what YAML reads as numbers and dates back into text, and check that a column and two values are there."""
+    """Convert numbers and dates, as YAML reads them, back into text, and check that there are a column and two values."""
     if not isinstance(value, (list, tuple)):
         return value
     if len(value) != 3:

@@ -1,4 +1,4 @@
-"""``tokens`` of ``server.yaml``: which tokens count, from where and until when, and what each may see."""
+"""``tokens`` of ``server.yaml``: the valid tokens, their networks and expiry, and the tables and directories each may see."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def list_of_tokens(tokens: Any) -> Any:
 
 
 def each_once(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """Refuse a token or a name that is there twice: nobody could tell which entry holds."""
+    """Refuse a token or a name that occurs twice, since it would be unclear which entry applies."""
     digests: dict[str, int] = {}
     names: dict[str, int] = {}
     for position, token in enumerate(tokens):

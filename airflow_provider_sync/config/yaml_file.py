@@ -16,7 +16,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.near_names import near_name
 
 MAX_VALUES = 100_000
-"""Most values of a file: a few aliases of aliases stand for billions."""
+"""Maximum number of values in a file, since a few nested aliases can stand for billions."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MERGE = "tag:yaml.org,2002:merge"

@@ -1,6 +1,6 @@
-"""What syncs did: one record for each table or directory and run, in a database of the user's choice.
+"""The history of syncs: one record for each table or directory and run, in a database of the user's choice.
 
-Nothing here knows of Airflow. The callers decide who writes records and how they are shown.
+It works without Airflow. The callers decide which syncs write records and how records are shown.
 """
 
 from airflow_provider_sync.history.overview import SyncChoice, SyncOrder

@@ -1,4 +1,4 @@
-"""Which series a page of the history shows, and in which order; `store` runs the statements that this composes."""
+"""Build the statements that select and sort the series of a history page; :mod:`.store` runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs now: a row for each task and command that syncs, from its start to its end, with how far it is."""
+"""Running syncs: one row for each task or command, from its start to its end, with its progress."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_provider_sync.history.record_tables import running
 from airflow_provider_sync.history.records import Origin, origin_columns
 
 FORGET_AFTER = timedelta(days=1)
-"""Time without progress after which a row is taken for one of a worker that died."""
+"""Time without progress after which a row counts as that of a dead worker."""
 
 MAX_WORK = 200
-"""Most tables and directories of which one task notes how far they are."""
+"""Maximum number of tables and directories whose progress one task records."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunningSync(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync that has begun and not ended, as far as is known: who is killed cannot say so.
+    """A sync that has begun and has no recorded end; it may have been killed.
 
     :ivar updated: when it made progress last, in UTC
     """
@@ -57,7 +57,7 @@ class RunningNote:
         self._id = 0
 
     def begin(self) -> Self:
-        """Write the row; one that an earlier, killed try of the same task, or run of the same command, has left goes."""
+        """Write the row, and remove the one of a killed try of the same task, or of a killed run of the same command."""
         row = self._row()
         same = [running.c[name] == row[name] for name in ("job", "run_id", "task_id", "map_index")]
         # Kept until the end: threads of a task cannot ask Airflow for a connection.
@@ -69,14 +69,14 @@ class RunningNote:
         return self
 
     def write(self, work: Sequence[Work]) -> None:
-        """Note how far it is."""
+        """Write the progress."""
         if self._connection is None:
             return
         row = self._row(work)
         with self._connection.begin():
             changed = running.update().where(*self._own).values(updated=row["updated"], work=row["work"])
             if not self._connection.execute(changed).rowcount:
-                # Another run of the same command has taken this one for a killed one.
+                # Another run of the same command took this one for killed, and removed its row.
                 self._insert(self._connection, row)
 
     def end(self) -> None:
@@ -88,7 +88,7 @@ class RunningNote:
 
     @property
     def _own(self) -> list[ColumnElement[bool]]:
-        # SQLite may give the number of a row that went to the next one.
+        # SQLite may reuse the id of a removed row.
         return [running.c.id == self._id, running.c.started == self._started]
 
     def _insert(self, connection: Connection, row: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class RunningNote:
 
 
 def running_syncs(engine: Engine, dags: Collection[str] | None, *, limit: int = 100) -> list[RunningSync]:
-    """Return what runs, the oldest first.
+    """Return the running syncs, oldest first.
 
     :param dags: only syncs of these DAGs, and of commands; ``None`` for all
     """

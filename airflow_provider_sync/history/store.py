@@ -129,11 +129,11 @@ class History:
             return next((from_row(row) for row in connection.execute(chosen)), None)
 
     def running_note(self, origin: Origin) -> RunningNote:
-        """Return what notes that a sync runs, and how far it is; nothing is written before its ``begin``."""
+        """Return the note that records a running sync and its progress; nothing is written before its ``begin``."""
         return RunningNote(self._engine, origin)
 
     def running(self, *, dags: Collection[str] | None = None) -> list[RunningSync]:
-        """Return what runs; see :func:`.running_syncs`."""
+        """Return the running syncs; see :func:`.running_syncs`."""
         return running_syncs(self._engine, dags)
 
     def of_run(self, dag_id: str, run_id: str, *, since: datetime | None = None) -> list[Record]:

@@ -1,1 +1,1 @@
-"""The log of a command: where its lines go, what they look like, and files that are rotated."""
+"""Logging of commands and the server: destination, format and rotated files."""

@@ -1,4 +1,4 @@
-"""Log files: shared by several processes, rotated by size, and no reason to stop working when they cannot be written."""
+"""Log files that several processes share and that are rotated by size; a failing write never stops the program."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LOCK = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 class LogFile(RotatingFileHandler):
     """Appends lines to a file; several processes may share it, and other programs may move it away.
 
-    A file that cannot be written costs its lines and nothing else: standard error says so once, and once more when it can be
-    written again. One that cannot be rotated grows.
+    If the file cannot be written, its lines are lost, and standard error gets one message, and another one when writing works
+    again. A file that cannot be rotated grows.
 
     :param path: of the file; its folder is made
     :param max_bytes: above it, the file is renamed to ``….1`` and a new one begun; 0 for never. A link is never renamed: it may

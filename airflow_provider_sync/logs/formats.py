@@ -1,4 +1,4 @@
-"""What a line of the log looks like: text for people, JSON for programs; both without secrets."""
+"""Formats of log lines: text for people, JSON for programs; both hide secrets."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What Airflow's API server mounts: the sync server under a prefix of its own, and the page with the history of syncs."""
+"""The Airflow plugin: mounts the sync server and the page with the history of syncs in Airflow's API server."""

@@ -1,4 +1,4 @@
-"""Put axes to the bars of `charts`: columns to point at, and labels."""
+"""Add axes to the bars of :mod:`.charts`: labels, and a column per run for the pointer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the address of the overview says: which series, in which order, which page, how often anew."""
+"""Read and write the query string of the overview: filter, sort order, page and refresh interval."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Text = Annotated[str, Query(max_length=1000)]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A query of the overview; what it does not understand counts as not given.
+    """A query of the overview; invalid values count as not given.
 
     :ivar text: part of a name or a job
     :ivar job: a job; the task groups around it are meant, too
@@ -44,9 +44,9 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     refresh: int = 0
 
     def choice(self, dags: set[str], now: datetime) -> SyncChoice:
-        """Return the series that are meant.
+        """Return the filter for the selected series.
 
-        :param dags: those that the user may read
+        :param dags: the DAGs that the user may read
         """
         return SyncChoice(
             dags=dags,
@@ -57,19 +57,19 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def concerns(self, running: RunningSync) -> bool:
-        """Whether a running sync is one of those that are meant, whatever their state."""
+        """Tell whether the query selects a running sync, ignoring the state."""
         job = running.origin.job_name
         texts = (job, *(work.name for work in running.work))
         return (not self.job or job in _with_groups(self.job)) and any(self.text.lower() in text.lower() for text in texts)
 
     @property
     def order(self) -> SyncOrder:
-        """The order that is meant."""
+        """The sort order."""
         return SyncOrder(sort=self.sort, descending=self.descending)
 
     @property
     def narrows(self) -> bool:
-        """Whether some series are left out."""
+        """Whether the query filters series."""
         return bool(self.text or self.job or self.state or self.age)
 
     def link(self, **changes: Any) -> str:
