@@ -16,9 +16,9 @@ AIRFLOW_SCHEME = "airflow://"
 
 
 def engine_from_connection(conn_id: str) -> Engine:
-    """Make an SQLAlchemy engine whose connections are those that the connection's hook opens.
+    """Make an SQLAlchemy engine that connects through the Airflow connection's hook.
 
-    So everything that the hook reads from the connection holds: certificates, sockets, tokens that expire.
+    So everything that the hook reads from the connection applies: certificates, sockets, tokens that expire.
 
     :param conn_id: id of a connection whose hook is a ``DbApiHook``, also written ``airflow://CONN_ID``; or the URL of
         a database

@@ -1,4 +1,4 @@
-"""Report to Airflow which data a sync moved: asset events, hook lineage, OpenLineage.
+"""Report the data that a sync moved to Airflow: as asset events, hook lineage and OpenLineage.
 
 How the server's tables and directories are written as assets is for `assets`.
 """
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """One table or directory that was synced.
 
-    :ivar source: URI of what the server offers
-    :ivar target: URI of the place where it is kept, without credentials
+    :ivar source: URI of the table or directory at the server
+    :ivar target: URI of its target, without credentials
     """
 
     source: str
@@ -42,7 +42,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 class ReportsLineage:
     """Let an operator report which data it moved; a mixin before ``BaseOperator``.
 
-    :ivar flows: the data that the present try moved; OpenLineage asks for it after the task
+    :ivar flows: the data that the current try moved; OpenLineage reads it after the task
     """
 
     flows: tuple[Flow, ...] = ()
@@ -50,9 +50,9 @@ class ReportsLineage:
     def publish(self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> None:
         """Report to Airflow what a sync did; called once, after it succeeded.
 
-        Outlets whose data did not change are taken off the task, so that they get no event. The events of the others have
-        the reports as their extra, under ``reports``: an outlet of the scheme ``sync`` that of its own table or directory,
-        any other those of all that changed. Lineage that cannot be told is a warning in the log.
+        Outlets whose data did not change are removed from the task, so that they get no event. The events of the others carry
+        reports in their extra, under ``reports``: for an outlet of the scheme ``sync`` the report of its own table or
+        directory, for any other the reports of all that changed. If reporting fails, the log gets a warning.
 
         :param plan: with the ids of connections, or URLs, as the names of databases
         """
@@ -85,12 +85,12 @@ class ReportsLineage:
 
 
 def emit_events(operator: Any, context: Context, reports: Sequence[Report], *, is_last: bool = True) -> None:
-    """Give each outlet of a task its reports, and take off the task those whose data did not change.
+    """Add reports to the event of each outlet of a task, and remove outlets whose data did not change.
 
-    An alias stays: it has events only where the task itself adds them.
+    An alias stays, since it has events only if the task itself adds them.
 
     :param operator: the running copy of the task, as in ``execute``; other runs keep all their outlets
-    :param is_last: whether nothing of the sync follows; otherwise only outlets that name one table or directory have events
+    :param is_last: whether this is the last task of the sync; if not, only outlets that name one table or directory have events
     """
     kept = []
     changed = [report for report in reports if report.status == "changed"]

@@ -1,4 +1,4 @@
-"""How operators and sensors open databases and directories: by what Airflow's connections say."""
+"""Open databases and directories for operators and sensors, by Airflow's connections."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from airflow_provider_sync.airflow_support.storage_connections import storage_fr
 from airflow_provider_sync.sync import Opener
 
 OPENER = Opener(engine=engine_from_connection, storage=storage_from_path)
-"""Opens what ids of connections, URLs and paths name."""
+"""Opens databases by connection id or URL, and storages by path."""

@@ -38,7 +38,7 @@ _DURATION = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?) ?(?P<unit>[smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 _OF_PATTERNS: Sequence[str] = ("exclude", "drop_missing", "max_drops")
-"""Options that an entry without a pattern does not have."""
+"""Options that only entries with a pattern have."""
 
 _NAMES: Sequence[str] = ("table", "prefix")
 """Options that are a name."""
@@ -120,7 +120,7 @@ def read_names(argument: str, value: Any) -> list[str]:
 
 
 def names_in(value: Any) -> list[str]:
-    """Return the names in an argument for tables or directories; none where they cannot be read."""
+    """Return the names in an argument for tables or directories; none if the argument is invalid."""
     try:
         found = _name(decode_argument("", value))
     except ConfigurationError:
@@ -130,9 +130,9 @@ def names_in(value: Any) -> list[str]:
 
 
 def check_listed(names: Iterable[str]) -> None:
-    """Refuse a name that a server offers and that an argument does not take as that name.
+    """Refuse names from a server that an operator's argument would read as anything but the same plain name.
 
-    A server could otherwise choose a pattern, another table, or all options of a task that is mapped over the names.
+    Otherwise a server could inject a pattern, another table, or options into a task that is mapped over the names.
 
     :raises ConfigurationError: for the first of them
     """
@@ -145,7 +145,7 @@ def check_listed(names: Iterable[str]) -> None:
 
 
 def read_argument(argument: str, value: Any, kind: type[T]) -> T:
-    """Read an argument of a plain type; text that means it is accepted.
+    """Read an argument of a plain type, also from text.
 
     :raises ConfigurationError: naming the argument
     """
@@ -186,9 +186,9 @@ def with_time_zone(config: ClientConfig, time_zone: Any) -> ClientConfig:
 
 
 def read_task_count(argument: str, value: Any) -> int:
-    """Read how many tasks there may be.
+    """Read the maximum number of tasks.
 
-    :raises ConfigurationError: for none, and for more than Airflow allows unless told otherwise
+    :raises ConfigurationError: if it is below 1, or above Airflow's default limit
     """
     number = read_argument(argument, value, int)
     if not 1 <= number <= MAX_TASKS:
@@ -197,7 +197,7 @@ def read_task_count(argument: str, value: Any) -> int:
 
 
 def read_step_results(argument: str, value: Any) -> list[Mapping[str, Any]]:
-    """Read what a task before has returned: one value, a list of them, or the results of mapped tasks.
+    """Read the result of an upstream task: one value, a list of them, or the results of mapped tasks.
 
     :raises ConfigurationError: for anything else
     """
@@ -215,9 +215,9 @@ def read_step_results(argument: str, value: Any) -> list[Mapping[str, Any]]:
 
 
 def decode_argument(argument: str, value: Any) -> Any:
-    """Return what a rendered value stands for: text that is a list or mapping, in JSON or as Python writes it, as such.
+    """Decode a rendered value: text that is a list or mapping, as JSON or as a Python literal, becomes that value.
 
-    :raises ConfigurationError: when it is undefined, empty, or text that begins like a list and is none
+    :raises ConfigurationError: if it is undefined, empty, or text that begins like a list but is none
     """
     check_present(argument, value)
     if not isinstance(value, str):
@@ -282,7 +282,7 @@ def _options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _option(argument: str, value: Any) -> Any:
-    """Decode an option; every entry of a list or mapping has to be something."""
+    """Decode an option; no entry of a list or mapping may be empty."""
     value = value if isinstance(value, (list, tuple, dict)) else decode_argument(argument, value)
     if isinstance(value, (list, tuple, dict)):
         for entry in value.values() if isinstance(value, dict) else value:

@@ -35,12 +35,12 @@ class EndsWithItsTask:
 def failing_tasks() -> Iterator[None]:
     """Turn a :class:`SyncError` of the block into the exception that ends the task correctly.
 
-    A transient error fails this try; any other fails the task at once, whatever its ``retries``. The
-    reports of a run that failed are logged first, so that it shows how far each table or directory came. When Airflow ends
-    the task, by SIGTERM or because its ``execution_timeout`` is over, what the block has under way is cancelled.
+    A transient error fails this try; any other error fails the task without retries. The reports of a failed run are logged
+    first, so that the log shows the state of each table and directory. When Airflow ends the task, by SIGTERM or after its
+    ``execution_timeout``, running statements and requests of the block are cancelled.
 
     :raises AirflowException: for a transient error, and for a task that was ended by SIGTERM
-    :raises AirflowFailException: for an error that somebody has to fix
+    :raises AirflowFailException: for an error that a retry cannot fix
     """
     try:
         with cancelled_by_signals():
@@ -57,7 +57,7 @@ def failing_tasks() -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Say in a sentence or two why a task failed."""
+    """Return the reason why a task failed, in one or two sentences."""
     match error:
         case SyncCancelled():
             return f"The task was ended by {signal.Signals(error.number).name}."

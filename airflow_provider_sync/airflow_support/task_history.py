@@ -1,4 +1,4 @@
-"""Record in the history of syncs what tasks do and did, and open that history."""
+"""Record running and finished tasks in the history of syncs, and open that history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_sync.sync.progress import Progress, silent
 
 
 def record_reports(context: Context, reports: Sequence[Report], *, group: str | None = None) -> None:
-    """Record what a task did, in the history that ``[sync] history`` names; an error is only a warning in its log.
+    """Record a task's reports in the history that ``[sync] history`` names; an error is only a warning in the task's log.
 
     :param context: of the task; outside of a run, where it has no task instance, nothing is recorded
     :param group: id of the task group whose tasks are the steps of one sync, so that their records are one series; without
@@ -28,7 +28,7 @@ def record_reports(context: Context, reports: Sequence[Report], *, group: str | 
 
 
 def origin_of(context: Context, *, group: str | None = None) -> Origin | None:
-    """Return what the records of a task say about where they come from; ``None`` outside of a run."""
+    """Return the origin for the records of a task; ``None`` outside of a run."""
     instance = context.get("ti")
     if instance is None:
         return None
@@ -54,9 +54,9 @@ def open_airflow_history() -> History:
 
 @contextmanager
 def shown_while_running(context: Context, names: Sequence[str], *, group: str | None = None) -> Iterator[Progress]:
-    """Note a task in the history of syncs during the block, and give what notes its progress there.
+    """Record a task as running in the history of syncs during the block, and yield the callback for its progress.
 
-    :param names: of the tables and directories
+    :param names: names of the tables and directories
     :param group: id of the task group whose tasks are the steps of one sync
     """
     origin = origin_of(context, group=group)

@@ -1,4 +1,4 @@
-"""Emit what syncs did as metrics of Airflow: to StatsD, Datadog or OpenTelemetry, whichever ``[metrics]`` switches on.
+"""Emit the results of syncs as Airflow metrics: to StatsD, Datadog or OpenTelemetry, as ``[metrics]`` configures.
 
 Names and tags follow Airflow's own: `sync.rows_inserted` with the tags ``dag_id``, ``task_id``, ``kind`` and ``name``, and,
 for back ends without tags, `sync.rows_inserted.table.orders` where Airflow exports such names, too.
@@ -40,7 +40,7 @@ class Metric(NamedTuple):
 
 
 def metrics_of(report: Report, now: datetime) -> Iterator[Metric]:
-    """Yield what a report says: its status always, amounts that are not zero, and totals and times of what did not fail."""
+    """Yield the metrics of a report: its status, non-zero amounts, and, unless it failed, totals and times."""
     yield Metric("counter", report.status, 1)
     for name in (*_COUNTERS.get(type(report), ()), "bytes_received", "bytes_sent", "requests"):
         if amount := getattr(report, name):
@@ -63,7 +63,7 @@ def emit_report_metrics(context: Context, reports: Sequence[Report]) -> None:
 
 
 def emit_state_metrics(context: Context, states: Sequence[CopyState]) -> None:
-    """Emit what a check found out about each copy: whether it is stale, its age, and in how much it differs."""
+    """Emit the state of each checked copy: whether it is stale, its age, and the number of differences."""
     if not metrics_on():
         return
     for state in states:
