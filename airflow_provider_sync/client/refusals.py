@@ -19,6 +19,9 @@ from airflow_provider_sync.protocol.v1.requests import UNKNOWN_DIRECTORY, UNKNOW
 _NOTHING_SAID = "Server Error"
 """The message of a framework that does not give the reason."""
 
+_OF_PROXIES = frozenset({502, 504, *range(520, 528), 530})
+"""HTTP statuses of a proxy that got no answer from the server; those from 520 on are Cloudflare's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -61,6 +64,8 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
         return ServerError(_invalid(body, subject), status)
     if status == 429:
         return ServerError(f"The server has too many requests (status 429). Try again later; {subject} was not fetched.", status)
+    if status == 200:
+        return not_a_sync_server(url, response.headers.get("Content-Type", ""), body)
     if status < 400:
         return ProtocolError(f"{url} answered with status {status}, which is not a status of a sync server. Check the URL.")
     message = _message(body)
@@ -68,8 +73,25 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if message and message != _NOTHING_SAID:
         advice = "" if "its log" in message else " Look into its log."
         return ServerError(f"{failed}: {message.rstrip('.')}.{advice}", status)
-    hint = "Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
-    return ServerError(f"{failed}. {hint}", status)
+    return ServerError(_unexplained(status, subject), status)
+
+
+def _unexplained(status: int, subject: Subject) -> str:
+    """Return the message for a failure of which the answer gives no reason."""
+    if status in _OF_PROXIES:
+        return (
+            f"A proxy before the server answered with status {status} for {subject}: it cannot reach the server, or waited too"
+            " long for its answer. Check that the server runs, and the time limits of the proxy."
+        )
+    if status == 413:
+        return (
+            f"The request for {subject} is larger than a proxy before the server allows (status 413). Raise its limit: nginx calls"
+            " it client_max_body_size."
+        )
+    failed = f"The server failed with status {status} for {subject}"
+    if status == 500:
+        return f"{failed}. Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
+    return f"{failed}. Look into its log, and into those of proxies before it."
 
 
 def _access_advice(response: Response) -> str:
@@ -103,7 +125,13 @@ def not_a_sync_server(url: str, content_type: str, body: bytes) -> ProtocolError
 def _redirect(response: Response, url: str, status: int) -> ProtocolError:
     # A redirected POST would arrive as GET, without its fields.
     target = quoted(_address(response.headers.get("Location", "")))
-    advice = f"It points to {target}: use that address, without {_endpoint(url)}, as the URL." if target else "Check the URL."
+    endpoint = _endpoint(url)
+    if target.rstrip("/").endswith(endpoint):
+        advice = f"It points to {target}: use that address, without {endpoint}, as the URL."
+    elif target:
+        advice = f"It points to {target}. Check the URL: is there a login page in front of the server?"
+    else:
+        advice = "Check the URL."
     return ProtocolError(f"{url} answered with a redirect (status {status}), which is not followed. {advice}")
 
 

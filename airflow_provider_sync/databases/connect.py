@@ -49,6 +49,10 @@ def open_engine(url: str) -> Engine:
         with url_options.naming_options(parsed):
             engine = create_engine(parsed, connect_args=options, poolclass=pool, hide_parameters=True)
         url_options.name_options_of(engine, entry.connect)
+        if engine.dialect.is_async:
+            raise ConfigurationError(
+                f"The driver of {parsed.drivername!r} is for asyncio, which no sync can use. Leave it out: {entry.backend}://…"
+            )
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
             f"The driver of {parsed.drivername!r} is not installed ({error}). Install it, or leave it out of the URL."

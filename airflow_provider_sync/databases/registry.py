@@ -147,7 +147,8 @@ def _load_mysql() -> type[Database]:
 def _connect_mysql(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
     from airflow_provider_sync.databases.mysql import local_infile
 
-    return local_infile.open_confined(dialect, arguments)
+    # With use_unicode=0, which old manuals recommend, the driver gives bytes for texts.
+    return local_infile.open_confined(dialect, {**arguments, "use_unicode": True})
 
 
 def _secure_mysql(engine: Engine) -> None:

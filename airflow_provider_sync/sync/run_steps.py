@@ -26,7 +26,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, opened_tables, other_tables, tables_failed
 from airflow_provider_sync.sync.shared_options import check_shared_options, shared_options
-from airflow_provider_sync.sync.tables.failures import is_of_the_server
+from airflow_provider_sync.sync.tables.failures import concern_all
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
@@ -76,8 +76,8 @@ def compare_tables(
                 ahead = ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}
+                before = len(outcomes.failures)
                 for table in tables:
-                    failures = len(outcomes.failures)
                     with outcomes.going_on(partial(tables_failed, [table])):
                         compared.append(
                             compare_table(
@@ -92,7 +92,7 @@ def compare_tables(
                                 tables=named,
                             )
                         )
-                    if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):
+                    if (failures := outcomes.failures[before:]) and concern_all(failures):
                         break  # the server would answer the same for the other tables
                 there = {entry.report.name for entry in compared}
                 failed = {table.table_name for table in tables if table.name not in there}

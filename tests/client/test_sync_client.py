@@ -300,6 +300,20 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, client: SyncClient, 
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("location", "advice"),
+    [
+        ("https://new.example/sync/getTable/", "use that address, without /getTable, as the URL"),
+        ("https://login.example/?next=getTable", "is there a login page in front of the server"),
+    ],
+)
+def test_a_login_page_is_not_recommended(server: ScriptedServer, client: SyncClient, location: str, advice: str) -> None:
+    """Only where a redirect leads to the same endpoint is its address the one to use."""
+    server.answer(reply(302, headers={"Location": location}))
+    with pytest.raises(ProtocolError, match=advice):
+        client.get_table("orders")
+
+
 def test_a_server_that_cannot_hash_still_sends(server: ScriptedServer, client: SyncClient) -> None:
     """A table that cannot be hashed is a server error with the hash, and comes without it."""
     server.answer(recorded("hash_no_pk_500"), stream(_BODY))

@@ -15,6 +15,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from tests.database_servers import MARIADB, MYSQL
 from tests.engines import on_engines
+from tests.scenario import opened
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,24 @@ def test_other_databases(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"sqlite|SQLite") as raised:
         database_for(open_engine(url))
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///shop.db", "mysql+aiomysql://u:secret@h/db", "postgresql+asyncpg://u:secret@h/db"])
+def test_drivers_of_asyncio(url: str) -> None:
+    """A driver for asyncio, which Airflow's own database may have, is refused as such."""
+    pytest.importorskip(url.partition("+")[2].partition(":")[0])
+    with pytest.raises(ConfigurationError, match=r"for asyncio.*Leave it out: \w+://") as raised:
+        open_engine(url)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("driver", ["mysqldb", "pymysql"])
+def test_texts_of_mysql_are_texts(mariadb_url: str, driver: str) -> None:
+    """A URL with use_unicode=0, as old manuals recommend it, changes no value."""
+    url = make_url(mariadb_url).set(drivername=f"mysql+{driver}").update_query_dict({"charset": "utf8", "use_unicode": "0"})
+    with opened(url.render_as_string(hide_password=False)) as scenario:
+        scenario.execute("CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(9))", "INSERT INTO item VALUES (1, 'Ärger')")
+        assert scenario.rows("item") == [(1, "Ärger")]
 
 
 def test_a_database_in_memory_stays() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import SyncFailed, TableError, TransportError
+from airflow_provider_sync.exceptions import ServerError, SyncFailed, TableError, TransportError
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import Opener, run_steps
 from airflow_provider_sync.sync.run import RunPlan
@@ -18,35 +18,39 @@ from airflow_provider_sync.sync.tables.slice_values import ComparedTable
 
 
 @pytest.mark.parametrize(
-    ("error", "compared"),
-    [(TransportError("down"), ["a", "c", "d"]), (TableError("odd"), ["a", "b", "c", "d"])],
-    ids=["the server", "one table"],
+    ("error", "failing", "compared"),
+    [
+        pytest.param(TransportError("down"), "a", "ade", id="the server"),
+        pytest.param(TableError("odd"), "a", "abcde", id="one table"),
+        pytest.param(ServerError("locked", 503), "a", "abcde", id="one busy table"),
+        pytest.param(ServerError("down", 503), "ab", "abde", id="a busy server"),
+    ],
 )
 def test_comparing_goes_on_after_a_failure(
-    error: Exception, compared: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, failing: str, compared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table that fails keeps no other from being compared; a server that fails keeps only those of the same database."""
     tried: list[str] = []
 
     def compare_table(_client: Any, table: Any, *_: Any, **__: Any) -> Any:
         tried.append(table.name)
-        if table.name == "a":
+        if table.name in failing:
             raise error
         return ComparedTable(report=TableReport(name=table.name, status="unchanged"))
 
     monkeypatch.setattr(run_steps, "compare_table", compare_table)
-    tables = {name: table_from_options(name, {}) for name in "abcd"}
+    tables = {name: table_from_options(name, {}) for name in "abcde"}
     plan = RunPlan(
         tables={
-            f"sqlite:///{tmp_path / 'one.db'}": (tables["a"], tables["b"]),
-            f"sqlite:///{tmp_path / 'two.db'}": (tables["c"], tables["d"]),
+            f"sqlite:///{tmp_path / 'one.db'}": (tables["a"], tables["b"], tables["c"]),
+            f"sqlite:///{tmp_path / 'two.db'}": (tables["d"], tables["e"]),
         },
         directories=(),
     )
     with pytest.raises(SyncFailed) as failure:
         run_steps.compare_tables(ClientConfig(url="http://127.0.0.1:9", retries=0), plan, opener=Opener(), run_id="r")
-    assert tried == compared
-    assert [report.name for report in failure.value.reports] == compared
+    assert "".join(tried) == compared
+    assert [report.name for report in failure.value.reports] == tried
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

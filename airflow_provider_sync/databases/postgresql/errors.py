@@ -144,7 +144,10 @@ def translate(error: Exception) -> SyncError:
     message = error_message(error)
     limit = next((limit for said, limit in _POOLER_LIMITS.items() if said in message), None)
     if state == _NONE_FREE or (state is None and _NONE_LEFT.search(message)):
-        limit = "the limit of its role or database" if " for " in message and "reserved" not in message else "max_connections"
+        if " for " in message and "reserved" not in message:
+            limit = "the limit of its role or database: a sync needs four connections at its target"
+        else:
+            limit = "max_connections"
     session_limit = next((limit for said, limit in _SESSION_LIMITS.items() if said in message), None)
     if session_limit is not None:
         return SessionTimeoutError(

@@ -59,6 +59,22 @@ def is_of_the_server(error: BaseException | None) -> bool:
     return isinstance(error, TransportError | ProtocolError)
 
 
+def concern_all(errors: Sequence[SyncError]) -> bool:
+    """Whether the last of these errors says that any other table would get the same answer.
+
+    A single 503 may be about its table, which is locked or takes too long. Two are about the server.
+
+    :param errors: of one table each, in their order
+    """
+    if not is_of_the_server(errors[-1]):
+        return False
+    return not _is_busy(errors[-1]) or any(map(_is_busy, errors[:-1]))
+
+
+def _is_busy(error: SyncError) -> bool:
+    return isinstance(error, ServerError) and error.status == 503
+
+
 def try_each(
     tables: Iterable[Check], first: SyncError | None = None, *, after_failures: Iterable[Check] = ()
 ) -> SyncError | None:
@@ -69,14 +85,14 @@ def try_each(
     :param after_failures: more tables, which are checked only if any failed, so that one error reports all failures
     :return: ``None`` if no check fails
     """
-    if first is not None and (first.table is None or is_of_the_server(first)):
+    if first is not None and (first.table is None or concern_all([first])):
         return first
     failures = {first.table: first} if first is not None and first.table is not None else {}
     for name, check in chain(tables, (entry for entry in after_failures if failures)):
         try:
             check()
         except SyncError as error:
-            if is_of_the_server(error):
+            if concern_all([*failures.values(), error]):
                 # Other tables would get the same answer; keep the errors found so far.
                 return TablesFailed(failures) if failures else error
             failures[name] = error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import SyncFailed, TableError
+from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed, TableError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.failures import TablesFailed, reasons
+from airflow_provider_sync.sync.tables.failures import TablesFailed, reasons, try_each
 from tests.client.scripted_server import recorded, reply
 from tests.scenario import Scenario
 from tests.sync.tables.version1.existing_server import existing_server
@@ -76,6 +77,24 @@ def test_each_bad_table_is_told_of(url: str, target: Scenario, protocol: int) ->
     assert all(errors[name].splitlines()[0].rstrip(".") in str(failure) for name in NAMES[1:])
     assert target.rows("good") == []
     assert "missing" not in target.names()
+
+
+@pytest.mark.parametrize("first", [None, "locked"])
+def test_a_busy_table_hides_nothing(first: str | None) -> None:
+    """One answer 503 may be about a table that is locked, so all others are checked; a second one is the server's own."""
+    busy, bad = ServerError("locked", 503), TableError("no key")
+    for error in (busy, bad):
+        error.table = "locked"
+
+    def fail(error: SyncError) -> None:
+        raise error
+
+    def check(*errors: SyncError) -> str:
+        checks = [(f"t{number}", partial(fail, error)) for number, error in enumerate(errors)]
+        return str(try_each(checks, busy) if first else try_each([("locked", partial(fail, busy)), *checks]))
+
+    assert check(bad, bad) == "locked; no key; no key"
+    assert check(bad, ServerError("down", 503), bad) == "locked; no key"
 
 
 @pytest.mark.parametrize("protocol", [1, 2])
