@@ -90,7 +90,9 @@ def _unexplained(status: int, subject: Subject) -> str:
         )
     failed = f"The server failed with status {status} for {subject}"
     if status == 500:
-        return f"{failed}. Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
+        return (
+            f"{failed}. Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
+        )
     return f"{failed}. Look into its log, and into those of proxies before it."
 
 

@@ -92,7 +92,9 @@ def test_other_databases(url: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///shop.db", "mysql+aiomysql://u:secret@h/db", "postgresql+asyncpg://u:secret@h/db"])
+@pytest.mark.parametrize(
+    "url", ["sqlite+aiosqlite:///shop.db", "mysql+aiomysql://u:secret@h/db", "postgresql+asyncpg://u:secret@h/db"]
+)
 def test_drivers_of_asyncio(url: str) -> None:
     """A driver for asyncio, which Airflow's own database may have, is refused as such."""
     pytest.importorskip(url.partition("+")[2].partition(":")[0])
