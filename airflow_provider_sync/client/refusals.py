@@ -85,8 +85,8 @@ def _unexplained(status: int, subject: Subject) -> str:
         )
     if status == 413:
         return (
-            f"The request for {subject} is larger than a proxy before the server allows (status 413). Raise its limit: nginx calls"
-            " it client_max_body_size."
+            f"The request for {subject} is larger than a proxy before the server allows (status 413). Raise its limit,"
+            " which nginx calls client_max_body_size."
         )
     failed = f"The server failed with status {status} for {subject}"
     if status == 500:
