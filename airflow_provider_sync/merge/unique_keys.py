@@ -164,9 +164,8 @@ class _Conflict(MergePart):
 
     def _equal(self, name: str, left: str, right: str) -> str:
         """Return the condition that two rows' values are equal by the column's collation, as the unique key compares them."""
-        values = [f"{alias}.{self.database.quote(name)}" for alias in (left, right)]
-        equal = " = ".join(values)
-        both_null = " AND ".join(map(self.database.is_null, values))
+        equal = self.statements.equal([self.target.column(name)], left, right)
+        both_null = " AND ".join(self.database.is_null(f"{alias}.{self.database.quote(name)}") for alias in (left, right))
         return equal if self.unique.nulls_distinct else f"({equal} OR ({both_null}))"
 
     def _table(self, table: Table) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements, time_text
-from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
+from airflow_provider_sync.databases.postgresql.session import doubled, undoubled
+from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT, operand
 from airflow_provider_sync.databases.schema import Column, Kind, Value
 
 
@@ -20,8 +21,16 @@ class PostgreSQLMergeStatements(MergeStatements):
         """Return the column itself if its ``=`` compares bytes, otherwise its text."""
         # `=` compares bytes for all other text: columns with nondeterministic collations are described as OTHER. An
         # additional comparison by text would make the planner expect far too few rows.
-        name = f"{alias}.{self.quote(column.name)}"
+        name = self._value(column, alias)
         return self.as_bytes(name) if _compared_as_text(column) else name
+
+    def equal(self, key: Sequence[Column], left: str, right: str) -> str:
+        """See :meth:`.MergeStatements.equal`."""
+        return " AND ".join(f"{self._value(column, left)} = {self._value(column, right)}" for column in key)
+
+    def _value(self, column: Column, alias: str) -> str:
+        """Return the column as a value to compare."""
+        return doubled(operand(column, undoubled(f"{alias}.{self.quote(column.name)}")))
 
     def as_bytes(self, expression: str) -> str:
         """Return the text under the collation ``C``."""

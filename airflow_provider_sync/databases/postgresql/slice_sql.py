@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.partitioning import SegmentRanges, key_range_of
 from airflow_provider_sync.databases.postgresql.session import stores_utf8, undoubled
-from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, is_null, literal, parsed
+from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, is_null, literal, operand, parsed
 from airflow_provider_sync.databases.row_text_sql import null_fields, value_fields
 from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
@@ -232,7 +232,7 @@ class SliceSQL:
         arrays = ", ".join(_array([key[place] for key in keys]) for place in range(len(columns)))
         texts = ", ".join(f"k{place}" for place in range(len(columns)))
         values = ", ".join(f"{parsed(column.column, f'k{place}')} AS v{place}" for place, column in enumerate(columns))
-        conditions = [f"{self._name(column)} = k.v{place}" for place, column in enumerate(columns)]
+        conditions = [f"{operand(column.column, self._name(column))} = k.v{place}" for place, column in enumerate(columns)]
         conditions += [
             f'({self._text(column)})::text COLLATE "C" = k.k{place}'
             for place, column in enumerate(columns)

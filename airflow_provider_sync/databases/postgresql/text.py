@@ -139,6 +139,11 @@ def parsed(column: Column, expression: str) -> str:
     return f"({expression})::{_WIDE.get(column.kind, column.sql_type)}"
 
 
+def operand(column: Column, name: str) -> str:
+    """Return a column as a value to compare: a domain over an enum has no operators; the enum has, and uses the same index."""
+    return f"{name}::{column.sql_type}" if column.is_domain and column.kind is Kind.ENUM else name
+
+
 def literal(text: str) -> str:
     """Return a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
