@@ -162,6 +162,10 @@ class Database(ABC):
         Unique keys that are :attr:`~.schema.UniqueKey.deferrable` are checked at the commit.
         """
 
+    def rolled_back_in_part(self, connection: Connection) -> bool:
+        """Whether the last transaction of a connection failed and wrote, by a trigger say, to a table that cannot roll back."""
+        return False
+
     def run_deferred(self, connection: Connection) -> None:  # noqa: B027  # most databases defer nothing
         """Run deferred triggers and checks now, inside the transaction, instead of at its commit.
 

@@ -76,7 +76,7 @@ def merge_tables(
         targets = [merge.target for merge in merges]
         remains = Remains(targets)
         with (
-            remains.reported(database),
+            remains.reported(database, connection),
             suppress(_DryRunEnded),
             database.foreign_keys.switched_off(connection, targets),
             database.transaction(connection),

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from sqlalchemy import Connection
+
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError, wrap_unexpected_errors
+
+_OF_TRIGGERS = "what triggers wrote to tables that cannot be rolled back"
+
+_REMAINS_OF_TRIGGERS = (
+    "The synced tables were rolled back. A trigger has written to another table, whose engine cannot roll back: what it wrote"
+    " there stays. Convert that table (ALTER TABLE ... ENGINE=InnoDB)."
+)
 
 
 def refuse_without_rollback(table: Table) -> None:
@@ -46,15 +55,17 @@ class Remains:
         self.writing = False
 
     @contextmanager
-    def reported(self, database: Database) -> Iterator[None]:
+    def reported(self, database: Database, connection: Connection) -> Iterator[None]:
         """Add to errors raised inside, once the merge writes, the tables that may have changed."""
         try:
             with wrap_unexpected_errors(), database.translate_errors():
                 yield
         except SyncError as error:
-            if not (self.writing and self.tables):
-                raise
-            raise _with_remains(error, self.tables) from error
+            if self.writing and self.tables:
+                raise _with_remains(error, self.tables) from error
+            if self.writing and database.rolled_back_in_part(connection):
+                raise error.having_changed([_OF_TRIGGERS], _REMAINS_OF_TRIGGERS) from error
+            raise
 
 
 def _with_remains(error: SyncError, tables: Sequence[Table]) -> SyncError:

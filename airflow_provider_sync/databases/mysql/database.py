@@ -40,6 +40,9 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 _DRIVERS = ("mysqldb", "pymysql")
 
+_NOT_COMPLETE_ROLLBACK = 1196
+_IN_PART = "sync_rolled_back_in_part"
+
 
 class MySQLDatabase(Database):
     """A MySQL or MariaDB server, reached through mysqlclient or pymysql."""
@@ -109,7 +112,13 @@ class MySQLDatabase(Database):
             # The server rolls back a lost connection; raise the first error.
             with suppress(SQLAlchemyError):
                 connection.exec_driver_sql("ROLLBACK")
+                warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
+                connection.info[_IN_PART] = any(code == _NOT_COMPLETE_ROLLBACK for _, code, _ in warnings)
             raise
+
+    def rolled_back_in_part(self, connection: Connection) -> bool:
+        """Return what the server warned of when it rolled back."""
+        return not connection.invalidated and bool(connection.info.pop(_IN_PART, False))
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
         """Return a function that kills the query over a separate connection."""

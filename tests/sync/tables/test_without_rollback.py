@@ -163,3 +163,23 @@ def test_a_server_with_gtids(mysql_url: str, sqlite_url: str) -> None:
         assert link.target.rows("u") == [(7, 7)]
         reports = link.sync("t", "u", options=options, single_transaction=False)
         assert [report.status for report in reports] == ["changed", "changed"]
+
+
+def test_what_a_trigger_leaves_is_told(mariadb_url: str, sqlite_url: str) -> None:
+    """A merge that fails after a trigger wrote to a MyISAM table does not say that nothing was changed."""
+    with linked(sqlite_url, mariadb_url) as link:
+        link.protocol = "2"
+        link.create(TABLE, "CREATE TABLE u (id INT NOT NULL PRIMARY KEY, a INT)", "INSERT INTO t VALUES (1, 5)")
+        link.target.execute(
+            "CREATE TABLE log (id INT) ENGINE=MyISAM",
+            "CREATE TRIGGER logs BEFORE UPDATE ON t FOR EACH ROW INSERT INTO log VALUES (NEW.id)",
+            "CREATE TRIGGER spoils BEFORE UPDATE ON t FOR EACH ROW FOLLOWS logs SET NEW.a = NEW.a + 1",
+        )
+        link.source.execute("UPDATE t SET a = 6", "INSERT INTO u VALUES (1, 1)")
+        with pytest.raises(SyncFailed, match="cannot roll back: what it wrote there stays") as raised:
+            link.sync("t", "u")
+        assert link.target.rows("t") == [(1, 5)]
+        assert link.target.scalar("SELECT COUNT(*) FROM log") == 1
+        errors = {report.name: str(report.error) for report in raised.value.reports}
+        assert "Nothing was changed" not in errors["t"]
+        assert errors["u"].startswith("Nothing but what triggers wrote to tables that cannot be rolled back was changed")
