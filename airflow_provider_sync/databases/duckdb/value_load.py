@@ -44,6 +44,8 @@ def _written(table: Table, column: Column, write: Callable[[Value], str], values
 
 def _writer(column: Column) -> Callable[[Value], str]:
     match column.kind:
+        case Kind.INTEGER:
+            return _integer
         case Kind.DOUBLE:
             return _double
         case Kind.FLOAT:
@@ -61,6 +63,12 @@ def _plain(value: Value) -> str:
     if isinstance(value, float):
         return json_float(value)
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _integer(value: Value) -> str:
+    """Write a number without leading zeros, which MySQL's zero-filled columns and the year 0000 have."""
+    text = _plain(value)
+    return text.lstrip("0") or "0" if text.isascii() and text.isdigit() else text
 
 
 def _hex(value: Value) -> str:
