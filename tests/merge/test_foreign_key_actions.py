@@ -103,6 +103,23 @@ def test_a_table_that_refers_to_itself(target: Target) -> None:
     assert target.owner.rows("tree") == [(1, None), (5, 6), (6, 1)]
 
 
+@pytest.mark.parametrize("deferrable", ["", "DEFERRABLE", "DEFERRABLE INITIALLY DEFERRED"])
+def test_rows_that_others_replace(target: Target, deferrable: str) -> None:
+    """Rows with codes that others refer to get other keys if the constraint is deferrable; else the error says so."""
+    target.owner.execute(
+        f"CREATE TABLE tree (id int PRIMARY KEY, code text UNIQUE, up text NOT NULL REFERENCES tree (code) {deferrable})",
+        "INSERT INTO tree VALUES (1, 'a', 'a'), (2, 'b', 'a')",
+    )
+    renumbered = [(11, "a", "a"), (2, "b", "a")]
+    if deferrable:
+        target.plain.sync("tree", renumbered)
+        assert target.owner.rows("tree") == renumbered
+        return
+    with pytest.raises(ReferencedRowsError, match=r"that others replace\..*Declare it DEFERRABLE.*GRANT SET"):
+        target.plain.sync("tree", renumbered)
+    assert target.owner.rows("tree") == [(1, "a", "a"), (2, "b", "a")]
+
+
 def test_children_in_another_schema_and_in_partitions(target: Target) -> None:
     """Constraints of tables in another schema, and of partitioned tables, count, too."""
     target.owner.execute(

@@ -4,7 +4,8 @@ For each constraint that refers to a merged table, and each row of that table th
 
     no row refers to it                               nothing to do
     only rows that the merge deletes or re-points     the row is deleted last (``L``)
-    rows that stay, whose value another row provides  the constraint is dropped and created again, if the role may
+    rows that stay, whose value another row provides  nothing if the server checks them at the end (DEFERRABLE, NO ACTION), else
+                                                      the constraint is dropped and created again, if the role may
     any other row                                     the merge is refused before anything is written
 
 The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
@@ -245,9 +246,12 @@ class _References:
             raise self._refused(
                 constraint, f"{orphans} of its rows refer to rows of {str(change.target)!r} that go (ON DELETE {action})"
             )
+        if constraint.on_delete == _NO_ACTION and constraint.deferrable:
+            return
         if staying:
-            self._drop(constraint, f"{staying} of its rows refer to rows of {str(change.target)!r} that others replace")
-        elif not (constraint.on_delete == _NO_ACTION and constraint.deferrable):
+            reason = f"{staying} of its rows refer to rows of {str(change.target)!r} that others replace"
+            self._drop(constraint, reason, advice="Declare it DEFERRABLE, with ON DELETE NO ACTION")
+        else:
             self.holding.append((change, constraint))
 
     def _list_last(self) -> None:
@@ -308,7 +312,7 @@ class _References:
             f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND NOT ({same}){self._not_listed(child, Op.DELETE)}"
         )
         if constraint.on_update == _NO_ACTION:
-            equal = " AND ".join(f"p.{database.quote(name)} = s.{database.quote(name)}" for name in constraint.referred)
+            equal = database.statements.equal([change.target.column(name) for name in constraint.referred], "p", "s")
             touched += f" AND NOT ({equal})" if set(constraint.referred) <= set(change.staged) else ""
         elif child is not None and constraint.on_update != _RESTRICT:
             # The merge updates these rows after their parents.
@@ -328,19 +332,19 @@ class _References:
             f"{rows} of its rows refer to values of {str(change.target)!r} that change (ON UPDATE {action})",
         )
 
-    def _drop(self, constraint: Constraint, reason: str) -> None:
+    def _drop(self, constraint: Constraint, reason: str, advice: str = "") -> None:
         """Plan to drop the constraint during the writes.
 
         :raises ReferencedRowsError: if this role may not drop it
         """
         if not constraint.mine:
-            raise self._refused(constraint, reason)
+            raise self._refused(constraint, reason, advice)
         if constraint not in self.dropped:
             self.dropped.append(constraint)
 
-    def _refused(self, constraint: Constraint, reason: str) -> ReferencedRowsError:
+    def _refused(self, constraint: Constraint, reason: str, advice: str = "") -> ReferencedRowsError:
         inside = constraint.child_oid in self.by_oid
-        advice = (
+        advice = advice or (
             "The source has such rows without what they refer to, or its tables changed between two answers, or a mode, a window"
             f" or 'columns' of {constraint.child} leaves them as they are: change those rows"
             if inside
