@@ -19,7 +19,7 @@ def digest_file(opened: VersionedFile, location: str, *, check: Callable[[], Non
     :param location: the root of its directory, for messages
     :param check: called before each block; raises to stop, since a file may have hundreds of gigabytes
     :return: the digest of the version that :attr:`~.VersionedFile.entry` describes
-    :raises FileChangedError: when it changed meanwhile
+    :raises FileChangedError: when it changed while it was read
     :raises FileError: when it cannot be read
     """
     entry, file = opened.entry, opened.file

@@ -105,8 +105,8 @@ def build_manifest(
 ) -> dict[str, str]:
     """Scan a directory and take the digest of each selected file; sorted by path.
 
-    A file that disappears meanwhile is left out. A file that changes meanwhile gets a digest of mixed content, so that it counts
-    as changed; its content is checked when it is fetched.
+    A file that disappears during the scan is left out. A file that changes while it is read gets a digest of mixed content, so it
+    counts as changed; its content is checked when it is fetched.
 
     :param missing_ok: treat a missing root as an empty one; see :meth:`Storage.scan`
     :param on_file: called, in this thread, for each file when its digest is known, and with whether it was read

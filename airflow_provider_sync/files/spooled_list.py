@@ -54,7 +54,7 @@ class SpooledList(Generic[Item]):
         return self._length
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the values; what is appended meanwhile may be left out."""
+        """Yield the values; values that are appended during the iteration may be left out."""
         runs = [*map(self._read, self._runs), iter(self._in_order())]
         if self._order is not None:
             yield from merge(*runs, key=self._order)

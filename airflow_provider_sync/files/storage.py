@@ -49,7 +49,7 @@ class FileReader:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the content in blocks of up to 256 KiB.
 
-        :raises FileChangedError: when the file changed meanwhile; this is checked before the last block is yielded
+        :raises FileChangedError: when the file changed while it was read; this is checked before the last block is yielded
         """
         left = self.size
         while left:
@@ -140,7 +140,7 @@ class Storage(Protocol):
         An object is yielded also where its path is the folder of others, for which :meth:`walk` has no place.
 
         Hidden files count; empty directories, symbolic links, special files and temporary files of a sync do not. A file that
-        disappears meanwhile is left out.
+        disappears during the walk is left out.
 
         :param missing_ok: treat a missing root as an empty one: right for a target, never for a source, where an unmounted disk
             would delete everything on the other side
@@ -162,7 +162,7 @@ class Storage(Protocol):
         """Yield every file, directory and link that is selected, sorted by :func:`.path_order`.
 
         A directory comes before what it holds; object stores have none. Hidden files count; special files and temporary files
-        of a sync do not. What disappears meanwhile is left out. Memory grows with the largest directory and with the depth.
+        of a sync do not. What disappears during the walk is left out. Memory grows with the largest directory and with the depth.
 
         :param links: leave symbolic links out; list them as links, if they stay inside the root; or list the files and
             directories that they lead to

@@ -206,7 +206,7 @@ class AtomicTree:
 def _lock(descriptor: int) -> None:
     """Lock a directory as a sync locks its target.
 
-    :raises BlockingIOError: when somebody else holds the lock
+    :raises BlockingIOError: when another process holds the lock
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -73,7 +73,7 @@ class BackupFolder:
         :param path: its path in the backup, below the folder of the run
         :param remains: whether it keeps its name, because a new file is about to replace it; otherwise it is moved
         :raises ConfigurationError: where the folder of backups cannot be made
-        :raises FileChangedError: where somebody removed it
+        :raises FileChangedError: where another process removed it
         :raises OSError: when it cannot be taken
         """
         try:

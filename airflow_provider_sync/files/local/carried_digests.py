@@ -1,4 +1,4 @@
-"""Carry cached digests over an atomic sync, during which files have a second name and so get a new version."""
+"""Keep cached digests valid over an atomic sync, which gives files a second name and so a new version."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class CarriedDigests:
         self._known = SpooledList(TreeEntry)
 
     def note(self, path: str, status: os.stat_result) -> None:
-        """Note a file before it gets a second name, if its digest is known; in the order of paths."""
-        # What is not UTF-8 is never synced, so that nothing is known of it.
+        """Note a file before it gets a second name, if its digest is known. To be called in the order of paths."""
+        # Names that are not UTF-8 are never synced, so no digest of them is cached.
         if self._digests is not None and (path.isascii() or path == readable_name(path)):
             self._batch.append(entry_of_file(path, status, RacyTimes.now()))
             if len(self._batch) == _BATCH:
@@ -49,7 +49,7 @@ class CarriedDigests:
         self._batch = []
 
     def record(self, root: Path) -> None:
-        """Record the digests of those files that are still there, when each has one name again.
+        """Record the digests of the files that still exist, once each has one name again.
 
         :param root: of the tree
         :raises OSError: when it cannot be opened

@@ -21,7 +21,7 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 @contextmanager
 def root_directory(root: Path, *, create: bool = False) -> Iterator[int]:
-    """Open the root for the length of a ``with`` block, and give its descriptor."""
+    """Open the root for a ``with`` block, and yield its descriptor."""
     if create:
         root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(root, ROOT)
@@ -75,7 +75,7 @@ def walk(
 ) -> Iterator[tuple[str, int, os.DirEntry[str]]]:
     """Yield path, descriptor of the directory, and entry for everything below ``start``, directories before what they hold.
 
-    The descriptor and the entry hold until the next step. Directories that disappear meanwhile are left out.
+    The descriptor and the entry hold until the next step. Directories that disappear during the walk are left out.
 
     :param enters: whether to descend into the directory at this path
     :param on_unreadable: called for a directory below the root that cannot be read, which is then left out

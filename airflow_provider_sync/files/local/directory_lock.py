@@ -49,12 +49,12 @@ class DirectoryLock:
             try:
                 yield
             except FileError:
-                # If the root is gone, that is why.
+                # If the root is gone, that is the reason for the error.
                 self._check_root(location)
                 raise
             self._check_root(location)
         except BaseException:
-            with suppress(OSError):  # not empty, or somebody else removed it
+            with suppress(OSError):  # not empty, or another process removed it
                 for path in reversed(made):
                     path.rmdir()
             raise
@@ -62,7 +62,7 @@ class DirectoryLock:
             os.close(self._locked.pop())
 
     def move_to(self, descriptor: int) -> None:
-        """Hold the lock on a directory that took the place of the root, instead of that on the root.
+        """Replace the lock on the root by one on the directory that took its place.
 
         :param descriptor: of that directory, which is locked; closed with the lock
         """
@@ -121,7 +121,7 @@ def _make_missing(directory: Path) -> list[Path]:
         directory = directory.parent
     made = []
     for path in reversed(missing):
-        with suppress(FileExistsError):  # somebody else was faster, or it is a link that leads nowhere
+        with suppress(FileExistsError):  # another process was faster, or it is a dangling link
             path.mkdir()
             made.append(path)
     return made

@@ -37,7 +37,7 @@ def resolve(root: int, above: Sequence[str], path: Sequence[str], root_paths: Se
             if name == "..":
                 if not real:
                     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-                # Not by "..", which leads elsewhere when the directory was moved meanwhile.
+                # Not by "..", which leads elsewhere if the directory was moved in between.
                 current = _instead(current, open_directory(root, real[:-1]))
                 real.pop()
             elif (target := _target(current, name)) is not None:
@@ -61,7 +61,7 @@ def resolve(root: int, above: Sequence[str], path: Sequence[str], root_paths: Se
 
 
 def _target(directory: int, name: str) -> str | None:
-    """Return where a link leads; nothing for what is no link, or is not there."""
+    """Return where a link leads; ``None`` if the name is no link or does not exist."""
     try:
         return os.readlink(name, dir_fd=directory)
     except OSError as error:

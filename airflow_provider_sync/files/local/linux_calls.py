@@ -1,6 +1,6 @@
 """System calls of Linux that Python has no function for.
 
-Each says what happens where there is none: on other systems, on old kernels, and on file systems that do not take it.
+Each docstring says what happens without the call: on other systems, old kernels, and file systems that do not support it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def shares_blocks(descriptor: int) -> bool:
 
 
 def _file_system(descriptor: int) -> int | None:
-    """Return the number of a file system; ``None`` where that is not to be had."""
+    """Return the magic number of the file system; ``None`` if it cannot be determined."""
     status = bytearray(_STATFS_BYTES)
     try:
         import ctypes
@@ -87,26 +87,26 @@ def sync_file_system(descriptor: int) -> None:
     """Wait until everything that was written to a file system is on the disk: content, names and directories.
 
     :param descriptor: of any file on it; errors since it was opened are reported
-    :raises OSError: also for a file that somebody else wrote
+    :raises OSError: also for a file that another process wrote
     """
     _call("syncfs", descriptor)
 
 
 def start_writing(descriptor: int, offset: int, length: int) -> None:
-    """Have the kernel begin to write a stretch of a file to the disk; nothing happens where it cannot be told so.
+    """Ask the kernel to begin writing a range of a file to the disk; do nothing where there is no such call.
 
-    Without it nothing is written for seconds, and whoever then waits for a large file waits for all of it.
+    Otherwise the kernel writes nothing for seconds, and a sync of a large file then has to wait for all of it.
     """
     function = _function("sync_file_range")
     if function is not None:
         import ctypes
 
-        # Errors are reported by whoever waits for the disk.
+        # The later sync reports errors.
         function(descriptor, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
 
 def exchange(one: str, other: str, *, directory: int) -> None:
-    """Let two names in a directory change places, in one step.
+    """Exchange two names in a directory atomically.
 
     :raises OSError: ``EINVAL`` or ``ENOSYS`` where the system or the file system cannot do it
     """

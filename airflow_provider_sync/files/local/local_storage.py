@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class LocalStorage:
-    """A directory on a local disk, as :class:`~.storage.Storage` has it.
+    """A :class:`~.storage.Storage` in a directory on a local disk.
 
     :param root: the directory; made by the first write
     """
@@ -53,12 +53,12 @@ class LocalStorage:
         self.location = str(self.root)
         self.concurrency = min(8, os.cpu_count() or 1)
         self._lock = DirectoryLock(self.root)
-        # The directory whose place this one will take; see `atomic_copy`.
+        # The directory that this one will replace; see `atomic_copy`.
         self._original: Path | None = None
 
     @property
     def time_step_ns(self) -> int:
-        """The steps in which the file system keeps times."""
+        """Resolution of times of modification on the file system, in nanoseconds."""
         return time_step_ns(self.root)
 
     @property
@@ -105,13 +105,13 @@ class LocalStorage:
         return open_version(self.root, path, self.location, links=links, path_filter=path_filter)
 
     def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
-        """Give a function that opens files; see :meth:`~.storage.Storage.opener`."""
+        """Yield a function that opens files; see :meth:`~.storage.Storage.opener`."""
         if links == "follow":
             return nullcontext(partial(self.open_version, links=links, path_filter=path_filter))
         return LocalOpener(self.root, self.location)
 
     def read(self, path: str) -> FileReader:
-        """Open a file for sending; a change is seen by its size and its time of modification."""
+        """Open a file for sending; a changed size or time of modification shows that it has changed."""
         version = self.open_version(path)
         before = version.entry
 
@@ -147,7 +147,7 @@ class LocalStorage:
 
     @contextmanager
     def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> Iterator[Self]:
-        """Give a copy of the directory beside it, which takes its place at the end; see :meth:`~.storage.Storage.atomic_copy`."""
+        """Yield a copy of the directory, which replaces it at the end; see :meth:`~.storage.Storage.atomic_copy`."""
         atomic = AtomicTree(self.root, self.location, durable=durable)
         with CarriedDigests(digests) as carried:
             try:

@@ -13,10 +13,10 @@ from airflow_provider_sync.files.local.entries import EPOCH_NS, PERMISSION_BITS
 from airflow_provider_sync.files.local.open_flags import READ
 from airflow_provider_sync.files.tree_writer import Metadata
 
-# Opens also what may not be read, but a call on its descriptor has to go by its name below /proc.
+# Also opens files without read permission, but calls on the descriptor must use its path below /proc.
 _OPEN_PLACE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC
 OWNER_BITS = 0o700
-"""What the owner of a directory needs to fill and to empty it."""
+"""Permissions that the owner of a directory needs to fill and to empty it."""
 
 
 def set_on_file(descriptor: int, metadata: Metadata, replaced: os.stat_result | None) -> None:

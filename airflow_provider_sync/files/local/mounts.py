@@ -1,4 +1,4 @@
-"""What kind of file system a directory is on, what that cannot keep, and which directories others are mounted on."""
+"""Find the file system of a directory, what it cannot store, and mount points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 _FAT = frozenset({"msdos", "vfat"})
 _WITHOUT_PERMISSIONS = _FAT | {"exfat"}
 _FAT_STEP_NS = 2_000_000_000
-# How the list writes spaces, tabs, line ends and backslashes.
+# Escapes of spaces, tabs, line ends and backslashes in the list of mounts.
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -25,9 +25,9 @@ class _Mount(NamedTuple):
 
 
 def time_step_ns(root: Path) -> int:
-    """Return the steps, in nanoseconds, in which times of files below ``root`` are kept: two seconds on FAT, else 1.
+    """Return the resolution, in nanoseconds, of times of modification below ``root``: two seconds on FAT, else 1.
 
-    Fewer decimals are seen in the times themselves; whether a second is even is not.
+    A time shows by itself that decimals are missing, but not that only even seconds can be stored.
     """
     return _FAT_STEP_NS if _kind_of(root) in _FAT else 1
 
@@ -38,7 +38,7 @@ def keeps_permissions(root: Path) -> bool:
 
 
 def is_mount_point(path: Path) -> bool:
-    """Whether something is mounted on a directory, so that it cannot be removed."""
+    """Whether a directory is a mount point, so that it cannot be removed."""
     place = str(path)
     return any(mount.place == place for mount in _mounts()) or path.is_mount()
 
@@ -57,10 +57,10 @@ def _kind_of(root: Path) -> str | None:
 
 
 def _mounts() -> Iterator[_Mount]:
-    """Yield what is mounted; nothing where the system has no such list, as only Linux has."""
+    """Yield all mounts; nothing on systems other than Linux, which have no such list."""
     with suppress(OSError):
         for line in MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            # `proc_pid_mountinfo(5)`: device is the third field, the place the fifth, and the kind comes after a hyphen.
+            # `proc_pid_mountinfo(5)`: the device is the third field, the mount point the fifth, and the type follows a hyphen.
             mount, _, file_system = line.partition(" - ")
             fields = mount.split(" ")
             place = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), fields[4])

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _REOPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK_BYTES = 1024 * 1024
-# The kernel is told to begin writing after each of these, so that a commit has little left to wait for.
+# Bytes after which the kernel is asked to begin writing, so that a commit has little left to wait for.
 _STRETCH_BYTES = 8 * 1024 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -76,12 +76,12 @@ def _lock(descriptor: int) -> None:
 
 
 class LocalNewFile:
-    """The file, as :class:`~.tree_writer.NewFile` has it.
+    """A :class:`~.tree_writer.NewFile` on a local disk.
 
     :param pending: its path and temporary name
     :param size: bytes that it will have
     :param descriptor: open for reading and writing, at its end
-    :param directory: descriptor of the directory in which it is; open until ``on_end``
+    :param directory: descriptor of its directory; open until ``on_end``
     :param location: the root, for messages
     :param durable: whether a commit waits for the disk, which then begins early
     :param open_source: opens a file of the target for reading
@@ -114,7 +114,7 @@ class LocalNewFile:
         self._on_end = on_end
         self._source: tuple[str, int] | None = None
         self._begun = self.written
-        # Only for files that are put together.
+        # Only for files that are assembled from ranges of others.
         self._block: memoryview | None = None
         self._is_full = False
 
@@ -137,7 +137,7 @@ class LocalNewFile:
             yield block
 
     def digest_written(self) -> bytes | None:
-        """Return ``None``: it can be read."""
+        """Return ``None``: the written bytes can be read again."""
         return None
 
     def write(self, data: bytes | memoryview) -> None:
@@ -150,7 +150,7 @@ class LocalNewFile:
         self._count(len(data))
 
     def copy_range(self, from_path: str, offset: int, length: int, take: Take) -> None:
-        """Append a stretch of a file of the target: by sharing its blocks, where the file system can, and else through memory."""
+        """Append a range of a file of the target: by sharing its blocks if the file system can, or else through memory."""
         self._check_room(length)
         source = self._source_of(from_path)
         copied = 0
@@ -168,7 +168,7 @@ class LocalNewFile:
             self._block = memoryview(bytearray(_BLOCK_BYTES))
         block = self._block[:length]
         if self.shares_blocks:
-            # The file may change meanwhile: what is digested is what arrived here.
+            # The file may change during the copy, so the digest is computed from the copied bytes.
             block = block[: copy_stretch(source, self._descriptor, offset, len(block))]
             read = os.preadv(self._descriptor, [block], self.written) if block else 0
             if read < len(block):
@@ -204,7 +204,7 @@ class LocalNewFile:
             self._begun = self.written
 
     def _source_of(self, path: str) -> int:
-        # The ranges of one file come one after the other, and should be of one version of it.
+        # The ranges of one file come one after the other, and should come from one version of it.
         if self._source is None or self._source[0] != path:
             self._close_source()
             self._source = (path, self._open_source(path))

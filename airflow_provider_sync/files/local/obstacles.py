@@ -107,7 +107,7 @@ class Obstacles:
     def _check_still_no_directory(self, directory: int, name: str) -> None:
         """Check that nobody made a directory in the meantime, which may hold anything.
 
-        :raises FileExistsError: if somebody did
+        :raises FileExistsError: if another process created it
         """
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):

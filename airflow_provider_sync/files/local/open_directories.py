@@ -20,14 +20,14 @@ from airflow_provider_sync.files.paths import is_temporary, temporary_name
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP)
 
 MAX_SYNCED_ONE_BY_ONE = 64
-"""Directories whose names are synced each; if more were changed, the whole file system is synced, where that can be."""
+"""Most directories that are synced one by one; after changes in more, the whole file system is synced, if it can be."""
 
 MAX_OPEN = 128
-"""Directories that stay open while nobody uses them."""
+"""Most unused directories that stay open."""
 
 
 MAX_NEW = 10_000
-"""Directories that were made and are known to be new when they are opened again."""
+"""Most created directories that are remembered as new when they are opened again."""
 
 
 class OpenDirectory:
@@ -57,7 +57,7 @@ class OpenDirectories:
     :ivar lock: to be held while these are renamed
 
     :param root: descriptor of the root, which the caller closes
-    :param durable: whether :meth:`sync_names` has anything to do
+    :param durable: whether :meth:`sync_names` syncs; otherwise it does nothing
     :param check_obstacle: called with the descriptor above, the path and its name, where something else is in the place of a
         directory; raises an error if that may not give way
     """
@@ -94,7 +94,7 @@ class OpenDirectories:
 
     @contextmanager
     def using(self, path: str, *, make: bool = False) -> Iterator[int]:
-        """Give the descriptor of a directory for the length of a ``with`` block; see :meth:`use`."""
+        """Yield the descriptor of a directory for a ``with`` block; see :meth:`use`."""
         directory = self.use(path, make=make)
         try:
             yield directory.descriptor
@@ -102,7 +102,7 @@ class OpenDirectories:
             self.release(directory)
 
     def forget(self, path: str) -> None:
-        """Close a directory that was removed or moved, and all below it, once nobody uses them."""
+        """Close a directory that was removed or moved, and all below it, once they are no longer in use."""
         below = f"{path}/"
         with self.lock:
             self._new.clear()
@@ -111,7 +111,7 @@ class OpenDirectories:
 
     def note_names(self, path: str) -> None:
         """Note that names in the directory at ``path`` were changed."""
-        # One more than the limit says that there are many.
+        # One more than the limit shows that there are too many.
         if self._durable and len(self._changed) <= self._most_synced:
             self._changed.add(path)
 
@@ -171,7 +171,7 @@ class OpenDirectories:
         try:
             os.mkdir(name, dir_fd=above)
         except FileExistsError:
-            # Somebody else was faster.
+            # Another thread or process was faster.
             return OpenDirectory(os.open(name, DIRECTORY, dir_fd=above), is_new=False)
         self.made.append(path)
         self.note_names(path.rpartition("/")[0])
@@ -195,7 +195,7 @@ class OpenDirectories:
 
 
 def refuse(above: int, path: str, name: str) -> None:
-    """Let nothing give way to a directory: for ``check_obstacle``.
+    """Refuse to replace anything by a directory: for ``check_obstacle``.
 
     :raises NotADirectoryError: always
     """

@@ -137,7 +137,7 @@ def _open_behind_links(
     try:
         if name is None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        # What is excluded is not to be had under another name.
+        # An excluded file must not be readable under another name.
         if path_filter.excludes("/".join([*real, name])) or any(map(is_temporary, (*real, name))):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return open_in(directory, name)

@@ -70,7 +70,7 @@ class TreeCopy:
         _copy_attributes(self._source, self._target)
 
     def _copy_directory(self, path: str, from_directories: OpenDirectories) -> None:
-        with suppress(FileNotFoundError), from_directories.using(path) as source:  # unless somebody removed it
+        with suppress(FileNotFoundError), from_directories.using(path) as source:  # another process may have removed it
             status = os.fstat(source)
             if status.st_dev != self._device:
                 raise FileError(
@@ -101,7 +101,7 @@ class TreeCopy:
                 self._on_copied(path, status)
 
     def _finish_directory(self, path: str, from_directories: OpenDirectories) -> None:
-        # Unless somebody removed it.
+        # Another process may have removed it.
         with suppress(FileNotFoundError), from_directories.using(path) as source, self._into.using(path) as target:
             status = os.fstat(source)
             os.fchmod(target, stat.S_IMODE(status.st_mode))

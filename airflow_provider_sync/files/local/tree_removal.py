@@ -13,7 +13,7 @@ from airflow_provider_sync.files.local.open_flags import DIRECTORY
 
 
 def remove_tree(above: int, name: str) -> None:
-    """Remove a directory; its permissions do not keep its owner from it. What somebody else removes meanwhile is no error.
+    """Remove a directory, whatever permissions its owner gave it. What another process removes first is no error.
 
     :param above: descriptor of the directory that holds it
     :raises FileNotFoundError: when there is none
@@ -48,7 +48,7 @@ def _names(directory: int) -> Iterator[tuple[str, bool]]:
     """Return what a directory holds, and whether these are directories; and let its owner remove it."""
     mode = stat.S_IMODE(os.fstat(directory).st_mode)
     if mode & OWNER_BITS != OWNER_BITS:
-        with suppress(PermissionError):  # it belongs to somebody else
+        with suppress(PermissionError):  # it belongs to another user
             os.fchmod(directory, mode | OWNER_BITS)
     with os.scandir(directory) as entries:
         return iter([(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries])

@@ -34,7 +34,7 @@ from airflow_provider_sync.files.storage import OnUnreadable
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import Kind, Links
 
-# Directories that stay open above the one that is walked: trees may be deeper than a process may have files open.
+# Directories that stay open above the current one: a tree may be deeper than the process's limit on open files.
 _OPEN_DIRECTORIES = 32
 _WHY_NOT_FOLLOWED = {
     errno.EXDEV: "it leads out of the directory",
@@ -74,7 +74,7 @@ class _Directory:
 
 
 def _names(directory: int) -> tuple[list[str], dict[str, Kind]]:
-    """Return what a directory holds, sorted, and the kinds of those that are no regular files; special files are left out."""
+    """Return the sorted names in a directory, and the kinds of those that are not regular files; leave out special files."""
     names: list[str] = []
     kinds: dict[str, Kind] = {}
     with os.scandir(directory) as found:
@@ -180,14 +180,14 @@ class LocalWalk:
         self._pop()
 
     def _selects_in(self, directory: _Directory) -> Callable[[str], bool] | None:
-        """Return what selects the files of a directory; ``None`` for all."""
+        """Return the predicate that selects the files of a directory; ``None`` for all."""
         if self._filter.selects_all:
             return None
         selects, excludes = self._filter.selects, self._filter.excludes
         above = "".join(f"{name}/" for name in directory.real)
         if above == directory.path:
             return selects
-        # Behind a link: what is excluded is not to be had under another name.
+        # Behind a link: an excluded file must not be readable under another name.
         start = len(directory.path)
         return lambda path: selects(path) and not excludes(above + path[start:])
 
@@ -205,7 +205,7 @@ class LocalWalk:
     def _enters(self, path: str) -> bool:
         if not self._filter.descends(path):
             return False
-        # Every path below has the same fault.
+        # Every path below is invalid for the same reason.
         return self._on_unreadable is None or can_travel(path, self._on_unreadable, ending="/")
 
     def _enter(self, path: str, real: Sequence[str], descriptor: int) -> TreeEntry | None:
@@ -259,7 +259,7 @@ class LocalWalk:
                 return None  # nobody wants to know where it leads
             if error.errno in _WHY_NOT_FOLLOWED:
                 reason = _WHY_NOT_FOLLOWED[error.errno]
-                # For a folder that was asked for, that it is not there.
+                # A requested folder that is missing is an error.
                 self._unreadable(
                     path,
                     f"The link {readable_name(path)!r} in {self._location} cannot be followed: {reason}. "
@@ -285,7 +285,7 @@ class LocalWalk:
             if any((status.st_dev, status.st_ino) == directory.identity for directory in self._stack):
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             return self._enter(path, real, os.open(name, DIRECTORY, dir_fd=holder))
-        # What is excluded is not to be had under another name.
+        # An excluded file must not be readable under another name.
         if not stat.S_ISREG(status.st_mode) or not self._filter.selects(path) or self._filter.excludes("/".join(real)):
             return None
         return entry_of_file(path, status, self._racy_times) if self._travels(path) else None
@@ -322,7 +322,7 @@ class LocalWalk:
                 os.close(above)
             directory.descriptor = open_directory(self._root, directory.real)
         except OSError as error:
-            # What is left of it is gone.
+            # The rest of it is gone.
             directory.names = iter(())
             self._pass_over(directory.path, error)
 
@@ -333,7 +333,7 @@ class LocalWalk:
         return True
 
     def _pass_over(self, path: str, error: OSError) -> None:
-        """Leave out what is gone or cannot be read, or raise; directories have ``/`` at their end."""
+        """Leave out a path that is gone or cannot be read, or raise; directories have ``/`` at their end."""
         if error.errno in NOT_THERE:
             return
         failure = file_error("read the directory" if path.endswith("/") else "read", path.rstrip("/"), self._location, error)

@@ -33,7 +33,7 @@ from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, Metadata, OnFailure
 
 _NEW_MODE = 0o666
-# The new content of a private file must not be readable by others meanwhile.
+# Mode of a file while it is written: the new content of a private file must not be readable by others.
 _PRIVATE_MODE = 0o600
 
 

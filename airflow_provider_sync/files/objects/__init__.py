@@ -1,1 +1,1 @@
-"""A prefix in an object store, or a directory of any other file system that fsspec knows."""
+"""Storage of files under a prefix in an object store, or in a directory of any other file system that fsspec supports."""

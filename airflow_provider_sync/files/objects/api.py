@@ -1,8 +1,8 @@
-"""The calls of an object store that a writer needs beyond fsspec's common ones, and the metadata that stores return.
+"""The object store calls that a writer needs beyond fsspec's common ones, and the metadata that stores return.
 
 Paths are relative to the root; keys are those of the bucket. The calls of S3 are in :mod:`.s3_api`, those of Google Cloud
-Storage in :mod:`.gcs_api`, and what has to do for other stores in :mod:`.common_api`. Exceptions are those of the
-store's library; requests that it throttles are repeated.
+Storage in :mod:`.gcs_api`, and the fallback for other stores in :mod:`.common_api`. Exceptions are those of the
+store's library; requests that the store throttles are repeated.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from airflow_provider_sync.files.tree import TreeEntry
 
 MTIME = "mtime"
-"""Metadata with the time of modification, in seconds with decimals, as rclone writes it."""
+"""Name of the metadata field for the time of modification, in seconds with decimals, as rclone writes it."""
 
 _NS = 1_000_000_000
 
 
 def modified_ns(info: dict[str, Any]) -> int:
-    """Return the time of modification from what a store says about an object; 0 if it does not say."""
+    """Return an object's time of modification, in nanoseconds since the epoch; 0 if the store gives none."""
     for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
         value = info.get(name)
         if isinstance(value, datetime.datetime):
@@ -36,23 +36,23 @@ def nanoseconds(moment: datetime.datetime) -> int:
 
 
 def _rounded_ns(seconds: float) -> int:
-    # Some stores list a number and describe a moment, which has no more than microseconds.
+    # Some stores return a number in listings, and a datetime, with microseconds at most, for a single object.
     return round(seconds * 1_000_000) * 1000
 
 
 def describe(info: dict[str, Any]) -> tuple[int, bytes]:
-    """Return time of modification and version from what fsspec's ``info`` says of any store."""
+    """Return time of modification and version from fsspec's ``info`` about an object of any store."""
     etag, mtime_ns = info.get("ETag") or info.get("etag"), modified_ns(info)
     return mtime_ns, f"{etag} {mtime_ns}".encode() if etag else b""
 
 
 def mtime_text(mtime_ns: int) -> str:
-    """Return a time as :data:`MTIME` has it."""
+    """Format a time of modification as the value of :data:`MTIME`."""
     return f"{mtime_ns // _NS}.{mtime_ns % _NS:09}"
 
 
 class ObjectApi(Protocol):
-    """What a store does for a writer; paths are relative to the root.
+    """The calls of a store that a writer needs; paths are relative to the root.
 
     :ivar max_deletes: most objects that one call of :meth:`delete` takes
     """
@@ -60,18 +60,18 @@ class ObjectApi(Protocol):
     max_deletes: int
 
     def put(self, path: str, data: bytes, mtime_ns: int | None) -> tuple[int, bytes]:
-        """Write a small object, and return its time of modification, 0 if it is not known, and its version."""
+        """Write a small object, and return its time of modification (0 if unknown) and its version."""
         ...
 
     def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
         """Copy one version of an object inside the store, and return the copy.
 
-        :param mtime_ns: for the metadata; ``None`` keeps what the object has
-        :param version: that it must have; ``None`` for the one that it has now
-        :raises FileChangedError: when it has another, if the store does not refuse it by itself
+        :param mtime_ns: time of modification for the copy's metadata; ``None`` keeps that of the object
+        :param version: version that is copied; ``None`` for the current one
+        :raises FileChangedError: when the object has another version, unless the store itself refuses the copy
         """
         ...
 
     def delete(self, paths: Sequence[str]) -> dict[str, str]:
-        """Delete objects, and return why some could not be; missing ones are no error."""
+        """Delete objects; return the reason for each that could not be deleted. A missing object is no error."""
         ...

@@ -1,4 +1,4 @@
-"""What writers need of a store that has no class of its own here, by the common calls of fsspec."""
+"""The calls of :class:`~.objects.api.ObjectApi` by fsspec's common ones, for stores that have no class of their own here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WholeFiles(Protocol):
         ...
 
     def upload(self, path: str, size: int, may_replace: MayReplace) -> AbstractContextManager[StoreWriter]:
-        """Replace a file as a whole."""
+        """Replace a whole file."""
         ...
 
     def delete(self, path: str) -> None:
@@ -34,7 +34,7 @@ class WholeFiles(Protocol):
 
 
 class CommonApi:
-    """Writes whole files, one request or more for each; see :class:`~.objects.api.ObjectApi`.
+    """Writes whole files, with one or more requests for each; see :class:`~.objects.api.ObjectApi`.
 
     :param files: the storage
     :param may_replace: see :data:`~.tree_writer.MayReplace`
@@ -54,7 +54,7 @@ class CommonApi:
         return entry.mtime_ns, entry.version
 
     def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
-        """Copy a file by reading it."""
+        """Copy a file by reading and writing it."""
         with self._files.read(from_path) as reader:
             if version and self._files.look_up(from_path).version != version:
                 raise FileChangedError(f"{from_path!r} changed since it was compared. Compare again.")

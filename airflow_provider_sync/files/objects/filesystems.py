@@ -1,4 +1,4 @@
-"""The file systems of fsspec: which one a URL means, and which are stores of objects under flat keys."""
+"""The file systems of fsspec: which one serves a URL, and which are object stores with flat keys."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from airflow_provider_sync.exceptions import ConfigurationError, TransportError
 from airflow_provider_sync.printable import reason
 
 BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
-"""Stores whose URLs have the bucket where others have a host."""
+"""Protocols whose URLs have the bucket in place of the host."""
 
 FLAT_STORES = BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
-"""Stores of objects under flat keys, where an upload is invisible until it ends."""
+"""Protocols of object stores with flat keys, where an object is invisible until its upload is complete."""
 
 
 def is_local(filesystem: AbstractFileSystem) -> bool:
@@ -23,7 +23,7 @@ def is_local(filesystem: AbstractFileSystem) -> bool:
 
 
 def filesystem_for(url: str) -> AbstractFileSystem:
-    """Return fsspec's file system for a URL, with credentials from where its library looks for them.
+    """Return fsspec's file system for a URL; its library finds the credentials.
 
     :raises ConfigurationError: when there is none
     :raises TransportError: when it connects at once, and its host does not answer
@@ -54,6 +54,6 @@ def filesystem_for(url: str) -> AbstractFileSystem:
 
 
 def protocols_of(filesystem: AbstractFileSystem) -> tuple[str, ...]:
-    """Return the names by which URLs mean this file system, such as ``s3`` and ``s3a``."""
+    """Return the URL schemes of this file system, such as ``s3`` and ``s3a``."""
     protocol = filesystem.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)

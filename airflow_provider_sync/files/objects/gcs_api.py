@@ -23,19 +23,19 @@ from airflow_provider_sync.files.objects.uploads import FileUpload
 from airflow_provider_sync.files.tree import TreeEntry
 
 _NS = 1_000_000_000
-# Of seconds since the epoch: more are no time.
+# Largest plausible number of seconds since the epoch.
 _MAX_DIGITS = 11
 
 
 class _BadRequestError(Exception):
-    """A request that the store calls invalid."""
+    """The store answered that the request is invalid."""
 
     code = 400
 
 
 @contextmanager
 def _naming_refusals() -> Iterator[None]:
-    """Give two kinds of refusals, of which gcsfs says only in words what they are, the types that others have."""
+    """Raise typed exceptions for two refusals that gcsfs distinguishes only by the text of the message."""
     try:
         yield
     except ValueError as error:
@@ -47,7 +47,7 @@ def _naming_refusals() -> Iterator[None]:
 
 
 class _Body(io.BytesIO):
-    """A body that is still there for a second try: aiohttp closes what it has sent."""
+    """A request body that can be sent again: aiohttp closes bodies after sending them."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -58,7 +58,7 @@ class GcsApi:
 
     :param filesystem: a ``GCSFileSystem``
     :param bucket: its name
-    :param prefix: of all keys, with a slash at its end unless it is empty
+    :param prefix: prefix of all keys, with a slash at its end unless it is empty
     """
 
     max_deletes = 1
@@ -94,7 +94,7 @@ class GcsApi:
             arguments["pageToken"] = token
 
     def describe(self, info: dict[str, Any]) -> tuple[int, bytes]:
-        """Return time of modification and version, the generation, from what the store says in any of its answers."""
+        """Return time of modification and version (the generation) from any answer of the store about an object."""
         seconds, _, decimals = str(info.get("metadata", {}).get(MTIME, "")).partition(".")
         if seconds.isdecimal() and len(seconds) <= _MAX_DIGITS and (decimals.isdecimal() or not decimals):
             mtime_ns = int(seconds) * _NS + int(decimals[:9].ljust(9, "0"))
@@ -108,7 +108,7 @@ class GcsApi:
         file = self._fs.open(key, "wb", block_size=part_bytes, **_metadata(mtime_ns))
 
         def made() -> tuple[int, bytes] | None:
-            # Some versions of gcsfs do not keep it.
+            # Some versions of gcsfs drop it.
             generation = getattr(file, "generation", None)
             return None if generation is None else (mtime_ns or 0, str(generation).encode())
 
@@ -118,7 +118,7 @@ class GcsApi:
         """Write an object with one request; the store checks its MD5."""
         md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         about = json.dumps({"name": self.prefix + path, "md5Hash": md5, **_metadata(mtime_ns)})
-        # The boundary of gcsfs is fixed, and content may contain it.
+        # gcsfs has a fixed multipart boundary, which content may contain.
         boundary = secrets.token_hex(16)
         body = b"".join(
             (
@@ -142,8 +142,8 @@ class GcsApi:
         if version is None:
             about = self._call("GET", "b/{}/o/{}", self._bucket, self.prefix + from_path, fields="generation")
             version = str(about["generation"]).encode()
-        # A large object takes several calls, of which each must be about this version. To copy an object to its own place, as for
-        # other metadata, is to replace it: what somebody has put there meanwhile must stay.
+        # A large object takes several calls, and each must be about this version. Copying an object onto itself, as for
+        # new metadata, replaces it: an object that another writer has put there in between must stay.
         arguments: dict[str, Any] = {"ifSourceGenerationMatch": version.decode()}
         if path == from_path:
             arguments["ifGenerationMatch"] = version.decode()

@@ -14,17 +14,17 @@ from airflow_provider_sync.files.tree_writer import Take
 
 
 class _GivenUpError(Exception):
-    """Ends an upload without creating an object."""
+    """Raised to end an upload without creating an object."""
 
 
 class ObjectNewFile:
-    """The object, as :class:`~.tree_writer.NewFile` has it; it appears when :meth:`finish` returns.
+    """A :class:`~.tree_writer.NewFile` in a store; the object appears when :meth:`finish` returns.
 
     :param path: relative to the root
     :param location: the root, for messages
-    :param upload: begins at once; its end without an exception makes the object
-    :param on_complete: called once the object is there, with what was made, if the store says so
-    :param on_end: called once, when this one does nothing more
+    :param upload: context of the upload, entered at once; leaving it without an exception creates the object
+    :param on_complete: called when the object exists, with its time of modification and version if the store returns them
+    :param on_end: called once, when this object is finished or discarded
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ObjectNewFile:
         self._on_end = on_end
 
     def read_written(self) -> Iterator[bytes]:
-        """Yield nothing: no earlier attempt has left anything, and stores do not show what is on its way."""
+        """Yield nothing: no upload is resumed, and stores do not show unfinished uploads."""
         yield from ()
 
     def digest_written(self) -> bytes | None:
@@ -60,7 +60,7 @@ class ObjectNewFile:
         self._digest.update(data)
 
     def copy_range(self, from_path: str, offset: int, length: int, take: Take) -> None:
-        """Refuse: stores do not make objects of stretches of others.
+        """Refuse: stores cannot build an object from ranges of others.
 
         :raises FileError: always
         """
@@ -69,7 +69,7 @@ class ObjectNewFile:
     def finish(self) -> None:
         """Complete the upload.
 
-        :raises FileError: when it does not have the announced size; there is no object then
+        :raises FileError: when it does not have the announced size; no object is created then
         """
         upload, self._upload = self._upload, None
         if upload is None:

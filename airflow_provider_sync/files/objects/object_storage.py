@@ -1,4 +1,4 @@
-"""A prefix in an object store, or a directory on any other file system that fsspec knows.
+"""Store files under a prefix in an object store, or in a directory on any other file system that fsspec supports.
 
 Object stores have no directories, locks or renames, but an object appears only when its upload is complete. How files are written
 and deleted on other file systems is in :mod:`.plain_files`.
@@ -54,7 +54,7 @@ MIN_UPLOAD_AGE = 86_400.0
 
 
 class ObjectStorage:
-    """A directory on an fsspec file system, as :class:`~.storage.Storage` has it.
+    """A :class:`~.storage.Storage` on an fsspec file system.
 
     :param filesystem: the store
     :param path: the root as a path or URL in it; a connection id before the bucket is dropped
@@ -90,7 +90,7 @@ class ObjectStorage:
     ) -> Iterator[TreeEntry]:
         """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
 
-        A prefix under which there is nothing is empty, as stores do not know whether it exists; a missing bucket is an error.
+        A prefix without objects counts as empty, since stores do not know prefixes; a missing bucket is an error.
         Keys that end in ``/`` mark directories and are skipped.
         """
         for path, info in self._objects(path_filter, missing_ok, on_unreadable):
@@ -121,12 +121,12 @@ class ObjectStorage:
         return VersionedFile(cast("BinaryIO", reader), self._entry(path, info), lambda: self._is_unchanged(path, info, reader))
 
     def _reader(self, path: str) -> tuple[StoreReader, dict[str, Any]]:
-        """Return an open object, and what the store says about it."""
+        """Return an open object, and the store's information about it."""
         key = self._key(path)
         with answering("read", path, self.location):
-            # A listing from an earlier request would pin a version that may be gone.
+            # A cached listing would pin a version that may be gone.
             self._fs.invalidate_cache(self._fs._parent(key))
-            # File objects that asked the store for the size remember its answer.
+            # File objects that have asked the store for the size cache its answer.
             file = unless_throttled(lambda: self._fs.open(key, "rb", block_size=READ_BYTES, cache_type="none"))
             info = getattr(file, "details", None) or unless_throttled(lambda: self._fs.info(key))
             if info.get("type") == "directory":
@@ -138,9 +138,9 @@ class ObjectStorage:
         return nullcontext(self.open_version)
 
     def _is_unchanged(self, path: str, before: dict[str, Any], reader: StoreReader) -> bool:
-        """Whether an object is still the version that ``before`` tells of.
+        """Whether an object still has the version that ``before`` shows.
 
-        One request reads one version of an object, so only objects of several requests are looked at again.
+        One request reads one version, so only objects that took several requests are checked.
         """
         if self._flat and reader.requests <= 1:
             return True
@@ -158,7 +158,7 @@ class ObjectStorage:
         return TreeEntry(path, "file", int(info.get("size") or 0), mtime_ns, 0, version)
 
     def look_up(self, path: str) -> TreeEntry:
-        """Return what the store says of an object now.
+        """Return the current entry of an object.
 
         :raises MissingFileError: when it is not there
         """
@@ -170,7 +170,7 @@ class ObjectStorage:
     def _objects(
         self, path_filter: PathFilter, missing_ok: bool, on_unreadable: OnUnreadable | None
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the path of each selected object, and what the store says about it."""
+        """Yield the path of each selected object, and the store's information about it."""
         with answering("list", "", self.location):
             self._fs.invalidate_cache()
             try:
@@ -204,18 +204,18 @@ class ObjectStorage:
 
     @contextmanager
     def upload(self, path: str, size: int, may_replace: MayReplace, mtime_ns: int | None = None) -> Iterator[StoreWriter]:
-        """Upload an object, which appears as a whole when the block ends without an exception, or not at all.
+        """Upload an object, which appears, whole, only when the block ends without an exception.
 
         :param size: bytes that must be written by the end
         :param may_replace: see :data:`~.tree_writer.MayReplace`
-        :param mtime_ns: for the metadata, where the store has some
+        :param mtime_ns: time of modification for the metadata, if the store has metadata
         """
         key = self._key(path)
         if not self._flat:
             with self._plain_files().write(path, size, may_replace) as writer:
                 yield writer
             return
-        # Stores limit the number of parts, so that large files need larger ones.
+        # Stores limit the number of parts, so large files need larger parts.
         part_bytes = max(READ_BYTES, (size // _PARTS // _MIB + 1) * _MIB)
         with answering("write", path, self.location):
             upload: Upload
@@ -273,7 +273,7 @@ class ObjectStorage:
         return "/".join(check_name(folder.strip("/")))
 
     def is_one_name(self, path: str, other: str) -> bool:
-        """Return ``False``: stores take every key for itself."""
+        """Return ``False``: stores compare keys exactly."""
         return False
 
     def count_names(self, path: str) -> int:
@@ -285,7 +285,7 @@ class ObjectStorage:
         return False
 
     def delete(self, path: str) -> None:
-        """Remove an object, and the directories above it that become empty, if there are any. A missing one is no error."""
+        """Remove an object, and the directories above it that become empty. A missing object is no error."""
         key = self._key(path)
         if not self._flat:
             self._plain_files().delete(path)
@@ -301,9 +301,9 @@ class ObjectStorage:
         return nullcontext()
 
     def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
-        """Abort unfinished uploads to S3 under this root; only those older than a day, because nothing locks a store.
+        """Abort unfinished uploads to S3 under this root, but only those older than a day, because stores have no locks.
 
-        Other stores do so by themselves. Where the store does not allow it, that is a line in the log: nothing but money is lost.
+        Other stores abort them by themselves. If the store refuses, this is logged: unfinished uploads only cost money.
         """
         if not isinstance(self._api, S3Api):
             return 0
@@ -322,7 +322,7 @@ class ObjectStorage:
     def _key(self, path: str) -> str:
         check_name(path)
         if "?versionId=" in path:
-            # s3fs cuts a key there, which would lead to another file.
+            # s3fs cuts the key there, so it would address another object.
             raise FileError(
                 f"The file name {path!r} contains '?versionId=', which object stores read as a version. Rename or exclude it."
             )
@@ -333,9 +333,9 @@ class ObjectStorage:
 
 
 def api_of(filesystem: AbstractFileSystem, protocols: Collection[str], root: str) -> S3Api | GcsApi | None:
-    """Return the calls of a store that has a class of its own.
+    """Return the calls of a store for which this package has a class.
 
-    :param protocols: names of the store
+    :param protocols: URL schemes of the store
     :param root: bucket and prefix
     """
     bucket, _, prefix = root.partition("/")
@@ -348,7 +348,7 @@ def api_of(filesystem: AbstractFileSystem, protocols: Collection[str], root: str
 
 
 class _Objects:
-    """What a writer asks of a storage; see :class:`~.objects.writer.Objects`."""
+    """The storage as a writer uses it; see :class:`~.objects.writer.Objects`."""
 
     def __init__(self, storage: ObjectStorage, may_replace: MayReplace) -> None:
         self.location = storage.location

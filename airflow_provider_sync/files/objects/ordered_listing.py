@@ -1,4 +1,4 @@
-"""Put the listing of an object store into the order of paths, without holding all of it.
+"""Sort the listing of an object store by path, without holding all of it.
 
 Stores list by key, byte by byte, so ``a-b`` and ``a.txt`` come before ``a/x``. In the order of paths, which compares component by
 component, they come after it. An object with such a name is therefore held until the listing has passed the folder that would
@@ -16,17 +16,17 @@ from airflow_provider_sync.protocol.v2.file_messages import path_order
 
 MAX_HELD = 5_000
 
-# In the order of keys these come before the slash.
+# Characters that sort before the slash.
 _BEFORE_SLASH = re.compile("[\x01-.]")
-# No key goes on with it, so that it comes after all others that begin alike.
+# No key has this character, so a prefix followed by it sorts after all keys with that prefix.
 _LAST = "\U0010ffff"
 
 
 class FoundObject(NamedTuple):
     """An object in a listing.
 
-    :ivar mtime_ns: when it was modified, in nanoseconds since the epoch; 0 if the store does not say
-    :ivar version: what the store says of its content, such as its ETag; empty if it says nothing
+    :ivar mtime_ns: time of modification, in nanoseconds since the epoch; 0 if the store does not return it
+    :ivar version: version of its content, such as its ETag; empty if the store returns none
     """
 
     key: str
@@ -36,16 +36,16 @@ class FoundObject(NamedTuple):
 
 
 class PageTokens:
-    """Checks what a store says of the next page of one listing."""
+    """Checks the tokens by which a store names the next page of one listing."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def next(self, token: str | None, *, is_last: bool) -> str | None:
-        """Return with what to ask for the next page; ``None`` after the last one.
+        """Return the token that requests the next page; ``None`` after the last one.
 
         :param is_last: whether the store says that there are no more pages
-        :raises FileError: for a listing that is cut, or goes round in a circle
+        :raises FileError: for a listing that is cut, or repeats a token
         """
         if is_last:
             return None
@@ -62,7 +62,7 @@ class Pages(Protocol):
     def __call__(self, prefix: str, after: str = "") -> Iterator[list[FoundObject]]:
         """Begin a listing.
 
-        :param prefix: with which all keys begin
+        :param prefix: prefix of all keys
         :param after: only keys that come after this one
         """
         ...
@@ -92,7 +92,7 @@ def in_path_order(pages: Pages, prefix: str, *, max_held: int = MAX_HELD) -> Ite
         skipped = [folder for folder in ahead if last.startswith(folder)]
         ahead = {folder for folder in ahead if last < folder or last.startswith(folder)} if ahead else ahead
         if skipped:
-            # A name may begin with the last character, too.
+            # A name may begin with the character `_LAST`, too.
             listing = pages(prefix, max(last, skipped[0] + _LAST))
         page = next(listing, None)
         if page is None:
@@ -119,11 +119,11 @@ def _order(found: FoundObject) -> bytes:
 
 
 def _folder_to_come(key: str, start: int, last: str, ahead: set[str]) -> str | None:
-    """Return the first folder that comes before an object in the order of paths, and may still be listed.
+    """Return the first folder that precedes an object in the order of paths and may still be listed.
 
-    :param start: where names begin in the key
-    :param last: the last key that was listed
-    :param ahead: folders that do not count
+    :param start: index in the key at which the name below the prefix begins
+    :param last: the key that was listed last
+    :param ahead: folders that were listed ahead, which are left out
     """
     for found in _BEFORE_SLASH.finditer(key, start):
         folder = key[: found.start()] + "/"

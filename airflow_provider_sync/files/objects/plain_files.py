@@ -1,4 +1,4 @@
-"""Write and delete files on a file system of fsspec that has directories, and shows a file while it is written."""
+"""Write and delete files on fsspec file systems that have directories and show a file while it is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlainFiles:
 
     :param location: the root, for messages
     :param root: the root in the file system
-    :param key_of: checks a path, and returns where it is in the file system
+    :param key_of: checks a path, and returns its key in the file system
     """
 
     def __init__(self, filesystem: AbstractFileSystem, location: str, root: str, key_of: Callable[[str], str]) -> None:
@@ -34,7 +34,7 @@ class PlainFiles:
 
     @contextmanager
     def write(self, path: str, size: int, may_replace: MayReplace) -> Iterator[StoreWriter]:
-        """Replace a file: content is collected first, and copied when it is complete."""
+        """Replace a file: collect its content first, and copy it once it is complete."""
         self._obstacles(path, may_replace)
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
             writer = StoreWriter(spool, path, self._location)

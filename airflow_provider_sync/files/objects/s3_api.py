@@ -19,11 +19,11 @@ from airflow_provider_sync.files.tree import TreeEntry
 _NS = 1_000_000_000
 # Larger objects are copied in parts.
 _MAX_COPY_BYTES = 5 * 1024**3
-# Of such a part: at most 10,000 parts make an object, which has at most 5 TiB.
+# Bytes of such a part: an object has at most 10,000 parts and 5 TiB.
 _COPIED_BYTES = 1024**3
-# What a copy in parts does not take over by itself.
+# Properties that a copy in parts does not keep by itself.
 _KEPT = ("Metadata", "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl")
-# What XML 1.0 has no way to write, not even as a reference.
+# Characters that XML 1.0 cannot represent, not even as a reference.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -35,7 +35,7 @@ class S3Api:
 
     :param filesystem: a ``S3FileSystem``
     :param bucket: its name
-    :param prefix: of all keys, with a slash at its end unless it is empty
+    :param prefix: prefix of all keys, with a slash at its end unless it is empty
     """
 
     max_deletes = 1000
@@ -65,8 +65,8 @@ class S3Api:
             arguments = {"ContinuationToken": token}
 
     def describe(self, info: dict[str, Any]) -> tuple[int, bytes]:
-        """Return time of modification and version, the ETag, from an entry of a listing, or from what fsspec's ``info`` says."""
-        # Not every answer has decimals.
+        """Return time of modification and version (the ETag) from an entry of a listing, or from fsspec's ``info``."""
+        # Only some answers have decimals.
         return modified_ns(info) // _NS * _NS, str(info["ETag"]).strip('"').encode()
 
     def begin_upload(self, path: str, part_bytes: int, mtime_ns: int | None) -> S3Upload:
@@ -96,7 +96,7 @@ class S3Api:
         return TreeEntry(path, "file", size, mtime_ns, 0, copied_version)
 
     def _copy_in_parts(self, path: str, source: dict[str, str], size: int, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Copy an object that is too large for one request: each part must be of the same version."""
+        """Copy an object that is too large for one request; every part must come from the same version."""
         parts = Parts(self._call, self.prefix + path, arguments)
         try:
             for start in range(0, size, _COPIED_BYTES):
@@ -107,9 +107,9 @@ class S3Api:
             raise
 
     def delete(self, paths: Sequence[str]) -> dict[str, str]:
-        """Delete objects with one request, and return why some could not be; missing ones are no error.
+        """Delete objects with one request; return the reason for each that could not be deleted. A missing object is no error.
 
-        A key that XML cannot hold has a request of its own: the store would refuse all that are named beside it.
+        A key that XML cannot represent gets a request of its own: otherwise the store would refuse the whole request.
         """
         keys = []
         for path in paths:
@@ -125,7 +125,7 @@ class S3Api:
         return {each["Key"].removeprefix(self.prefix): f"{each.get('Code')}: {each.get('Message')}" for each in failed}
 
     def unfinished_uploads(self) -> Iterator[tuple[str, str, float]]:
-        """Yield path, id and time of begin (seconds since the epoch) of each upload that is neither complete nor given up."""
+        """Yield path, id and start (seconds since the epoch) of each upload that was neither completed nor aborted."""
         position: dict[str, str] = {}
         while True:
             page = self._call("list_multipart_uploads", Prefix=self.prefix, **position)
@@ -138,7 +138,7 @@ class S3Api:
             position = following
 
     def abort_upload(self, path: str, upload_id: str) -> None:
-        """Give up an upload; no error if that has been done, or it is complete."""
+        """Abort an upload; no error if it was aborted or completed before."""
         with suppress(FileNotFoundError):
             self._call("abort_multipart_upload", Key=self.prefix + path, UploadId=upload_id)
 

@@ -1,4 +1,4 @@
-"""Objects of S3 that are made of parts: uploads, and copies of what is too large for one request."""
+"""S3 objects made of parts: uploads of unknown size, and copies that are too large for one request."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from airflow_provider_sync.files.objects.uploads import Made
 
 Call = Callable[..., dict[str, Any]]
-"""Calls a method of S3 about one bucket, again while the store throttles it."""
+"""Calls a method of S3 on one bucket; repeated while the store throttles it."""
 
 
 class Parts:
-    """An object that is made of parts; there is nothing to see of it until :meth:`complete` returns.
+    """An object that is made of parts; it is invisible until :meth:`complete` returns.
 
     :param key: of the object
     :param arguments: of ``CreateMultipartUpload``, such as metadata
@@ -31,7 +31,7 @@ class Parts:
     def copy(self, source: dict[str, str], start: int, end: int) -> None:
         """Let the store copy the next part from another object.
 
-        :param source: which one, and conditions that it must meet, as ``UploadPartCopy`` takes them
+        :param source: the object to copy from, and conditions that it must meet, as arguments of ``UploadPartCopy``
         :param start: the first byte
         :param end: the byte after the last
         """
@@ -39,12 +39,12 @@ class Parts:
         self._etags.append(answer["CopyPartResult"]["ETag"])
 
     def complete(self) -> dict[str, Any]:
-        """Let the object appear, and return the answer of the store, with the ETag."""
+        """Complete the object, and return the store's answer, with the ETag."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, 1)]
         return self._call("complete_multipart_upload", **self._upload, MultipartUpload={"Parts": parts})
 
     def abort(self) -> None:
-        """Remove what was uploaded; no error if there is nothing any more."""
+        """Remove the uploaded parts; no error if they are gone."""
         with suppress(FileNotFoundError):
             self._call("abort_multipart_upload", **self._upload)
 
@@ -53,11 +53,11 @@ class Parts:
 
 
 class S3Upload:
-    """An upload whose size need not be known; see :class:`~.objects.uploads.Upload`. What fits in one part goes in one request.
+    """An upload of unknown size; see :class:`~.objects.uploads.Upload`. Content that fits in one part is sent in one request.
 
-    :param part_bytes: of a part, of which memory holds one
-    :param arguments: of ``PutObject`` and ``CreateMultipartUpload``
-    :param describe: returns time and version from an answer
+    :param part_bytes: bytes of a part; memory holds one part
+    :param arguments: arguments of ``PutObject`` and ``CreateMultipartUpload``
+    :param describe: returns time of modification and version from an answer
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class S3Upload:
             del self._rest[: self._part_bytes]
 
     def complete(self) -> Made:
-        """Let the object appear, and return what the store says of it."""
+        """Complete the object, and return its time of modification and version."""
         if self._parts is None:
             return self._describe(self._call("put_object", Key=self._key, Body=bytes(self._rest), **self._arguments))
         self._parts.add(bytes(self._rest))
         return self._describe(self._parts.complete())
 
     def abort(self) -> None:
-        """Give the upload up."""
+        """Abort the upload."""
         if self._parts is not None:
             self._parts.abort()

@@ -15,7 +15,7 @@ from airflow_provider_sync.files.objects.uploads import Made
 from airflow_provider_sync.printable import reason
 
 READ_BYTES = 8 * 1024 * 1024
-"""What is read with one request."""
+"""Bytes that one request reads."""
 
 _RANGE_BYTES = 256 * 1024
 
@@ -42,7 +42,7 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
     except OSError as error:
         if is_refused(error):
             raise _refusal(doing, path, what, error) from error
-        # s3fs has this number for a store that is busy, too.
+        # s3fs uses this error number for a busy store, too.
         if error.errno == errno.EBUSY and doing == "read" and not is_throttled(error):
             raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
         raise TransportError(f"Cannot {doing} {what}: {reason(error)}. Try again.") from error
@@ -60,9 +60,9 @@ def _refusal(doing: str, path: str, what: str, error: Exception) -> FileError:
 class StoreReader(io.RawIOBase):
     """A file of a store that is being read, with its errors translated.
 
-    It reads ahead as long as it is read from its start; after a jump, less, as others may follow.
+    It reads ahead while it is read from the start; after a seek it reads ahead less, since more seeks may follow.
 
-    :param file: without a cache of its own
+    :param file: fsspec's file object, without a cache of its own
     :param size: its bytes
     :ivar requests: to the store, so far
     """
@@ -87,11 +87,11 @@ class StoreReader(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Return where the next bytes are read."""
+        """Return the current offset."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Continue elsewhere, and return where."""
+        """Move to another offset, and return it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if start + offset != self._position:
             self._position = start + offset
@@ -139,7 +139,7 @@ class StoreWriter:
     """A file of a store that is being written.
 
     :ivar written: bytes so far
-    :ivar made: what was made, after the end; ``None`` if the store does not say
+    :ivar made: time of modification and version of the object, once it is complete; ``None`` if the store does not return them
     """
 
     def __init__(self, file: Any, path: str, location: str) -> None:

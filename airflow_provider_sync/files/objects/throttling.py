@@ -1,4 +1,4 @@
-"""Know from the errors of all libraries why a store refused a request, and repeat what it was too busy for."""
+"""Classify the errors of all stores' libraries by the reason for the refusal, and repeat throttled requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ATTEMPTS = 6
 _MAX_PAUSE = 20.0
 _THROTTLED = frozenset({429, 500, 502, 503, 504})
 _PRECONDITION_FAILED = 412
-# Of a request that may succeed later: it took too long, met another one, or was about another version.
+# HTTP statuses of requests that may succeed later: a timeout, a conflict, or another version of the object.
 _TRANSIENT = _THROTTLED | {408, 409, _PRECONDITION_FAILED, 425}
 _REFUSALS = range(400, 500)
 _MAX_CAUSES = 10
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def statuses(error: BaseException) -> Iterator[int]:
-    """Yield the statuses of HTTP that led to an error, as the libraries of stores have them."""
+    """Yield the HTTP statuses that led to an error, wherever the stores' libraries keep them."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         if cause is None:
@@ -36,24 +36,24 @@ def statuses(error: BaseException) -> Iterator[int]:
 
 
 def is_throttled(error: BaseException) -> bool:
-    """Whether a store refused a request because it, or somebody's quota, is overloaded."""
+    """Whether a store refused a request because it is overloaded or a quota is used up."""
     return not _THROTTLED.isdisjoint(statuses(error))
 
 
 def is_refused(error: BaseException) -> bool:
-    """Whether a store refused a request for what it asks, such as a key that is too long, so that it would be refused again."""
+    """Whether a store refused a request because of its content, such as a key that is too long: repeating it would not help."""
     found = set(statuses(error))
-    # What S3 calls RequestTimeout has the status 400.
+    # S3's RequestTimeout has the status 400.
     return not found.isdisjoint(_REFUSALS) and found.isdisjoint(_TRANSIENT) and not isinstance(error, TimeoutError)
 
 
 def is_other_version(error: BaseException) -> bool:
-    """Whether a store refused a request because the object has not the version that it must have."""
+    """Whether a store refused a request because the object does not have the required version."""
     return _PRECONDITION_FAILED in statuses(error) or isinstance(error.__cause__, FileExistsError)
 
 
 def unless_throttled(call: Callable[[], Result]) -> Result:
-    """Return what ``call`` returns, and call it again, after longer and longer pauses, while the store throttles it."""
+    """Return the result of ``call``, which is repeated, with growing pauses, while the store throttles it."""
     retrying = Retrying(
         retry=retry_if_exception(is_throttled),
         stop=stop_after_attempt(_ATTEMPTS),

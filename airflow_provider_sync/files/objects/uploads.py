@@ -1,4 +1,4 @@
-"""Objects on their way to a store, which appear when their upload is complete."""
+"""Uploads of large objects, which appear when their upload is complete."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 Made = tuple[int, bytes]
-"""Of an object that was made: its time of modification, 0 if it is not known, and its version."""
+"""Time of modification (0 if unknown) and version of an object that was created."""
 
 
 class Upload(Protocol):
-    """A large object on its way. Exceptions are those of the store's library."""
+    """The upload of a large object. Exceptions are those of the store's library."""
 
     def write(self, data: bytes) -> object:
         """Append all of ``data``."""
         ...
 
     def complete(self) -> Made | None:
-        """Let the object appear, and return what it is; ``None`` if the store does not say."""
+        """Complete the object, and return its time of modification and version; ``None`` if the store does not return them."""
         ...
 
     def abort(self) -> None:
-        """Leave nothing behind in the store; after :meth:`complete` has failed, too."""
+        """Remove the upload from the store, also after :meth:`complete` has failed."""
         ...
 
 
 def unknown() -> None:
-    """Say that nothing is known of what was made."""
+    """Return ``None``: nothing is known of the created object."""
     return
 
 
 class FileUpload:
     """An upload by fsspec's file objects.
 
-    :param file: open for writing
-    :param made: called after the end
+    :param file: fsspec's file object, open for writing
+    :param made: called after the end; returns time of modification and version
     """
 
     def __init__(self, file: Any, made: Callable[[], Made | None] = unknown) -> None:
@@ -46,12 +46,12 @@ class FileUpload:
         return self._file.write(data)
 
     def complete(self) -> Made | None:
-        """Let the object appear."""
+        """Complete the object."""
         self._file.close()
         return self._made()
 
     def abort(self) -> None:
-        """Give the upload up."""
-        # fsspec has no public way to do so: closing completes it, and so does garbage collection.
+        """Abort the upload."""
+        # fsspec has no public call for this: closing completes the upload, and so does garbage collection.
         self._file.closed = True
         self._file.discard()

@@ -21,7 +21,7 @@ def walk_objects(
     *,
     is_target: bool,
 ) -> Iterator[TreeEntry]:
-    """Yield every object that is selected, in the order of paths, as pages come; none is read.
+    """Yield every selected object in the order of paths, page by page, without reading content.
 
     Keys that end in ``/`` mark directories and are left out. So is, in a source, an object that is also the folder of others,
     after a call of ``on_unreadable``, as no disk can hold both.

@@ -1,4 +1,4 @@
-"""Write a tree of objects: many uploads at once, because each waits for the store.
+"""Write a tree of objects, with many uploads at once, because each waits for the store.
 
 An object appears under its name when its upload is complete, and is durable then, so a commit only waits for uploads. What stores
 do not have, such as links, is refused.
@@ -34,7 +34,7 @@ _TIME = "%Y-%m-%dT%H%M%S"
 
 
 class Objects(Protocol):
-    """What the writer asks of its storage."""
+    """The methods of the storage that the writer uses."""
 
     location: str
 
@@ -46,7 +46,7 @@ class Objects(Protocol):
         ...
 
     def entry(self, path: str) -> TreeEntry:
-        """Ask the store what it says of an object now."""
+        """Return the current entry of an object from the store."""
         ...
 
     def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[StoreWriter]:
@@ -62,7 +62,7 @@ class ObjectTreeWriter:
     """Writes below one prefix; see :class:`~.tree_writer.TreeWriter`.
 
     :param objects: the storage
-    :param api: the calls of the store
+    :param api: see :class:`~.objects.api.ObjectApi`
     :param backup: a prefix below the root
     :param on_failure: see :data:`~.tree_writer.OnFailure`; without it a commit raises the first error at its end
     """
@@ -98,9 +98,9 @@ class ObjectTreeWriter:
             self._pool.shutdown(cancel_futures=True)
 
     def put(self, path: str, data: bytes | memoryview, metadata: Metadata) -> None:
-        """Upload a small object; it waits only while many others are on their way."""
+        """Upload a small object; wait only while too many other uploads are running."""
         self._objects.check(path)
-        # A copy, because a view would keep all that arrived with it while the upload waits.
+        # A copy, because a view would keep the whole received buffer in memory until the upload has ended.
         content = bytes(data)
         self._begin(path, len(content), lambda: self._put(path, content, metadata))
 
@@ -111,14 +111,14 @@ class ObjectTreeWriter:
         return TreeEntry(path, "file", len(data), mtime_ns, 0, version)
 
     def create(self, path: str, *, size: int, metadata: Metadata, resume_key: str | None = None) -> ObjectNewFile:
-        """Begin the upload of a large object, in parts. A later writer cannot go on with it."""
+        """Begin the upload of a large object, in parts. A later writer cannot resume it."""
         self._objects.check(path)
         self._flush_if_removed(path)
         self._back_up(path)
 
         def complete(made: Made | None) -> None:
             done: Future[TreeEntry] = Future()
-            # Somebody may have replaced the object since, so the store is asked only if it did not say what it has made.
+            # Asked only if the upload's answer had no version: another writer may have replaced the object since.
             done.set_result(TreeEntry(path, "file", size, made[0], 0, made[1]) if made else self._objects.entry(path))
             with self._lock:
                 self._begun.append((path, done))
@@ -132,7 +132,7 @@ class ObjectTreeWriter:
         return new_file
 
     def copy(self, path: str, from_path: str, metadata: Metadata, *, move: bool = False, version: bytes | None = None) -> None:
-        """Copy an object inside the store; nothing of it comes here."""
+        """Copy an object inside the store, without downloading it."""
         self._objects.check(path)
         self._objects.check(from_path)
 
@@ -180,7 +180,7 @@ class ObjectTreeWriter:
         """Do nothing: stores have no directories."""
 
     def remove(self, path: str) -> None:
-        """Remove an object, with many others in one request: by the next commit at the latest."""
+        """Remove an object, together with many others in one request, by the next commit at the latest."""
         self._objects.check(path)
         with self._lock:
             self._removed.add(path)
@@ -189,7 +189,7 @@ class ObjectTreeWriter:
             self._flush_removed()
 
     def remove_directory(self, path: str) -> bool:
-        """Return ``True``: what stores have no directories for is gone with its objects."""
+        """Return ``True``: stores have no directories, so a folder is gone with its last object."""
         return True
 
     def commit(self) -> list[TreeEntry]:
@@ -213,7 +213,7 @@ class ObjectTreeWriter:
         return entries
 
     def _begin(self, path: str, size: int, work: Callable[[], TreeEntry]) -> None:
-        """Do ``work`` in another thread, as soon as there is room for its content."""
+        """Run ``work`` in another thread, once memory has room for its content."""
         self._flush_if_removed(path)
         with self._room:
             self._room.wait_for(lambda: not self._waiting_bytes or self._waiting_bytes + size <= _MAX_WAITING_BYTES)
@@ -230,7 +230,7 @@ class ObjectTreeWriter:
             self._begun.append((path, future))
 
     def _flush_if_removed(self, path: str) -> None:
-        """Remove an object before it is written anew, not afterwards."""
+        """Send a pending removal of an object before the object is written again."""
         with self._lock:
             is_removed = path in self._removed
         if is_removed:
@@ -242,7 +242,7 @@ class ObjectTreeWriter:
             begun = [future for _, future in self._begun]
         if not paths:
             return
-        # Something may still be copied from what is removed.
+        # Objects that are removed may still be the source of running copies.
         wait(begun)
         if self._backup is not None:
             for done in [self._pool.submit(self._back_up, path) for path in paths]:
@@ -258,7 +258,7 @@ class ObjectTreeWriter:
             self._on_failure(path, error)
 
     def _delete(self, paths: list[str]) -> dict[str, FileError]:
-        """Delete objects, and return the errors of those that could not be."""
+        """Delete objects; return the error of each that could not be deleted."""
         location = self._objects.location
         try:
             with answering("delete", paths[0] if len(paths) == 1 else "", location):
@@ -272,11 +272,11 @@ class ObjectTreeWriter:
         }
 
     def _back_up(self, path: str) -> None:
-        """Copy an object that is about to be replaced or removed, if there is one, to the backup."""
+        """Copy an object that is about to be replaced or removed to the backup, if it exists."""
         if self._backup is None:
             return
         with self._lock:
-            # What comes a second time is this run's own work.
+            # A path that comes a second time holds this run's own object.
             if path in self._backed_up:
                 return
             self._backed_up.add(path)
@@ -288,12 +288,12 @@ class ObjectTreeWriter:
                         self._api.copy(path, kept, None, None)
                     return
                 except SyncError as error:
-                    # Somebody replaced it meanwhile: what is there now is to be kept.
+                    # Another writer has replaced it since: back up the current object.
                     if not (tries_left and is_other_version(error)):
                         raise
 
     def _remove_old_backups(self) -> None:
-        """Remove the backups of runs that are older than the configured days."""
+        """Remove the backups of runs that are older than the configured number of days."""
         if self._backup is None or self._backup.days is None:
             return
         limit = datetime.now(UTC) - timedelta(days=self._backup.days)
