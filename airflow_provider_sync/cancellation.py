@@ -11,8 +11,8 @@ running statements and requests; then the main thread reaches its handler, which
 
 Where Python ignores what its handler raises (in a weak reference's callback, a ``__del__``), the signal is sent once more.
 
-Whoever opens something that can be cancelled registers it (:meth:`Cancellation.watching`): databases register their connections,
-and clients themselves.
+Work that can be cancelled is registered when it begins (:meth:`Cancellation.watching`): databases register their connections,
+and clients register themselves.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from contextvars import ContextVar
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-"""The signals that end a sync. SIGHUP says that the terminal is gone; under nohup it is ignored.
+"""The signals that end a sync. SIGHUP means that the terminal is gone; under nohup it is ignored.
 
-Airflow limits the time of a task by the last one, which ends a sync only if it has a handler.
+Airflow enforces a task's time limit by SIGALRM, which ends a sync only if it has a handler.
 """
 
 ROUND_SECONDS = 2.0
@@ -54,7 +54,7 @@ class SyncCancelled(KeyboardInterrupt):
 
 
 class Cancellation:
-    """What has to be cancelled to end a sync, and whether that was done.
+    """The statements and requests that must be cancelled to end a sync, and whether that was done.
 
     :ivar cancelled: whether the running statements and requests have been cancelled
     :ivar ending: whether the main thread has reached the handler of the signal
@@ -115,7 +115,7 @@ class Cancellation:
         self._first_round.wait(ROUND_SECONDS)
 
     def _cancel(self, *, everywhere: bool) -> None:
-        # Do not hold the lock while cancelling: blocks that end meanwhile need it.
+        # Do not hold the lock while cancelling: blocks that end during it need the lock.
         with self._lock:
             under_way = list(self._open.values())
         for thread, cancel in under_way:
@@ -135,8 +135,8 @@ def current_cancellation() -> Cancellation | None:
 def cancelled_by_signals() -> Iterator[Cancellation]:
     """End the block soon after a signal, with what the signal's own handler raises, or else with :class:`SyncCancelled`.
 
-    Signals do not end the block in a thread other than the main one, which never gets signals, nor if somebody else listens for
-    them, such as an event loop. Inside another such block, the outer one counts.
+    Signals do not end the block in a thread other than the main one, which never gets signals, nor if another part of the process
+    listens for them, such as an event loop. Inside another such block, the outer one counts.
     """
     outer = _CURRENT.get()
     if outer is not None or threading.current_thread() is not threading.main_thread():
@@ -155,9 +155,9 @@ def cancelled_by_signals() -> Iterator[Cancellation]:
 
 
 def raise_if_ended(error: Exception) -> None:
-    """Raise :class:`SyncCancelled` if ``error`` is what a library made of it.
+    """Raise :class:`SyncCancelled` if a library has replaced it by ``error``.
 
-    A library between the handler and the block may replace the exception: SQLite does so with what its functions raise.
+    A library between the handler and the block may replace the exception: SQLite replaces what its functions raise.
 
     :raises SyncCancelled: if the sync was ended from outside
     """
@@ -167,7 +167,7 @@ def raise_if_ended(error: Exception) -> None:
 
 
 def clean_up_fully(work: Callable[[], None]) -> None:
-    """Do ``work``, and once more if a signal interrupted it: what it has to remove would stay behind.
+    """Run ``work``, and again if a signal interrupted it, so that nothing stays behind that it has to remove.
 
     The signal cancels the statement that runs, or raises between two statements. What interrupted the work is raised afterwards.
 
@@ -189,7 +189,7 @@ def _listening(cancellation: Cancellation) -> Iterator[None]:
     os.set_blocking(writing, False)
     earlier = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     if earlier != -1:
-        # It belongs to an event loop, which needs it.
+        # The wakeup descriptor belongs to an event loop, which needs it.
         signal.set_wakeup_fd(earlier, warn_on_full_buffer=False)
         os.close(reading)
         os.close(writing)
@@ -245,7 +245,7 @@ def _handler(number: int, cancellation: Cancellation) -> Handler | None:
 
 @contextmanager
 def _noticing_what_is_ignored(cancellation: Cancellation) -> Iterator[None]:
-    """Note during the block whether Python ignores what a signal's handler raised."""
+    """Record whether Python ignores an exception that a signal's handler raises during the block."""
     previous = sys.unraisablehook
 
     def notice(unraisable: sys.UnraisableHookArgs) -> None:
@@ -260,7 +260,7 @@ def _noticing_what_is_ignored(cancellation: Cancellation) -> Iterator[None]:
     finally:
         if sys.unraisablehook is notice:
             sys.unraisablehook = previous
-        cancellation.raised = None  # its traceback keeps alive what the block has opened
+        cancellation.raised = None  # its traceback would keep alive what the block has opened
 
 
 def _listen(reading: int, cancellation: Cancellation, numbers: set[int], ended: threading.Event) -> None:

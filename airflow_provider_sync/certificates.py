@@ -43,7 +43,7 @@ def check_readable(option: str, path: str) -> None:
 
 
 def words(error: ssl.SSLError) -> str:
-    """Return what OpenSSL says of a file, in words."""
+    """Return OpenSSL's reason for an error about a file, in words."""
     return (error.reason or "no such content").lower().replace("_", " ")
 
 
@@ -58,7 +58,7 @@ def _check_private(option: str, path: str) -> None:
 
 def _no_password(option: str, path: str) -> Callable[[], str]:
     def ask() -> str:
-        # OpenSSL would ask for it on the terminal.
+        # OpenSSL would ask for the passphrase on the terminal.
         raise ConfigurationError(f"{option}: the key in {path} has a password. Give one without.")
 
     return ask

@@ -13,12 +13,12 @@
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
     │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
-    │   ├── ReadOnlyError             what would be written to may only be read
+    │   ├── ReadOnlyError             the database, transaction or user may only read
     │   ├── DuplicateKeyError         several rows of the source have the same key in the target
     │   ├── TriggerError              a trigger of the target changed rows otherwise than the sync
-    │   └── TableBusyError  retry     timed out waiting for a lock, or the data changed meanwhile
+    │   └── TableBusyError  retry     timed out waiting for a lock, or the data changed during the sync
     │       ├── SourceChangedError retry    the source changed between two of its answers
-    │       └── TargetChangedError retry    somebody else wrote to the target during the sync
+    │       └── TargetChangedError retry    another session wrote to the target during the sync
     ├── FileError                     a file, its name or its content
     │   ├── MissingFileError          a file that was asked for is not there
     │   ├── FileChangedError retry    a file changed while it was read
@@ -88,7 +88,7 @@ class SyncError(Exception):
     :ivar table: source name of the table that failed, if several are synced together and the error concerns one of them
     :ivar lacks_subject: whether the message names no table or file, as a database driver's message does not
     :ivar reports: one for each table or directory of the run, if it has several and some failed
-    :ivar refused: what guards refused to delete, if nothing else failed; somebody may allow it
+    :ivar refused: deletes that guards refused, if nothing else failed; an operator may allow them
     """
 
     retryable: bool = False
@@ -137,7 +137,7 @@ class SyncError(Exception):
 
     @property
     def failures(self) -> tuple[SyncError, ...]:
-        """The errors that this one consists of: itself, unless it stands for several."""
+        """The errors that this one combines; the error itself if it combines none."""
         return (self,)
 
 
@@ -157,7 +157,7 @@ class ConnectionLimitError(TransportError):
 
 
 class SessionTimeoutError(TransportError):
-    """A database ended a session, or a statement, that took longer than it may; the message names no host and no user."""
+    """A database ended a session, or a statement, that exceeded its time limit; the message names no host and no user."""
 
 
 class ProtocolError(SyncError):
@@ -191,12 +191,12 @@ class ServerError(SyncError):
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]  # a property answers for the class attribute
-        """Whether the status is a transient one: 429, 5xx, or 410 for a snapshot, of which another run takes another."""
+        """Whether the status is transient: 429, 5xx, or 410 for a snapshot that is gone, since the next run takes a new one."""
         return self.status in (410, 429) or self.status >= 500
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same request may succeed later: one that names a snapshot that is gone never does."""
+        """Whether the same request may succeed later: never with status 410, since it names a snapshot that is gone."""
         return self.retryable and self.status != 410
 
 
@@ -212,7 +212,7 @@ class MissingTableError(TableError):
 
 
 class ReadOnlyError(TableError):
-    """A database, a transaction or a user may only read what would be written to."""
+    """The database, the transaction or the user's privileges allow reading only."""
 
 
 class DuplicateKeyError(TableError):
@@ -220,7 +220,7 @@ class DuplicateKeyError(TableError):
 
 
 class TriggerError(TableError):
-    """A trigger of the target changed rows that a merge leaves alone, or what it wrote."""
+    """A trigger of the target changed rows that the merge does not write, or the values that it wrote."""
 
 
 class ReferencedRowsError(TableError):
@@ -249,7 +249,7 @@ class SourceChangedError(TableBusyError):
 
 
 class TargetChangedError(TableBusyError):
-    """Somebody else wrote to the target between its comparison and the end of the merge."""
+    """Another session wrote to the target between its comparison and the end of the merge."""
 
 
 class FileError(SyncError):
@@ -313,7 +313,7 @@ def wrap_unexpected_errors() -> Iterator[None]:
         raise_if_ended(error)
         if isinstance(error, SyncError):
             raise
-        # A bug: whoever reports it needs the name of its class.
+        # A bug: a report of it needs the name of the class.
         raise UnexpectedError(
             f"An unexpected error, {type(error).__name__}: {reason(error)}."
             " Please report it with what --verbose shows, or the task's log."

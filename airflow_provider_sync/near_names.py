@@ -8,7 +8,7 @@ from itertools import islice
 
 _MAX_NAMES = 20_000
 _MAX_CHARACTERS = 200
-"""A guess takes milliseconds for a thousand names, and may not take minutes for what a server sends."""
+"""Longest name that is compared: a guess takes milliseconds for a thousand names, but a server could send huge ones."""
 
 
 def near_name(name: str, names: Iterable[str]) -> str | None:

@@ -1,6 +1,6 @@
 """Make text from others safe to show on one line of a log, a terminal or a message.
 
-The other half, a database or a file system may put anything into a name or a message: line breaks that forge lines of a log,
+The other server, a database or a file system may put anything into a name or a message: line breaks that forge lines of a log,
 escape codes that control a terminal, marks that reverse the direction of writing, or megabytes.
 """
 
@@ -36,8 +36,8 @@ def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
 def reason(error: BaseException) -> str:
     """Return an error's message on one line, without a full stop at its end.
 
-    An error without a message gives "no reason was given", since the name of its class would mean nothing to a user. Of
-    SQLAlchemy's it is the driver's message, without the statement and the address of a page.
+    An error without a message gives "no reason was given", since the name of its class would mean nothing to a user. For
+    SQLAlchemy's errors it is the driver's message, without the statement and the link to SQLAlchemy's documentation.
     """
     driver_error = getattr(error, "orig", None)
     text = str(driver_error if isinstance(driver_error, BaseException) else error)

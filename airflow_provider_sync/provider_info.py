@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider: plain data. Importing this module imports nothing of Airflow."""
+"""The provider's metadata for Airflow, as plain data. Importing this module imports nothing of Airflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, as Airflow's ``provider_info.schema.json`` describes it.
 
     Every ``airflow`` command calls this, so it stays free of imports. Airflow 3.2 and newer build the connection form
-    from ``connection-types``; 3.1 asks the hook's methods for the same.
+    from ``connection-types``; 3.1 calls the hook's methods instead.
     """
     return {
         "package-name": "airflow-provider-sync",
@@ -84,7 +84,7 @@ def get_provider_info() -> dict[str, Any]:
                     "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "Base URL",
-                        # Hidden, it would be saved as none, and with none Airflow 3.3's button Test in the list answers 400.
+                        # A hidden port is saved as none, and then Airflow 3.3's Test button in the list of connections answers 400.
                         "port": "Port (0: as in the URL)",
                         "login": "Login (basic authentication only)",
                         "password": "Token or password",
@@ -130,7 +130,7 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        # Airflow loads the plugin by its entry point; this is for lists of what providers have, as of OpenLineage's.
+        # Airflow loads the plugin by its entry point; this entry is for lists of providers' plugins, such as OpenLineage's.
         "plugins": [{"name": "sync", "plugin-class": "airflow_provider_sync.plugin.sync_plugin.SyncPlugin"}],
         "cli": ["airflow_provider_sync.cli.airflow_group.get_airflow_commands"],
         "config": _CONFIG,

@@ -23,7 +23,7 @@ MAX_FORMS = 1_000
 
 _NAMES = r"pass(?:word|wd|phrase)|pwd|token|secret(?:_?key)?|(?:access|api|mask|private)_?key|signature"
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # The user stays: it says which account fails.
+    # The user name stays, to show which account fails.
     (re.compile(r"(://[^/\s:@]*:)[^/\s]*@"), rf"\1{HIDDEN}@"),
     (re.compile(rf"((?:{_NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s`'\"&;,)\]}}]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"(([\"'])(?:{_NAMES})\2\s*:\s*([\"'])).*?\3", re.IGNORECASE), rf"\1{HIDDEN}\3"),
@@ -43,7 +43,7 @@ class _Secrets:
         with self._lock:
             patterns = dict(self._patterns)
             for form in (form for value in values for form in _written(value)):
-                # To the end: what was told last is forgotten last.
+                # To the end: the latest secrets are forgotten last.
                 patterns[form] = patterns.pop(form) if form in patterns else _whole(form)
             # A new dict, since others may be reading the old one.
             self._patterns = dict(list(patterns.items())[-MAX_FORMS:])
@@ -83,7 +83,7 @@ def _whole(form: str) -> re.Pattern[str]:
 def _written(value: str) -> Iterator[str]:
     """Yield the forms in which libraries quote a value: as it is, and as in a URL, in JSON and in Python."""
     plain = value.strip()
-    # Lone surrogates, which a value of the environment may have, are no reason to fail.
+    # Do not fail for lone surrogates, which an environment variable may have.
     in_urls = {write(plain, safe="", errors="surrogatepass") for write in (quote, quote_plus)}
     for form in {plain, unquote(plain), *in_urls, json.dumps(plain)[1:-1], repr(plain)[1:-1]}:
         if len(form) >= MIN_LENGTH:

@@ -67,7 +67,7 @@ class TableReport(Report, frozen=True, kw_only=True):
 
     :ivar rows_total: rows of the source; with a window, rows in the window
     :ivar rows_received: rows that the server sent; digests do not count
-    :ivar schema_changes: what was changed in the target's table besides its rows, or would be; the table itself, if it was made
+    :ivar schema_changes: changes to the target table besides its rows, made or planned; the table itself, if it was created
     :ivar orphans: number of rows whose foreign key refers to no row after the merge, by ``table.constraint``
     """
 
@@ -90,7 +90,7 @@ class DirectoryReport(Report, frozen=True, kw_only=True):
 
     :ivar files_total: files of the source that the patterns select
     :ivar files_touched: files of which only the time of modification or the permissions were changed
-    :ivar files_moved: files among the added and updated ones whose content was at the target already
+    :ivar files_moved: added or updated files whose content the target already had
     :ivar files_read: files of the target that were read to compare them
     :ivar bytes_written: bytes of content that were written to the target
     """

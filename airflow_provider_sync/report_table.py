@@ -29,8 +29,8 @@ def table_of(reports: Sequence[Report]) -> TextTable:
 
 
 def notes_of(report: Report) -> list[str]:
-    """Return what has no column, and the warnings of a report, one line each."""
-    name = printable(report.name)  # perhaps one that a server gave
+    """Return the details of a report that have no column, and its warnings, one line each."""
+    name = printable(report.name)  # may come from a server
     notes = [f"{name}: {sentence}" for sentence in details_of(report)]
     return notes + [f"{name}: warning: {warning}" for warning in report.warnings]
 

@@ -1,6 +1,6 @@
-"""A table as a value, and as plain text: the same text for a log, a pipe and a file. Cells show what is not printable escaped.
+"""A table as a value, and as plain text for a log, a pipe or a file. Characters that are not printable are escaped.
 
-How a terminal shows it is not decided here.
+Styles for a terminal do not belong here.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from airflow_provider_sync.printable import MAX_MESSAGE, printable
 class TextTable:
     """A table whose cells are text on one line.
 
-    :ivar headings: of the columns
-    :ivar rows: as many cells each as there are headings, made printable: names may be those of a server
+    :ivar headings: headings of the columns
+    :ivar rows: one cell for each heading, made printable, since names may come from a server
     :ivar numbers: headings of the columns that are aligned to the right
     :ivar ruled: whether a line of dashes stands below the headings in plain text
     :ivar dispensable: headings of the columns that a narrow terminal may leave out, the first one first

@@ -66,7 +66,7 @@ class TimeZone:
         """Convert texts in this zone to UTC; values that are not timestamps stay as they are.
 
         :return: the texts, and how many of them are ambiguous because this zone has them twice, as in the night in which summer
-            time ends; those are taken for the first of the two
+            time ends; they are converted as the earlier of the two
         :raises NoSuchTimeError: for a text that this zone skips
         """
         repeated = 0
@@ -87,7 +87,7 @@ class TimeZone:
             if len(self._from_utc) >= _REMEMBERED:
                 self._from_utc.clear()
             moved = _moved(minute, self._shift_from_utc)
-            # Offsets with seconds (before 1972) move the seconds of the text as well.
+            # Offsets with seconds (before 1972) shift the seconds of the text as well.
             known = self._from_utc[minute] = moved if moved is not None and moved.endswith(":00") else None
         if known is not None and rest[:1] == ":":
             return known[:-3] + rest
@@ -172,7 +172,7 @@ def checked_time_zone(value: str | int | None) -> str | None:
 
 
 def _moved(text: str, shift: Any) -> str | None:
-    """Return a text, with seconds, shifted by what ``shift`` returns for it; ``None`` if it is not a timestamp."""
+    """Return a text with seconds, shifted by the result of ``shift``; ``None`` if the text is not a timestamp."""
     match = _TEXT.fullmatch(text)
     moment = _moment(match) if match else None
     if match is None or moment is None:
@@ -183,7 +183,7 @@ def _moved(text: str, shift: Any) -> str | None:
 
 
 def _moment(match: re.Match[str]) -> tuple[datetime, int] | None:
-    """Return a ``datetime`` that Python can have, and by how many years it is off; ``None`` for impossible dates."""
+    """Return a ``datetime`` in Python's range, and by how many years it is off; ``None`` for impossible dates."""
     year = int(match[1])
     # The calendar repeats after 400 years; years that a conversion might move beyond Python's range are replaced by near ones.
     near = year if 1 < year < 9999 else 2000 + year % 400

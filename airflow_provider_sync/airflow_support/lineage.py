@@ -64,7 +64,7 @@ class ReportsLineage:
             for flow in self.flows:
                 collector.add_input_asset(self, uri=flow.source)
                 collector.add_output_asset(self, uri=flow.target)
-        except Exception as error:  # noqa: BLE001  # whoever listens may be broken, and the data has arrived
+        except Exception as error:  # noqa: BLE001  # a listener may be broken, and the data has arrived
             self.log.warning("The lineage of this sync is not reported: %s", error)  # type: ignore[attr-defined]  # BaseOperator's
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:

@@ -21,7 +21,7 @@ def get_airflow_commands() -> list[GroupCommand]:
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
     class CompletedArg(Arg):
-        """An argument of Airflow's that also tells its parser how a shell completes it."""
+        """An Airflow command argument that also registers its shell completion with the parser."""
 
         def __init__(self, argument: Argument) -> None:
             super().__init__(argument.flags, **argument.options)  # type: ignore[no-untyped-call]  # Airflow's

@@ -1,4 +1,4 @@
-"""Refuse what only works beside Airflow, where the core was installed without it."""
+"""Refuse features that need Airflow where the core was installed without it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 def require_airflow(what: str, *, instead: str) -> None:
-    """Do nothing where Airflow is installed. Airflow is looked for and not imported, which would take a second.
+    """Check that Airflow is installed, without importing it, which would take a second.
 
-    :param what: what needs it, as the beginning of a sentence: ``airflow://shop``
+    :param what: the feature that needs Airflow, as the subject of a sentence: ``airflow://shop``
     :param instead: a sentence that says what to do without it
     :raises ConfigurationError: where Airflow is not installed
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Completed = Literal["", "table", "directory"]
-"""Which names of the configuration a shell completes a value to; otherwise it takes names of files."""
+"""The kind of configured names that a shell completes a value to; empty for names of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Argument:
     completed: Completed = ""
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
-        """Add the argument to a parser, with what completes it where a shell asks: argcomplete looks for ``completer``."""
+        """Add the argument to a parser, with its ``completer``, which argcomplete calls."""
         action = parser.add_argument(*self.flags, **self.options)
         if self.completed and "_ARGCOMPLETE" in os.environ:
             from airflow_provider_sync.cli.completion import COMPLETERS

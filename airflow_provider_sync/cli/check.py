@@ -33,7 +33,7 @@ def main(options: Namespace) -> int:
     output = Output.of(options)
     found = check_file(path, options.kind)
     if found.mistakes:
-        # Mistakes are errors, which --quiet shows.
+        # Mistakes are errors, so --quiet shows them.
         Output(sys.stdout).show(Line(_line(path, mistake)) for mistake in found.mistakes)
         return USAGE
     if not options.connect:
@@ -56,7 +56,7 @@ def main(options: Namespace) -> int:
 
 
 def _find(kind: str | None) -> str:
-    """Return the configuration that is checked if none is named."""
+    """Return the path of the configuration to check if no argument names one."""
     found = find_config([kind] if kind else KINDS)
     if found is None:
         raise ConfigurationError("There is nothing to check. Give --config FILE, or --schema server or client.")

@@ -25,7 +25,7 @@ def main(options: Namespace) -> int:
             schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
             # A missing database file has no staging tables, and must not be created.
             with OPENER.database_to_look_at(url) as database, database.connect() as connection:
-                # PostgreSQL finds a table without a schema in any of its search path.
+                # In PostgreSQL a table without a schema may be in any schema of the search path.
                 names = [target.table_name for target in targets if not target.is_pattern]
                 schemas |= {table.schema for table in database.catalog.describe_many(connection, names).values()}
                 for staging, age in find_staging(connection, schemas=schemas):

@@ -1,4 +1,4 @@
-"""``completion``: what a shell needs to complete commands, options, and names out of the configuration, by argcomplete."""
+"""``completion``: shell completion of commands, options and configured names, by argcomplete."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 def main(options: Namespace) -> int:
-    """Print the code that a shell has to run."""
-    # Nothing else needs it.
+    """Print the code that turns on completion in a shell."""
+    # Imported here, because only completion needs it.
     from argcomplete.shell_integration import shellcode
 
     program = options.program.partition(" ")[0]
@@ -22,7 +22,7 @@ def main(options: Namespace) -> int:
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer the shell, which has called the program instead of the user, and end the process."""
+    """Print completions and end the process, if the shell has called the program for them."""
     import argcomplete
 
     argcomplete.autocomplete(parser)
@@ -30,13 +30,13 @@ def complete(parser: argparse.ArgumentParser) -> None:
 
 def _names_under(group: str) -> Callable[..., Iterable[str]]:
     def names(*, parsed_args: Namespace, **_: object) -> Iterable[str]:
-        """Return the names in the configuration; none where it cannot be read, since nobody reads errors in between."""
-        # Not for the names of commands and options, which a shell asks for more often.
+        """Return the configured names; none if the configuration cannot be read, since completion shows no errors."""
+        # Imported here: completing commands and options, which is more frequent, does not need it.
         from airflow_provider_sync.config.yaml_file import load_yaml, read_text
 
         try:
             path = parsed_args.config or find_config(["client"])
-            # As it is written: variables need not be set, nor all options be right.
+            # Read without validation: variables may be unset, and options wrong.
             entries = load_yaml(read_text(path), path).get(group) if path else None
         except ConfigurationError:
             return []

@@ -66,5 +66,5 @@ def _in_folder(folder: Path, kinds: Sequence[str]) -> str | None:
 def _users_folder(environment: Mapping[str, str]) -> Path:
     """Return the folder of this program below the one that XDG's base directory specification names."""
     base = environment.get("XDG_CONFIG_HOME") or ""
-    # A relative path is to be ignored, says the specification.
+    # The specification says to ignore a relative path.
     return (Path(base) if base.startswith("/") else Path.home() / ".config") / "airflow-sync"

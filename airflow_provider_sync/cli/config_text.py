@@ -15,14 +15,14 @@ from airflow_provider_sync.printable import printable
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _SECRET = re.compile(r"pass|pwd|secret|token|key$", re.IGNORECASE)
-"""Names of parameters of a URL that may hold a secret; those that hold a path do no harm as a variable."""
+"""URL parameters that may hold a secret. Some hold only a path, for which a variable does no harm."""
 
 
 class HiddenUrl(NamedTuple):
     """A URL that may be written down.
 
     :ivar url: with ``${NAME}`` in place of each secret
-    :ivar secrets: what the variables stand for, as the URL had it
+    :ivar secrets: value of each variable, as written in the URL
     """
 
     url: str
@@ -32,9 +32,9 @@ class HiddenUrl(NamedTuple):
 def hide_secrets(url: str, prefix: str) -> HiddenUrl:
     """Replace the password of a database URL, and parameters that look like one, by variables of the environment.
 
-    A variable that the URL has already stays.
+    Variables that the URL already has stay.
 
-    :param prefix: with which the names of new variables begin, such as ``DB``
+    :param prefix: prefix of the names of new variables, such as ``DB``
     """
     secrets: dict[str, str] = {}
 
@@ -63,7 +63,7 @@ def server_text(
     """Write a ``server.yaml``.
 
     :param connection: name of the connection
-    :param url: of the database, without secrets
+    :param url: URL of the database, without secrets
     :param tables: names, each with the reason why it cannot be offered as it is; ``None`` if it can
     :param views: the columns of each view, by its name
     """
@@ -95,12 +95,12 @@ def client_text(
 ) -> str:
     """Write a ``client.yaml``.
 
-    :param url: of the server
+    :param url: base URL of the server
     :param has_token: whether the server wants a token
     :param tls: paths of certificates and keys, by option
     :param database: URL of the target, without secrets; ``None`` for directories alone
     :param tables: names, each with the reason why the server cannot offer it as it is; ``None`` if it can
-    :param directories: where to keep each
+    :param directories: target path of each, by name
     """
     tables = {name: reason for name, reason in tables.items() if not is_pattern(name)}
     made = "# Made by `airflow-sync init` from what the server offers."
@@ -128,7 +128,7 @@ def _entries(tables: Mapping[str, str | None], options: str) -> Iterator[str]:
 
 
 def _scalar(text: str) -> str:
-    """Write a name as YAML reads it again."""
+    """Write a name so that YAML reads it as the same text."""
     if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
     return _quoted(text)

@@ -115,14 +115,14 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
 def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str] | None]:
     """Ask the server for the names of its tables, and return them: none if it fails, ``None`` if it is of version 1.
 
-    Those that the configuration names are asked for, too: a table that the server cannot describe cannot be synced.
+    Also request the description of each configured table: one that the server cannot describe cannot be synced.
     """
     server = _without_credentials(config.url)
     try:
         with wrap_unexpected_errors(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
             if client.protocol_for() == 1:
-                client.ping()  # a web page, an address with nothing there, and `protocol: 1` look like version 1, too
+                client.ping()  # a web page, a wrong address, and `protocol: 1` look like version 1, too
             wanted = [name for name in offered.tables if entry_for(name, config.tables)] if offered else []
             described = describe_tables(client, wanted)
     except SyncError as error:
@@ -154,7 +154,7 @@ def not_offered(name: str, names: Iterable[str]) -> str:
 
 
 def _expanded(config: ClientConfig, offered: Sequence[str]) -> list[TargetTable]:
-    """Return the tables of the configuration, and those that its patterns match; a pattern that matches none stays."""
+    """Return the configured tables, with patterns expanded to the tables that they match; keep a pattern without a match."""
     tables: dict[str, TargetTable] = {}
     for name, entry in config.tables.items():
         matched = [other for other in offered if entry.is_pattern and entry_for(other, config.tables) is entry]
@@ -177,10 +177,10 @@ def _try_databases(
     expand: Expand[AnyTable] | None = None,
     missing: Callable[[AnyTable], str] | None = None,
 ) -> Iterator[Trial]:
-    """Open each database once, also one that no table uses, and try its tables.
+    """Open each database once, even if no table uses it, and try its tables.
 
     :param expand: finds the tables that patterns match
-    :param missing: tries a table of a database whose file a run makes; without it, files have to be there
+    :param missing: tries a table of a database whose file a run would create; ``None`` if database files must exist
     """
     by_url: dict[str, list[AnyTable]] = {url: [] for url in connections.values()}
     for table in tables:
@@ -202,7 +202,7 @@ def _try_database(
     shown = name or f"of table {tables[0].name}"
     try:
         with wrap_unexpected_errors(), OPENER.database(url) as opened:
-            # Opening it would make an empty database.
+            # Opening it would create an empty database.
             if (file := missing_file(opened.engine)) is not None:
                 if missing is None:
                     raise TransportError(no_file(file))
@@ -224,7 +224,7 @@ def _try_database(
 
 
 def views_of(url: str) -> dict[str, list[str] | TableError]:
-    """Return the columns of each view of a database, or why it cannot be described, by its name."""
+    """Return, by view, its columns, or the error for which it cannot be described."""
     found: dict[str, list[str] | TableError] = {}
     with OPENER.database(url) as database:
         with database.translate_errors(), database.connect() as connection:
@@ -239,7 +239,7 @@ def views_of(url: str) -> dict[str, list[str] | TableError]:
 
 
 def _in_snapshot(database: Database, table: AnyTable, attempt: TryTable[AnyTable]) -> str:
-    # Each in a snapshot of its own, which an error of another one does not end.
+    # Each in a snapshot of its own, so that an error about one view does not end the others.
     with database.snapshot() as connection:
         return attempt(database, connection, table)
 
@@ -272,9 +272,9 @@ def _target_without_file(options: TargetTable, *, sends_types: bool) -> str:
 
 
 def _missing(sends_types: bool) -> str:
-    """Say what becomes of a target that is missing and that ``create_table`` is for.
+    """Say what a run does about a missing target table with ``create_table``.
 
-    :param sends_types: whether the server sends the types of columns, as all but those of version 1 do
+    :param sends_types: whether the server sends column types; servers of version 1 do not
     """
     if not sends_types:
         raise MissingTableError(

@@ -68,7 +68,7 @@ class Command:
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
-        """Its own arguments, and those that every command has."""
+        """The command's own arguments, and those of every command."""
         return (VERBOSE, QUIET, *LOG, *self.own_arguments)
 
     def epilog(self, program: str) -> str:

@@ -65,7 +65,7 @@ def _plain(found: RunDiff) -> list[dict[str, Any]]:
 
 
 def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None:
-    """Return keys as lists of texts; ``None`` if they are not known, which differs from no keys."""
+    """Return keys as lists of texts; ``None`` if they are unknown, an empty list if there are none."""
     if changes is None:
         return None
     kinds = {"inserted": changes.inserted, "updated": changes.updated, "deleted": changes.deleted}
@@ -73,11 +73,11 @@ def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None
 
 
 def _parts(found: RunDiff, most: int) -> Iterator[Part]:
-    """Yield the table of reports, and behind it what differs, by table and directory."""
+    """Yield the table of reports, followed by the differences of each table and directory."""
     yield from parts_of(found.reports)
     lines = [line for table in found.tables for line in _lines(table, most)]
     lines += [line for directory in found.directories for line in _lines_of_files(directory, most)]
-    # A heading follows an empty line.
+    # An empty line precedes a heading.
     before = ["", *lines]
     for line, last in zip(lines, before, strict=False):
         yield Line(line, "heading" if line and not last else _MEANINGS.get(line[:2], ""))
@@ -122,7 +122,7 @@ def _sizes(change: FileChange) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a text as a literal if it has characters that would break the line."""
+    """Return a text, as a literal if it has characters that would break the line."""
     return text if text.isprintable() else repr(text)
 
 

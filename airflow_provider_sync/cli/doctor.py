@@ -22,7 +22,7 @@ DONE, DIFFERENT = 0, 1
 
 
 def main(options: Namespace) -> int:
-    """Explain every table, or those that are named; see :mod:`.main` for the exit code."""
+    """Explain every table, or those that the arguments name; see :mod:`.main` for the exit code."""
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table or tuple(config.tables))
     found: list[Diagnosis] = []
@@ -77,7 +77,7 @@ def _rows(number: int) -> str:
 
 
 def _shown(text: str | None) -> str:
-    """Show a value as a literal, so that blanks can be seen; and in ASCII, too, if it has characters that may look alike."""
+    """Show a value as a literal, so that blanks are visible; add its ASCII form if it has characters that look alike."""
     if text is None:
         return "NULL"
     return repr(text) if text.isascii() else f"{text!r} ({text!a})"

@@ -58,7 +58,7 @@ def main(options: Namespace) -> int:
 
 
 def _server(url: str) -> tuple[str, dict[str, str]]:
-    """Return the text of a ``server.yaml``, and what its variables mean."""
+    """Return the text of a ``server.yaml``, and the values of its variables."""
     settings, mistakes = expand({"url": url}, "--from")
     if mistakes:
         raise refusal(mistakes)
@@ -69,7 +69,7 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
             raise ConfigurationError(f"The database cannot be opened: {trial.message}")
         if trial.what == "table":
             tables[trial.name] = trial.message if trial.failed else None
-    tables.pop("*", None)  # the pattern, where it matches nothing
+    tables.pop("*", None)  # the pattern, which stays if it matches nothing
     views: dict[str, list[str]] = {}
     for view, found in views_of(settings["url"]).items():
         if isinstance(found, TableError):
@@ -89,9 +89,9 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
 
 
 def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the text of a ``client.yaml``, and what its variables mean.
+    """Return the text of a ``client.yaml``, and the values of its variables.
 
-    :param tls: absolute paths, by the options of a ``client.yaml``
+    :param tls: absolute paths, by option of ``client.yaml``
     """
     token = os.environ.get("SYNC_TOKEN") or None
     with SyncClient(
@@ -124,7 +124,7 @@ def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, 
 
 
 def _folder_name(name: str) -> str:
-    """Name a folder after a directory: not the current one, and another one for each directory, whatever they are called."""
+    """Return a folder name for a directory: never the current folder, and different for each directory."""
     found = re.sub(r"[^\w.-]|^\.+", "_", name)[:_MAX_FOLDER_NAME]
     return found if found == name and name else f"{found}-{sha256(name.encode()).hexdigest()[:8]}"
 
@@ -137,10 +137,10 @@ def _connection_name(url: str) -> str:
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
-    """Write a file as a whole, or not at all; one that is there is replaced only with ``force``."""
+    """Write a file atomically; replace an existing one only with ``force``."""
     unfinished = path.with_name(f".{path.name}.{token_hex(8)}.tmp")
     try:
-        # Through no link that somebody else has put in its place.
+        # Do not follow a link that another user has put in its place.
         with unfinished.open("x", encoding="utf-8") as file:
             file.write(text)
         try:

@@ -19,7 +19,7 @@ def log_settings(options: Namespace, configured: LogOptions | None = None) -> Lo
     """
     base = LogSettings() if configured is None else LogSettings(**configured.model_dump(exclude={"access"}))
     file = options.log_file or base.file
-    # Nobody sees a file, so that --quiet keeps it as it is, and it has what the command did.
+    # --quiet is about the terminal: a log file still records what the command did.
     level = "error" if options.quiet and file is None else "info" if file is not None and configured is None else base.level
     return LogSettings(
         level=options.log_level or level,

@@ -105,14 +105,14 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
         print(f"{program}: {message[0].lower()}{message[1:]}", file=sys.stderr)
         return ENDED_BY_SIGNAL + number
     except BrokenPipeError:
-        # The reader of the results, such as `head`, has gone. Python must not fail again on what it still has to write.
+        # The reader of the results, such as `head`, has gone. Python must not fail again when it flushes the rest.
         give_up(sys.stdout)
         return FAILED
     except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
         if options.verbose:
             print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         _log_end(_log_message(error, options), options)
-        # If nothing can be written, the exit code has to do.
+        # If nothing can be written, the exit code must suffice.
         with suppress(OSError):
             sys.stdout.flush()  # the table of results comes first
             show_errors(program, [redact(message) for message in _messages(error, options)], next_step(error, call))
@@ -126,14 +126,14 @@ def _log_end(message: str, options: argparse.Namespace) -> None:
 
 
 def _log_message(error: Exception, options: argparse.Namespace) -> str:
-    """Return what the log says of an error at the end: of failed tables and directories it has a line each already."""
+    """Return the log's last line about an error; failed tables and directories have a line each already."""
     if isinstance(error, SyncFailed) and error.reports:
         return f"{sum(report.status == 'failed' for report in error.reports)} of {len(error.reports)} failed."
     return _message(error, options)
 
 
 def _messages(error: Exception, options: argparse.Namespace) -> list[str]:
-    """Return the lines of an error: for people one for each table and directory that failed, beside data one in all."""
+    """Return the lines of an error: one for each failed table and directory, or a single line if the output is data."""
     if isinstance(error, SyncFailed) and not Output.of(options).takes_data:
         return lines_of_failed(error)
     return [_message(error, options)]
@@ -144,7 +144,7 @@ def _message(error: Exception, options: argparse.Namespace) -> str:
     if isinstance(error, SyncError):
         # A message with a CREATE TABLE, or a parser's message, may have several lines.
         return " ".join(str(error).split())
-    # A bug: whoever reports it needs the name of its class.
+    # A bug: a report of it needs the name of the class.
     remedy = "Please report it." if options.verbose else "Run it again with --verbose to see where, and report it."
     return f"An unexpected error, {type(error).__name__}: {reason(error)}. {remedy}"
 

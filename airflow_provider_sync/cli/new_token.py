@@ -1,4 +1,4 @@
-"""``token new``: a random token, once; and what ``server.yaml``, Airflow and ``client.yaml`` need of it."""
+"""``token new``: print a random token once, and the entries for ``server.yaml``, Airflow and ``client.yaml``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 DONE = 0
 
 PREFIX = "sync_"
-"""What every token begins with, so that those who search files for secrets find it."""
+"""Prefix of every token, by which secret scanners recognise it."""
 
 _BYTES = 32
 
@@ -30,7 +30,7 @@ def main(options: Namespace) -> int:
     """Make one token and print it; nothing is written to a file."""
     token = PREFIX + secrets.token_urlsafe(_BYTES)
     entry = _entry(token, options)
-    # Also with --quiet: what is not shown is lost.
+    # Also with --quiet: a token that is not shown is lost.
     output = Output(sys.stdout, options.output)
     if output.takes_data:
         output.data({"token": token, **entry})
@@ -42,7 +42,7 @@ def main(options: Namespace) -> int:
 def _entry(token: str, options: Namespace) -> dict[str, Any]:
     """Return the options of the token in ``server.yaml``.
 
-    :raises ConfigurationError: when the server would refuse them, and for an end in the past
+    :raises ConfigurationError: when the server would refuse them, and for an expiry in the past
     """
     given = {
         "name": options.name,

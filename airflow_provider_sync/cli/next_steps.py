@@ -1,4 +1,4 @@
-"""Which command to call after an error, by its class. What happened and what to do about it is what its message says."""
+"""Suggest the command to call after an error, by the error's class. Its message says what happened and what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Call:
 
     :ivar program: ``airflow-sync`` or ``airflow sync``
     :ivar command: its name
-    :ivar kind: of the configuration that it reads, ``server`` or ``client``; empty if it reads none, or either
+    :ivar kind: kind of configuration that it reads, ``server`` or ``client``; empty if it reads none, or either
     :ivar config: the configuration that it used; empty if it uses none, or there is none
     :ivar named: whether the arguments named the configuration
     """
@@ -37,18 +37,18 @@ class Call:
     named: bool = False
 
     def other(self, command: str, *arguments: str) -> str:
-        """Write the call of another command with the same configuration, as a shell takes it."""
+        """Return the shell command that calls another command with the same configuration."""
         config = ("--config", self.config) if self.named and self.config else ()
         return " ".join([self.program, command, shlex.join([*config, *arguments])]).rstrip()
 
 
 def next_step(error: Exception, call: Call) -> str | None:
-    """Return the command that says more after an error, or does what it asks for; ``None`` if its message is all there is.
+    """Return the command that explains an error or does what it asks for; ``None`` if there is none.
 
-    The first line below that fits decides, so that a class stands before its parent.
+    The first case below that matches decides, so a class must come before its parent.
     """
     if isinstance(error, SyncFailed):
-        # The first that has one: other steps show when this one is done.
+        # The first failure that has a next step: the others show up after it.
         steps = (next_step(failure, call) for failure in error.failures if failure is not error)
         return next(filter(None, steps), None)
     if not call.config:

@@ -1,4 +1,4 @@
-"""The parser of ``airflow-sync``: commands and arguments as :mod:`.definition` has them, and how their help looks."""
+"""The parser of ``airflow-sync``: builds the commands of :mod:`.definition`, and formats their help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USAGE = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors are, and name what was probably meant."""
+    """A parser whose errors are one line and suggest what was probably meant."""
 
     def parse_call(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """Parse a call of a command; an argument that the command does not have is an error of that command.
@@ -59,7 +59,7 @@ def build_parser() -> Parser:
     """Return the parser of all commands; each sets ``module`` to the module that runs it."""
     parser = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=_help_formatter)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    # With a `prog`, argparse need not format the usage to get it.
+    # Without a `prog`, argparse would format the usage to get it.
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", prog=PROGRAM)
     for command in COMMANDS:
         parsed = commands.add_parser(
@@ -90,7 +90,7 @@ def _help_formatter(**settings: Any) -> argparse.HelpFormatter:
         try:
             from rich_argparse import RawDescriptionRichHelpFormatter
         except ImportError:
-            # Where Airflow is not installed.
+            # Airflow, which brings it, is not installed.
             pass
         else:
             return RawDescriptionRichHelpFormatter(**settings)

@@ -1,4 +1,4 @@
-"""The program ``airflow-sync``: next to nothing to import, so that Ctrl-C ends it properly from the first moment."""
+"""The program ``airflow-sync``: it imports almost nothing, so that Ctrl-C ends it cleanly from the first moment."""
 
 # PYTHON_ARGCOMPLETE_OK
 

@@ -72,7 +72,7 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespa
             show(failure.reports, output)
             raise
         except SyncError as error:
-            # Before there were any reports.
+            # It failed before there were any reports.
             record(_all_failed(plan, str(error)))
             raise
         record(reports)
@@ -81,7 +81,7 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespa
 
 
 def _opener_of(config: ClientConfig) -> Callable[[], History] | None:
-    """Return what opens the history that a configuration names, the same each time; ``None`` if it names none."""
+    """Return a function that opens the configured history, always the same one; ``None`` if none is configured."""
     if (url := config.history) is None:
         return None
     return cache(lambda: open_history(url, days=config.history_days, open_engine=open_database))
@@ -101,7 +101,7 @@ def show(reports: Sequence[Report], output: Output) -> None:
 
 
 def parts_of(reports: Sequence[Report]) -> Iterator[Part]:
-    """Yield a table of reports, and below it what has no column; the errors go to standard error, in :mod:`.main`."""
+    """Yield a table of reports, then the details that have no column; :mod:`.main` writes the errors to standard error."""
     if not reports:
         yield Line("Nothing to do: the configuration names no table and no directory.")
         return

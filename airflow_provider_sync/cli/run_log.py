@@ -1,4 +1,4 @@
-"""Write what a command did to the log, for whoever does not see what it prints."""
+"""Write the reports of a command to the log, for runs whose output is not kept."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _IN_FRONT = frozenset({"kind", "name", "status", "warnings", "error"})
 
 
 def is_asked_for(options: Namespace) -> bool:
-    """Whether the log is to have what the command prints, too: the flags name a file, or ask for more than warnings."""
+    """Whether to log the reports, too: the flags name a file, or a level below warnings."""
     return options.log_file is not None or options.log_level in ("debug", "info")
 
 
 def log_reports(reports: Sequence[Report], options: Namespace) -> None:
-    """Log a line for each report, with its facts, if the log is asked for."""
+    """Log a line for each report, with its numbers, if the flags ask for it."""
     if is_asked_for(options):
         for report in reports:
             level = logging.ERROR if report.status == "failed" else logging.WARNING if report.warnings else logging.INFO

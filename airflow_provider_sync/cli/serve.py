@@ -1,4 +1,4 @@
-"""``serve``: the server half."""
+"""``serve``: run the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def main(options: Namespace) -> int:
-    """Serve until the process is told to stop; the one line on standard output is the URL."""
+    """Serve until a signal stops the process; the only line on standard output is the URL."""
     read = partial(_read, options.config, options.workers)
     config = read()
     configure_logs(log_settings(options, config.log))
@@ -55,6 +55,6 @@ def _print_url(stream: TextIO | None, url: str) -> None:
     try:
         print("Serving at", url, file=stream, flush=True)
     except OSError as error:
-        # Serve all the same.
+        # The server starts nevertheless.
         give_up(stream)
         log.warning("Serving at %s, which cannot be written to standard output: %s", url, error.strerror)

@@ -1,4 +1,4 @@
-"""What a server says about each table that it offers: how many rows, and its key; or why it cannot offer the table."""
+"""Ask a server for the number of rows and the key of each table, or the reason why it cannot offer the table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable,
 
 
 class Size(NamedTuple):
-    """What is shown of a table. Its description is not kept: of all tables together it may not fit into memory."""
+    """The part of a table's description that is shown. The descriptions of all tables might not fit into memory."""
 
     rows: int
     key: Sequence[str]
@@ -20,7 +20,7 @@ class Size(NamedTuple):
 
     @classmethod
     def of(cls, described: Described) -> Self:
-        """Take it from the description of a table."""
+        """Extract it from the description of a table."""
         return cls(described.rows, described.key[:_MAX_KEY], len(described.columns))
 
 
@@ -31,16 +31,16 @@ _MAX_KEY = 32
 """Most columns of a key that are shown."""
 
 MAX_KEY_BYTES = 32 * 1024 * 1024
-"""Most bytes of the keys of all tables together; of tables after that no key is shown, since a server may name any number."""
+"""Memory limit, in bytes, for the keys of all tables; further tables are shown without a key."""
 
 _BYTES_OF_A_NAME = 64
-"""Bytes that a name takes besides its characters."""
+"""Memory, in bytes, that a name takes besides its characters."""
 
 
 def describe_tables(client: SyncClient, names: Iterable[str], say: Callable[[str], None] = lambda text: None) -> Found:
-    """Ask for the description of each table; one that the server cannot describe keeps no other from being described.
+    """Request the description of each table; a table that the server cannot describe does not affect the others.
 
-    :param say: called with what is asked next
+    :param say: called with a description of the next request
     """
     names = list(names)
     say(f"Asking about {len(names)} tables")
@@ -62,12 +62,12 @@ def describe_tables(client: SyncClient, names: Iterable[str], say: Callable[[str
         except SyncError as error:
             found[name] = str(error)
             if error.retryable:
-                break  # the others would be answered the same
+                break  # the others would get the same answer
     return found
 
 
 def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tuple[str, Size]]:
-    """Ask about many tables in a request; those that are left out here are asked about alone, which shows the reason."""
+    """Request many tables at once; those that are missing in the result are then requested alone, which shows the reason."""
     most = client.tables_per_request
     if not most:
         return

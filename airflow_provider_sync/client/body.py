@@ -1,4 +1,4 @@
-"""Read the body of an answer in pieces: within a limit, counted, and without the compression of a proxy."""
+"""Read the body of an answer in pieces: within a size limit, counting bytes, and undoing the compression of a proxy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAX_ERROR_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class Traffic:
-    """Counts of what went over the wire so far.
+    """Numbers of requests and bytes sent and received so far.
 
-    :ivar requests: requests sent, with repeated ones
+    :ivar requests: requests sent, repeated ones included
     :ivar bytes_sent: bytes of their bodies
     :ivar bytes_received: bytes of the answers' bodies as they arrived, compressed
     """
@@ -65,7 +65,7 @@ class Body:
         self._time_limits.progress()
 
     def hurry(self) -> None:
-        """Expect a short answer: no more than the timeout for all that is left of it."""
+        """Expect a short answer: limit the time for the rest of the body to the timeout."""
         self._time_limits.hurry()
 
     def chunks(self, *, limit: int, option: str | None = None, size: int = CHUNK_BYTES) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ class Body:
 
         :param limit: largest body, in bytes
         :param option: the option that sets the limit, for messages
-        :param size: most bytes of a piece
+        :param size: largest piece, in bytes
         :raises IncompleteStreamError: when the connection breaks, the body is shorter than announced, or the next piece does not
             arrive in time
         :raises TransportError: when the request was given up

@@ -1,8 +1,8 @@
 """HTTP connections that limit the time and the bytes of an answer, however slowly a server sends.
 
-requests and urllib3 limit only the wait between two pieces of an answer: a server that sends a byte of a header, or an interim
-answer ``100 Continue``, from time to time, is waited for without end, and each of a name's addresses gets the whole timeout. They
-also read lines (sizes of chunks, trailers) of any length. Here each read of the socket, plain or TLS, gets the time that is left.
+requests and urllib3 limit only the wait between two pieces of an answer: they wait forever for a server that sends a byte of a
+header, or an interim answer ``100 Continue``, from time to time. Each address of a host name gets the whole timeout. They also
+read lines (sizes of chunks, trailers) of any length. Here each read of the socket, plain or TLS, gets the time that is left.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MAX_HEAD_BYTES = 256 * 1024
 """Largest head of an answer, in bytes: interim answers, status line and headers. Servers usually allow 8 to 64 KiB."""
 
 MAX_LINE_BYTES = 64 * 1024
-"""Most bytes of lines between two pieces of a body: sizes of chunks, and trailers."""
+"""Most bytes of lines (chunk sizes, trailers) between two pieces of a body."""
 
 PIECE_BYTES = 64 * 1024
-"""Bytes of a request that are sent at once."""
+"""Bytes of a request body that are sent at once."""
 
 GIVE_UP_SECONDS = 1.0
 """Seconds after which a wait notices that the request was given up."""
@@ -65,13 +65,13 @@ def bounded_session() -> Session:
 
 class _Session(Session):
     def get_redirect_target(self, resp: Response) -> None:
-        """Return no redirect: requests would read its body, of any size, and parse its address, of any form."""
+        """Return no redirect: requests would read its body without a size limit, and parse any address."""
 
 
 class _Wire(io.RawIOBase):
     """Reads a socket within the time limits.
 
-    :param file: holds the socket open, as ``socket.makefile`` made it
+    :param file: result of ``socket.makefile``, which keeps the socket open
     """
 
     def __init__(self, file: io.RawIOBase, sock: socket) -> None:
@@ -163,10 +163,10 @@ class _Bounded:
     response_class: type[HTTPResponse] = _HTTPResponse
 
     def _new_conn(self: Any) -> socket:
-        """Connect within the timeout, however many addresses the name has: each gets half of what is left, the last one all."""
+        """Connect within the timeout, however many addresses the name has: each gets half of the remaining time, the last all."""
         host, timeout, until = self.host, self.timeout, time.monotonic() + self.timeout
         addresses = [host]
-        with suppress(OSError):  # of a name that is unknown; below it is raised again, and explained
+        with suppress(OSError):  # an unknown name raises it again below, where it is explained
             addresses = list(dict.fromkeys(found[4][0] for found in getaddrinfo(host, self.port, type=SOCK_STREAM)))
         try:
             while True:
@@ -218,6 +218,6 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # those have their own kind of connections
+        if not proxy.lower().startswith("socks"):  # SOCKS proxies have connection classes of their own
             manager.pool_classes_by_scheme = _POOLS
         return manager

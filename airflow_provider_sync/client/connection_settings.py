@@ -1,4 +1,4 @@
-"""Where the server is, and how a client connects to it: URL, credentials, TLS, time limits. Checked before the first request."""
+"""A client's connection settings, checked before the first request: URL, credentials, TLS, time limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_sync.redaction import remember_secrets
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every request of a client needs.
+    """The settings of all requests of a client.
 
     :ivar url: base URL, as :func:`base_url` returns it
     :ivar auth: adds the credentials; see :func:`credentials`
@@ -48,7 +48,7 @@ class BearerAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the header."""
         if self._token is not None:
-            # As UTF-8: a header given as text could only have characters of Latin-1.
+            # As UTF-8 bytes: a header given as text could only have characters of Latin-1.
             request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]  # requests takes bytes, too
         return request
 
@@ -93,7 +93,7 @@ def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
 
 
 def credentials(token: str | None, login: str | None, password: str | None) -> AuthBase:
-    """Return what adds a token, or login and password, to requests; nothing if there is neither.
+    """Return the ``auth`` object that adds a token, or login and password, to requests; it adds nothing if there is neither.
 
     :raises ConfigurationError: when they do not fit together, or cannot be sent
     """
@@ -121,6 +121,6 @@ def checked_certificate(certificate: str | None, key: str | None) -> tuple[str, 
         if key is not None:
             raise ConfigurationError("A key is given without a certificate. Give both.")
         return None
-    # What is wrong with them would otherwise look like a broken connection.
+    # A mistake in them would otherwise look like a broken connection.
     load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
     return certificate, key or certificate

@@ -1,4 +1,4 @@
-"""What the calls of all endpoints share, whichever version of the protocol they are of."""
+"""The interface that the calls of all endpoints share, in both versions of the protocol."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from airflow_provider_sync.protocol.v2.keep_alives import NO_ENTRIES
 from airflow_provider_sync.protocol.v2.stream import read_file_messages
 
 MAX_UNREADABLE = 4_096
-"""Most unreadable files of one listing; servers stop before."""
+"""Most unreadable files in one listing; servers stop listing before."""
 
 _MAX_UNREADABLE_PATH = 4 * MAX_PATH_BYTES
 """Most characters of the path of an unreadable file: a name that is not UTF-8 comes with its bytes as ``\\xff``."""
@@ -56,14 +56,14 @@ _MIN_CHUNK_BYTES = 4096
 _BYTES_PER_CHUNK = 64
 
 _PIECE_BYTES = 2 * 1024 * 1024
-"""Most bytes of an answer that are taken at once: more than a server sends at once, so that messages arrive in one piece."""
+"""Bytes of an answer that are read at once: more than a server sends at once, so that messages arrive in one piece."""
 
 
 class _FileStream(MessageStream):
     """The open answer to a request about a directory.
 
     :param directory: its name, for messages
-    :param limit: most bytes of the answer
+    :param limit: largest answer, in bytes
     :param option: name of the option that sets the limit
     """
 
@@ -194,7 +194,7 @@ class ContentAnswer(_FileStream):
 
     def __init__(self, body: Body, request: ReadFiles) -> None:
         wanted = sum(map(wanted_bytes, request.files))
-        # Of what was asked for, no more can come; the rest is for the messages around it.
+        # The requested bytes are the most that can come; the rest is for the messages around them.
         limit = wanted + wanted // 64 + _MIN_STREAM_BYTES + len(request.files) * _BYTES_PER_FILE
         super().__init__(body, request.directory, limit=limit, option=None, compressions=CONTENT_COMPRESSIONS)
         self._check = ContentCheck(request.files)
@@ -202,8 +202,8 @@ class ContentAnswer(_FileStream):
     def __iter__(self) -> Iterator[Content | ContentFailed]:
         """Yield pieces of content, inflated, and files that could not be sent, in the order of the request.
 
-        Of each file, all bytes come that were asked for, the last piece with its ``end``, or its failure. The digest of a file
-        was checked when its last piece is yielded; what came before must not be used until then.
+        For each file, all requested bytes come, the last piece with its ``end``, or else its failure. The digest of a file is
+        checked before its last piece is yielded; earlier pieces must not be used until then.
 
         :raises IncompleteStreamError: when the stream is cut, or the server stops sending
         :raises ProtocolError: for other messages, content that was not asked for, and damaged content
@@ -258,7 +258,7 @@ class ChunksAnswer(_FileStream):
                     if message.lengths:
                         self._body.progress()
                         self._chunks.add(message.lengths, message.digests)
-                    # Of many chunks, an array takes a tenth of the memory of a tuple.
+                    # For many chunks, an array takes a tenth of a tuple's memory.
                     yield array("I", message.lengths), message.digests
                 elif isinstance(message, Chunked):
                     check.finish(message)

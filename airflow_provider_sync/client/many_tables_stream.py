@@ -1,4 +1,4 @@
-"""The answer of version 2 about many tables: what each of them is, and digests of the segments of the small ones."""
+"""The answer of version 2 about many tables: the description of each, and segment digests of the small ones."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from airflow_provider_sync.protocol.v2.messages import (
 
 
 class AnsweredTable(msgspec.Struct, frozen=True, kw_only=True):
-    """What the source says of one of the tables.
+    """The source's answer about one of the tables.
 
     :ivar number: of the table in the request, from 0
     :ivar described: its description; ``None`` if the source cannot describe or digest it
-    :ivar segments: the digests of its segments; ``None`` if there are none, or if the table is larger than was asked for
+    :ivar segments: the digests of its segments; ``None`` if there are none, or if the table exceeds the requested size
     """
 
     number: int
@@ -66,7 +66,7 @@ class ManyTablesAnswer(TableStream):
 
     def _table(self, number: int) -> AnsweredTable:
         """Read the messages about one table, up to its last."""
-        # Errors name the table that they are about.
+        # Errors name the table.
         self._subject = f"Table {self._request.table_slices[number].name!r}"
         described: Described | None = None
         segments: list[Segments] = []
@@ -98,6 +98,6 @@ class ManyTablesAnswer(TableStream):
         raise unexpected(None, f"table {number}")
 
     def _alone(self, number: int) -> DescribeTable:
-        """Return the request about one of the tables alone."""
+        """Return the request for one of the tables alone."""
         request = self._request
         return DescribeTable(table_slice=request.table_slices[number], schemes=request.schemes, probes=request.probes)

@@ -1,4 +1,4 @@
-"""What all answers of version 2 are: streams of messages, compressed as their media type says."""
+"""The base of all answers of version 2: streams of messages, whose media type names the compression."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MessageStream(OpenAnswer):
     :param body: the answer
     :param subject: what was asked for, for messages: ``Table 'orders'``
     :param compressions: the compressions that the answer may have
-    :ivar compression: the one that it has
+    :ivar compression: the compression that it has
     :raises ProtocolError: for an answer that is no such stream
     """
 

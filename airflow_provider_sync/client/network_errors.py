@@ -13,15 +13,15 @@ import urllib3
 
 from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, ServerError, TransportError
 
-# What the libraries also raise for an answer that is not HTTP, such as a chunk of a negative size.
+# Exceptions that the libraries also raise for an answer that is not HTTP, such as a chunk of a negative size.
 _MALFORMED = (urllib3.exceptions.HTTPError, HTTPException, ValueError, LookupError, OverflowError)
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-"""What OpenSSL says of an answer that is plain HTTP; which of them depends on its version."""
+"""OpenSSL's reasons for an answer in plain HTTP, depending on its version."""
 
 _OTHER_NAME = "Give a URL with a name that it is for."
 _REMEDIES = {10: "Have it renewed at the server.", 62: _OTHER_NAME, 64: _OTHER_NAME}
-"""What to do about a certificate whose authority may be known, by OpenSSL's codes (X509_STORE_CTX_get_error(3))."""
+"""Advice about an invalid certificate, by OpenSSL's code (X509_STORE_CTX_get_error(3)); others have an unknown authority."""
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def request_errors(url: str) -> Iterator[None]:
         yield
     except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidProxyURL) as error:
         if error.args and isinstance(error.args[0], urllib3.exceptions.InvalidHeader):
-            # A header of the answer, not of the request.
+            # Raised for a header of the answer, not of the request.
             raise _not_http(url, error.args[0]) from error
-        # Its text quotes the value, which may be secret.
+        # The exception's text quotes the value, which may be secret.
         raise ConfigurationError(f"A header or the proxy for {url} is not valid.") from None
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
         if _has_proxy(url):
@@ -68,7 +68,7 @@ def body_errors(url: str) -> Iterator[None]:
     try:
         yield
     except urllib3.exceptions.ReadTimeoutError as error:
-        # The answer had begun; like one that was cut, it can be requested again.
+        # The answer had begun; like a cut one, it can be requested again.
         raise IncompleteStreamError(
             f"{url} stopped sending for too long. Raise the timeout if the server needs longer."
         ) from error
@@ -88,7 +88,7 @@ def proxy_refusal(url: str) -> ServerError:
 
 
 def _tunnel_status(reason: BaseException) -> str | None:
-    """Return the status with which a proxy refused to connect; the standard library has it only in the text of its error."""
+    """Return the status with which a proxy refused to connect, which the standard library gives only in the error's text."""
     found = re.match(r"Tunnel connection failed: (\d+)", str(reason)) if isinstance(reason, OSError) else None
     return found[1] if found else None
 
@@ -102,7 +102,7 @@ def _has_proxy(url: str) -> bool:
 
 
 def _advice(url: str, reason: BaseException) -> str:
-    """Say what may be the matter with a server that did not answer."""
+    """Return advice about a server that did not answer."""
     tls = url.startswith("https:")
     if isinstance(reason, SSLError) and reason.reason in _NOT_TLS:
         return "If the server does not speak TLS, its URL begins with http://."
@@ -116,7 +116,7 @@ def _advice(url: str, reason: BaseException) -> str:
     return f"Is the server running, and the URL right?{' ' + _PROXY if _has_proxy(url) else ''}"
 
 
-# For exceptions whose texts are about Python, or name its classes.
+# For exceptions whose texts mention Python internals.
 _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     ((IncompleteRead, urllib3.exceptions.IncompleteRead), "it ended before it was complete"),
     (RemoteDisconnected, "the connection was closed without an answer"),
@@ -127,7 +127,7 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
     (urllib3.exceptions.ProxyError, "the proxy did not let it through"),
     (urllib3.exceptions.SSLError, "the encrypted connection failed"),
     (urllib3.exceptions.DecodeError, "its content cannot be decompressed"),
-    # By itself, without another error in it, it is raised between two chunks, where the length of the next is to be.
+    # Without a cause, it is raised between two chunks, where the size of the next one is expected.
     (urllib3.exceptions.ProtocolError, "it ended before it was complete"),
     (HTTPException, "its head is not valid"),
     ((ValueError, LookupError, OverflowError), "a number or a text in it is not valid"),

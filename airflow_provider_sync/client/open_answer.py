@@ -16,8 +16,8 @@ class OpenAnswer:
     """An answer whose body is read as it arrives; leaving the ``with`` block closes it.
 
     :param body: the answer
-    :param subject: what was asked for, for messages: ``Table 'orders'``
-    :param media_type: that the answer must have
+    :param subject: what was requested, for messages: ``Table 'orders'``
+    :param media_type: media type that the answer must have
     :raises ProtocolError: for an answer of another media type
     """
 
@@ -39,7 +39,7 @@ class OpenAnswer:
 
     @contextmanager
     def _with_subject(self) -> Iterator[None]:
-        """Add the subject to errors of the protocol's modules, which do not know it."""
+        """Add the subject to errors raised by the protocol's modules, which do not know it."""
         try:
             yield
         except (GuardError, ProtocolError, TableError, TransportError) as error:

@@ -1,4 +1,4 @@
-"""Make the error for an answer of the server that is not the expected one."""
+"""Make the error for an unexpected answer of the server."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
 
 
 def _unexplained(status: int, subject: Subject) -> str:
-    """Return the message for a failure of which the answer gives no reason."""
+    """Return the message for a failure for which the answer gives no reason."""
     if status in _OF_PROXIES:
         return (
             f"A proxy before the server answered with status {status} for {subject}: it cannot reach the server, or waited too"
@@ -106,7 +106,7 @@ def _access_advice(response: Response) -> str:
 
 
 def check_framing(response: Response, url: str) -> None:
-    """Refuse an answer with two lengths: a proxy may go by the other one (RFC 9112, section 6.3).
+    """Refuse an answer with two lengths: a proxy may have used the other one (RFC 9112, section 6.3).
 
     :raises ProtocolError: for Content-Length together with Transfer-Encoding
     """
@@ -149,7 +149,7 @@ def _address(location: str) -> str:
 def _invalid(body: bytes, subject: Subject) -> str:
     errors = _json(body)
     if isinstance(errors, dict) and isinstance(errors.get("errors"), dict):
-        errors = errors["errors"]  # as Laravel wraps them when the application changes its error handler
+        errors = errors["errors"]  # Laravel wraps them like this if the application changes its error handler
     if not isinstance(errors, dict):
         return f"The server refused the request for {subject} with status 422. Look into its log."
     messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]

@@ -1,4 +1,4 @@
-"""The client of a sync server: by which version of the protocol it asks, and in which snapshot.
+"""The client of a sync server; chooses the version of the protocol and the snapshot to read from.
 
 The endpoints are methods of its bases, in :mod:`.table_requests`, :mod:`.file_requests` and :mod:`.version1_requests`.
 """
@@ -54,7 +54,7 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
     :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` if it is unknown
     :param max_seconds: default of :meth:`within`
     :param limits: how much the server may send; ``None`` for the defaults
-    :ivar traffic: what went over the wire so far
+    :ivar traffic: counters of requests and bytes
     :ivar time_zone: of the source's database, if it is configured
     :ivar source_time_zone: the one announced with the last table or hash of version 1; only servers of this package send it
     :ivar retries: how often a request is repeated
@@ -163,7 +163,7 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
 
         :raises SyncError: when it does not; the message says what answered instead
         """
-        # A sync server complains that the name of the table is missing.
+        # A sync server answers that the table's name is missing.
         body = self._transport.post("/getTableHash", [], read_short_json, subject=Subject("a table"), expect=(422,))
         try:
             answer = msgspec.json.decode(body, type=dict[str, object])
@@ -175,11 +175,11 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
     def capabilities(self, *, again: bool = False) -> Capabilities | None:
         """Return what the server offers to this client; only the first call sends a request.
 
-        :param again: ask a server of version 2 anew
+        :param again: send the request again, to a server of version 2
         :return: ``None`` for a server of version 1, and for a client with ``protocol=1``
         :raises ServerError: when the server refuses this client, or fails
         :raises ProtocolError: for an answer that fits neither version
-        :raises TransportError: without an answer, so that the version stays unknown
+        :raises TransportError: if there is no answer, so that the version stays unknown
         """
         if not self._knows_capabilities or (again and self._capabilities is not None):
             call, subject = Call("/capabilities"), Subject("its list of tables and directories")
@@ -212,9 +212,9 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
     def holding_snapshot(self, tables: Sequence[str]) -> Iterator[None]:
         """Read all tables inside the block from one snapshot, which the server holds until the end of the block (version 2).
 
-        :param tables: names of what will be read, all of one database of the source
+        :param tables: names of the tables to read, all in one database of the source
         :raises ConfigurationError: when the server cannot hold one
-        :raises ServerError: when it refuses, or holds as many as it may
+        :raises ServerError: when it refuses, or has reached its limit of snapshots
         """
         capabilities = self.capabilities()
         if capabilities is None or not capabilities.snapshots:
@@ -232,6 +232,6 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
 
     @property
     def tables_per_request(self) -> int:
-        """Most tables that :meth:`.describe_tables` may ask for; 0 for a server that answers only about one at a time."""
+        """Most tables in one request of :meth:`.describe_tables`; 0 for a server that describes only one table at a time."""
         capabilities = self.capabilities()
         return 0 if capabilities is None else min(MAX_TABLES, capabilities.tables_per_request)

@@ -18,7 +18,7 @@ class TableRequests(EndpointCalls):
     """The part of a client that asks for tables by version 2.
 
     :ivar snapshot: name of the snapshot that tables are read from; ``None`` outside of :meth:`.SyncClient.holding_snapshot`
-    :ivar names_keys: whether the server, as far as it is known, understands :attr:`.RequestedSlice.key`
+    :ivar names_keys: whether the server is known to understand :attr:`.RequestedSlice.key`
     """
 
     snapshot: str | None
@@ -62,7 +62,7 @@ class TableRequests(EndpointCalls):
     def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
         """Ask for rows (version 2).
 
-        :param columns: that each row must have, where it is known
+        :param columns: number of columns that each row must have; ``None`` if it is unknown
         :return: to be read within a ``with`` block
         :raises ServerError: for what the server does not offer
         """

@@ -34,7 +34,7 @@ class TableStream(MessageStream):
 
     :param table: its name, for messages
     :param limits: how much the server may send of a table
-    :param tables: number of tables that it is about
+    :param tables: number of tables in the request
     """
 
     def __init__(self, body: Body, table: str, *, limits: SizeLimits, tables: int = 1) -> None:
@@ -44,7 +44,7 @@ class TableStream(MessageStream):
         self._messages = read_messages(body.chunks(limit=limit, option=option), self.compression, limit=limit, option=option)
 
     def _read_description(self, request: DescribeTable, *, keep_alive: TableMessage) -> Described:
-        """Read the description that an answer begins with."""
+        """Read the description at the beginning of an answer."""
         # While a slow database looks up its lowest and highest key, the server sends keep-alives first.
         message = next((message for message in self._messages if message != keep_alive), None)
         if not isinstance(message, Described):

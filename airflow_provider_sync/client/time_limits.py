@@ -40,7 +40,7 @@ class TimeLimits:
     @property
     def deadline(self) -> float:
         """When the first limit ends, by the monotonic clock."""
-        # Read once, since another thread may remove a limit meanwhile.
+        # Read once, since another thread may remove a limit at any time.
         return min(self._running, default=(float("inf"), 0.0))[0]
 
     @property

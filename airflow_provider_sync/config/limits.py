@@ -81,7 +81,7 @@ class SizeLimits(Options, frozen=True):
 
 
 class ServerLimits(Options, frozen=True):
-    """``limits`` of ``server.yaml``: what keeps a server answering whoever else is connected. Times are in seconds."""
+    """``limits`` of ``server.yaml``, so that no client can keep the server from answering others. Times are in seconds."""
 
     requests: PositiveWhole = Field(
         default=64,

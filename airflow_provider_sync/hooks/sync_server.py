@@ -99,7 +99,7 @@ class SyncServerHook(BaseHook):
         """Return whether a sync server answers under the connection's URL and accepts its credentials, and a sentence."""
         try:
             config = self.get_config()
-            # No retries, and one time limit: somebody waits for the answer in a browser.
+            # No retries, and one time limit: a user waits for the answer in a browser.
             with SyncClient.from_config(config.model_copy(update={"retries": 0})) as client, client.within(config.timeout):
                 client.ping()
         except SyncError as error:

@@ -1,4 +1,4 @@
-"""Add axes to the bars of :mod:`.charts`: labels, and a column per run for the pointer."""
+"""Add axes to the bars of :mod:`.charts`: labels, and for each run a column that reacts to the pointer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from airflow_provider_sync.report_table import format_bytes
 
 
 class Tick(NamedTuple):
-    """A label of an axis, and where it is."""
+    """A label of an axis, and its position."""
 
     at: float
     text: str
 
 
 class Column(NamedTuple):
-    """The bars of one run; the whole height of it can be pointed at.
+    """The bars of one run, in a column that reacts to the pointer over its whole height.
 
     :ivar record: id of the run's record
     """
@@ -40,7 +40,7 @@ class Column(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What the template draws.
+    """The values that the template draws.
 
     :ivar values: labels of the axis of values, from the top
     :ivar times: labels of the axis of time, from the left
@@ -79,10 +79,10 @@ def _chart(runs: Sequence[Record], bars: Sequence[Bar], values: tuple[Tick, ...]
 
 
 def _times(runs: Sequence[Record], step: float, width: float) -> tuple[Tick, ...]:
-    """Choose labels for the axis of time: the newest run, and older ones as far as there is room."""
+    """Choose labels for the time axis: the newest run, and as many older ones as fit."""
     found: list[Tick] = []
     for place, record in enumerate(runs):
-        # Half of the label stands on either side.
+        # Labels are centred.
         at = min(width - (place + 0.5) * step, width - _LABEL_WIDTH / 2)
         if at >= _LABEL_WIDTH / 2 and (not found or found[-1].at - at >= _LABEL_WIDTH):
             found.append(Tick(round(at, 2), f"{record.finished:%b %d, %H:%M}"))
@@ -90,7 +90,7 @@ def _times(runs: Sequence[Record], step: float, width: float) -> tuple[Tick, ...
 
 
 def _labels(totals: Sequence[int], height: float, round_numbers: Iterator[int], text: Callable[[int], str]) -> tuple[Tick, ...]:
-    """Choose labels for the axis of values: round numbers up to the highest, as many as have room, and 0."""
+    """Choose labels for the value axis: 0, and as many round numbers up to the highest value as fit."""
     if not totals:
         return (Tick(height, "0"),)
     drawing = Drawing(min(totals), max(totals), height)

@@ -1,4 +1,4 @@
-"""Compute the bars of the charts that show what runs did over time; the template draws them."""
+"""Compute the bars of the charts about the runs of a sync; the template draws them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Changes(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """How amounts become heights: logarithmic, so that small runs stay visible beside a first sync.
+    """The scale from amounts to heights: logarithmic, so that small runs stay visible beside a first sync.
 
-    Relative to the lowest, so that the difference between 800 and 1,600 bytes can be seen, too.
+    Heights are relative to the lowest amount, so that the difference between 800 and 1,600 bytes is visible, too.
 
-    :ivar lowest: the lowest amount that is not 0
+    :ivar lowest: lowest amount above 0
     """
 
     lowest: int

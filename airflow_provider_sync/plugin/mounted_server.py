@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 Opened = TypeVar("Opened")
 
 _CLIENT_GONE = 499
-"""As proxies log it; no standard has a status for it."""
+"""Status that proxies log when the client has closed the connection; no standard defines it."""
 
 
 def mounted_server() -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def mounted_server() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         log.error("The sync server under %s is out of service: %s Fix it and restart the API server.", prefix, error)
         app = _out_of_service()
-    # An error must leave the application, so that the connection is cut; its reason has been logged by then.
+    # The error must leave the application, so that the connection is cut; its reason is logged already.
     logging.getLogger("uvicorn.error").addFilter(_is_not_a_broken_stream)
     return [{"app": app, "url_prefix": prefix, "name": "Sync server"}]
 
@@ -92,7 +92,7 @@ def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
 
 
 def _answering(server: ASGIApp) -> ASGIApp:
-    """Answer clients that are gone, too: nobody gets it, but no answer is an error of Airflow's middleware, with a traceback."""
+    """Answer even clients that are gone: without an answer, Airflow's middleware logs an error with a traceback."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -121,7 +121,7 @@ def _open_by_connection(opens: Callable[[str], Opened], name: str, conn_id: str)
     try:
         return opens(name)
     except ImportError:
-        # Airflow 3.1.0 raises this in its API server for a connection that is only in its metadata database.
+        # Airflow 3.1.0 raises this in its API server for a connection that exists only in the metadata database.
         publish_connection(conn_id)
         return opens(name)
 

@@ -23,15 +23,15 @@ Text = Annotated[str, Query(max_length=1000)]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A query of the overview; invalid values count as not given.
+    """A query of the overview; invalid values are ignored.
 
     :ivar text: part of a name or a job
-    :ivar job: a job; the task groups around it are meant, too
+    :ivar job: a job; selects the task groups around it, too
     :ivar state: one of :data:`STATES`, or empty
     :ivar age: one of :data:`AGES`, or empty
     :ivar sort: one of the columns of :class:`.SyncOrder`
     :ivar page: number of the page, from 1
-    :ivar refresh: seconds after which a browser loads the page again; 0 for never
+    :ivar refresh: seconds after which a browser reloads the page; 0 for never
     """
 
     text: str = ""
@@ -73,13 +73,13 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.text or self.job or self.state or self.age)
 
     def link(self, **changes: Any) -> str:
-        """Return the address of the same page with other values; on the first page unless that is what changes."""
+        """Return the query's address with other values, at page 1 unless ``page`` is one of them."""
         query = msgspec.structs.replace(self, **{"page": 1, **changes})
         given = {name: value for name, value in msgspec.structs.asdict(query).items() if value != getattr(_DEFAULT, name)}
         return f"./?{urlencode({name: str(value).lower() if value is True else value for name, value in given.items()})}"
 
     def sorted_by(self, column: Sort) -> str:
-        """Return the address of the page sorted by a column, the other way round if it is sorted so already."""
+        """Return the address that sorts by a column, in reverse order if the page is sorted by it already."""
         return self.link(sort=column, descending=not self.descending if column == self.sort else False)
 
     def direction(self, column: Sort) -> str:
@@ -102,7 +102,7 @@ def read_query(
     page: Text = "1",
     refresh: Text = "0",
 ) -> PageQuery:
-    """Read the parameters of an address; a form sends those that are not chosen as empty."""
+    """Read the parameters of an address; forms send empty values for those that are not chosen."""
     return PageQuery(
         text=storable(text.strip()),
         job=storable(job),

@@ -27,7 +27,7 @@ ReadableDags = Annotated[set[str], Depends(_readable_dags)]
 async def may_read_connections(token: str) -> bool:
     """Return whether a token is a valid JWT of this Airflow, and its user may read connections.
 
-    Who may read those, by default from the role Op on, could read the databases behind them, too.
+    Users who may read connections (by default, from the role Op upwards) could read the databases behind them, too.
     """
     if token.count(".") != 2:
         return False

@@ -36,7 +36,7 @@ RUNS_IN_OVERVIEW = 30
 RUNS_IN_CHART = 60
 
 _HEADERS = {
-    # Names and errors come from others. They are escaped; should one slip through, it can neither run nor load anything.
+    # Names and errors come from other systems and are escaped; with these headers, markup that slips through can load or run nothing.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     ),
@@ -59,7 +59,7 @@ def create_status_app() -> FastAPI:
 
 
 def _syncs(dags: ReadableDags, query: Annotated[PageQuery, Depends(read_query)]) -> Response:
-    """Show a page of the tables and directories that the address chooses."""
+    """Show a page of the tables and directories that the address selects."""
     history = open_airflow_history()
     now = datetime.now(UTC)
     choice, first = query.choice(dags, now), (query.page - 1) * PAGE
@@ -122,7 +122,7 @@ def _age(moment: datetime, now: datetime) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """Escape text of others, as names and the address are, that is not printable; markup of the templates stays."""
+    """Escape unprintable characters in text from other systems, such as names and the address; keep the templates' markup."""
     return printable_lines(value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""``demo``: a real table and a real directory arrive, change, and arrive again, by a DAG, from a server on this machine."""
+"""``demo``: sync a real table and a real directory from a server on this machine by a DAG, change both, and sync again."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _folder(keep: str | None) -> Iterator[Path]:
 
 
 class _Demo:
-    """Source and target in one folder, and what is told about them."""
+    """Source and target in one folder, and the output about them."""
 
     def __init__(self, folder: Path) -> None:
         self.started = time.monotonic()
@@ -106,7 +106,7 @@ class _Demo:
         self.say("Done: source and target are equal, and nothing is left running.")
 
     def write_configuration(self) -> None:
-        """Leave the files with which the commands do what the DAG did, and their schemas for editors."""
+        """Write configuration files with which the commands do what the DAG did, and JSON schemas for editors."""
         fetched = {
             "url": f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
             "connections": {"target": f"sqlite:///{self.target_database}"},

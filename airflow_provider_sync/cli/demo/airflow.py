@@ -57,14 +57,14 @@ class DemoAirflow:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, KeyboardInterrupt):
-            # It would finish what it is at first.
+            # Otherwise it would first finish its running command.
             self._process.terminate()
         with suppress(BrokenPipeError):
             self._process.__exit__(kind, error, trace)
         self._process.wait()
 
     def prepare(self) -> None:
-        """Make the metadata database."""
+        """Create the metadata database."""
         self._airflow("db", "migrate")
 
     def run_dag(self) -> list[dict[str, Any]]:
@@ -80,14 +80,14 @@ class DemoAirflow:
         return reports
 
     def failure(self, what: str) -> DemoFailed:
-        """Return the error for what failed, which finds its cause in the log."""
+        """Return the error for a failed step, with the cause that the log shows."""
         return DemoFailed(what, self._log)
 
     def _airflow(self, *arguments: str) -> None:
         what = f"'airflow {' '.join(arguments)}'"
         if self._process.stdin is None or self._process.stdout is None:
             raise self.failure(what)
-        # It may have ended while it imported Airflow; then it does not answer either.
+        # The process may have ended while importing Airflow; then it does not answer either.
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(arguments) + "\n")
             self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""What the demo says when Airflow fails in it: three lines with what failed, what it ran with, and what to do."""
+"""The demo's message when Airflow fails: three lines with the cause, the installed releases, and what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONSTRAINTS = "https://airflow.apache.org/docs/apache-airflow/stable/installati
 class DemoFailed(SyncError):
     """Airflow failed in the demo.
 
-    :param what: failed, such as ``'airflow db migrate'``
+    :param what: the command that failed, such as ``'airflow db migrate'``
     :param log: what Airflow wrote
     """
 
@@ -47,7 +47,7 @@ class DemoFailed(SyncError):
 def cause_of(log: Path) -> str:
     """Return the last exception that a log names, in one line of at most :data:`MAX_CAUSE` characters.
 
-    What Airflow itself raises mostly follows from another one. Without an exception, it is the last line that says anything.
+    Airflow's own exceptions mostly follow from another one. Without an exception, return the last line that is not empty.
     """
     said = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     found = [match.group() for line in said if (match := _EXCEPTION.search(line))]
@@ -57,7 +57,7 @@ def cause_of(log: Path) -> str:
 
 
 def _installed() -> list[str]:
-    """Return Airflow's release and those of the libraries that it most often fails with."""
+    """Return the releases of Airflow and of the libraries that most often break it."""
     found = []
     for name in ("apache-airflow-core", *LIBRARIES):
         try:

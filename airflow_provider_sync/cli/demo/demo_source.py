@@ -55,7 +55,7 @@ class DemoSource:
         create_table(self.database)
 
     def fill(self) -> None:
-        """Write all airports into the table, and each country's into a file of its own."""
+        """Write all airports into the table, and those of each country into a file."""
         airports = load_airports()
         with closing(sqlite3.connect(self.database)) as connection, connection:
             places = ", ".join(f":{name}" for name in COLUMNS)
@@ -67,7 +67,7 @@ class DemoSource:
             self._write(country, group)
 
     def change(self) -> None:
-        """Let the source live: 3 airports close, 20 are renamed, 2 open; a country's file goes, two change, one is new."""
+        """Change the source: delete 3 airports, rename 20, add 2; remove a country's file, change two, add one."""
         with closing(sqlite3.connect(self.database)) as connection, connection:
             connection.execute("DELETE FROM airports WHERE icao IN (SELECT icao FROM airports ORDER BY icao LIMIT 3)")
             connection.execute(
@@ -92,6 +92,6 @@ class DemoSource:
 
 
 def create_table(database: Path) -> None:
-    """Make the table of airports, empty."""
+    """Create the table of airports, empty."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(CREATE)

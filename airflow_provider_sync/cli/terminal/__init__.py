@@ -1,1 +1,1 @@
-"""What the commands show: results as tables or data, progress, errors; styled on a terminal, plain in a pipe."""
+"""Output of the commands: results as tables or data, progress, errors; styled on a terminal, plain in a pipe."""

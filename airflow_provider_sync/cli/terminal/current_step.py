@@ -1,4 +1,4 @@
-"""What a command is at, on standard error while it lasts: for commands that show their results at the end."""
+"""Show the current step on standard error, for commands that show their results only at the end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from airflow_provider_sync.printable import printable
 
 @contextmanager
 def show_steps(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Give a function that says on a terminal what is done now; the line is gone at the end of the block.
+    """Yield a function that shows the current step on a terminal; its line is removed at the end of the block.
 
-    :param quiet: say nothing, as in a pipe
+    :param quiet: show nothing, as in a pipe
     """
     if quiet or not is_styled(sys.stderr):
         yield lambda _step: None

@@ -1,4 +1,4 @@
-"""Errors on standard error: a line each, and the next step; on a terminal that has a line of its own."""
+"""Write errors to standard error, a line each, with the next step; on a terminal the next step has a line of its own."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.printable import printable
 
 MAX_NAMES = 5
-"""Most names before an error that several tables share."""
+"""Most table names shown before an error that several tables share."""
 
 
 def lines_of_failed(error: SyncFailed) -> list[str]:
-    """Return a line for each error of a run, after the names of the tables and directories that have it."""
+    """Return a line for each different error of a run, which begins with the names of the tables and directories that have it."""
     names: dict[str, list[str]] = {}
     for report in error.reports:
         if report.error:
             names.setdefault(_on_one_line(report.error), []).append(printable(report.name))
     reported = "\n".join(names)
-    # What belongs to no table: for instance, a database in which tables are to be dropped cannot be opened.
+    # An error that belongs to no table, such as a database that cannot be opened to drop tables.
     others = [line for failure in error.failures if (line := _on_one_line(str(failure))) not in reported]
     return [*(f"{_listed(of)}: {line}" for line, of in names.items()), *dict.fromkeys(others)]
 
 
 def _on_one_line(message: str) -> str:
-    # One with a CREATE TABLE has several.
+    # A message with a CREATE TABLE has several lines.
     return " ".join(message.split())
 
 

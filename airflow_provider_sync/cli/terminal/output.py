@@ -21,10 +21,10 @@ _STATUS_COLUMNS = ("status", "")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text, or an error of several.
+    """A line of text, or an error of several lines.
 
-    :ivar text: without escape codes: it may have words of a server in it
-    :ivar meaning: what it is about, which a terminal shows by its colour
+    :ivar text: text without escape codes, since it may quote a server
+    :ivar meaning: what the line is about; determines its colour on a terminal
     """
 
     text: str
@@ -38,7 +38,7 @@ Part = TextTable | Line
 
 
 class Output:
-    """What a command writes to standard output.
+    """Writes a command's results to standard output.
 
     :param stream: standard output, as it is when the command begins
     :param form: ``table`` (styled on a terminal), ``plain`` (never styled), ``json`` or ``yaml``
@@ -52,12 +52,12 @@ class Output:
 
     @classmethod
     def of(cls, options: Namespace) -> Self:
-        """Return the output that the arguments of a command ask for."""
+        """Return the output that a command's arguments request."""
         return cls(sys.stdout, getattr(options, "output", "table"), quiet=options.quiet)
 
     @property
     def takes_data(self) -> bool:
-        """Whether values are to be written by :meth:`data`, and nothing else."""
+        """Whether the output is data, to be written by :meth:`data` alone."""
         return self._form in ("json", "yaml")
 
     @property
@@ -76,7 +76,7 @@ class Output:
         self._stream.write("\n")
 
     def show(self, parts: Iterable[Part]) -> None:
-        """Show tables and lines to people; nothing if they asked for data, or for silence."""
+        """Show tables and lines, unless the output is data or ``quiet``."""
         if self.is_silent:
             return
         if self._form == "plain" or not is_styled(self._stream):
@@ -95,7 +95,7 @@ def _draw(part: Part, console: Console) -> None:
     from rich.text import Text
 
     if isinstance(part, Line):
-        # A terminal breaks the line itself, so that it can be copied as one.
+        # Let the terminal wrap the line, so that it is copied as one.
         console.print(Text(part.text, STYLES[part.meaning]), soft_wrap=True)
         return
     fitting = _fitting(part, console.width)

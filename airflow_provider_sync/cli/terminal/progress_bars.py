@@ -1,4 +1,4 @@
-"""Progress as bars on a terminal: what is done, of how much, how fast, and how long the rest takes."""
+"""Progress bars on a terminal: amount done, total, rate, and remaining time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MAX_NAME = 40
 """Most characters of a name beside its bar."""
 
 WIDE = 110
-"""Columns of a terminal from which on amounts have room; a narrower one shows shares in their place, and no clock."""
+"""Narrowest terminal, in columns, that shows amounts; a narrower one shows percentages instead, and no elapsed time."""
 
 
 class Bars(RichProgress):
-    """A row for each name: how much is done, of how much, how fast, and how long the rest takes.
+    """A row for each name: amount done, total, rate, and remaining time.
 
-    A bar fills if the total is known, and pulses if not. Of many names those show that told of progress last. On a narrow
-    terminal a share stands in place of the amounts.
+    A bar fills if the total is known, and pulses if not. Of many names, those with the latest progress are shown. On a narrow
+    terminal a percentage replaces the amounts.
 
-    :param clock: seconds of a clock that never goes back
+    :param clock: returns the seconds of a monotonic clock
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,20 +52,20 @@ class Bars(RichProgress):
         )
 
     def take(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        """Take note of progress; see :class:`~airflow_provider_sync.sync.progress.Progress`."""
+        """Record progress; see :class:`~airflow_provider_sync.sync.progress.Progress`."""
         self._amounts.add(name, amount, unit, total)
         if name not in self._bars:
             with self._new:
                 if name not in self._bars:
                     shown = escape(printable(name, MAX_NAME if self._is_wide else MAX_NAME // 2))
                     self._bars[name] = self.add_task(shown, total=None, done="", speed="", left="")
-        # Not under the lock above: a new task draws all bars at once.
+        # Outside the lock above, since adding a task redraws all bars.
         with self._order:
             self._latest.pop(name, None)
             self._latest[name] = None
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Bring the bars up to date when they are drawn, and not with each of thousands of files."""
+        """Update the bars when they are drawn, not for each of thousands of files."""
         with self._order:
             latest = list(self._latest)[-MAX_BARS:]
         for name, bar in list(self._bars.items()):

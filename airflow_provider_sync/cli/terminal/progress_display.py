@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 10.0
 def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
     """Show the progress of everything that happens inside the block.
 
-    Whatever is printed meanwhile also goes to standard error: standard output is for results, and Airflow logs there if one of
+    All output inside the block goes to standard error, too: standard output is for results, and Airflow would log there if one of
     its connections is named.
 
     :param quiet: show no progress
@@ -30,7 +30,7 @@ def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
         with redirect_stdout(sys.stderr):
             yield ProgressLines(partial(print, file=sys.stderr), every=SECONDS_BETWEEN_LINES)
         return
-    # Not in a pipe: what draws takes a while to import.
+    # Imported here: a pipe needs no bars, and rich takes a while to import.
     from airflow_provider_sync.cli.terminal.progress_bars import Bars
 
     with redirect_stdout(sys.stderr), Bars(styled_console(sys.stderr)) as bars:

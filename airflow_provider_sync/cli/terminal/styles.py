@@ -1,4 +1,4 @@
-"""Whether what a stream shows may be styled, and the colours of what it says."""
+"""Decide whether output to a stream is styled, and define the colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Meaning = Literal["", "heading", "added", "changed", "removed", "warning", "failed", "next"]
-"""What a line is about; its colour follows."""
+"""What a line is about; determines its colour."""
 
 STYLES: dict[str, str] = {
     "": "",
@@ -30,17 +30,17 @@ WORD_STYLES = {
     "failed": "bold red",
     "FAILED": "bold red",
 }
-"""Colours of the words that say how something went."""
+"""Colours of the words for a status."""
 
 
 def is_styled(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal that may be sent codes: not under ``NO_COLOR`` or ``TERM=dumb``."""
+    """Whether a stream is a terminal that takes escape codes: not under ``NO_COLOR`` or ``TERM=dumb``."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def styled_console(stream: TextIO) -> Console:
-    """Return rich's console for a terminal; it shows text as it is, without markup."""
-    # Most runs write into a pipe or a log.
+    """Return rich's console for a terminal, which interprets no markup in text."""
+    # Imported here, because most runs write into a pipe or a log.
     from rich.console import Console
 
     return Console(file=stream, force_terminal=True, markup=False, highlight=False, emoji=False)

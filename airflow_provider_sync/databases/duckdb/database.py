@@ -110,7 +110,7 @@ class DuckDBDatabase(Database):
         driver = driver_of(connection)
 
         def cancel() -> None:
-            # Ignore the error of a connection that was closed meanwhile.
+            # Ignore the error of a connection that was closed in between.
             with suppress(duckdb.Error):
                 driver.interrupt()
 

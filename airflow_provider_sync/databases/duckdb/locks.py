@@ -1,4 +1,4 @@
-"""Keep two syncs in this process from writing one table at the same time; other processes cannot open the file meanwhile."""
+"""Keep two syncs in this process from writing one table at the same time; other processes cannot open an open file."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ _CHECKS = text(
     " WHERE CONSTRAINT_SCHEMA = :schema AND TABLE_NAME IN :names"
 ).bindparams(_NAMES)
 # Search only this database: to find references from others, the server would open all of its tables, which takes long, and
-# MariaDB 10.11 crashed when one was dropped meanwhile.
+# MariaDB 10.11 crashed when a table was dropped during the query.
 _REFERENCES = text(
     "SELECT DISTINCT TABLE_NAME, IF(REFERENCED_TABLE_SCHEMA = :schema, REFERENCED_TABLE_NAME, NULL) AS PARENT"
     " FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME IS NOT NULL"

@@ -90,7 +90,7 @@ def _read_to_the_end(connection: Any) -> None:
 
 
 def _wait(connection: Any, events: int) -> int:
-    """Wait until the socket is readable or writable; other threads run meanwhile."""
+    """Wait until the socket is readable or writable, while other threads run."""
     poll = select.poll()
     poll.register(connection.socket, events)
     return poll.poll()[0][1]

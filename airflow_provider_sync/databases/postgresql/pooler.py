@@ -36,7 +36,7 @@ def behind_pooler(connection: Connection) -> bool:
 
 
 def keeps_sessions(engine: Engine, connection: Connection) -> bool:
-    """Whether a connection behind a pooler always uses the same server process, and no other connection uses it meanwhile.
+    """Whether a connection behind a pooler keeps the same server process, which no other connection uses.
 
     :param connection: outside any transaction
     """

@@ -83,7 +83,7 @@ class SQLiteDatabase(Database):
         driver = driver_of(connection)
 
         def cancel() -> None:
-            # Ignore the error of a connection that was closed meanwhile.
+            # Ignore the error of a connection that was closed in between.
             with suppress(sqlite3.ProgrammingError):
                 driver.interrupt()
 

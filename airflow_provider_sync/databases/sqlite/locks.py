@@ -149,7 +149,7 @@ def _create(path: Path) -> int:
 
 
 def _is_current(handle: int, path: Path) -> bool:
-    """Whether the locked file still has its name: the previous holder may have removed it meanwhile."""
+    """Whether the locked file still has its name: the previous holder may have removed it."""
     try:
         found = path.stat(follow_symlinks=False)
     except FileNotFoundError:

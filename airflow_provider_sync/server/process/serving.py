@@ -128,7 +128,7 @@ async def _keep_alive(systemd: Systemd, _server: UvicornServer) -> None:
 
 
 def _print_url(url: str) -> None:
-    print(f"Serving at {url}", flush=True)  # noqa: T201  # whoever started the server waits for this line
+    print(f"Serving at {url}", flush=True)  # noqa: T201  # the program that starts the server waits for this line
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def serve_with_workers(
         share_metrics(Path(folder) / "metrics")
 
         def run(channel: socket.socket) -> None:
-            # Again, if whoever cleans up temporary files has removed it.
+            # Again, in case a cleaner of temporary files has removed it.
             share_metrics(Path(folder) / "metrics")
             work(source.config, listener, channel, make_app, places)
 

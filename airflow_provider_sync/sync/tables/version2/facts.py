@@ -15,7 +15,7 @@ class Cut(StrEnum):
     USUAL = auto()
     """The source chose it, or the rows of a probe suggested it."""
     DENSE = auto()
-    """Cut again, because most rows were in few segments, or comparing rows would have taken many scans."""
+    """Cut again, because few segments held most of the rows, or comparing rows would have taken many scans."""
     SCATTERED = auto()
     """Cut again, because nearly all segments differed in few rows."""
 

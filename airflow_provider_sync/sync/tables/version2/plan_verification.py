@@ -21,7 +21,7 @@ class Verification(StrEnum):
 def plan_verification(
     scheme: Scheme, *, is_listed: bool, touched_rows: int, source_rows: int, keeps_rows: bool = False
 ) -> Verification:
-    """Decide how to verify the target: touched key ranges are looked up unless they hold most rows; other segments need a scan.
+    """Decide how to verify the target: look up touched key ranges, unless they hold more than half of the rows; else scan.
 
     :param is_listed: whether all touched keys are in memory
     :param touched_rows: rows of the source in the touched segments
