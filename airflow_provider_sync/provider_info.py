@@ -84,7 +84,7 @@ def get_provider_info() -> dict[str, Any]:
                     "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "Base URL",
-                        # A hidden port is saved as none, and then Airflow 3.3's Test button in the list of connections answers 400.
+                        # A hidden port is saved as none, and with none Airflow 3.3's Test button in the list answers 400.
                         "port": "Port (0: as in the URL)",
                         "login": "Login (basic authentication only)",
                         "password": "Token or password",

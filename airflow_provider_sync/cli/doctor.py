@@ -34,7 +34,7 @@ def main(options: Namespace) -> int:
         SyncClient.from_config(config) as client,
     ):
         for url, tables in plan.resolved(client).tables.items():
-            with OPENER.database_to_look_at(url) as database:
+            with OPENER.readable_database(url) as database:
                 for table in tables:
                     say(f"Comparing {table.name}, column by column ({len(found)} tables done)")
                     found.append(diagnose_table(client, table, database))

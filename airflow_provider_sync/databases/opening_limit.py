@@ -20,7 +20,7 @@ from airflow_provider_sync.databases.keep_alive import socket_of
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.exceptions import TransportError
 
-CONNECT_TIMEOUTS = 10
+CONNECT_TIMEOUT_FACTOR = 10
 """Longest time for opening a session, as a multiple of ``connect_timeout``; the default exceeds pgbouncer's queue timeout."""
 
 
@@ -75,7 +75,7 @@ def limited_opening(engine: Engine) -> Iterator[None]:
         timeout = float(engine.url.query.get("connect_timeout", timeout)) or timeout
     if not event.contains(engine, "connect", _reached):
         event.listen(engine, "connect", _reached, insert=True)  # before SQLAlchemy's own first queries
-    opening, seconds = _Opening(), CONNECT_TIMEOUTS * timeout
+    opening, seconds = _Opening(), CONNECT_TIMEOUT_FACTOR * timeout
     token = _opening.set(opening)
     timer = Timer(min(seconds, TIMEOUT_MAX), opening.end)
     timer.daemon = True
@@ -108,5 +108,5 @@ def _reached(driver: Any, _record: object) -> None:
 def _silent(title: str, seconds: float) -> TransportError:
     return TransportError(
         f"No answer from {title}: it took the connection, and opened no session within {seconds:g} seconds. Look at its load and"
-        f" its log. The limit is {CONNECT_TIMEOUTS} times the connect_timeout of its URL."
+        f" its log. The limit is {CONNECT_TIMEOUT_FACTOR} times the connect_timeout of its URL."
     )

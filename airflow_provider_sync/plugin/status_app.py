@@ -36,7 +36,7 @@ RUNS_IN_OVERVIEW = 30
 RUNS_IN_CHART = 60
 
 _HEADERS = {
-    # Names and errors come from other systems and are escaped; with these headers, markup that slips through can load or run nothing.
+    # Names and errors come from other systems and are escaped; under this policy, markup that slips through can do nothing.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     ),

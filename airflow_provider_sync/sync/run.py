@@ -50,7 +50,7 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
             yield database_for(engine)
 
     @contextmanager
-    def database_to_look_at(self, url: str) -> Iterator[Database]:
+    def readable_database(self, url: str) -> Iterator[Database]:
         """Open the database at ``url`` for reading only: a database file that is missing appears empty and is not created."""
         with _disposed(self.engine(url)) as engine:
             file = missing_file(engine)
@@ -63,7 +63,7 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
 
     def opening(self, url: str, *, dry_run: bool) -> AbstractContextManager[Database]:
         """Open the database at ``url``, to look at if it is not to be written."""
-        return self.database_to_look_at(url) if dry_run else self.database(url)
+        return self.readable_database(url) if dry_run else self.database(url)
 
 
 @contextmanager
@@ -316,7 +316,7 @@ def dropped_tables(client: SyncClient, plan: RunPlan, url: str, opener: Opener, 
 
 def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
     """Return the tables that a run syncs over URLs other than this one."""
-    return [(partial(opener.database_to_look_at, other), tables) for other, tables in by_url.items() if other != url]
+    return [(partial(opener.readable_database, other), tables) for other, tables in by_url.items() if other != url]
 
 
 def _watched(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:

@@ -74,7 +74,7 @@ def server_url(request: pytest.FixtureRequest, driver: str) -> str:
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_silent_after_login(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that answers no statement after the login is given up, with an error that is tried again."""
-    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUTS", 0.2)
+    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.2)
     with _before(server_url, lambda data: not _asks(data)) as url:
         database = database_for(open_engine(url))
         with pytest.raises(TransportError, match=r"within 0\.4 seconds"), database.connect():
@@ -84,7 +84,7 @@ def test_silent_after_login(server_url: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_silent_from_the_first_byte(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What accepts a connection, and never says a word, is given up."""
-    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUTS", 0.2)
+    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.2)
     family = "postgresql" if driver.startswith("psycopg") else "mysql"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"{family}+{driver}://u:p@127.0.0.1:{listener.getsockname()[1]}/shop?connect_timeout=2"
@@ -95,7 +95,7 @@ def test_silent_from_the_first_byte(driver: str, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_open_sessions_have_no_limit(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is open may be silent for longer than its opening may take."""
-    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUTS", 0.15)
+    monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.15)
     pause = "SELECT pg_sleep(0.4)" if server_url.startswith("postgresql") else "SELECT SLEEP(0.4)"
     with database_for(open_engine(server_url)).connect() as connection:
         connection.exec_driver_sql(pause)

@@ -39,7 +39,7 @@ BROKEN_CONSTRAINTS = frozenset({DUPLICATE, 1048, 1216, 1217, 1451, 1452, 1761, 3
 MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
 _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
-"""Row changed since the snapshot, lock wait timeout, deadlock, table changed after the snapshot, deadlock of user locks, NOWAIT."""
+"""Row changed since the read, lock wait timeout, deadlock, table changed after the snapshot, deadlock of user locks, NOWAIT."""
 
 _LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055})
 """Connection failed, none free, lost or timed out; server shutting down; query or connection killed."""

@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 # User tables may have any name but these.
-_THERE, _HERE, _FORMS, _STAGED = (f"{STAGING_PREFIX}{name}" for name in ("there", "here", "forms", "staged"))
+_TARGET, _STAGING, _PAIRS, _UPDATED = (f"{STAGING_PREFIX}{name}" for name in ("target", "staging", "pairs", "updated"))
 
 _MANY_FORMS = SECONDS | {LogicalKind.UUID, LogicalKind.BYTES}
 """Kinds of keys that SQLite stores in several forms: times with any digits, UUIDs in either case, text instead of bytes."""
@@ -69,11 +69,11 @@ class SQLiteLoader(Loader):
         same = " AND ".join(f"t.c{number} = s.c{number}" for number in numbers)
         other = " OR ".join(f"t.k{number} IS NOT s.k{number} COLLATE BINARY" for number in numbers)
         forms = ", ".join(f"s.k{number} AS s{number}, t.k{number} AS t{number}" for number in numbers)
-        changes = ", ".join(f"{name} = {_FORMS}.t{number}" for number, name in enumerate(names))
-        found = " AND ".join(f"{_STAGED}.{name} IS {_FORMS}.s{number} COLLATE BINARY" for number, name in enumerate(names))
+        changes = ", ".join(f"{name} = {_PAIRS}.t{number}" for number, name in enumerate(names))
+        found = " AND ".join(f"{_UPDATED}.{name} IS {_PAIRS}.s{number} COLLATE BINARY" for number, name in enumerate(names))
         driver_of(connection).execute(
-            f"WITH {_THERE} AS {listed(self.qualified(target))}, {_HERE} AS {listed(self.qualified(staging))},"
-            f" {_FORMS} AS (SELECT {forms} FROM {_HERE} AS s JOIN {_THERE} AS t ON {same} WHERE {other})"
-            f" UPDATE {self.qualified(staging)} AS {_STAGED} SET {changes}"
-            f" FROM {_FORMS} WHERE {found}"
+            f"WITH {_TARGET} AS {listed(self.qualified(target))}, {_STAGING} AS {listed(self.qualified(staging))},"
+            f" {_PAIRS} AS (SELECT {forms} FROM {_STAGING} AS s JOIN {_TARGET} AS t ON {same} WHERE {other})"
+            f" UPDATE {self.qualified(staging)} AS {_UPDATED} SET {changes}"
+            f" FROM {_PAIRS} WHERE {found}"
         )

@@ -38,14 +38,14 @@ class Source:
 
     :ivar group: ``connections`` or ``directories``
     :ivar name: name in the configuration; ``of table …`` for a database that only a table's own URL names
-    :ivar look: checks the source; raises an error if it does not answer or cannot be read
+    :ivar check: checks the source; raises an error if it does not answer or cannot be read
     :ivar tables: names of the table entries in this database, in their order
     :ivar is_named: whether the name is in the configuration; if not, a caller gets the name of a table that it may see
     """
 
     group: str
     name: str
-    look: Callable[[], None]
+    check: Callable[[], None]
     tables: tuple[str, ...] = ()
     is_named: bool = True
 
@@ -68,20 +68,20 @@ class Readiness:
 
     def __init__(self, sources: list[Source], *, seconds: float = SECONDS, patience: float = PATIENCE_SECONDS) -> None:
         notices = RateLimitedLog(log)
-        self._looks = [_Look(source, notices, seconds) for source in sources]
+        self._checks = [_Check(source, notices, seconds) for source in sources]
         self._patience = patience
 
     async def check(self) -> Mapping[Source, bool]:
         """Return for each source whether it is ready; checks that are due run in parallel."""
-        for look in self._looks:
-            look.begin_if_due()
+        for check in self._checks:
+            check.begin_if_due()
         with anyio.move_on_after(self._patience):
-            for look in self._looks:
-                await look.ended.wait()
-        return {look.source: look.ended.is_set() and look.ready for look in self._looks}
+            for check in self._checks:
+                await check.ended.wait()
+        return {check.source: check.ended.is_set() and check.ready for check in self._checks}
 
 
-class _Look:
+class _Check:
     """The last check of a source, or the running one.
 
     :ivar ready: the last result
@@ -109,7 +109,7 @@ class _Look:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         failure: Exception | None = None
         try:
-            self.source.look()
+            self.source.check()
         except Exception as error:  # noqa: BLE001  # whatever it is, the source is not ready
             failure = error
         # The server may have stopped in the meantime.
@@ -136,8 +136,8 @@ def sources_of(config: ServerConfig, sources: Sources) -> list[Source]:
     for url, group in tables.items():
         # A table's own URL may contain a password, so it is not shown.
         name = names.get(url, _of_table(group[0].name))
-        look = partial(_open_snapshot, sources, group[0])
-        found.append(Source("connections", name, look, tuple(table.name for table in group), is_named=url in names))
+        check = partial(_open_snapshot, sources, group[0])
+        found.append(Source("connections", name, check, tuple(table.name for table in group), is_named=url in names))
     for name, directory in config.directories.items():
         found.append(Source("directories", name, partial(_read_beginning, sources, directory)))
     return found

@@ -16,7 +16,7 @@ from airflow_provider_sync.server.process.watched_files import WatchedFiles
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 """Seconds between two checks of the files. A file that is still changing is not read yet."""
 
 
@@ -39,7 +39,7 @@ class ConfigSource:
     ) -> None:
         self._read = read
         self._check = check
-        self._told = False
+        self._is_requested = False
         self._file = WatchedFiles([] if watch is None else [watch])
         self.use(config)
 
@@ -49,32 +49,32 @@ class ConfigSource:
         self._certificates = WatchedFiles(tls_files(config.tls))
         self._end = None if config.tls is None else certificate_end(config.tls)
 
-    def tell(self) -> None:
+    def request_reload(self) -> None:
         """Request a reload of the configuration; may be called from a signal handler."""
-        self._told = True
+        self._is_requested = True
 
     def wants_reload(self) -> bool:
-        """Whether :meth:`next` has something to read: after :meth:`tell`, or because a file has changed."""
+        """Whether :meth:`next` has something to read: after :meth:`request_reload`, or because a file has changed."""
         self._warn_of_end()
         # Both are evaluated, so that no change is noticed twice.
         changed, renewed = self._file.changed(), self._certificates.changed()
-        self._told = self._told or changed
-        return self._told or renewed
+        self._is_requested = self._is_requested or changed
+        return self._is_requested or renewed
 
     def next(self) -> ServerConfig | None:
         """Return the configuration to use from now on, which is the current one if only its certificate was renewed.
 
         Return ``None`` if the new configuration is invalid, after logging the reason; the current one then stays in use.
         """
-        told, self._told = self._told, False
-        if told:
+        requested, self._is_requested = self._is_requested, False
+        if requested:
             self._file.take_as_known()
         try:
-            config = self._checked() if told else self.config
+            config = self._checked() if requested else self.config
             if config.tls is not None:
                 tls_context(config.tls)
         except Exception as error:  # noqa: BLE001  # whatever it is, the server goes on with what it has
-            self.refused(error, "configuration" if told else "certificate")
+            self.refused(error, "configuration" if requested else "certificate")
             return None
         return config
 

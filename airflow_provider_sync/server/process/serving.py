@@ -17,7 +17,7 @@ from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.server.app import create_app
-from airflow_provider_sync.server.process.config_source import LOOK_SECONDS, ConfigSource
+from airflow_provider_sync.server.process.config_source import CHECK_SECONDS, ConfigSource
 from airflow_provider_sync.server.process.listening import (
     DEFAULT_HOST,
     DEFAULT_PORT,
@@ -81,7 +81,7 @@ def serve(
             tls_context(config.tls)
         source = ConfigSource(config, reread or (lambda: config), check, watch)
         allow_descriptors(config.limits)
-        with _signals_end_quietly(source.tell):
+        with _signals_end_quietly(source.request_reload):
             if config.workers > 1:
                 serve_with_workers(source, listener, make_app, on_started=started, systemd=systemd)
                 return
@@ -99,7 +99,7 @@ def serve(
 async def _keep_reloading(source: ConfigSource, systemd: Systemd, server: UvicornServer) -> None:
     """Reload a server's configuration whenever that is requested or a file changes."""
     while not server.should_exit:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
         if source.wants_reload():
             systemd.reloading()
             await _reload(source, server)

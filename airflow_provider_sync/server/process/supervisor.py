@@ -30,7 +30,7 @@ from typing import NoReturn
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.observability.shared_metrics import forget_process, share_metrics
-from airflow_provider_sync.server.process.config_source import LOOK_SECONDS, ConfigSource
+from airflow_provider_sync.server.process.config_source import CHECK_SECONDS, ConfigSource
 from airflow_provider_sync.server.process.systemd import Systemd
 from airflow_provider_sync.server.process.uvicorn_server import MakeApp
 from airflow_provider_sync.server.process.worker import send_config, work
@@ -127,15 +127,15 @@ class Supervisor:
                     os.waitpid(worker.process, 0)
 
     def _keep_running(self) -> None:
-        look = time.monotonic()
+        next_check = time.monotonic()
         while self._due or self._workers:
             self._pass_on_stops()
             self._start_due()
             for key, _ in self._selector.select(self._wait_seconds()):
                 self._listen_to(key.data)
             self._reap()
-            if (now := time.monotonic()) >= look:
-                look = now + LOOK_SECONDS
+            if (now := time.monotonic()) >= next_check:
+                next_check = now + CHECK_SECONDS
                 self._systemd.alive()
                 self._kill_hanging(now)
                 if not self._stops and self._source.wants_reload():
@@ -143,7 +143,7 @@ class Supervisor:
 
     def _wait_seconds(self) -> float:
         next_start = min(self._due.values(), default=float("inf")) - time.monotonic()
-        return max(0.0, min(next_start, LOOK_SECONDS / 2))
+        return max(0.0, min(next_start, CHECK_SECONDS / 2))
 
     def _start_due(self) -> None:
         now = time.monotonic()

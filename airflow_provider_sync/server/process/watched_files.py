@@ -16,14 +16,14 @@ class WatchedFiles:
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = tuple(paths)
-        self._known = self._last = self._look()
+        self._known = self._last = self._statuses()
 
     def changed(self) -> bool:
         """Tell whether a file has changed, but none since the last call.
 
         So a change is reported only after the writer of several files, or of a file in pieces, has finished.
         """
-        before, self._last = self._last, self._look()
+        before, self._last = self._last, self._statuses()
         if self._last == self._known or self._last != before:
             return False
         self._known = self._last
@@ -31,9 +31,9 @@ class WatchedFiles:
 
     def take_as_known(self) -> None:
         """Ignore all changes until now, since the caller is about to read the files."""
-        self._known = self._last = self._look()
+        self._known = self._last = self._statuses()
 
-    def _look(self) -> tuple[_Status, ...]:
+    def _statuses(self) -> tuple[_Status, ...]:
         return tuple(map(_status, self._paths))
 
 

@@ -11,16 +11,16 @@ from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.problems import (
+    all_unstable,
     clashing,
     gone,
     in_use,
     links_left_out,
-    never_at_rest,
     not_synced,
     nothing_selected,
-    restless,
     skipped,
     unkept,
+    unstable,
     without_permissions,
 )
 
@@ -33,7 +33,7 @@ class Outcome:
     :ivar unlisted: files that could not be compared, with reasons
     :ivar failed: files that could not be fetched or written, with reasons
     :ivar undone: number of failed files that were counted as done before a commit failed on them
-    :ivar restless: files that changed at the source each time they were requested
+    :ivar unstable: files that changed at the source each time they were requested
     :ivar gone: files that the source removed during the sync
     :ivar in_use: directories that the source removed and that the target's system refuses to remove
     :ivar unkept: files that did not get the source's permissions, since the target does not keep them
@@ -49,7 +49,7 @@ class Outcome:
         self.unlisted = NotedFiles()
         self.failed = NotedFiles()
         self.undone = 0
-        self.restless = NotedFiles()
+        self.unstable = NotedFiles()
         self.gone = NotedFiles()
         self.in_use = NotedFiles()
         self.unkept = NotedFiles()
@@ -79,7 +79,7 @@ class Outcome:
     @property
     def is_complete(self) -> bool:
         """Whether all files were synced."""
-        return not (self.problems or self.restless or self.gone)
+        return not (self.problems or self.unstable or self.gone)
 
     @property
     def is_proven(self) -> bool:
@@ -89,7 +89,7 @@ class Outcome:
     @property
     def is_stuck(self) -> bool:
         """Whether no file was synced because all of them kept changing."""
-        return bool(self.restless) and not self._files_written()
+        return bool(self.unstable) and not self._files_written()
 
     @property
     def may_delete(self) -> bool:
@@ -113,14 +113,14 @@ class Outcome:
     def refuse_mixture(self) -> None:
         """Raise an error if files are not of the version that was listed, or for the reasons of :meth:`refuse`."""
         self.refuse()
-        if self.restless:
-            raise never_at_rest(next(iter(self.restless.named)), self._directory.name)
+        if self.unstable:
+            raise all_unstable(next(iter(self.unstable.named)), self._directory.name)
 
     def refuse_failed(self) -> None:
         """Raise an error if files could not be fetched or written; see :meth:`refuse`."""
         self._refuse(self.failed)
         if self.is_stuck:
-            raise never_at_rest(next(iter(self.restless.named)), self._directory.name)
+            raise all_unstable(next(iter(self.unstable.named)), self._directory.name)
 
     def _refuse(self, problems: NotedFiles) -> None:
         if problems and not self._directory.skip_unreadable:
@@ -167,8 +167,8 @@ class Outcome:
             warnings.append(in_use(self.in_use.named, more=self.in_use.more))
         if self.failed:
             warnings.append(skipped(self.failed.named, more=self.failed.more))
-        if self.restless:
-            warnings.append(restless(self.restless.named, more=self.restless.more))
+        if self.unstable:
+            warnings.append(unstable(self.unstable.named, more=self.unstable.more))
         if self.gone:
             warnings.append(gone(self.gone.named, more=self.gone.more))
         return tuple(warnings)

@@ -49,7 +49,7 @@ def not_synced(problems: Mapping[str, str], directory: str, *, more: int = 0, de
     )
 
 
-def never_at_rest(path: str, directory: str) -> FileChangedError:
+def all_unstable(path: str, directory: str) -> FileChangedError:
     """Return the error for a directory of which no file could be synced because all of them kept changing."""
     return FileChangedError(
         f"{path!r} of {directory!r} changed each of the {ROUNDS} times that it was downloaded."
@@ -57,7 +57,7 @@ def never_at_rest(path: str, directory: str) -> FileChangedError:
     )
 
 
-def restless(paths: Collection[str], *, more: int = 0) -> str:
+def unstable(paths: Collection[str], *, more: int = 0) -> str:
     """Warn about files that kept changing."""
     return (
         f"{some_of(paths, more=more)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run"

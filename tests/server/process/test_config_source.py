@@ -38,7 +38,7 @@ def test_what_cannot_be_read_is_refused_once(caplog: pytest.LogCaptureFixture) -
 
     source = ConfigSource(first, read, lambda _: None)
     assert not source.wants_reload()
-    source.tell()
+    source.request_reload()
     assert source.wants_reload()
     assert source.next() is None
     assert caplog.messages == ["The configuration was not reloaded, and the old one stays in use: It is wrong."]
@@ -54,11 +54,11 @@ def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -> None
         return configs.pop()
 
     source = ConfigSource(configs.pop(), read, lambda _: None)
-    source.tell()
+    source.request_reload()
     assert source.next() is None
     assert caplog.messages == ["The configuration was not reloaded, and the old one stays in use: pop from empty list"]
     configs.append(ServerConfig.from_dict({"tokens": ["next"]}))
-    source.tell()
+    source.request_reload()
     assert source.next() == ServerConfig.from_dict({"tokens": ["next"]})
 
 
@@ -70,7 +70,7 @@ def test_what_this_server_cannot_have_is_refused(caplog: pytest.LogCaptureFixtur
             raise ConfigurationError("Set tokens.")
 
     source = ConfigSource(ServerConfig.from_dict({"tokens": ["t"]}), ServerConfig, check)
-    source.tell()
+    source.request_reload()
     assert source.next() is None
     assert "Set tokens." in caplog.text
 
@@ -79,12 +79,12 @@ def test_what_needs_a_restart_is_refused(caplog: pytest.LogCaptureFixture) -> No
     """Another place or form of the log is refused with the rest of its file; whether requests have lines may change."""
     texts = [{"log": {"access": False}}, {"log": {"level": "debug"}}]
     source = ConfigSource(ServerConfig(), lambda: ServerConfig.from_dict(texts.pop()), lambda _: None)
-    source.tell()
+    source.request_reload()
     assert source.next() is None
     assert caplog.messages == [
         "The configuration was not reloaded, and the old one stays in use: log was changed. Restart the server for that."
     ]
-    source.tell()
+    source.request_reload()
     assert source.next() == ServerConfig.from_dict({"log": {"access": False}})
 
 
@@ -94,7 +94,7 @@ def test_a_changed_file_that_was_told_of(tmp_path: Path) -> None:
     path.write_text("1")
     source = ConfigSource(ServerConfig(), ServerConfig, lambda _: None, watch=path)
     path.write_text("22")
-    source.tell()
+    source.request_reload()
     assert source.wants_reload()
     assert source.next() is not None
     assert [source.wants_reload() for _ in range(3)] == [False, False, False]

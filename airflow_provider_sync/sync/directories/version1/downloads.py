@@ -99,7 +99,7 @@ class FileDownloads:
             if path in self._broken and manifest[path] == first.get(path):
                 self._outcome.note_failed(path, self._broken[path])  # it did not change
             else:
-                self._outcome.restless.add(path)
+                self._outcome.unstable.add(path)
         return manifest
 
     def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:

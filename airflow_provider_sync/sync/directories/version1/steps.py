@@ -104,7 +104,7 @@ def download_batch(pair: DirectoryPair, batch: FileBatch, *, dry_run: bool) -> F
         deleted=len(deleted),
         bytes_written=sync.downloads.bytes_written,
         warnings=sync.outcome.warnings_of_writes(),
-        proven=not (sync.outcome.failed or sync.outcome.restless or sync.outcome.gone),
+        proven=not (sync.outcome.failed or sync.outcome.unstable or sync.outcome.gone),
         **measure.so_far(),
     )
 

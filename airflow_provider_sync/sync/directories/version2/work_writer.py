@@ -14,10 +14,10 @@ from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version2.compare import Work, bytes_of
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
-from airflow_provider_sync.sync.directories.version2.look_again import look_again
 from airflow_provider_sync.sync.directories.version2.open_target import OpenTarget
 from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Step
 from airflow_provider_sync.sync.directories.version2.preflight import check_bytes
+from airflow_provider_sync.sync.directories.version2.relist import relist
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 
@@ -75,17 +75,17 @@ class WorkWriter:
             changed, fetching.changed = fetching.changed, []
             if not changed:
                 break
-            again = self._look_again(changed)
+            again = self._relist(changed)
             fetching.run(again, total_bytes=bytes_of(again))
         changed, fetching.changed = fetching.changed, []
-        self._outcome.restless.update(dict.fromkeys((step.path for step in changed), ""))
+        self._outcome.unstable.update(dict.fromkeys((step.path for step in changed), ""))
 
-    def _look_again(self, changed: Sequence[Step]) -> list[Step]:
+    def _relist(self, changed: Sequence[Step]) -> list[Step]:
         """Request the current size and time of files.
 
         :raises GuardError: if the current sizes exceed the limits
         """
-        now = look_again(self._source, [step.path for step in changed])
+        now = relist(self._source, [step.path for step in changed])
         self._outcome.failed.update(now.unreadable)
         self._outcome.gone.update(dict.fromkeys(now.gone, ""))
         again = [

@@ -26,7 +26,7 @@ class Relisted:
     gone: set[str] = field(default_factory=set)
 
 
-def look_again(source: SourceDirectory, paths: Sequence[str]) -> Relisted:
+def relist(source: SourceDirectory, paths: Sequence[str]) -> Relisted:
     """Request the current state of files; a source that does not digest files lists its directory again."""
     return repeated(source.client, lambda: _digest(source, paths)) or repeated(source.client, lambda: _list(source, paths))
 
