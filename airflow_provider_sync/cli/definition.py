@@ -160,7 +160,7 @@ COMMANDS = (
                 choices=("skip", "keep", "follow"),
                 metavar="HOW",
                 default="skip",
-                help="what becomes of symbolic links: skip, keep or follow (default: %(default)s)",
+                help="how to treat symbolic links: skip, keep or follow (default: %(default)s)",
             ),
             argument("--permissions", action="store_true", help="keep permission bits"),
             argument("--dry-run", action="store_true", help="report what would change, and write nothing"),
@@ -237,11 +237,11 @@ COMMANDS = (
     Command(
         "token",
         "new_token",
-        "make a token, and print what the server and the client need of it",
+        "make a token, and print the entries for the server and the client",
         (
             argument("action", choices=("new",), metavar="new", help="make a new token"),
             argument("--name", metavar="NAME", help="what the server's log calls it"),
-            argument("--expires", metavar="DATE", help="last day on which it counts, such as 2027-01-31 (default: no end)"),
+            argument("--expires", metavar="DATE", help="last day on which it is valid, such as 2027-01-31 (default: no end)"),
             argument(
                 "--address",
                 action="append",
@@ -295,7 +295,7 @@ COMMANDS = (
     Command(
         "completion",
         "completion",
-        "print what makes a shell complete commands, options and names",
+        "print the code for completion of commands, options and names in a shell",
         (argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"),),
         examples=("bash > ~/.local/share/bash-completion/completions/airflow-sync",),
     ),

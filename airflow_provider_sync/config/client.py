@@ -91,7 +91,8 @@ class ClientConfig(ConfigFile, frozen=True):
     )
     cache: Cache = None
     single_transaction: bool = Field(
-        default=True, description="Either all tables of one connection arrive, or none. With `false`, each by itself."
+        default=True,
+        description="Commit all tables of one connection together, or none of them. With `false`, commit each by itself.",
     )
     consistent: bool = Field(
         default=False,

@@ -60,8 +60,8 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     checksum: Literal["cached", "always", "never"] = Field(
         default="cached",
         description=(
-            "What tells that a file is the same: its digest, from the cache where that fits the file; its digest, always read;"
-            " or size and time alone."
+            "How files are compared: `cached` by digests, from the cache where it is valid; `always` by digests, always read;"
+            " `never` by size and time of modification."
         ),
     )
     delete: bool = Field(default=True, description="Delete what the source lacks.")
@@ -74,7 +74,9 @@ class TargetDirectory(DirectoryConfig, frozen=True):
         description="Symbolic links of the source: leave them out, make the same links, or sync the files that they lead to.",
     )
     mtime: bool = Field(default=True, description="Give files the time of modification that they have at the source.")
-    permissions: bool = Field(default=False, description="Give files and directories the permission bits that they have there.")
+    permissions: bool = Field(
+        default=False, description="Give files and directories the permission bits that they have at the source."
+    )
     atomic: bool = Field(
         default=False,
         description="Build the new tree beside the old one and exchange them in one step, so that nobody sees a mixture.",
@@ -93,7 +95,7 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     )
     bytes_per_request: PositiveWhole = Field(
         default=64 * 1024 * 1024,
-        description="Ask for fewer large files at once, so that an answer does not exceed this.",
+        description="Bytes of one answer: fewer large files are requested at once, to stay below.",
     )
     max_seconds: PositiveNumber | None = Field(
         default=None,

@@ -85,30 +85,30 @@ class ServerLimits(Options, frozen=True):
 
     requests: PositiveWhole = Field(
         default=64,
-        description="Requests served at once, by all `workers` together. One more is answered 503 with `Retry-After`.",
+        description="Requests served at once, by all `workers` together. Further ones are answered 503 with `Retry-After`.",
     )
     scans: PositiveWhole | None = Field(
         default=None,
-        description="Requests that read one database at once. One more waits, and is answered 503 with `Retry-After` after 20"
+        description="Requests that read one database at once. Further ones wait, and are answered 503 with `Retry-After` after 20"
         " seconds. Otherwise as many as `requests`.",
     )
     requests_per_minute: PositiveWhole | None = Field(
         default=None,
-        description="Requests of one address in a minute. One more is answered 429 with `Retry-After`. Otherwise any number.",
+        description="Requests of one address in a minute. Further ones are answered 429 with `Retry-After`. Otherwise no limit.",
     )
     snapshots: PositiveWhole = Field(
         default=4,
-        description="Snapshots held at once for clients with `consistent`. One more is answered 503 with `Retry-After`.",
+        description="Snapshots held at once for clients with `consistent`. Further requests are answered 503 with `Retry-After`.",
     )
     snapshot_seconds: PositiveNumber = Field(
         default=3600.0, description="Longest time for which a snapshot is held, and so the longest run with `consistent`."
     )
     connections: PositiveWhole = Field(
         default=512,
-        description="Connections at once. For one more, the one that has waited longest without a token is closed.",
+        description="Connections at once. Above it, the one that has waited longest without a token is closed.",
     )
     connections_per_address: PositiveWhole = Field(
-        default=64, description="Connections of one address that have not shown a token yet. For one more, the oldest is closed."
+        default=64, description="Connections of one address that have not shown a token yet. Above it, the oldest is closed."
     )
     head_seconds: PositiveNumber = Field(
         default=10.0,

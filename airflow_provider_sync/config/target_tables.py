@@ -81,7 +81,8 @@ class TargetTable(TableConfig, frozen=True):
         " one row for each version.",
     )
     deleted_at: str = Field(
-        default="deleted_at", description="For `soft_delete`: the target's column for the time (UTC) at which a row was missed."
+        default="deleted_at",
+        description="For `soft_delete`: the target's column for the time (UTC) at which a sync found a row missing.",
     )
     valid_from: str = Field(
         default="valid_from", description="For `history`: the target's column for the time (UTC) at which a version began."
@@ -90,7 +91,7 @@ class TargetTable(TableConfig, frozen=True):
         default="valid_to", description="For `history`: the target's column for the time (UTC) at which a version ended."
     )
     is_current: str = Field(
-        default="is_current", description="For `history`: the target's column that tells whether a version did not end yet."
+        default="is_current", description="For `history`: the target's column that is true for the current version of a row."
     )
     import_indexes: tuple[str, ...] = Field(default=(), description="Columns of the staging table to index, beside the key.")
     staging: str = Field(
@@ -107,10 +108,10 @@ class TargetTable(TableConfig, frozen=True):
     )
     drop_missing: tuple[str, ...] = Field(
         default=(),
-        description="Of a pattern: names of tables of the target, or patterns of them, that belong to the source: those that it"
-        " does not offer any more are dropped.",
+        description="For a pattern: target tables, by name or pattern, that belong to the source: those that it no longer offers"
+        " are dropped.",
     )
-    max_drops: PositiveWhole = Field(default=1, description="Of a pattern with `drop_missing`: most tables that one run drops.")
+    max_drops: PositiveWhole = Field(default=1, description="For a pattern with `drop_missing`: most tables that one run drops.")
 
     @property
     def mode_columns(self) -> dict[str, str]:

@@ -21,9 +21,7 @@ PemFile = Annotated[str, AfterValidator(_path)]
 class ServerTLS(Options, frozen=True):
     """The certificate that a server shows, and those that it wants to see. All files are in PEM format."""
 
-    certificate: PemFile = Field(
-        description="Path of the certificate, followed in the file by those between it and its authority."
-    )
+    certificate: PemFile = Field(description="Path of the certificate; intermediate certificates follow it in the file.")
     key: PemFile | None = Field(
         default=None,
         description="Path of the certificate's private key, which others must not be able to read. Otherwise in the"

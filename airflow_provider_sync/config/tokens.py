@@ -112,8 +112,8 @@ class Token(Options, frozen=True):
     )
     expires: Annotated[datetime, BeforeValidator(expiry), WithJsonSchema({"type": "string"})] | None = Field(
         default=None,
-        description="Last day on which the token is valid, in UTC, or the time until which it is, with its zone. Otherwise it has"
-        " no end.",
+        description="Last day, in UTC, on which the token is valid, or the time, with its zone, at which it expires. Otherwise it"
+        " never expires.",
     )
     addresses: (
         Annotated[
@@ -124,14 +124,14 @@ class Token(Options, frozen=True):
     ) = Field(default=None, description="Addresses and networks (CIDR) from which the token may be used. Otherwise all.")
     tables: tuple[str, ...] | dict[str, str] | None = Field(
         default=None,
-        description="Names of the tables that the token may see, or patterns of these names; or a mapping of the names by which"
-        " it sees tables to names of entries, so that tokens see different entries under one name. Otherwise all.",
+        description="Names of the tables that the token may see, or patterns of names; or a mapping from the names that the token"
+        " uses to entries, so that tokens see different entries under one name. Otherwise all.",
     )
     directories: tuple[str, ...] | None = Field(
         default=None, description="Names of the directories that the token may see. Otherwise all."
     )
     where: dict[str, Conditions] = Field(
-        default={}, description="Conditions in SQL, by the names of tables, that rows have to fulfil for the token to see them."
+        default={}, description="Conditions in SQL, by table: the token sees only rows that fulfil them."
     )
 
     @model_validator(mode="after")

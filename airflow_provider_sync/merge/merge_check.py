@@ -57,7 +57,7 @@ class MergeCheck(MergePart):
                 kind = TriggerError if self.triggers else TableError
                 raise kind(f"after the merge {found}. {self._who_changes_rows(compared)}", NOTHING_CHANGED)
             raise TargetChangedError(
-                f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
+                f"another session wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
             )
         # Compare decimals by value, since the target decides how many trailing zeros a generated column has.
         computed = [

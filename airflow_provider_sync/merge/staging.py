@@ -197,7 +197,7 @@ class PermanentStaging(Staging):
         if not found:
             raise TableError(
                 f"Table {str(target)!r}: its staging table is gone. Either an earlier attempt merged it and was ended before"
-                " it could report, or somebody dropped it. Run the steps again from the first: they find what is left to do."
+                " it could report, or another session dropped it. Run the steps again from the first."
             )
         youngest, _ = min(found, key=lambda entry: entry[1])
         self._table = msgspec.structs.replace(self.database.catalog.describe(connection, str(youngest)), stands_for=str(target))

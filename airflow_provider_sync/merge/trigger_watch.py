@@ -96,7 +96,7 @@ class TriggerWatch:
             if changed.shows_others:
                 self.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
                 if changed.differs:
-                    what = f"Table {changed.name!r}: somebody else wrote to the target during the merge."
+                    what = f"Table {changed.name!r}: another session wrote to the target during the merge."
                     raise TargetChangedError(what, NOTHING_CHANGED, "Try again.")
         raise self._error(changed)
 

@@ -44,7 +44,10 @@ def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
     def interfere(_: Table, __: MergeCounts) -> None:
         connection.exec_driver_sql("INSERT INTO fruit VALUES (8, 'intruder')")
 
-    with fruit.database.connect() as connection, pytest.raises(TableBusyError, match=r"fruit.*somebody else wrote to the target"):
+    with (
+        fruit.database.connect() as connection,
+        pytest.raises(TableBusyError, match=r"fruit.*another session wrote to the target"),
+    ):
         fruit.sync("fruit", [(1, "x")], check=interfere, connection=connection)
 
     assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]

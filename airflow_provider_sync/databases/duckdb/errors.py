@@ -58,7 +58,7 @@ def translate(error: BaseException) -> TableError:
         )
         return TableError(f"DuckDB: {text}{advice if is_orphan(error) else ''}")
     if isinstance(error, duckdb.TransactionException) and any(word in text for word in _CONFLICTS):
-        return TableBusyError(f"DuckDB: {text}. Somebody else changed the same rows; try again.")
+        return TableBusyError(f"DuckDB: {text}. Another transaction changed the same rows; try again.")
     if "read-only mode" in text:
         return ReadOnlyError(f"DuckDB: {text}.", "Remove read_only from its URL, if this database is a target.")
     advice = next((advice for part, advice in _ADVICE if part in text), "")

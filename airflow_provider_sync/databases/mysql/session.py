@@ -99,7 +99,7 @@ def _set_plain_mode(driver: Any, _record: object) -> None:
     if [int(part) for part in re.split("[.+-]", version) if part.isdecimal()] < [5]:
         # SQLAlchemy would continue without a version, and fail with a TypeError.
         raise ConfigurationError(
-            f"The server names its version {printable(version)!r}, by which it is no MySQL or MariaDB of today."
+            f"The server reports version {printable(version)!r}, which is no supported version of MySQL or MariaDB."
         )
     cursor = driver.cursor()
     # SQLAlchemy ends its first queries with a ROLLBACK, which begins a new transaction if `completion_type` is CHAIN; and a low

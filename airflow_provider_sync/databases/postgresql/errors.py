@@ -186,7 +186,7 @@ def translate(error: Exception) -> SyncError:
         advice = (
             "Its statement_timeout is too short for it: give the role more, ALTER ROLE … SET statement_timeout."
             if "statement timeout" in message
-            else "Somebody asked the server to: try again."
+            else "Another session or an administrator cancelled it: try again."
         )
         return SessionTimeoutError(f"PostgreSQL ended a statement: {message}. {advice}")
     if state == _READ_ONLY or _IN_RECOVERY.search(message):

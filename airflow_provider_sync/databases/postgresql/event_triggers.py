@@ -51,7 +51,7 @@ def undo_event_triggers(connection: Connection, qualified: str, columns: tuple[s
             break
         connection.exec_driver_sql(f"ALTER TABLE {qualified} {doubled(done)}")
     raise TableError(
-        f"event triggers of the database change each table that is made, and would not have this undone: {done}.",
+        f"event triggers of the database change every new table, and the sync could not undo this: {done}.",
         NOTHING_CHANGED,
-        f"Let them leave tables alone whose names begin with {STAGING_PREFIX!r}.",
+        f"Change them to skip tables whose names begin with {STAGING_PREFIX!r}.",
     ).without_subject()

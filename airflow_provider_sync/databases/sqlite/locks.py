@@ -71,7 +71,7 @@ class _HeldLocks:
         """Check that the lock files still exist: without its file, another sync can take a lock."""
         gone = [self._names[str(path)] for path, handle in self._held.items() if not _is_current(handle, path)]
         if gone:
-            raise lost(gone, "somebody removed its lock file")
+            raise lost(gone, "another process removed its lock file")
 
 
 def _release(path: Path, handle: int) -> None:

@@ -169,7 +169,7 @@ class AtomicTree:
             if os.path.samestat(present, os.fstat(root)) and names_in(root) == names:
                 return
         raise FileChangedError(
-            f"atomic: somebody else changed {self._location} during the sync, which would be lost. Nothing was synced; try again."
+            f"atomic: another process changed {self._location} during the sync. Nothing was synced, to keep that; try again."
         )
 
     def _remove_copy(self, above: int) -> bool:

@@ -122,8 +122,8 @@ def computes_otherwise(name: str, columns: Iterable[str]) -> TableError:
 def not_as_staged(name: str) -> TargetChangedError:
     """Return the error for a target that differs from the staged rows after the merge."""
     return TargetChangedError(
-        f"Table {name!r}: after the merge the target is not what the source announced: somebody else wrote to the target during"
-        " the sync.",
+        f"Table {name!r}: after the merge the target differs from what the source announced: another session wrote to the target"
+        " during the sync.",
         NOTHING_CHANGED,
-        "Try again when nobody does.",
+        "Try again when no other session writes to it.",
     )

@@ -30,7 +30,7 @@ def test_a_standby(state: str, said: str) -> None:
     ("said", "advice"),
     [
         ("canceling statement due to statement timeout", "ALTER ROLE … SET statement_timeout."),
-        ("canceling statement due to user request", "Somebody asked the server to: try again."),
+        ("canceling statement due to user request", "Another session or an administrator cancelled it: try again."),
     ],
 )
 def test_a_statement_that_was_ended(said: str, advice: str) -> None:

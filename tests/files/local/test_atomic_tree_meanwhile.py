@@ -83,7 +83,7 @@ def test_what_others_change_is_not_lost(
             else:
                 monkeypatch.setattr(atomic_tree, "exchange", exchange)
 
-    with pytest.raises(FileError, match=r"atomic: somebody else changed|was removed or replaced during the sync"):
+    with pytest.raises(FileError, match=r"atomic: another process changed|was removed or replaced during the sync"):
         run()
     found = tree(root.parent)
     assert found == {path: content for path, content in left[0].items() if copy_name(root.name) not in path}

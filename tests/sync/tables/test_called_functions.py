@@ -264,7 +264,7 @@ def test_event_triggers_that_insist(acted: Link) -> None:
     )
     before = acted.target.rows("a")
 
-    with pytest.raises(SyncFailed, match=r"event triggers .* would not have this undone: DISABLE TRIGGER act\. Nothing.*'_sync"):
+    with pytest.raises(SyncFailed, match=r"event triggers .* could not undo this: DISABLE TRIGGER act\. Nothing.*'_sync"):
         acted.sync("c", "a")
 
     assert acted.target.rows("a") == before
@@ -284,7 +284,7 @@ def test_event_triggers_that_give_tables_away(postgresql_url: str, tmp_path: Pat
         watch_tables(admin, "ALTER TABLE %s OWNER TO CURRENT_USER")
         admin.target.execute("ALTER FUNCTION each_table() SECURITY DEFINER")
 
-        with pytest.raises(SyncFailed, match=r"would not have this undone: OWNER TO sync_plain_\w+\. Nothing was changed"):
+        with pytest.raises(SyncFailed, match=r"could not undo this: OWNER TO sync_plain_\w+\. Nothing was changed"):
             link.sync("c", "a")
 
         assert admin.target.rows("a", "id", "v")[0] == (1, 1)
