@@ -26,7 +26,7 @@ class TimeLimits:
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """Limit all requests inside the block to so many seconds together; ``None`` sets no limit."""
+        """Limit the total time of all requests inside the block, in seconds; ``None`` sets no limit."""
         if seconds is None:
             yield
             return
@@ -82,7 +82,7 @@ class RequestTimeLimits:
         self._silent_until = time.monotonic() + self._silence
 
     def hurry(self) -> None:
-        """Allow the rest of the answer, which is short or of no use, no more than the timeout."""
+        """Limit the rest of the answer, which is short or of no use, to the timeout."""
         self._silent_until, self._hurried = min(self._silent_until, time.monotonic() + self._timeout), True
 
     @property

@@ -1,7 +1,7 @@
 """Send a request to a sync server, within its time limits, and read its answer; repeat it after a transient failure.
 
-Every request of the protocol can be repeated without harm. After a transient failure it is, unless a part of the answer has been
-handed on already.
+Every request of the protocol can be repeated without harm. It is repeated after a transient failure, unless a part of the answer
+has been handed on already.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Answer = TypeVar("Answer")
 class Call:
     """One request.
 
-    :ivar endpoint: as ``/getTable``
-    :ivar body: of a POST; ``None`` for a GET
-    :ivar content_type: of the body
+    :ivar endpoint: path such as ``/getTable``
+    :ivar body: body of a POST; ``None`` for a GET
+    :ivar content_type: media type of the body
     """
 
     endpoint: str
@@ -54,7 +54,7 @@ class Call:
 def message_call(endpoint: str, request: msgspec.Struct, *, compressions: Sequence[str] = COMPRESSIONS) -> Call:
     """Return the call of a request of version 2, which is answered by a stream of messages.
 
-    :param compressions: that the answer may have, the best first
+    :param compressions: compressions that the answer may have, the best first
     """
     return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept(compressions)}, application/json")
 
@@ -62,8 +62,8 @@ def message_call(endpoint: str, request: msgspec.Struct, *, compressions: Sequen
 class Transport:
     """Sends requests to the endpoints below one URL.
 
-    :ivar traffic: what went over the wire so far
-    :ivar time_limits: of all requests
+    :ivar traffic: counters of requests and bytes
+    :ivar time_limits: time limits of all requests
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:

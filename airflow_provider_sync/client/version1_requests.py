@@ -72,7 +72,7 @@ class Version1Requests(EndpointCalls):
         return self._manifest(name, file_fields(name, ())).hashes
 
     def get_manifest(self, name: str) -> Manifest:
-        """Ask for the manifest of a directory with the names of what the server cannot read, if it supports that.
+        """Request the manifest of a directory with the names of unreadable files, if the server supports that.
 
         :param name: the name under which the server offers the directory
         :raises ServerError: for a name that it does not offer; an existing server that cannot read a file answers 500

@@ -31,7 +31,7 @@ class FileCheck:
 def check_file(path: str | Path, kind: str | None = None) -> FileCheck:
     """Find all mistakes of a file.
 
-    :param kind: ``server`` or ``client``; ``None`` to tell by what the file says
+    :param kind: ``server`` or ``client``; ``None`` to derive it from the file's options
     :raises ConfigurationError: when it cannot be read at all, or might be of either kind
     """
     return check_text(read_text(path), path, kind)

@@ -53,7 +53,7 @@ class Options(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True,
         return changed
 
     def what_to_set(self, option: str) -> str:
-        """Return what an error tells the user to set to change an option: its flag if one has set it."""
+        """Return the name of an option for messages: its flag, if a flag has set it."""
         return flag_of(option) if option in self._flags else option
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ _NOT_SECRET = frozenset({"name", "tables", "directories", "where", "addresses", 
 def secrets_in(settings: Any) -> Iterator[str]:
     """Yield the secrets of a configuration: tokens, passwords, keys, headers, and the passwords of URLs.
 
-    :param settings: what a file says, with variables replaced; anything else than mappings, lists and text has no secret
+    :param settings: content of a file, with variables replaced; values other than mappings, lists and text are ignored
     """
     if isinstance(settings, Mapping):
         for name, value in settings.items():
@@ -36,7 +36,7 @@ def passwords_of(url: str) -> Iterator[str]:
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        # A variable that was not replaced is no secret, and stands in advice.
+        # A variable that was not replaced is no secret, and messages name it.
         yield from (() if "${" in value else (value,))
     elif isinstance(value, Mapping):
         for name, inner in value.items():

@@ -43,7 +43,7 @@ def same_wildcards(pattern: str, other: str) -> bool:
 
 
 def translated(name: str, pattern: str, other: str) -> str | None:
-    """Return the name that ``other`` makes of what the wildcards of ``pattern`` match in ``name``.
+    """Return ``other`` with its wildcards replaced by the texts that those of ``pattern`` match in ``name``.
 
     ``shop.orders`` by ``shop.*`` and ``public.*`` is ``public.orders``.
 

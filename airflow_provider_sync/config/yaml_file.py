@@ -108,9 +108,9 @@ def expand(settings: dict[str, Any], path: str | Path) -> tuple[dict[str, Any], 
 
 
 def with_lines(mistakes: list[Mistake], text: str) -> list[Mistake]:
-    """Give mistakes the lines of a file on which they are: that of the option, or of what lacks one.
+    """Add line numbers to mistakes: the line of the option, or of the mapping that lacks one.
 
-    :param text: of a file that can be read
+    :param text: content of a file that can be parsed
     """
     lines = _Lines(yaml.compose(text, Loader=yaml.SafeLoader))
     return [mistake if mistake.line else replace(mistake, line=lines.of(mistake.place)) for mistake in mistakes]
@@ -119,7 +119,7 @@ def with_lines(mistakes: list[Mistake], text: str) -> list[Mistake]:
 def repeated_keys(text: str) -> list[Mistake]:
     """Find keys that a mapping has twice, of which YAML takes the last without a word.
 
-    :param text: of a file that can be read
+    :param text: content of a file that can be parsed
     """
     mistakes: list[Mistake] = []
     todo: list[tuple[yaml.Node | None, Place]] = [(yaml.compose(text, Loader=yaml.SafeLoader), ())]
@@ -182,7 +182,7 @@ class _Expansion:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """Return what the parser found, without its own words for where: it calls a text in memory ``<unicode string>``."""
+    """Return the parser's message without the location, in which a text in memory is ``<unicode string>``."""
     found = [getattr(error, name, None) for name in ("context", "problem")]
     return ": ".join(str(text) for text in found if text) or " ".join(str(error).split())
 
@@ -193,7 +193,7 @@ def _line_of_error(error: yaml.YAMLError) -> int | None:
 
 
 class _Lines:
-    """The lines of what is inside a node, found when they are asked for: aliases of aliases stand for billions of values."""
+    """The lines of a node's children, looked up on demand: nested aliases can stand for billions of values."""
 
     def __init__(self, node: yaml.Node | None) -> None:
         self._node = node

@@ -44,7 +44,7 @@ class CacheFile:
 
     :param path: path of the file, which need not exist; it is created readable for its owner only
     :param schema: statements that create the tables
-    :param version: version of the schema; a file of another version is created anew
+    :param version: version of the schema; a file of another version is replaced
     """
 
     def __init__(self, path: str, schema: str, version: int) -> None:
@@ -60,7 +60,7 @@ class CacheFile:
     def run(self, operation: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Call ``operation`` with a connection, and return its result; return ``otherwise`` if the file cannot be used.
 
-        :param operation: rolled back and called again if the file was damaged and created anew
+        :param operation: rolled back and called again if a damaged file was replaced
         """
         with self._lock:
             while not self._given_up and time.monotonic() >= self._paused_until:

@@ -91,7 +91,7 @@ class ChunkListBuilder:
         return len(self._lengths)
 
     def take(self) -> ChunkPiece:
-        """Return what was added, and begin anew."""
+        """Return the added chunks, and start with an empty list."""
         piece = self._lengths, bytes(self._digests)
         self._lengths, self._digests = array("I"), bytearray()
         return piece

@@ -70,7 +70,7 @@ class SpooledList(Generic[Item]):
             yield from self._decoder.decode(os.pread(self._file, size, offset))
 
     def _spill(self) -> None:
-        """Write what is in memory to the disk, as a run that is sorted by itself.
+        """Write the values in memory to the disk, as one sorted run.
 
         :raises FileError: for a full disk
         """

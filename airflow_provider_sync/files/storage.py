@@ -219,10 +219,10 @@ class Storage(Protocol):
 
         Only inside :meth:`exclusive`. An exception, or the end of the process, leaves the directory as it was. After an exception
         the next sync goes on with unfinished downloads. The copy shares files with the directory, of which its writer takes care.
-        All files may have other versions afterwards, so a state of the directory has to be taken anew.
+        All files may have other versions afterwards, so earlier states of the directory are invalid.
 
         :param durable: wait until the copy is on the disk before it takes the place
-        :param digests: of the directory: what it knows is recorded anew where copying gives unchanged files another version
+        :param digests: cached digests of the directory; recorded again for unchanged files to which copying gives another version
         :raises ConfigurationError: for a storage in which that cannot be done in one step, and why
         :raises FileError: when the directory cannot be copied or replaced
         """

@@ -70,7 +70,7 @@ class NewFile(Protocol):
         ...
 
     def digest_written(self) -> bytes | None:
-        """Return BLAKE3 of what has been written, where that cannot be read again; ``None`` where it can."""
+        """Return the BLAKE3 digest of the written bytes; ``None`` if they can be read again."""
         ...
 
     def write(self, data: bytes | memoryview) -> None:

@@ -116,7 +116,7 @@ def from_row(row: Row[Any]) -> Record:
 
 
 def origin_columns(origin: Origin) -> dict[str, Any]:
-    """Return the columns that say what ran a sync, in the table of records and in that of what runs."""
+    """Return the columns that say what ran a sync, for the tables of records and of running syncs."""
     return {
         "job": storable(origin.job_name),
         "source": origin.source,

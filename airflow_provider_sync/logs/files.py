@@ -140,6 +140,6 @@ def _reason(error: OSError) -> str:
 
 
 def _say(sentence: str) -> None:
-    # Not by the log, which this is about; and there may be nobody who reads.
+    # Not to the log, which has failed; standard error may be closed, too.
     with suppress(OSError, ValueError):
         print(printable(sentence), file=sys.stderr, flush=True)  # noqa: T201  # the log itself fails

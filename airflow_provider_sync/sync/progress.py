@@ -149,7 +149,7 @@ class _Work:
 
     def _deciding(self) -> _Amount:
         """Return the amount from which to estimate the remaining time: bytes, unless they are not counted or complete."""
-        is_over = (told := self.amounts.get("bytes")) is not None and told.total == told.done
+        is_over = (size := self.amounts.get("bytes")) is not None and size.total == size.done
         order = sorted(self.amounts, key=lambda unit: (unit == "bytes") == is_over)
         return self.amounts[order[0]]
 

@@ -138,7 +138,7 @@ class AtomicTree:
     def _take_place(self, above: int, root: int, copy: int, names: bytes) -> None:
         """Exchange the two directories, or raise an error and leave them where they are.
 
-        :param names: of what was copied
+        :param names: names of the copied entries
         """
         try:
             if self._durable:
@@ -225,7 +225,7 @@ def _give_back(copy: int, root: int) -> None:
             above, _, name = path.rpartition("/")
             if is_directory or not is_resumable(name):
                 continue
-            # Where the directory is new, the download begins anew.
+            # In a new directory, the download starts from the beginning.
             with suppress(OSError), directories.using(above) as source, originals.using(above) as target:
                 os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
     finally:

@@ -1,7 +1,7 @@
 """Open directories below a root, one component at a time and never through a symbolic link.
 
-Each step is an ``openat`` with ``O_NOFOLLOW`` relative to the directory before it: nobody can lead out of the root by replacing a
-directory with a link between two steps. A check of the resolved path, as web frameworks do it, leaves that gap.
+Each step is an ``openat`` with ``O_NOFOLLOW`` relative to the directory before it: no process can lead out of it by replacing
+a directory with a link between two steps. A check of the resolved path, as web frameworks do it, leaves that gap.
 The root itself is configured by the administrator, and may be a link.
 """
 

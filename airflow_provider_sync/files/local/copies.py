@@ -37,7 +37,7 @@ def copy_stretch(source: int, target: int, offset: int, length: int) -> int:
                 raise
             break
         if not done:
-            # The end of the source; some file systems say so where they cannot copy, which the loop below tells apart.
+            # The end of the source, or a file system that cannot copy but reports no error; the loop below handles both.
             break
         copied += done
     while copied < length:

@@ -15,7 +15,7 @@ from airflow_provider_sync.files.paths import temporary_name
 def is_one_name(root: Path, path: str, other: str) -> bool:
     """Whether a file at ``path`` is found under the name of ``other``, too: two paths below ``root`` in the same directory.
 
-    It is tried in a temporary directory in theirs, or in what there is above it, since some file systems decide by directory.
+    This is tried in a temporary directory inside theirs, or in the nearest one above: some file systems decide by directory.
 
     :raises OSError: when nothing can be written there
     """

@@ -31,7 +31,7 @@ class TreeCopy:
     :param location: the source, for messages
     :param into: directories below ``target``
     :param on_copied: see :data:`OnCopied`; in the order of paths
-    :ivar names: of what was copied, as they are at the source
+    :ivar names: names of the copied entries at the source
     """
 
     def __init__(

@@ -45,13 +45,13 @@ _WHY_NOT_FOLLOWED = {
 
 
 class _Directory:
-    """A directory on the way to what is walked.
+    """A directory on the path to the current entry.
 
     :ivar path: relative to the root, with ``/`` at its end; empty for the root
     :ivar real: its components without links
     :ivar descriptor: -1 while it is closed
     :ivar identity: device and inode
-    :ivar names: of what it holds and was not walked yet, in order
+    :ivar names: names of its entries that were not walked yet, in order
     :ivar kinds: of those names that are no regular files
     :ivar status: as it was before its names were read
     :ivar room: longest plain name, in bytes, of which the whole path may be sent
@@ -217,7 +217,7 @@ class LocalWalk:
         return entry_of_directory(path, directory.status)
 
     def _link(self, above: _Directory, name: str) -> TreeEntry | None:
-        """Return the entry of a link, or of what it leads to, which is entered if it is a directory."""
+        """Return the entry of a link or of its target; enter the target if it is a directory."""
         path = above.path + name
         if self._links == "follow":
             return self._followed(above, name)
@@ -256,7 +256,7 @@ class LocalWalk:
                 os.close(holder)
         except OSError as error:
             if self._filter.excludes(path) or not self._filter.descends(path):
-                return None  # nobody wants to know where it leads
+                return None  # the filter selects nothing behind the link
             if error.errno in _WHY_NOT_FOLLOWED:
                 reason = _WHY_NOT_FOLLOWED[error.errno]
                 # A requested folder that is missing is an error.
@@ -271,7 +271,7 @@ class LocalWalk:
             return None
 
     def _behind_link(self, path: str, holder: int, real: Sequence[str]) -> TreeEntry | None:
-        """Return the entry of what is at ``real``, under the path of the link, and enter it if it is a directory.
+        """Return the entry of the link's target at ``real``, under the path of the link, and enter it if it is a directory.
 
         :param holder: the directory that holds it, or the root itself
         """

@@ -51,7 +51,7 @@ class ObjectNewFile:
         yield from ()
 
     def digest_written(self) -> bytes | None:
-        """Return the digest of what has been written."""
+        """Return the digest of the written bytes."""
         return self._digest.digest()
 
     def write(self, data: bytes | memoryview) -> None:

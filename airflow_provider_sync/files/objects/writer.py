@@ -193,7 +193,7 @@ class ObjectTreeWriter:
         return True
 
     def commit(self) -> list[TreeEntry]:
-        """Wait for all uploads and copies, and remove what is to be removed."""
+        """Wait for all uploads and copies, then send the pending removals."""
         with self._lock:
             begun, self._begun = self._begun, []
         entries: list[TreeEntry] = []

@@ -80,8 +80,8 @@ def _metadata(text: bytes) -> tuple[str, int]:
     try:
         metadata = msgspec.json.decode(text, type=_Metadata)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        told = reason(error)
-        raise ProtocolError(f"The metadata of a frame cannot be read: {told}. Is the URL that of a sync server?") from error
+        why = reason(error)
+        raise ProtocolError(f"The metadata of a frame cannot be read: {why}. Is the URL that of a sync server?") from error
     if metadata.size < 0:
         raise ProtocolError(f"The metadata of {metadata.file!r} announces {metadata.size} bytes.")
     return metadata.file, metadata.size

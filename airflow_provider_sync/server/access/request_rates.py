@@ -37,16 +37,16 @@ class Rates:
     def take(self, address: str) -> float:
         """Count a request and return 0 if it is allowed now; else return the seconds until it is, at most 60."""
         now = self._clock()
-        used_until, told = self._addresses.pop(address, (now, now))
+        used_until, retry_at = self._addresses.pop(address, (now, now))
         used = max(now, used_until) + self._share
         # Tolerance for rounding, since the share is added many times.
         due = used - _MINUTE - self._share / 1000
         if due > now:
-            used, told = used_until, min(max(due, told + self._share), now + _MINUTE)
-        self._addresses[address] = used, told
+            used, retry_at = used_until, min(max(due, retry_at + self._share), now + _MINUTE)
+        self._addresses[address] = used, retry_at
         if len(self._addresses) > _MAX_ADDRESSES:
             self._addresses.popitem(last=False)
-        return told - now if due > now else 0.0
+        return retry_at - now if due > now else 0.0
 
 
 class RequestRates:

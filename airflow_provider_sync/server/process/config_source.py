@@ -104,5 +104,5 @@ class ConfigSource:
 
 
 def _where_lines_go(config: ServerConfig) -> LogOptions:
-    # Which requests have a line is asked for each of them.
+    # `access` is left out, since it is read for each request and so may change.
     return config.log.model_copy(update={"access": True})

@@ -75,7 +75,7 @@ class OfferedTables:
             if not entry.is_pattern:
                 yield entry
                 continue
-            for table in matched_tables(entry, self._listing(entry).anew()):
+            for table in matched_tables(entry, self._listing(entry).read_again()):
                 if table.name not in decided:
                     decided.add(table.name)
                     yield table
@@ -152,9 +152,9 @@ class _Listing:
         """Tell whether there is a table of exactly this name."""
         if self._clock() - self._began < KNOWN_SECONDS and name in self._names:
             return True
-        return name in self.anew()
+        return name in self.read_again()
 
-    def anew(self) -> frozenset[str]:
+    def read_again(self) -> frozenset[str]:
         """Read the names again, or wait for another thread that starts to read them after this call."""
         asked = self._clock()
         with self._lock:

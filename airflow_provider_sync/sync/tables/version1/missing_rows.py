@@ -20,7 +20,7 @@ def list_missing(
 ) -> Table:
     """List the keys that the target has and the staging table lacks.
 
-    :param listed: the table for the keys, which is created anew
+    :param listed: the table for the keys, which is dropped and created
     :param among: keys missing from an earlier response; only those missing again are listed
     """
     listed.drop(connection)

@@ -77,7 +77,7 @@ class Version1Source(TableSource):
         return self.compared(target, [], rows=rows, warnings=hashes.warnings)
 
     def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
-        """Stage the whole table anew."""
+        """Stage the whole table."""
         area.removed.clear(area.connection, area.target.table)
         downloaded = download(self.client, self.database, area, known_hash=planned.source_hash)
         return downloaded.as_slice(area.connection, planned.run_id)
