@@ -30,7 +30,7 @@ from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
 from airflow_provider_sync.redaction import redact
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.http_errors import FileInMotion, HttpError, SnapshotEnded, TooManyScans
+from airflow_provider_sync.server.http_errors import HttpError, SnapshotEnded, TooManyScans, UnstableFile
 from airflow_provider_sync.server.observability.request_account import account_of
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def status_and_message(error: Exception) -> tuple[int, str]:
         # The driver's message would name hosts and users.
         return 503, "The server cannot reach its database or storage. Try again; its log has the reason."
     message = _without_secrets(str(error))
-    if isinstance(error, (FileInMotion, SnapshotEnded, TooManyScans)):
+    if isinstance(error, (UnstableFile, SnapshotEnded, TooManyScans)):
         return error.status, message
     if isinstance(error, InvalidRequest):
         return 422, message

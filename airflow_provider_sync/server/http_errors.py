@@ -3,24 +3,24 @@
 ::
 
     HttpError
-    ├── AmbiguousLength      400    a head that programs read differently
+    ├── AmbiguousLength      400    both Content-Length and Transfer-Encoding, which programs read differently
     ├── Unauthenticated      401    no token, or one that the server does not know
-    ├── OnlyFromHere         403    metrics, asked for from another machine without a token
-    ├── SentByWebPage        403    a browser sends what a page of others tells it to
-    ├── RequestTooSlow       408    a body that does not arrive
-    ├── FileInMotion         409    a file that changes while it is read
-    ├── SnapshotEnded        410    a snapshot that is not held, or not here
+    ├── OnlyFromHere         403    metrics requested from another machine without a token
+    ├── SentByWebPage        403    a request that a browser sent for another site's page
+    ├── RequestTooSlow       408    a body that does not arrive in time
+    ├── UnstableFile         409    a file that changes while it is read
+    ├── SnapshotEnded        410    a snapshot that is not held, or not by this process
     ├── RequestTooLarge      413    a body above the limit
-    ├── HostNotServed        421    a name that this server does not have
-    ├── TooManyOfAddress     429    more requests in a minute than an address may send
-    ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
+    ├── HostNotServed        421    a Host that this server does not answer to
+    ├── TooManyOfAddress     429    more requests per minute than an address may send
+    ├── TooManyRefused       429    too many responses to wrong tokens are already delayed
     ├── HeadTooLarge         431    a head above the limit
-    ├── CannotServe          500    the data is offered, and cannot be read as things are
-    ├── RequestDamaged       503    a body that is not what its client digested
-    ├── TooManyBytes         503    bodies of requests take as much memory as they may
-    ├── TooManyRequests      503    as many requests as may be at work
-    ├── TooManyScans         503    as many requests read one database as may
-    ├── TooManySnapshots     503    as many snapshots as may be held
+    ├── CannotServe          500    the data is offered, but cannot be read at present
+    ├── RequestDamaged       503    a body that does not match its Content-Digest
+    ├── TooManyBytes         503    the bodies of active requests have reached the memory limit
+    ├── TooManyRequests      503    the limit of active requests is reached
+    ├── TooManyScans         503    the limit of requests that read one database is reached
+    ├── TooManySnapshots     503    the limit of snapshots is reached
     └── RequestEnded         503    the server ended the request: it took too long, or the server stops
 
 :mod:`.error_answers` makes the responses. Invalid fields of a request are
@@ -107,7 +107,7 @@ class RequestTooSlow(HttpError):
     message = "The body of the request did not come in time: nothing for {:g} seconds, or too little."
 
 
-class FileInMotion(HttpError):
+class UnstableFile(HttpError):
     """A file changed while its chunks were computed; the client then lists the file again, and repeats the request.
 
     :param message: the file, and what to do

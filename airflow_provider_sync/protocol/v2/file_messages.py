@@ -171,7 +171,7 @@ class FileDigest(msgspec.Struct, frozen=True, array_like=True):
     problem: str = ""
 
     @property
-    def is_in_motion(self) -> bool:
+    def is_unstable(self) -> bool:
         """Whether the file changed each time that it was read; size and time are then those of one of its versions."""
         return self.digest is None and bool(self.problem) and bool(self.size or self.mtime_ns)
 

@@ -27,7 +27,7 @@ from airflow_provider_sync.server.directories.file_requests import decode_file_r
 from airflow_provider_sync.server.directories.file_streams import Groups, stream_files
 from airflow_provider_sync.server.directories.served_directory import ServedDirectories, ServedDirectory
 from airflow_provider_sync.server.directories.stoppable_file import StoppableFile
-from airflow_provider_sync.server.http_errors import FileInMotion
+from airflow_provider_sync.server.http_errors import UnstableFile
 from airflow_provider_sync.server.json_requests import invalid_field
 
 _MESSAGE_CHUNKS = 256
@@ -86,7 +86,7 @@ def _chunks(directory: ServedDirectory, path: str, active: ActiveRequest) -> Gro
                     last = piece
                 # Of a file that is not large, an error is then an answer of its own.
                 if not opened.is_unchanged():
-                    raise FileInMotion(f"{path!r} in {location} changed while it was read. Ask for it again.")
+                    raise UnstableFile(f"{path!r} in {location} changed while it was read. Ask for it again.")
                 chunks = cutting.finish()
                 directory.cached.record_chunks(entry, chunks)
                 directory.cached.record([entry.with_digest(chunks.digest)])
@@ -95,7 +95,7 @@ def _chunks(directory: ServedDirectory, path: str, active: ActiveRequest) -> Gro
     except MissingFileError as error:
         raise invalid_field("path", str(error)) from error
     except FileChangedError as error:
-        raise FileInMotion(str(error)) from error
+        raise UnstableFile(str(error)) from error
     except OSError as error:
         raise file_error("read", path, location, error) from error
     yield (Chunked(size=entry.size, mtime_ns=entry.mtime_ns, digest=chunks.digest),)

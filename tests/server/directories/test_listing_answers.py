@@ -265,7 +265,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.M
         ((_, found),) = answer
     assert opened == ["a"] * 3
     assert (found.digest is not None) is digested
-    assert found.is_in_motion is not digested
+    assert found.is_unstable is not digested
     assert digested or "changed while it was read" in found.problem
     assert found.size == 3
 

@@ -37,7 +37,7 @@ def _digest(source: SourceDirectory, paths: Sequence[str]) -> Relisted | None:
     with source.digest_files(paths) as answer:
         for path, digest in answer:
             answered = True
-            if digest.digest is not None or digest.is_in_motion:
+            if digest.digest is not None or digest.is_unstable:
                 now.entries[path] = FileEntry(path, "file", digest.size, digest.mtime_ns, 0, digest.digest)
             elif digest.problem:
                 now.unreadable[path] = printable(digest.problem)

@@ -97,7 +97,7 @@ class Settling:
             digest = theirs.get(path)
             if digest is None:
                 digest = FileDigest(entry.digest, entry.size, entry.mtime_ns)
-            if digest.digest is None and not digest.is_in_motion:
+            if digest.digest is None and not digest.is_unstable:
                 if digest.problem:
                     self.unreadable.add(path, printable(digest.problem))
                 else:
