@@ -40,5 +40,5 @@ def publish_connection(conn_id: str) -> None:
     except AirflowNotFoundException as error:
         raise ConfigurationError(
             f"Airflow has no connection {conn_id!r}: not in the environment, in a secrets backend or in its metadata database."
-            " Add it, or name another one."
+            " Add the connection, or name another one."
         ) from error

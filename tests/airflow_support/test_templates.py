@@ -12,6 +12,7 @@ from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields  #
 
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates, UndefinedText
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
+from tests.airflow_runs import AIRFLOW_VERSION
 
 
 class Operator(ReportsUndefinedTemplates, BaseOperator):
@@ -37,6 +38,7 @@ def test_undefined_variables_are_named(template: str, missing: set[str]) -> None
         assert (again, again.missing) == (rendered[1], missing)
 
 
+@pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 masks only what its API server knows")
 @pytest.mark.parametrize("given", ["mysql://user:tulip%40garden@db/shop", "{{ params.url }}"])
 def test_passwords_of_urls_are_masked(given: str) -> None:
     """What Airflow shows of the rendered arguments has no password of a URL that stands in place of a connection's id."""
