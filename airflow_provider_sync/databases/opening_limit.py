@@ -27,19 +27,16 @@ CONNECT_TIMEOUT_FACTOR = 10
 class _Opening:
     """A session that is being opened.
 
-    :ivar driver: the driver's connection, as soon as it exists
     :ivar ended: whether the time limit ended the session
     """
 
     def __init__(self) -> None:
-        self.driver: Any = None
         self.ended = False
         self._socket: socket.socket | None = None
         self._lock = Lock()
 
-    def reached(self, driver: Any) -> None:
+    def watch(self, driver: Any) -> None:
         """Keep the connection's socket, since another thread cannot ask the driver for it."""
-        self.driver = driver
         if self._socket is None and (number := socket_of(driver)) is not None:
             self._socket = socket.socket(fileno=os.dup(number))
 
@@ -73,8 +70,8 @@ def limited_opening(engine: Engine) -> Iterator[None]:
         return
     with suppress(TypeError, ValueError):  # the driver refuses the value
         timeout = float(engine.url.query.get("connect_timeout", timeout)) or timeout
-    if not event.contains(engine, "connect", _reached):
-        event.listen(engine, "connect", _reached, insert=True)  # before SQLAlchemy's own first queries
+    if not event.contains(engine, "connect", _connected):
+        event.listen(engine, "connect", _connected, insert=True)  # before SQLAlchemy's own first queries
     opening, seconds = _Opening(), CONNECT_TIMEOUT_FACTOR * timeout
     token = _opening.set(opening)
     timer = Timer(min(seconds, TIMEOUT_MAX), opening.end)
@@ -95,14 +92,14 @@ def limited_opening(engine: Engine) -> Iterator[None]:
         raise _silent(entry.title, seconds)
 
 
-def reached(driver: Any) -> None:
+def limit_opening_of(driver: Any) -> None:
     """Register a driver's connection; for drivers that talk to the server before SQLAlchemy's ``connect`` event."""
     if (opening := _opening.get()) is not None:
-        opening.reached(driver)
+        opening.watch(driver)
 
 
-def _reached(driver: Any, _record: object) -> None:
-    reached(driver)
+def _connected(driver: Any, _record: object) -> None:
+    limit_opening_of(driver)
 
 
 def _silent(title: str, seconds: float) -> TransportError:

@@ -29,7 +29,7 @@ def explaining_duplicates(
     """
     if triggers:
         reason = f"{reason} Or {' or '.join(triggers)} has written such a row."
-        advice = f"{advice} If it was that, change that, or leave one of the tables out."
+        advice = f"{advice} If so, change that, or leave one of the tables out."
     try:
         with database.translate_errors():
             yield

@@ -33,6 +33,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from airflow_provider_sync.protocol.v2.file_messages import UNSTABLE_FILE_STATUS
+
 RETRY_AFTER_SECONDS = 5
 """Seconds after which a refused client may try again."""
 
@@ -113,7 +115,7 @@ class UnstableFile(HttpError):
     :param message: the file, and what to do
     """
 
-    status = 409
+    status = UNSTABLE_FILE_STATUS
 
 
 class SnapshotEnded(HttpError):

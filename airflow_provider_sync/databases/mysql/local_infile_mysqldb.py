@@ -16,7 +16,7 @@ from MySQLdb import _mysql
 from MySQLdb.connections import Connection
 
 from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name, refusal
-from airflow_provider_sync.databases.opening_limit import reached
+from airflow_provider_sync.databases.opening_limit import limit_opening_of
 
 _HEADER = object.__basicsize__
 """Size in bytes of Python's object header at the start of a connection; the library's MYSQL struct follows it."""
@@ -63,7 +63,7 @@ class _Handled(_mysql.connection):  # type: ignore[misc]  # it has no annotation
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        reached(self)
+        limit_opening_of(self)
         guard(self)
 
     def set_character_set(self, charset: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pymysql import connections, err
 
 from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name, refusal
-from airflow_provider_sync.databases.opening_limit import reached
+from airflow_provider_sync.databases.opening_limit import limit_opening_of
 
 _CONFINABLE = (
     hasattr(connections, "LoadLocalPacketWrapper")
@@ -45,7 +45,7 @@ class _Guarded(connections.Connection):  # type: ignore[misc]  # it has no annot
     offered: str | None = None
 
     def _get_server_information(self) -> None:
-        reached(self)  # the socket exists now, and pymysql waits for the server's greeting without a timeout
+        limit_opening_of(self)  # the socket exists now, and pymysql waits for the server's greeting without a timeout
         super()._get_server_information()
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:

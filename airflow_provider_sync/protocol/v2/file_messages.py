@@ -34,6 +34,9 @@ MAX_RANGES = 100_000
 MAX_CONTENT_BYTES = 1024 * 1024
 """Maximum bytes of content in one message, after decompression."""
 
+UNSTABLE_FILE_STATUS = 409
+"""HTTP status for a file that changes while its chunks are read."""
+
 MAX_CHUNKS = 4_096
 """Maximum chunks in one message."""
 

@@ -18,15 +18,11 @@ from airflow_provider_sync.files.chunks import ChunkList, ChunkPiece
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.files.stretches_ahead import StretchesAhead
 from airflow_provider_sync.files.tree_writer import NewFile
-from airflow_provider_sync.protocol.v2.file_messages import Content, FileEntry
+from airflow_provider_sync.protocol.v2.file_messages import UNSTABLE_FILE_STATUS, Content, FileEntry
 from airflow_provider_sync.sync.directories.version2.source_directory import SourceDirectory
 
 ReadRanges = Callable[[tuple[tuple[int, int], ...]], Iterable[Content]]
 """Fetches ranges of the source's version, given by offset and length."""
-
-
-IN_MOTION = 409
-"""The HTTP status for a file that changes while its chunks are read."""
 
 
 class NoChunksError(Exception):
@@ -94,7 +90,7 @@ class ChangedFile:
                     self._pieces.put(piece)
                 return answer.chunks()
         except ServerError as error:
-            if error.status == IN_MOTION:
+            if error.status == UNSTABLE_FILE_STATUS:
                 raise self._changed() from error
             if not error.retryable:
                 raise NoChunksError from error
