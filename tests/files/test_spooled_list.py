@@ -13,6 +13,7 @@ from airflow_provider_sync.files import spooled_list
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
+from tests.open_files import open_files
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +48,12 @@ def test_values_come_back_sorted(count: int) -> None:
 def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The file has no name, so that a killed process leaves nothing, and is gone when the list is closed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     with SpooledList(TreeEntry) as spooled:
         spooled.extend(entries(20))
-        assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+        assert len(open_files() - before) == 1
         assert list(tmp_path.iterdir()) == []
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_files() <= before
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

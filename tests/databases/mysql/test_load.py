@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.exceptions import TableError, TransportError
 from tests.databases.mysql.databases import open_database
+from tests.open_files import open_files
 from tests.scenario import layout_of
 
 WAYS_TO_LOAD = [
@@ -261,10 +261,11 @@ def test_failing_source_ends_the_load(database: MySQLDatabase) -> None:
         raise BrokenPipeError("the network went away")
 
     with database.connect(loading=True) as connection:
-        threads, descriptors = threading.active_count(), _descriptors()
+        threads, opened = set(threading.enumerate()), open_files()
         with pytest.raises(BrokenPipeError, match="the network went away"):
             database.loader.load(connection, table, batches())
-        assert (threading.active_count(), _descriptors()) == (threads, descriptors)
+        assert set(threading.enumerate()) <= threads
+        assert open_files() <= opened
         # The connection is still in step with the server.
         assert connection.exec_driver_sql("SELECT 42").scalar_one() == 42
 
@@ -283,12 +284,13 @@ def test_failing_server_ends_the_load(database: MySQLDatabase) -> None:
             yield [(number, "x" * 1_000_000)]
         pytest.fail("the whole source was read")
 
-    threads, descriptors = threading.active_count(), _descriptors()
+    threads, opened = set(threading.enumerate()), open_files()
     with pytest.raises(TransportError) as raised, database.connect(loading=True) as connection:  # noqa: PT012
         thread = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar_one()
         database.loader.load(connection, table, batches())
     assert raised.value.retryable
-    assert (threading.active_count(), _descriptors()) == (threads, descriptors)
+    assert set(threading.enumerate()) <= threads
+    assert open_files() <= opened
 
 
 def test_failing_transaction_takes_the_rows_back(database: MySQLDatabase) -> None:
@@ -315,7 +317,3 @@ def _table(database: MySQLDatabase, sql_type: str) -> Table:
     with database.connect(loading=True) as connection:
         connection.exec_driver_sql(f"CREATE TABLE t (id INT PRIMARY KEY, v {sql_type}) CHARACTER SET utf8mb4")
         return database.catalog.describe(connection, "t")
-
-
-def _descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208  # the directory holds what opening it makes

@@ -56,11 +56,6 @@ def swapping(directory: Path, outside: Path) -> Iterator[None]:
         swapper.join()
 
 
-def open_descriptors() -> int:
-    """How many files this process has open."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 class FailingCall:
     """A function of ``os`` that fails for some files, as a full or broken disk makes it fail."""
 
