@@ -188,6 +188,10 @@ class PermanentStaging(Staging):
         """Return the prefix of the table's name that is the same for every attempt."""
         return f"{STAGING_PREFIX}{staging_digest(target, self.run_id)}"
 
+    def is_there(self, connection: Connection, target: Table) -> bool:
+        """Tell whether an earlier step of the same run left the table."""
+        return bool(self._left_behind(connection, target))
+
     def adopt(self, connection: Connection, target: Table) -> Table:
         """Take over the table that an earlier step of the same run filled.
 
@@ -196,8 +200,8 @@ class PermanentStaging(Staging):
         found = self._left_behind(connection, target)
         if not found:
             raise TableError(
-                f"Table {str(target)!r}: its staging table is gone. Either an earlier attempt merged it and was ended before"
-                " it could report, or another session dropped it. Run the steps again from the first."
+                f"Table {str(target)!r}: its staging table is gone. Either it was merged already, or another session dropped it."
+                " Run the steps again from the first."
             )
         youngest, _ = min(found, key=lambda entry: entry[1])
         self._table = msgspec.structs.replace(self.database.catalog.describe(connection, str(youngest)), stands_for=str(target))

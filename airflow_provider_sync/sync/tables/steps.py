@@ -40,6 +40,7 @@ from airflow_provider_sync.sync.tables.apply_schema_changes import altered, foll
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
+from airflow_provider_sync.sync.tables.merged_before import staged_again, with_merged_before
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, unfinished_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable
@@ -47,7 +48,7 @@ from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreig
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
-from airflow_provider_sync.sync.tables.table_source import StagingArea
+from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
@@ -288,21 +289,34 @@ def _merge(
     keep_staged: bool,
 ) -> list[TableReport]:
     names = [merge.options.table_name for merge in merges]
-    with database.exclusive(names, timeout=LOCK_TIMEOUT) as lock, database.connect() as connection:
+    clean_up = CleanUp(database)
+    with (
+        database.exclusive(names, timeout=LOCK_TIMEOUT) as lock,
+        database.connect(loading=True) as connection,
+        ExitStack() as staging_tables,
+    ):
         staged: list[TableToMerge] = []
+        merged_before: dict[str, Sequence[StagedSlice]] = {}
 
         def find(merge: _SlicesToMerge) -> None:
             with merge.measure.counting():
                 target = merge.applied_to(present_target(client, database, merge.options))
                 target.check_rollback()
-                rows = _find_staged(client, database, connection, target, merge)
+                source = source_of(client, database, merge.slices[0].protocol)
+                rows = _find_staged(source, connection, target, merge)
+                if rows is None:
+                    merged_before[target.name] = merge.slices
+                    rows = staging_tables.enter_context(staged_again(source, target, connection, clean_up))
             staged.append(TableToMerge(rows, merge.measure))
 
         if failure := try_each([(merge.options.name, partial(find, merge)) for merge in merges]):
             raise failure
         with noticing_alterations(database, lambda: [table.target for table in staged]):
-            reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
-        clean_up = CleanUp(database)
+            merged = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
+        reports = [
+            with_merged_before(report, merged_before[report.name], dry_run=dry_run) if report.name in merged_before else report
+            for report in merged
+        ]
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run_id, merge.options.name).both:
                 with clean_up.of(merge.options.name):
@@ -316,16 +330,15 @@ def _clear(database: Database, staging: Staging, target: Table) -> None:
         staging.clear(connection, target)
 
 
-def _find_staged(
-    client: SyncClient, database: Database, connection: Connection, target: Target, merge: _SlicesToMerge
-) -> StagedRows:
-    """Return the rows that the tasks have staged.
+def _find_staged(source: TableSource, connection: Connection, target: Target, merge: _SlicesToMerge) -> StagedRows | None:
+    """Return the rows that the tasks have staged; ``None`` if their staging tables are gone.
 
-    :raises TableError: if some of them are missing
+    :raises TableError: if some of the rows are missing
     """
     slices = merge.slices
-    source = source_of(client, database, slices[0].protocol)
     if not any(table_slice.changes for table_slice in slices):
         return source.equal_rows(target, rows=slices[0].source_rows, warnings=slices[0].warnings)
-    staged = TaskStaging(database, merge.run_id, target.name).adopt(connection, target, slices)
-    return source.staged_rows(target, staged, slices)
+    staging = TaskStaging(source.database, merge.run_id, target.name)
+    if not staging.is_there(connection, target, slices):
+        return None
+    return source.staged_rows(target, staging.adopt(connection, target, slices), slices)

@@ -31,6 +31,11 @@ class TaskStaging:
         """Both staging tables, for clearing them."""
         return self.rows, self.removed
 
+    def is_there(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> bool:
+        """Tell whether the staging tables that a merge of the slices needs exist."""
+        needed = (self.rows,) if _is_whole(slices) else self.both
+        return all(staging.is_there(connection, target.table) for staging in needed)
+
     def adopt(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> StagedTable:
         """Return the rows that the tasks have staged.
 
@@ -43,8 +48,7 @@ class TaskStaging:
                 f"Table {target.name!r}: the target's columns changed since they were compared ({lost[0]!r} is gone)."
                 " Begin again with the comparison."
             )
-        is_whole = all(table_slice.whole for table_slice in slices)
-        removed = None if is_whole else self.removed.adopt(connection, target.table)
+        removed = None if _is_whole(slices) else self.removed.adopt(connection, target.table)
         expected = sum(table_slice.staged for table_slice in slices), sum(table_slice.removed for table_slice in slices)
         found = self.database.reader.count(connection, staging), self.database.reader.count(connection, removed) if removed else 0
         if found != expected:
@@ -61,3 +65,8 @@ class TaskStaging:
             target_rows=slices[0].target_rows,
             protocol=slices[0].protocol,
         )
+
+
+def _is_whole(slices: Sequence[StagedSlice]) -> bool:
+    """Tell whether all rows are staged, so that no keys of rows to delete are listed."""
+    return all(table_slice.whole for table_slice in slices)

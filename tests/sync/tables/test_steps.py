@@ -265,15 +265,12 @@ def test_lost_rows_are_noticed(two_into: Link) -> None:
     two_into.create(TABLE)
     fill(two_into, "t", "i, 'x'", 300)
     staged = [Steps(two_into).download(table_slice) for table_slice in Steps(two_into).compare()]
-    names = [name for name in two_into.target.names() if name.startswith("_sync")]
-    for name in names:
-        two_into.target.execute(f"DELETE FROM {name}")
+    for name in two_into.target.names():
+        if name.startswith("_sync"):
+            two_into.target.execute(f"DELETE FROM {name}")
     with pytest.raises(SyncFailed, match="Run the steps again from the first"):
         Steps(two_into).merge(staged)
     assert two_into.target.rows("t") == []
-    two_into.target.execute(*(f"DROP TABLE {name}" for name in names))
-    with pytest.raises(SyncFailed, match="its staging table is gone"):
-        Steps(two_into).merge(staged)
 
 
 def test_an_error_names_its_table(two_same: Link) -> None:
