@@ -109,7 +109,8 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
         with wrap_unexpected_errors():
             return Trial(what, name, False, attempt())
     except SyncError as error:
-        return Trial(what, name, True, str(error))
+        # The notes are what clients must not see; whoever may read the configuration may see them.
+        return Trial(what, name, True, " ".join([str(error), *getattr(error, "__notes__", ())]))
 
 
 def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str] | None]:

@@ -48,7 +48,7 @@ def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failur
     def explain(error: Exception) -> Failure:
         active.account.failed(error)
         if not active.ended_early:
-            log.error("%s broke off: %s", what, printable(error), exc_info=traceback_of(error))
+            log.error("%s broke off: %s", what, logged_text(error), exc_info=traceback_of(error))
             log_cause(what, error)
         status, message = status_and_message(error)
         return Failure(status=status, message=message)
@@ -127,12 +127,18 @@ def _without_secrets(message: str) -> str:
 
 
 def _log(request: Request, error: Exception) -> None:
-    # The location of a file is in the notes of its error, for the log only.
     shown = error.__cause__ if isinstance(error.__cause__, FileError) else error
-    message = printable(" ".join([str(shown), *getattr(shown, "__notes__", ())]))
     path = printable(request.scope["path"])
-    log.warning("%s: %s", path, message, exc_info=traceback_of(error))
+    log.warning("%s: %s", path, logged_text(shown), exc_info=traceback_of(error))
     log_cause(path, error)
+
+
+def logged_text(error: BaseException) -> str:
+    """Return what the log has of an error: its message, and its notes, which are for the log only.
+
+    A note is the location of a file, or what a database said of values that the client may not see.
+    """
+    return printable(" ".join([str(error), *getattr(error, "__notes__", ())]))
 
 
 def log_cause(what: str, error: Exception) -> None:

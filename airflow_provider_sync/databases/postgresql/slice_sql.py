@@ -64,6 +64,10 @@ class SliceSQL:
         """Select one constant for every row."""
         return f"SELECT 1 FROM {self._relation} AS t{self._where()}"
 
+    def count(self) -> str:
+        """Select the number of rows."""
+        return f"SELECT count(*) FROM {self._relation} AS t{self._where()}"
+
     def texts(self) -> str:
         """Select the canonical texts of every row."""
         return f"SELECT {self._texts(self._table_slice.columns)} FROM {self._relation} AS t{self._where()}"

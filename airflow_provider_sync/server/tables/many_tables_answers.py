@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTa
 from airflow_provider_sync.protocol.v2.stream import write_message_groups
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.error_answers import log_cause, status_and_message
+from airflow_provider_sync.server.error_answers import log_cause, logged_text, status_and_message
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import stream_messages, work_ahead
 from airflow_provider_sync.server.tables.offered_tables import OfferedTables
@@ -154,6 +154,7 @@ class _Snapshots:
 def _failed(number: int, name: str, error: Exception) -> TableFailed:
     status, message = status_and_message(error)
     what = f"Table {printable(name)!r}"
-    log.warning("%s", printable(error) if str(error).startswith(what) else f"{what}: {printable(error)}")
+    text = logged_text(error)
+    log.warning("%s", text if str(error).startswith(what) else f"{what}: {text}")
     log_cause(what, error)
     return TableFailed(number=number, status=status, message=message)

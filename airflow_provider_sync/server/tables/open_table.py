@@ -66,8 +66,8 @@ class OpenTable:
         return [column for column in self.table.columns if column.name in self.source.columns]
 
     def masking_errors(self, items: Iterable[Item]) -> Generator[Item, None, None]:
-        """Yield items that are read lazily, and remove values that ``mask`` hides from errors."""
-        with errors_of(self.database, self.source):
+        """Yield items that are read lazily, and remove values that the client may not see from errors."""
+        with errors_of(self.database, self.source, self.table):
             yield from items
 
     def key(self, columns: Sequence[Column]) -> Sequence[str]:
@@ -184,7 +184,7 @@ def find_table(
 ) -> Iterator[OpenTable]:
     """Open a configured table in an open snapshot, which may be renewed for that.
 
-    Errors of the block do not contain values that ``mask`` hides.
+    Errors of the block do not contain values that the client may not see.
 
     :param mask_key: the server's secret for columns that are masked by ``hash``
     :param described: the database's description of the table, if known
@@ -196,4 +196,5 @@ def find_table(
             database.reader.renew_snapshot(connection, *names_and_queries([source]))
         table = describe_source(database, connection, source, mask_key, described)
         database.reader.check_snapshot(connection, table)
-        yield OpenTable(source, database, connection, table)
+        with errors_of(database, source, table):
+            yield OpenTable(source, database, connection, table)

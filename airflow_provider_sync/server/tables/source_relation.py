@@ -49,12 +49,18 @@ def describe_source(
     return _changed(database, connection, source, table, mask_key) if source.conditions or source.mask else table
 
 
+class _StatementRefused(TableError):
+    """The database's error about values that a client may not see, without its words."""
+
+
 @contextmanager
-def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
-    """Replace the database's errors about a table's SQL by messages that reveal nothing that its ``mask`` hides.
+def errors_of(database: Database, source: SourceTable, table: Table | None = None) -> Iterator[None]:
+    """Replace the database's errors about a table by messages that reveal nothing that the client may not see.
 
-    The database's message may quote a value, or a statement with the secret of the masks.
+    The database's message may quote a value, or a statement with the secret of the masks. Without ``mask``, what it said is a
+    note of the error, for the log only.
 
+    :param table: the offered table; ``None`` while it is described, when no row is read
     :raises TableError: with the option whose SQL writes, or the number of the database's error
     """
     if not source.mask:
@@ -63,6 +69,16 @@ def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
                 yield
         except ReadOnlyError as error:
             raise _refusal(source, _writes(source, error)) from error
+        except TableError as error:
+            is_replaced = isinstance(error, _StatementRefused) or error.__cause__ is None or error.retryable
+            if is_replaced or table is None or not _hides_values(source, table):
+                raise
+            refusal = _StatementRefused(
+                f"Table {source.name!r}: its database refused a statement ({_number(error)}). What it said is in the server's"
+                " log, and not sent to clients, since it may quote a value that is not offered."
+            )
+            refusal.add_note(str(error))
+            raise refusal from error
         return
     try:
         with database.translate_errors():
@@ -75,9 +91,18 @@ def errors_of(database: Database, source: SourceTable) -> Iterator[None]:
             raise error from None
         raise _refusal(
             source,
-            f"its database refused a statement ({_number(error.__cause__)}). What it said is not shown, since it may quote"
+            f"its database refused a statement ({_number(error)}). What it said is not shown, since it may quote"
             " a value that `mask` hides. Try the expressions of `mask` and `where` in the database.",
         ) from None
+
+
+def _hides_values(source: SourceTable, table: Table) -> bool:
+    """Tell whether statements about a table evaluate values that are not offered.
+
+    Conditions, queries and views read other rows and columns, and so do computed columns of a table of which only some columns
+    are offered.
+    """
+    return table.query is not None or table.is_view or bool(source.columns)
 
 
 def check_all_columns_seen(database: Database, connection: Connection, source: SourceTable, table: Table) -> None:
@@ -212,7 +237,12 @@ def _is_numbered(name: str, found: Mapping[str, int]) -> bool:
 
 
 def _number(error: BaseException) -> str:
-    """Name a database error without its message: its class, and its number or code if it has one."""
+    """Name a database error without its message: its class, and its number or code if it has one.
+
+    :param error: the database's error, or one that it caused
+    """
+    while isinstance(error, SyncError) and error.__cause__ is not None:
+        error = error.__cause__
     driver = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     codes = (getattr(driver, "sqlstate", None), getattr(driver, "pgcode", None), getattr(driver, "sqlite_errorname", None))
     first = driver.args[0] if driver.args and isinstance(driver.args[0], int) else None
