@@ -179,11 +179,13 @@ class ServerError(SyncError):
 
     :param message: what happened and what to do
     :param status: the HTTP status of the answer
+    :param of_table: whether the server says that the reason is the table, such as its lock, so that others may be answered
     """
 
-    def __init__(self, message: str, status: int = 500) -> None:
+    def __init__(self, message: str, status: int = 500, *, of_table: bool = False) -> None:
         super().__init__(message, status)
         self.status = status
+        self.of_table = of_table
 
     @property
     def _sentences(self) -> tuple[object, ...]:

@@ -105,8 +105,14 @@ def test_only_anonymous_errors_get_the_name_of_a_table() -> None:
     for error, text in (
         (TableError("Table 'a' is a view."), "Table 'a' is a view."),
         (TableError("no such column: x").without_subject(), "Table 't': no such column: x"),
-        (TransportError("No answer."), "Table 't': No answer."),
+        (TransportError("No answer."), "No answer."),
     ):
         with pytest.raises(SyncError) as raised, naming_table("t"), naming_table("t"):
             raise error
         assert str(raised.value) == text
+
+
+def test_an_error_of_a_connection_names_a_table_where_no_report_does() -> None:
+    """A connection that fails, fails for all tables of a run alike; the task of one table has to name it all the same."""
+    with pytest.raises(TransportError, match=r"^Table 't': No answer\.$"), naming_table("t", connections=True):
+        raise TransportError("No answer.")

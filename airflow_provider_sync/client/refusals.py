@@ -22,6 +22,9 @@ _NOTHING_SAID = "Server Error"
 _OF_PROXIES = frozenset({502, 504, *range(520, 528), 530})
 """HTTP statuses of a proxy that got no answer from the server; those from 520 on are Cloudflare's."""
 
+_OF_SERVERS = _OF_PROXIES | {503}
+"""HTTP statuses that do not depend on what was requested, unless the answer says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -51,7 +54,8 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if 300 <= status < 400:
         return _redirect(response, url, status)
     if status in (401, 403):
-        return ServerError(f"The server refused access to {subject} with status {status}. {_access_advice(response)}", status)
+        what = "access" if status == 401 else f"access to {subject}"
+        return ServerError(f"The server refused {what} with status {status}. {_access_advice(response)}", status)
     if status in (404, 405):
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
         advice = "`airflow-sync serve` answers without a path, and behind a proxy or in Airflow with the path given there."
@@ -63,32 +67,37 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if status == 422:
         return ServerError(_invalid(body, subject), status)
     if status == 429:
-        return ServerError(f"The server has too many requests (status 429). Try again later; {subject} was not fetched.", status)
+        return ServerError("The server has too many requests (status 429). Try again later.", status)
     if status == 200:
         return not_a_sync_server(url, response.headers.get("Content-Type", ""), body)
     if status < 400:
         return ProtocolError(f"{url} answered with status {status}, which is not a status of a sync server. Check the URL.")
-    message = _message(body)
-    failed = f"The server failed with status {status} for {subject}"
+    message, of_table = _message(body), _is_of_table(body)
+    # If the reason is the server, all tables have one message, so that it is shown once.
+    where = "" if status in _OF_SERVERS and not of_table else f" for {subject}"
     if message and message != _NOTHING_SAID:
         advice = "" if "its log" in message else " Look into its log."
-        return ServerError(f"{failed}: {message.rstrip('.')}.{advice}", status)
-    return ServerError(_unexplained(status, subject), status)
+        text = f"The server failed with status {status}{where}: {message.rstrip('.')}.{advice}"
+        return ServerError(text, status, of_table=of_table)
+    return ServerError(_unexplained(status, subject, where), status)
 
 
-def _unexplained(status: int, subject: Subject) -> str:
-    """Return the message for a failure for which the answer gives no reason."""
+def _unexplained(status: int, subject: Subject, where: str) -> str:
+    """Return the message for a failure for which the answer gives no reason.
+
+    :param where: words that name the subject, if it may be the reason
+    """
     if status in _OF_PROXIES:
         return (
-            f"A proxy before the server answered with status {status} for {subject}: it cannot reach the server, or waited too"
-            " long for its answer. Check that the server runs, and the time limits of the proxy."
+            f"A proxy before the server answered with status {status}: it cannot reach the server, or waited too long for its"
+            " answer. Check that the server runs, and the time limits of the proxy."
         )
     if status == 413:
         return (
             f"The request for {subject} is larger than a proxy before the server allows (status 413). Raise its limit,"
             " which nginx calls client_max_body_size."
         )
-    failed = f"The server failed with status {status} for {subject}"
+    failed = f"The server failed with status {status}{where}"
     if status == 500:
         return (
             f"{failed}. Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
@@ -164,6 +173,11 @@ def _message(body: bytes) -> str | None:
     answer = _json(body)
     message = answer.get("message") if isinstance(answer, dict) else None
     return quoted(message) if isinstance(message, str) else None
+
+
+def _is_of_table(body: bytes) -> bool:
+    answer = _json(body)
+    return isinstance(answer, dict) and answer.get("of_table") is True
 
 
 def _json(body: bytes) -> Any:

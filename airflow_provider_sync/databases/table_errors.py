@@ -9,15 +9,16 @@ from airflow_provider_sync.exceptions import ProtocolError, TableError, Transpor
 
 
 @contextmanager
-def naming_table(name: str) -> Iterator[None]:
+def naming_table(name: str, *, connections: bool = False) -> Iterator[None]:
     """Prefix errors that do not name the table with its name.
 
     :param name: name of the table as users know it
+    :param connections: whether to name it in errors of connections, too, which other tables of a run may share
     """
     try:
         yield
     except (ProtocolError, TableError, TransportError) as error:
-        if not error.lacks_subject:
+        if not error.lacks_subject or (isinstance(error, TransportError) and not connections):
             raise
         named = error.with_subject(f"Table {name!r}")
         named.table = error.table or name

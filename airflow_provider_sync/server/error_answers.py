@@ -51,7 +51,7 @@ def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failur
             log.error("%s broke off: %s", what, logged_text(error), exc_info=traceback_of(error))
             log_cause(what, error)
         status, message = status_and_message(error)
-        return Failure(status=status, message=message)
+        return Failure(status=status, message=message, of_table=_is_of_table(error))
 
     return explain
 
@@ -94,7 +94,12 @@ async def _sync(request: Request, error: Exception) -> Response:
         return _json(status, {"config_name": [message]})
     if status in (404, 422):
         return _json(status, {"files": [message]})
-    return _json(status, {"message": message})
+    return _json(status, {"message": message} | ({"of_table": True} if _is_of_table(error) else {}))
+
+
+def _is_of_table(error: Exception) -> bool:
+    """Tell whether a transient error is about the requested table, which is locked or takes too long, not about the server."""
+    return isinstance(error, (TableError, SessionTimeoutError)) and error.retryable
 
 
 def status_and_message(error: Exception) -> tuple[int, str]:

@@ -29,6 +29,28 @@ def test_a_missing_token_is_said(server: ScriptedServer) -> None:
     assert "Check the token" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [401, 429, 502, 503, 504])
+@pytest.mark.parametrize("body", [b'{"message": "The database is down."}', b"<html>"], ids=["a reason", "none"])
+def test_what_is_about_the_server_names_no_table(server: ScriptedServer, client: SyncClient, status: int, body: bytes) -> None:
+    """An answer that would be the same for every table has one message for all of them, so that it is shown once."""
+    server.answer(reply(status, body), reply(status, body))
+    messages = []
+    for name in ("orders", "customers"):
+        with pytest.raises(ServerError) as caught:
+            client.get_table(name)
+        messages.append(str(caught.value))
+        assert not caught.value.of_table
+    assert messages[0] == messages[1]
+
+
+def test_a_locked_table_is_named(server: ScriptedServer, client: SyncClient) -> None:
+    """A server that says that the reason is the table gets it named, and the error says that others may be asked for."""
+    server.answer(reply(503, b'{"message": "Timed out waiting for a lock.", "of_table": true}'))
+    with pytest.raises(ServerError, match="status 503 for table 'orders': Timed out") as caught:
+        client.get_table("orders")
+    assert caught.value.of_table
+
+
 def test_an_unknown_name_is_said(server: ScriptedServer, client: SyncClient) -> None:
     """A name that the server does not offer is named in the error, for tables and directories."""
     server.answer(recorded("table_unknown"), recorded("filehashes_table_name"))

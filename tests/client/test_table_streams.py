@@ -174,7 +174,7 @@ def test_refusals_are_told(server, client, call, messages, endpoint, request_) -
         (502, b"<html>Bad Gateway</html>", "^A proxy before the server .* cannot reach the server"),
         (504, b"<html>Gateway Time-out</html>", "the time limits of the proxy"),
         (413, b"<html>Request Entity Too Large</html>", "client_max_body_size"),
-        (503, b"<html>Down for maintenance</html>", "status 503 for .*proxies before it\\.$"),
+        (503, b"<html>Down for maintenance</html>", "status 503\\. Look into its log, .*proxies before it\\.$"),
         (500, b'{"message": "The disk is gone."}', "status 500 for .*: The disk is gone\\. Look into its log\\.$"),
     ):
         server.answer(reply(status, body))

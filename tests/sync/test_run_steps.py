@@ -23,6 +23,7 @@ from airflow_provider_sync.sync.tables.slice_values import ComparedTable
         pytest.param(TransportError("down"), "a", "ade", id="the server"),
         pytest.param(TableError("odd"), "a", "abcde", id="one table"),
         pytest.param(ServerError("locked", 503), "a", "abcde", id="one busy table"),
+        pytest.param(ServerError("locked", 503, of_table=True), "ab", "abcde", id="locked tables"),
         pytest.param(ServerError("down", 503), "ab", "abde", id="a busy server"),
     ],
 )

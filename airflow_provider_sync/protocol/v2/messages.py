@@ -356,10 +356,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
 
     :ivar status: HTTP status that the answer would have if the stream had not begun
     :ivar message: what happened and what to do
+    :ivar of_table: whether the reason is the table, such as its lock, so that requests for others may be answered
     """
 
     status: int
     message: str
+    of_table: bool = False
 
 
 Message = Described | Segments | TableDone | TableFailed | SnapshotHeld | RowDigests | Rows | End | Failure

@@ -154,7 +154,7 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
         message = _decoded(frame, kinds, count + 1)
         if isinstance(message, Failure):
             status = message.status if 400 <= message.status < 600 else 500
-            raise ServerError(quoted(message.message, MAX_FAILURE), status)
+            raise ServerError(quoted(message.message, MAX_FAILURE), status, of_table=message.of_table)
         if isinstance(message, End):
             ended = True
             if message.digest != digest.hexdigest():

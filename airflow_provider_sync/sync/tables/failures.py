@@ -55,14 +55,14 @@ def recording_table(name: str) -> Iterator[None]:
 def is_of_the_server(error: BaseException | None) -> bool:
     """Tell whether an error does not depend on the requested table."""
     if isinstance(error, ServerError):
-        return error.status in _OF_THE_SERVER
+        return error.status in _OF_THE_SERVER and not error.of_table
     return isinstance(error, TransportError | ProtocolError)
 
 
 def concern_all(errors: Sequence[SyncError]) -> bool:
     """Whether the last of these errors says that any other table would get the same answer.
 
-    A single 503 may be about its table, which is locked or takes too long. Two are about the server.
+    A single 503 may be about its table, which is locked or takes too long, if the server does not tell. Two are about the server.
 
     :param errors: of one table each, in their order
     """
@@ -72,7 +72,7 @@ def concern_all(errors: Sequence[SyncError]) -> bool:
 
 
 def _is_busy(error: SyncError) -> bool:
-    return isinstance(error, ServerError) and error.status == 503
+    return isinstance(error, ServerError) and error.status == 503 and not error.of_table
 
 
 def try_each(

@@ -66,7 +66,7 @@ def _naming_its_table(
 
     @wraps(step)
     def named(client: SyncClient, options: TargetTable, /, *arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:
-        with naming_table(options.name):
+        with naming_table(options.name, connections=True):
             return step(client, options, *arguments, **keywords)
 
     return named

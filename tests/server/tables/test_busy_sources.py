@@ -50,10 +50,12 @@ def test_a_locked_table_is_told_before_the_client_gives_up(database_url: str, mo
                 holder.exec_driver_sql(statement)
             answer = post(server.url, "/getTable", {"config_name": "t"})
             assert answer.status == 503
-            assert any(word in json.loads(answer.body)["message"] for word in ("lock", "busy"))
+            told = json.loads(answer.body)
+            assert any(word in told["message"] for word in ("lock", "busy"))
+            assert told["of_table"] is True
             with SyncClient(server.url, retries=0) as client, pytest.raises(ServerError, match=r"lock|busy") as failure:
                 list(client.describe_table(DescribeTable(table_slice=RequestedSlice(name="t"))))
-            assert failure.value.status == 503
+            assert (failure.value.status, failure.value.of_table) == (503, True)
             holder.exec_driver_sql("UNLOCK TABLES" if scenario.dialect == "mysql" else "ROLLBACK")
         assert post(server.url, "/getTable", {"config_name": "t"}).status == 200
 

@@ -97,6 +97,17 @@ def test_a_busy_table_hides_nothing(first: str | None) -> None:
     assert check(bad, ServerError("down", 503), bad) == "locked; no key"
 
 
+def test_locked_tables_hide_nothing() -> None:
+    """If the server says that its answers 503 are about their tables, others are still asked for, however many are locked."""
+    locked, bad = ServerError("locked", 503, of_table=True), TableError("no key")
+
+    def fail(error: SyncError) -> None:
+        raise error
+
+    checks = [(f"t{number}", partial(fail, error)) for number, error in enumerate([locked, locked, bad, locked, bad])]
+    assert str(try_each(checks)) == "locked; locked; no key; locked; no key"
+
+
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_what_fails_at_the_source_is_told_of_each(url: str, target: Scenario, protocol: int) -> None:
     """Tables that are described rightly at the target, and fail at the source, are told of at once, too."""
