@@ -2,7 +2,7 @@
 
 pex makes it. The file holds the wheels of every supported Python for one kind of processor. The first start unpacks those that
 fit into a virtual environment below ``PEX_ROOT``, ``~/.cache/pex`` by default; later starts go straight there. What was compared
-with it is in docs/explanation/decisions.md.
+with it is in docs/explanation/decisions/program.md.
 """
 
 from __future__ import annotations

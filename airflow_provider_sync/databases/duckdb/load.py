@@ -15,7 +15,7 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
 
 class DuckDBLoader(Loader):
-    """Lets DuckDB read lines of text, which is faster than its appender for rows in text form; ``decisions.md`` has the times."""
+    """Lets DuckDB read lines of text, which is faster than its appender for rows in text form; ``decisions/duckdb.md`` has the times."""
 
     def load_text(
         self,
