@@ -15,7 +15,10 @@ from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
 
 class DuckDBLoader(Loader):
-    """Lets DuckDB read lines of text, which is faster than its appender for rows in text form; ``decisions/duckdb.md`` has the times."""
+    """Lets DuckDB read lines of text, which is faster than its appender for rows in text form.
+
+    ``docs/explanation/decisions/duckdb.md`` has the times.
+    """
 
     def load_text(
         self,
