@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from hashlib import sha256
 
 from airflow_provider_sync.exceptions import FileError
@@ -65,7 +66,10 @@ def _problem(path: str, components: tuple[str, ...]) -> str | None:
 
 def _shown(path: str) -> str:
     # A hostile name may be megabytes long; ascii() also keeps control characters and surrogates out of logs.
-    return ascii(path) if len(path) <= 300 else f"{path[:300]!a}…"
+    shown = path[:300]
+    with suppress(UnicodeEncodeError):  # a surrogate from the network, which stands for no byte of a name
+        shown = readable_name(shown)
+    return ascii(shown) if len(path) <= 300 else f"{shown!a}…"
 
 
 def can_travel(path: str, on_unreadable: Callable[[str, FileError], None], *, ending: str = "") -> bool:

@@ -96,7 +96,7 @@ def diff_directory(
     with sync.compared() as compared:
         if compared.remembered is None:
             sync.check(compared)
-            sync.outcome.refuse()
+            sync.outcome.refuse(wrote=False)
             sync.remember(compared, wrote=False)
         work = compared.work
         emptied = sorted(emptied_directories(work, storage), key=lambda step: path_order(step.path))

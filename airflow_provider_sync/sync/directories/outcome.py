@@ -101,18 +101,22 @@ class Outcome:
         """Whether anything was changed."""
         return bool(self._files_written() or self.touched or self.deleted or self.changes)
 
-    def refuse(self) -> None:
+    def refuse(self, *, wrote: bool) -> None:
         """Raise an error if files could not be synced.
 
+        :param wrote: whether all other files were synced; false before anything is written
         :raises FileError: naming these files, unless they may be skipped
         :raises FileChangedError: if no file was synced because all of them kept changing
         """
-        self._refuse(self.problems)
+        self._refuse(self.problems, wrote=wrote)
         self.refuse_failed()
 
     def refuse_mixture(self) -> None:
-        """Raise an error if files are not of the version that was listed, or for the reasons of :meth:`refuse`."""
-        self.refuse()
+        """Raise an error if files are not of the version that was listed, or for the reasons of :meth:`refuse`.
+
+        The directory is as it was: its new version has not taken its place.
+        """
+        self.refuse(wrote=False)
         if self.unstable:
             raise all_unstable(next(iter(self.unstable.named)), self._directory.name)
 
@@ -122,9 +126,10 @@ class Outcome:
         if self.is_stuck:
             raise all_unstable(next(iter(self.unstable.named)), self._directory.name)
 
-    def _refuse(self, problems: NotedFiles) -> None:
+    def _refuse(self, problems: NotedFiles, *, wrote: bool = True) -> None:
         if problems and not self._directory.skip_unreadable:
-            raise not_synced(problems.named, self._directory.name, more=problems.more, deleted=self.deleted)
+            name, more = self._directory.name, problems.more
+            raise not_synced(problems.named, name, more=more, wrote=wrote, deleted=self.deleted)
 
     def warnings(
         self,

@@ -35,17 +35,19 @@ def some_of(paths: Collection[str], *, more: int = 0) -> str:
     return f"{names} and {unnamed} more" if unnamed else names
 
 
-def not_synced(problems: Mapping[str, str], directory: str, *, more: int = 0, deleted: int = 0) -> FileError:
+def not_synced(problems: Mapping[str, str], directory: str, *, more: int = 0, wrote: bool = True, deleted: int = 0) -> FileError:
     """Return the error for files that could not be synced.
 
     :param problems: paths with reasons
     :param more: number of further files, whose names are not known
+    :param wrote: whether all other files were synced; otherwise nothing was changed
     :param deleted: number of files that were deleted before a deletion failed
     """
     deletes = "nothing was deleted" if not deleted else f"{deleted} {'file was' if deleted == 1 else 'files were'} deleted"
+    outcome = f"could not be synced; all others were, and {deletes}" if wrote else "cannot be synced; nothing was changed"
     return FileError(
-        f"{some_of(problems, more=more)} of directory {directory!r} could not be synced; all others were, and {deletes}."
-        f" {reasons(problems)} To go on without such files, set skip_unreadable."
+        f"{some_of(problems, more=more)} of directory {directory!r} {outcome}. {reasons(problems)} To go on without such files,"
+        " set skip_unreadable."
     )
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import ServerError, SyncFailed
+from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories import noted_files
+from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.directories.version1 import source_files
 from tests.client.scripted_server import Request, ScriptedServer, reply, scripted_server, stream
@@ -81,6 +82,12 @@ def in_steps(mirror: Mirror, options: dict[str, Any] | None = None) -> Directory
         return delete_files(client, directory, mirror.target, batches)
 
 
+def in_diff(mirror: Mirror) -> DirectoryDiff:
+    """Look what a sync would change."""
+    with mirror.client() as client:
+        return diff_directory(client, target_directory(), mirror.target)
+
+
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
 def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: bool) -> None:
@@ -104,6 +111,19 @@ def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: b
     kept = {"secret": "secret", "private/x": "private/"}
     expected = {path for path, shown in kept.items() if shown in name} | {"a", "b/c"}
     assert set(plain.contents()) == expected
+
+
+@pytest.mark.parametrize("make", [unreadable_directory, not_utf8])
+def test_a_look_names_it_too(plain: Mirror, make: Any) -> None:
+    """A dry run and ``diff`` do not say that anything was synced, and spell a name in one way."""
+    name = make(plain)
+    plain.put("a")
+    for look in (lambda: plain.sync(dry_run=True), lambda: in_diff(plain)):
+        with pytest.raises(SyncError, match="of directory 'd' cannot be synced; nothing was changed\\.") as failure:
+            look()
+        assert name in str(failure.value)
+        assert "udce9" not in str(failure.value)
+    assert plain.contents() == {}
 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])

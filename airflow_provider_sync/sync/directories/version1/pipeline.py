@@ -99,7 +99,7 @@ class DirectorySync:
                 now = self.download(source, [*changes.added, *changes.changed], changes.obstacles)
                 if self.outcome.may_delete:
                     self.delete([path for path in changes.removed if path not in now and not self.is_unknown(path)])
-            self.outcome.refuse()
+            self.outcome.refuse(wrote=not dry_run)
             return DirectoryReport(
                 name=self.directory.name,
                 status="planned" if dry_run and changes else "changed" if self.outcome.changed else "unchanged",

@@ -38,7 +38,7 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
     changes = sync.compare(source)
     sync.check(source, changes)
     if not changes:
-        sync.outcome.refuse()
+        sync.outcome.refuse(wrote=False)
     else:
         sync.check_names(source)
     report = DirectoryReport(
@@ -123,7 +123,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     source = sync.source_manifest()
     changes = sync.compare_names(source)
     sync.check(source, changes, earlier=sum(batch.deleted for batch in batches))
-    sync.outcome.refuse()
+    sync.outcome.refuse(wrote=not dry_run)
     if not dry_run:
         with pair.storage.exclusive(LOCK_TIMEOUT):
             # All downloads have ended, so any unfinished file is of an attempt that was killed.

@@ -109,7 +109,7 @@ class DirectorySync:
                 if not dry_run:
                     self.storage.clean(0)
                     self.write(compared)
-                self.outcome.refuse()
+                self.outcome.refuse(wrote=not dry_run)
                 self.remember(compared, wrote=not dry_run)
             return self.report(compared, measure, dry_run)
 

@@ -51,7 +51,7 @@ def compare_directory(pair: DirectoryPair, *, batches: int) -> ComparedDirectory
             sync.check(compared)
             sync.remember(compared, wrote=False)
         if not compared.work.is_possible:
-            sync.outcome.refuse()
+            sync.outcome.refuse(wrote=False)
             return ComparedDirectory(report=sync.report(compared, measure, dry_run=True))
         compared.source.clashes.refuse_on(pair.storage)
         report = sync.report(compared, measure, dry_run=True)
@@ -160,7 +160,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     with locked(pair.storage, LOCK_TIMEOUT, dry_run=dry_run), sync.compared(settles=False) as compared:
         missing, earlier = sum(batch.missing for batch in batches), sum(batch.deleted for batch in batches)
         sync.check_deletes(compared, missing=missing, earlier=earlier)
-        sync.outcome.refuse()
+        sync.outcome.refuse(wrote=not dry_run)
         if not dry_run:
             # All downloads have ended, so any unfinished file is of an attempt that was killed.
             pair.storage.clean(0)
