@@ -136,7 +136,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar stands_for: the table to name in messages instead of this one: for a staging table, its target
     :ivar ended_at: the column that is NULL in current rows and has a time in ended ones, which are left out when the table is
         digested, read, counted or hashed; ``None`` if all rows are current
-    :ivar cannot_roll_back: name of the storage engine, if a rollback does not undo its writes
+    :ivar cannot_roll_back: name of the storage engine or foreign table, if a rollback may not undo its writes
+    :ivar kept_elsewhere: whether another server keeps rows of the table; its foreign keys and triggers cannot be seen
     :ivar is_view: whether this is a view, which is only read
     :ivar former_key: the primary key, if a query changes one of its columns, so that nothing keeps it unique
     :ivar query: the SELECT that returns the rows, percent signs not doubled; ``None`` for a table or view of the database
@@ -154,6 +155,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     row_id: str | None = None
     row_filter: str | None = None
     cannot_roll_back: str | None = None
+    kept_elsewhere: bool = False
     stands_for: str | None = None
     is_view: bool = False
     former_key: tuple[str, ...] = ()

@@ -22,8 +22,15 @@ _REMAINS_OF_TRIGGERS = (
 def refuse_without_rollback(table: Table) -> None:
     """Refuse a target that a failed sync would leave half merged.
 
-    :raises TableError: if the target cannot roll back
+    :raises TableError: if the target cannot roll back, or if another server keeps its rows
     """
+    if table.kept_elsewhere:
+        raise TableError(
+            f"Rows of table {str(table)!r} are kept by another server ({table.cannot_roll_back}): foreign keys and triggers there"
+            " stay on, and may change rows that are not synced, and a sync that fails may leave the table half merged.",
+            NOTHING_CHANGED,
+            "Sync that server's table instead, or accept that by the option allow_non_transactional.",
+        )
     if table.cannot_roll_back:
         raise TableError(
             f"Table {str(table)!r} is stored by {table.cannot_roll_back}, which cannot roll back: a sync that fails or is killed"
@@ -34,9 +41,14 @@ def refuse_without_rollback(table: Table) -> None:
 
 
 def warning_of(table: Table) -> str | None:
-    """Return the report's warning about a target that cannot roll back; ``None`` for any other."""
+    """Return the report's warning about a target that :func:`refuse_without_rollback` refuses; ``None`` for any other."""
     if not table.cannot_roll_back:
         return None
+    if table.kept_elsewhere:
+        return (
+            f"Rows of table {str(table)!r} are kept by another server ({table.cannot_roll_back}): foreign keys and triggers there"
+            " may have changed rows that are not synced, and a merge that fails may leave the table half merged."
+        )
     return (
         f"Table {str(table)!r} is stored by {table.cannot_roll_back}, which cannot roll back: other sessions see a merge while"
         " it runs, and a merge that fails leaves the table half merged."

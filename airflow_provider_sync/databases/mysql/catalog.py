@@ -32,6 +32,12 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 
+_OTHER_SERVERS = ("CONNECT", "FEDERATED", "SPIDER")
+"""Storage engines whose rows another server may keep, whatever they say about transactions.
+
+Their sessions there neither have our settings, such as ``foreign_key_checks``, nor do they show which engine keeps the rows.
+"""
+
 _RATIO = 8
 """If the database has more than this many tables per table to describe, MariaDB describes them faster one by one.
 
@@ -165,6 +171,8 @@ class _Details:
             elif all(part.COLUMN_NAME and not part.SUB_PART for part in columns):
                 # Leave out keys over prefixes and expressions: a conflict in one of them is an error of the merge.
                 unique_keys.append(UniqueKey(name=index, columns=tuple(part.COLUMN_NAME for part in columns)))
+        elsewhere = (found.ENGINE or "").upper() in _OTHER_SERVERS
+        rolls_back = found.TRANSACTIONAL == "YES" and not elsewhere
         is_partitioned = "partitioned" in (found.CREATE_OPTIONS or "")
         return MySQLTable(
             name=key,
@@ -178,7 +186,8 @@ class _Details:
             partitions=_partitions(self._connection, {"schema": self._schema, "name": key}) if is_partitioned else (),
             prefixes=prefixes,
             is_view=is_view,
-            cannot_roll_back=None if found.TRANSACTIONAL == "YES" else found.ENGINE or "an unknown storage engine",
+            cannot_roll_back=None if rolls_back else found.ENGINE or "an unknown storage engine",
+            kept_elsewhere=elsewhere,
         )
 
 

@@ -109,7 +109,8 @@ SELECT i.described,
                          UNION ALL SELECT confrelid FROM pg_constraint WHERE contype = 'f')),
        ARRAY(SELECT t.name FROM triggers t WHERE t.described = i.described ORDER BY 1),
        ARRAY(SELECT DISTINCT f.name FROM called f WHERE f.described = i.described ORDER BY 1),
-       row_security_active(i.described)
+       row_security_active(i.described),
+       min(i.oid::regclass::text) FILTER (WHERE i.oid IN (SELECT ftrelid FROM pg_foreign_table))
 FROM involved i GROUP BY i.described
 """
 
@@ -151,7 +152,7 @@ def describe_tables(
         if reason := _refusal(f"{schema}.{name}" if schema else name, relkind, has_children=has_children, views=views):
             described[schema, name] = reason
             continue
-        foreign_keys, triggers, functions, filtered = dependencies[oid]
+        foreign_keys, triggers, functions, filtered, foreign = dependencies[oid]
         keys = indexes.get(oid, ())
         described[schema, name] = Table(
             name=name,
@@ -168,6 +169,8 @@ def describe_tables(
             triggers=tuple(triggers),
             functions=tuple(functions),
             row_filter=_row_filter(connection, oid) if filtered else None,
+            cannot_roll_back=f"foreign table {foreign}" if foreign else None,
+            kept_elsewhere=foreign is not None,
             is_view=relkind in "vm",
         )
     return described
