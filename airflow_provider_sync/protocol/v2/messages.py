@@ -250,6 +250,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     :ivar sample: maximum number of segments whose digests follow; 0 for all
     :ivar scanned: whether the source has to scan a view or a query to find the rows of a segment, for lack of an index
     :ivar details: indexes, foreign keys, defaults and comments, if requested
+    :ivar derived: whether it is a view or a query, which may have other rows each time that it runs
     """
 
     # In msgpack the length precedes the content, so the decoder checks these limits before it decodes the content.
@@ -261,6 +262,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     sample: int = 0
     scanned: bool = False
     details: TableDetails | None = None
+    derived: bool = False
 
     @property
     def key_columns(self) -> tuple[ColumnDescription, ...]:

@@ -192,6 +192,7 @@ def _description(
         sample=sample,
         scanned=needs_scans(table_slice, partitioning),
         details=details,
+        derived=table_slice.table.is_derived,
     )
     if not request.digests or (max_rows is not None and rows > max_rows):
         return

@@ -48,6 +48,7 @@ from airflow_provider_sync.sync.tables.version2.segment_digests import (
 from airflow_provider_sync.sync.tables.version2.source_digests import digest_source_again
 from airflow_provider_sync.sync.tables.version2.staging_slice import StagingSlice
 from airflow_provider_sync.sync.tables.version2.unkept_values import refuse_unkept_values
+from airflow_provider_sync.sync.tables.version2.unstable_query import refuse_unstable_query
 from airflow_provider_sync.sync.tables.version2.verify import FetchedRows
 
 
@@ -89,6 +90,7 @@ class Stager:
             on_rows,
         )
         self._unstable_keys: list[Key] = []
+        self._is_query_checked = False
 
     def stage(self) -> FetchedRows:
         """Fetch the rows that the last step of the plan names.
@@ -119,6 +121,7 @@ class Stager:
             self._loader.load_all()
         held = staged.segments(compared.partitioning)
         if dict(held) != dict(compared.source_segments):
+            self._check_query()
             source = digest_source_again(self._client, self._database, compared)
             self._complete(msgspec.structs.replace(compared, source_segments=source), staged, held, whole_ranges=False)
             held = dict(staged.segments(compared.partitioning))
@@ -222,6 +225,7 @@ class Stager:
             moved = [key for key in other if held.get(key) != wanted.announced[key]]
             if not moved:
                 return wanted
+            self._check_query()
             if rounds_left:
                 before = wanted.announced
                 wanted = refresh_announced(self._client, self._compared, wanted, moved)
@@ -233,6 +237,12 @@ class Stager:
         gone = {key for key in moved if key not in held}
         came = {key: held[key] for key in moved if key in held}
         return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
+
+    def _check_query(self) -> None:
+        """Refuse a source that has other rows each time that it is asked; once, since it costs two scans."""
+        if not self._is_query_checked:
+            refuse_unstable_query(self._client, self._database, self._compared)
+            self._is_query_checked = True
 
     def _refuse_unkept(self, staged: StagingSlice, keys: set[Key]) -> None:
         refuse_unkept_values(self._client, self._database, self._connection, self._compared, staged.table_slice, keys)
