@@ -55,7 +55,7 @@ _TABLE_NAMES = text(
 ).bindparams(_NAMES)
 _COUNT = text("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE())")
 _INDEXES = text(
-    "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS"
+    "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, COLLATION FROM information_schema.STATISTICS"
     " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME IN :names AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"
 ).bindparams(_NAMES)
 _TRIGGERS = text(
@@ -93,12 +93,14 @@ class MySQLTable(Table, frozen=True, kw_only=True):
     :ivar partitions: the partitions, or their subpartitions, in the order in which a scan reads them; empty for a table without
         partitions
     :ivar prefixes: prefix lengths of the PRIMARY KEY, in characters or bytes, by column; only columns that are not fully indexed
+    :ivar descending: columns of the PRIMARY KEY that it sorts in descending order
     :ivar temporary: whether this is a temporary table
     """
 
     storage_engine: str = "InnoDB"
     partitions: tuple[str, ...] = ()
     prefixes: Mapping[str, int] = msgspec.field(default_factory=dict)
+    descending: frozenset[str] = frozenset()
     temporary: bool = False
 
     @property
@@ -162,12 +164,14 @@ class _Details:
         system = {column.name for column in found_columns if column.system}
         primary_key: tuple[str, ...] = ()
         prefixes: dict[str, int] = {}
+        descending: frozenset[str] = frozenset()
         unique_keys = []
         for index, parts in groupby(self._indexes.get(key, ()), key=lambda part: part.INDEX_NAME):
             columns = [part for part in parts if part.COLUMN_NAME not in system]
             if index == "PRIMARY":
                 primary_key = tuple(part.COLUMN_NAME for part in columns)
                 prefixes = {part.COLUMN_NAME: int(part.SUB_PART) for part in columns if part.SUB_PART}
+                descending = frozenset(part.COLUMN_NAME for part in columns if part.COLLATION == "D")
             elif all(part.COLUMN_NAME and not part.SUB_PART for part in columns):
                 # Leave out keys over prefixes and expressions: a conflict in one of them is an error of the merge.
                 unique_keys.append(UniqueKey(name=index, columns=tuple(part.COLUMN_NAME for part in columns)))
@@ -185,6 +189,7 @@ class _Details:
             storage_engine=found.ENGINE or "",
             partitions=_partitions(self._connection, {"schema": self._schema, "name": key}) if is_partitioned else (),
             prefixes=prefixes,
+            descending=descending,
             is_view=is_view,
             cannot_roll_back=None if rolls_back else found.ENGINE or "an unknown storage engine",
             kept_elsewhere=elsewhere,

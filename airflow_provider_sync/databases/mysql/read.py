@@ -149,17 +149,20 @@ def read_rows(
     columns: Sequence[Column],
     order_by: Sequence[str],
     partition: str = "",
+    descending: Collection[str] = (),
 ) -> Iterator[list[Row]]:
     """Stream the rows of a table, or of one of its partitions.
 
     :param partition: a PARTITION clause, or nothing for the whole table
+    :param descending: those of ``order_by`` that sort in descending order
     """
     expressions = ", ".join(selected(column, f"t.{database.quote(column.name)}") for column in columns)
     statement = f"SELECT {expressions} FROM {database.relation(table)}{partition} AS t"
     condition = database.current(table, "t")
     where = f" WHERE {condition}" if condition else ""
     if order_by:
-        statement += f"{where} ORDER BY {database.columns(order_by, 't')}"
+        order = ", ".join(f"t.{database.quote(name)}{' DESC' if name in descending else ''}" for name in order_by)
+        statement += f"{where} ORDER BY {order}"
     elif table.primary_key and table.query is None:
         # Otherwise the server may scan another index that covers all columns, in its order.
         statement += f" USE INDEX (PRIMARY){where}"

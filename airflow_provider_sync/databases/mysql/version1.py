@@ -189,8 +189,9 @@ class MySQLVersion1(MySQLComponent, Version1):
     def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
         """Stream the rows partition by partition, each in the order in which existing servers scan it."""
         order = self.hash_order(table)
+        descending = table.descending if isinstance(table, MySQLTable) else ()
         for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
-            yield from read_rows(self.database, connection, table, columns, order, partition)
+            yield from read_rows(self.database, connection, table, columns, order, partition, descending)
 
     def hash_order(self, table: Table) -> Sequence[str]:
         """Return the columns of the PRIMARY index; empty for a storage engine that does not scan in key order."""

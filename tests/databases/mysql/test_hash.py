@@ -43,17 +43,21 @@ PARTITIONS = {
 }
 
 
-@pytest.mark.parametrize("kind", PARTITIONS)
-@pytest.mark.parametrize("server", ["mariadb", "mysql"])
-def test_partitioned_table_is_hashed_as_it_is_scanned(
-    kind: str, server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Partition after partition, in each by the key: as the statement of existing servers does, inside and over streamed rows."""
+DESCENDING = {
+    "column": "PRIMARY KEY (id DESC)",
+    "second": "PRIMARY KEY (a, id DESC)",
+    "first": "PRIMARY KEY (a DESC, id)",
+    "partitioned": f"PRIMARY KEY (id DESC)) PARTITION BY {PARTITIONS['range'].removesuffix(')')}",
+}
+
+
+def check_hash_order(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, create: str) -> None:
+    """Check that a table is hashed in the order in which existing servers scan it, in the database and from streamed rows."""
     with open_database(request.getfixturevalue(f"{server}_url")) as database:
         run(
             database,
-            f"CREATE TABLE t (id INT PRIMARY KEY, a INT, v VARCHAR(9)) PARTITION BY {PARTITIONS[kind].replace('%%', '%')}",
-            "INSERT INTO t VALUES (5, 1, 'x'), (3, 2, NULL), (4, NULL, ''), (7, 4, 'q'), (1, 4, 'y'), (2, 5, 'z'), (6, 0, 'w')",
+            create,
+            "INSERT INTO t VALUES (5, 1, 'x'), (3, 2, NULL), (4, 0, ''), (7, 4, 'q'), (1, 4, 'y'), (2, 5, 'z'), (6, 0, 'w')",
         )
         # What SHA1 is not there for on MySQL: the order in which the statement of existing servers takes the rows.
         scanned = "SELECT MIN((@seen := CONCAT_WS(',', @seen, id, a, v)) IS NULL) FROM t USE INDEX (PRIMARY)"
@@ -74,6 +78,27 @@ def test_partitioned_table_is_hashed_as_it_is_scanned(
             expected = sha1(expected.encode() + b"|" + b"|".join(fields)).hexdigest()
         assert outside == expected
         assert inside == (expected if server == "mariadb" else None)
+
+
+@pytest.mark.parametrize("kind", PARTITIONS)
+@pytest.mark.parametrize("server", ["mariadb", "mysql"])
+def test_partitioned_table_is_hashed_as_it_is_scanned(
+    kind: str, server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partition after partition, in each by the key: as the statement of existing servers does, inside and over streamed rows."""
+    partitions = PARTITIONS[kind].replace("%%", "%")
+    create = f"CREATE TABLE t (id INT PRIMARY KEY, a INT, v VARCHAR(9)) PARTITION BY {partitions}"
+    check_hash_order(server, request, monkeypatch, create)
+
+
+@pytest.mark.parametrize("kind", DESCENDING)
+@pytest.mark.parametrize("server", ["mariadb", "mysql"])
+def test_descending_key_is_hashed_as_it_is_scanned(
+    kind: str, server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the primary key sorts a column in descending order, so does the hash, inside and over streamed rows."""
+    create = f"CREATE TABLE t (id INT, a INT, v VARCHAR(9), {DESCENDING[kind]})"
+    check_hash_order(server, request, monkeypatch, create)
 
 
 def test_partitioned_table_without_rows(mariadb: MySQLDatabase) -> None:
