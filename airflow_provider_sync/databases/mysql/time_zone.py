@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from functools import lru_cache
+from zoneinfo import available_timezones
 
 from sqlalchemy import Connection
 
@@ -16,8 +17,14 @@ OFFSETS = frozenset(
 )
 """Offsets that every server accepts as a session's time zone; MariaDB and older MySQL accept -12:59 to +13:00."""
 
-_PROBES = ("1990-01-15", "1990-07-15", "2010-01-15", "2010-07-15", "2024-01-15", "2024-04-05", "2024-07-15", "2024-10-20")
-"""Days whose offsets distinguish the daylight saving rules that share an abbreviation."""
+_NOONS = tuple(f"{year}-{month:02}-{day:02} 12:00:00" for year in range(1971, 2037) for month in range(1, 13) for day in (1, 15))
+"""Times in UTC whose local times distinguish time zones: no two of different rules agree on all of them for long."""
+
+_PROBES = slice(24 * 53, 24 * 54)
+"""The noons of 2024, which exclude most zones quickly."""
+
+_USUAL = ("Europe/", "America/", "Asia/", "Australia/")
+"""Regions whose names are preferred to others of the same rules, such as ``Arctic/Longyearbyen``."""
 
 
 @contextmanager
@@ -34,26 +41,40 @@ def session_in(connection: Connection, offset: str) -> Iterator[None]:
 
 
 def default_time_zone(connection: Connection) -> str | None:
-    """Return the time zone of sessions that set none.
+    """Return the time zone of sessions that set none; ``None`` if no zone that is known here has its rules.
 
-    The server reports the machine's zone only by an abbreviation, such as ``CET``: return that name if the server converts by
-    the rules of the zone of that name, or an offset if it uses the same one all year.
+    The server reports the machine's zone only by an abbreviation, such as ``CET`` or ``EST``, which depends on the season and
+    rarely names the zone. So it is found by the local times that the server converts to.
     """
-    zone, abbreviation = connection.exec_driver_sql("SELECT @@GLOBAL.time_zone, @@system_time_zone").one()
-    if zone != "SYSTEM":
-        return str(zone)
-    converted = ", ".join(f"CAST(CONVERT_TZ('{day} 12:00:00', '+00:00', 'SYSTEM') AS CHAR)" for day in _PROBES)
-    clocks = [str(clock)[:19] for clock in connection.exec_driver_sql(f"SELECT {converted}").one()]
-    noons = [f"{day} 12:00:00" for day in _PROBES]
-    seconds = {
-        (datetime.fromisoformat(clock) - datetime.fromisoformat(noon)).total_seconds()
-        for clock, noon in zip(clocks, noons, strict=True)
-    }
-    if len(seconds) == 1:
-        minutes = int(seconds.pop()) // 60
-        return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+    zone, abbreviation = map(str, connection.exec_driver_sql("SELECT @@GLOBAL.time_zone, @@system_time_zone").one())
+    if zone != "SYSTEM" and _is_known(zone):
+        return zone
+    converted = ", ".join(f"CONVERT_TZ('{noon}', '+00:00', @@GLOBAL.time_zone)" for noon in _NOONS)
+    clocks = str(connection.exec_driver_sql(f"SELECT CAST(CONCAT_WS(',', {converted}) AS CHAR)").scalar_one())
+    return _zone_with(tuple(clock[:19] for clock in clocks.split(",")), abbreviation)
+
+
+@lru_cache
+def _zone_with(clocks: tuple[str, ...], abbreviation: str) -> str | None:
+    """Return the name, or the offset, of a zone that has these local times at :data:`_NOONS`.
+
+    :param abbreviation: preferred if it is such a name
+    """
+    offsets = (f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}" for minutes in range(-840, 841, 15))
+    usual = sorted(available_timezones(), key=lambda name: (not name.startswith(_USUAL), name))
+    return next((name for name in (*offsets, abbreviation, *usual) if _has_clocks(name, clocks)), None)
+
+
+def _has_clocks(name: str, clocks: tuple[str, ...]) -> bool:
+    if not _is_known(name):
+        return False
+    zone = time_zone_named(name)
+    return all(tuple(zone.from_utc(_NOONS[part])) == clocks[part] for part in (_PROBES, slice(None)))
+
+
+def _is_known(name: str) -> bool:
     try:
-        same = time_zone_named(str(abbreviation)).from_utc(noons) == clocks
+        time_zone_named(name)
     except ConfigurationError:
-        return None
-    return str(abbreviation) if same else None
+        return False
+    return True

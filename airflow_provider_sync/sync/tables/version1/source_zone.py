@@ -65,6 +65,8 @@ def find_zone(client: SyncClient, database: Database, connection: Connection, ta
     if client.time_zone is not None:
         return SourceZone(client.time_zone)
     own = _default_zone(database, connection)
+    if own is None:
+        return SourceZone(UTC, doubt="since the one that sessions of the target's database have by default is not known")
     doubt = "the one that sessions of the target's database have by default"
     return SourceZone(own, other=None if own.is_utc else UTC, doubt=doubt)
 
@@ -95,9 +97,9 @@ def rows_in_common(
     return int(connection.exec_driver_sql(statement).scalar() or 0)
 
 
-def _default_zone(database: Database, connection: Connection) -> TimeZone:
+def _default_zone(database: Database, connection: Connection) -> TimeZone | None:
     name = database.version1.default_time_zone(connection)
     try:
-        return UTC if name is None else time_zone_named(name)
+        return None if name is None else time_zone_named(name)
     except ConfigurationError:  # a name that is known only to the database
-        return UTC
+        return None
