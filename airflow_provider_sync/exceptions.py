@@ -9,6 +9,7 @@
     │   └── SessionTimeoutError retry      a database ended a session or a statement that took longer than it may
     ├── ProtocolError                 an answer that this version of the protocol does not allow
     │   └── IncompleteStreamError retry    the body of an answer is incomplete
+    │       └── DamagedStreamError retry       it is not what the server sent
     ├── ServerError         retry if 410, 429 or 5xx    the server answered with an error
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
@@ -172,6 +173,13 @@ class IncompleteStreamError(ProtocolError):
 
     retryable = True
     given_up = False
+
+
+class DamagedStreamError(IncompleteStreamError):
+    """The body of an answer is not what was sent, as its digest or its compression shows.
+
+    What arrived before is in doubt, too, so that a file must not be continued after it.
+    """
 
 
 class ServerError(SyncError):

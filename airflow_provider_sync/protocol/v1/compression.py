@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_midstream, glued_error
 
@@ -47,8 +47,8 @@ def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None
     :param chunks: the body, in chunks of any size
     :param limit: maximum bytes after decompression
     :param option: name of the option that sets the limit, for messages
-    :raises IncompleteStreamError: when the body is cut
-    :raises ProtocolError: when the body is not gzip, is damaged, has bytes after the gzip member, or inflates beyond ``limit``
+    :raises IncompleteStreamError: when the body is cut or damaged
+    :raises ProtocolError: when the body is not gzip, has bytes after the gzip member, or inflates beyond ``limit``
     :raises GuardError: when the body inflates beyond a ``limit`` that an ``option`` sets
     """
     decompressor = isal_zlib.decompressobj(wbits=_GZIP)
@@ -64,7 +64,7 @@ def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None
             except IsalError as error:  # type: ignore[misc]  # the stubs of isal do not say that it is an exception
                 if not body.start.startswith(b"\x1f\x8b"):
                     raise ProtocolError(f"The body is not gzip. {_advice(body.start)}") from error
-                raise body.broken(f"The gzip stream is damaged after {total} inflated bytes: {error}. Try again.") from error
+                raise body.damaged(f"The gzip stream is damaged after {total} inflated bytes: {error}. Try again.") from error
             total += len(block)
             if total > limit:
                 raise too_large(limit, option)
@@ -96,6 +96,11 @@ class _Body:
         return IncompleteStreamError(otherwise if message is None else failed_in_midstream(message))
 
     def broken(self, otherwise: str) -> ProtocolError:
-        """Return the error for a damaged body; it is retryable if the server failed while it sent the body."""
+        """Return the error for a body that goes on; it is retryable if the server failed while it sent the body."""
         message = glued_error(self.tail, self._chunks)
         return ProtocolError(otherwise) if message is None else IncompleteStreamError(failed_in_midstream(message))
+
+    def damaged(self, otherwise: str) -> IncompleteStreamError:
+        """Return the error for a damaged body, with the server's message if it failed while it sent the body."""
+        message = glued_error(self.tail, self._chunks)
+        return DamagedStreamError(otherwise) if message is None else IncompleteStreamError(failed_in_midstream(message))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from isal import isal_zlib
 
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import compression as gzip
 
@@ -64,8 +64,8 @@ def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option:
     :param chunks: the body, in chunks of any size
     :param limit: maximum bytes after decompression
     :param option: name of the option that sets the limit, for messages
-    :raises IncompleteStreamError: when the body is cut
-    :raises ProtocolError: when the body is not such a stream, is damaged, has bytes after it, or inflates beyond ``limit``
+    :raises IncompleteStreamError: when the body is cut or damaged
+    :raises ProtocolError: when the body has bytes after the stream, or inflates beyond ``limit``
     :raises GuardError: when the body inflates beyond a ``limit`` that an ``option`` sets
     """
     if compression == UNCOMPRESSED:
@@ -116,15 +116,15 @@ def inflate_block(frame: bytes | memoryview, size: int) -> bytes:
     """Return the content of one zstd frame.
 
     :param size: bytes that the content must have
-    :raises ProtocolError: when it is not a zstd frame, or its content has another size; at most ``size`` bytes are inflated
+    :raises DamagedStreamError: when it is not a zstd frame, or its content has another size; at most ``size`` bytes are inflated
     """
     decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
     try:
         data = decompressor.decompress(frame, size + 1)
     except zstd.ZstdError as error:
-        raise ProtocolError(f"A block of content is damaged: {error}. Try again.") from error
+        raise DamagedStreamError(f"A block of content is damaged: {error}. Try again.") from error
     if len(data) != size or not decompressor.eof or decompressor.unused_data:
-        raise ProtocolError(f"A block of content does not inflate to the {size} bytes that were announced. Try again.")
+        raise DamagedStreamError(f"A block of content does not inflate to the {size} bytes that were announced. Try again.")
     return data
 
 
@@ -148,7 +148,9 @@ def _decompress_zstd(chunks: Iterable[bytes], limit: int, option: str | None) ->
             try:
                 block = decompressor.decompress(data, BLOCK_BYTES)
             except zstd.ZstdError as error:
-                raise ProtocolError(f"The zstd stream is damaged after {total} inflated bytes: {error}. Try again.") from error
+                raise DamagedStreamError(
+                    f"The zstd stream is damaged after {total} inflated bytes: {error}. Try again."
+                ) from error
             data = b""
             total += len(block)
             if total > limit:

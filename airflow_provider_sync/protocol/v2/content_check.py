@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from blake3 import blake3
 
-from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.exceptions import DamagedStreamError, ProtocolError
 from airflow_provider_sync.protocol.v2.compression import inflate_block
 from airflow_provider_sync.protocol.v2.file_messages import (
     MAX_CONTENT_BYTES,
@@ -90,7 +90,7 @@ class ContentCheck:
             raise ProtocolError(f"The server sent {expected - self._left} of the {expected} bytes of {path!r}.")
         digest = blake3(data) if self._digest is None else self._digest.update(data)
         if digest.digest() != end.digest:
-            raise ProtocolError(f"The content of {path!r} was damaged on its way: its digest is another. Try again.")
+            raise DamagedStreamError(f"The content of {path!r} was damaged on its way: its digest is another. Try again.")
         self._next()
 
     def _next(self) -> None:

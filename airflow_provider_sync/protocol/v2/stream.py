@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, SyncError
+from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError, ServerError, SyncError
 from airflow_provider_sync.printable import quoted, reason
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
 from airflow_provider_sync.protocol.v2.file_messages import FileMessage
@@ -158,7 +158,9 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
         if isinstance(message, End):
             ended = True
             if message.digest != digest.hexdigest():
-                raise ProtocolError(f"The stream was damaged: its {count} messages are not those that were sent. Try again.")
+                raise DamagedStreamError(
+                    f"The stream was damaged: its {count} messages are not those that were sent. Try again."
+                )
             if message.rows != items:
                 raise ProtocolError(
                     f"The stream announces {message.rows} {kinds.items} and brought {items}. Is the server's version right?"
@@ -280,6 +282,11 @@ def _end(data: memoryview | bytearray, at: int, max_message_bytes: int) -> int:
 def _decoded(frame: memoryview, kinds: MessageSet[M], position: int) -> M | End | Failure:
     try:
         message: M | End | Failure = kinds.decoder.decode(frame[LENGTH_BYTES:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise ProtocolError(f"Message {position} cannot be read: {reason(error)}. Is the server's version right?") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # No version of a server sends that.
+        raise DamagedStreamError(
+            f"Message {position} cannot be read: {reason(error)}. It was damaged on its way. Try again."
+        ) from error
     return message

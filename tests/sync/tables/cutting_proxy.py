@@ -1,4 +1,4 @@
-"""A proxy before a server that cuts the bodies of some answers."""
+"""A proxy before a server that cuts or damages the bodies of some answers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class CuttingProxy:
 
     :ivar url: to be asked instead of the server's
     :ivar cuts: by endpoint, as ``/getRows``: how many of the next answers are cut
+    :ivar damages: by endpoint: how many of the next answers have one byte that is another
+    :ivar damaged_at: where that byte is
     :ivar share: how much of a body gets through
     :ivar asked: requests by endpoint
     :ivar heard: bodies of requests and of answers as they were before a cut, with the headers of either
@@ -27,6 +29,8 @@ class CuttingProxy:
         self.server = urlsplit(server_url)
         self.url = ""
         self.cuts: Counter[str] = Counter()
+        self.damages: Counter[str] = Counter()
+        self.damaged_at = 0
         self.share = 0.5
         self.asked: Counter[str] = Counter()
         self.heard: list[tuple[Message, bytes]] = []
@@ -58,6 +62,11 @@ class CuttingProxy:
         if self.cuts[endpoint] > 0:
             self.cuts[endpoint] -= 1
             content = content[: int(len(content) * self.share)]
+        elif self.damages[endpoint] > 0:
+            self.damages[endpoint] -= 1
+            changed = bytearray(content)
+            changed[self.damaged_at] ^= 1
+            content = bytes(changed)
         handler.wfile.write(content)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TypeVar
 
-from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError
+from airflow_provider_sync.exceptions import DamagedStreamError, FileChangedError, FileError, IncompleteStreamError
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
 from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.files.storage import VersionedFile
@@ -73,15 +73,26 @@ class LargeFiles:
         self._stopped = stopped
 
     def fetch(self, step: Step) -> None:
-        """Fetch a file for the next commit.
+        """Fetch a file for the next commit, from its beginning if an answer was damaged.
 
         :raises NotSent: if the source cannot send it as it was listed
         :raises FileChangedError: if either side changed in the meantime
+        :raises DamagedStreamError: if the answer was damaged each time
         :raises SyncError: for any other reason; the received part is kept for the next sync
         """
         entry = step.source
         if entry is None:
             return
+        attempts = Attempts(self._source.client)
+        while True:
+            try:
+                return self._fetch_once(step, entry)
+            except DamagedStreamError as error:
+                if self._stopped.is_set():
+                    raise
+                attempts.pause(error)
+
+    def _fetch_once(self, step: Step, entry: FileEntry) -> None:
         new = self._create(entry)
         try:
             chunks = self._write_changed(new, step, entry)
@@ -94,7 +105,7 @@ class LargeFiles:
                     new.discard()
                     new = self._create(entry)
                 digest = self._write_whole(new, entry, expected)
-        except (NotSent, FileChangedError):
+        except (NotSent, FileChangedError, DamagedStreamError):
             new.discard()
             raise
         except BaseException:
@@ -163,6 +174,8 @@ class LargeFiles:
             before = new.written
             try:
                 return write()
+            except DamagedStreamError:
+                raise  # what is written may be damaged, too
             except IncompleteStreamError as error:
                 if self._stopped.is_set():
                     raise
