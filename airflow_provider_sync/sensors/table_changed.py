@@ -15,13 +15,16 @@ from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
 from airflow_provider_sync.sync import WatchedTable, table_differs
 from airflow_provider_sync.sync.tables.version2.column_mapping import configured_slice
 
+CANNOT_HASH = 500
+"""Status by which an existing server answers for a table that its database cannot hash."""
+
 
 class TableChangedSensor(DifferenceSensor):
     """Succeed when a table of the source differs from its target; nothing is downloaded.
 
-    The sensor compares a hash that the target database computes with the hash that the server returns. If the server cannot hash
-    the table (an existing one with MySQL 9.6 or newer), the table counts as changed, with a warning in the log: the sync that
-    follows compares the rows.
+    The sensor compares a hash that the target database computes with the hash that the server returns. If a server of version 1
+    fails to hash the table (status 500, as with MySQL 9.6 or newer), the table counts as changed, with a warning in the log: the
+    sync that follows compares the rows.
 
     :param table: the name that the server offers, or a mapping of it to options, as ``TableSyncOperator`` takes them
     :param target_conn_id: connection of the target database
@@ -76,7 +79,8 @@ class TableChangedSensor(DifferenceSensor):
             try:
                 return table_differs(client, table, database)
             except ServerError as error:
-                if not error.retryable:
+                # Any other answer, such as 503 of a server that restarts, says nothing about the table.
+                if error.status != CANNOT_HASH or client.protocol_for() != 1:
                     raise
                 self.log.warning("The server cannot hash table %r, which counts as changed: %s", table.name, error)
                 return True

@@ -139,13 +139,33 @@ def test_server_that_cannot_hash(target: Target, monkeypatch: pytest.MonkeyPatch
     assert [event["log_level"] for event in events if "cannot hash table 'orders'" in event["event"]] == ["warning"]
 
 
+@pytest.mark.parametrize(("capabilities", "hashes"), [(503, 500), (500, 500), (429, 500), (404, 503), (404, 502)])
+def test_no_answer_about_the_table(target: Target, monkeypatch: pytest.MonkeyPatch, capabilities: int, hashes: int) -> None:
+    """A server that is overloaded, or restarts, leaves the task its retries; nothing is said of the table."""
+    handler = type("Overloaded", (NoHashes,), {"capabilities": capabilities, "hashes": hashes})
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    with serving(server):
+        fields = {"conn_type": "sync", "host": f"http://127.0.0.1:{server.server_port}", "extra": {"retries": 0}}
+        monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps(fields))
+        with pytest.raises(AirflowException, match=str(hashes if capabilities == 404 else capabilities)) as caught:
+            poke(when_unchanged="wait")
+    assert not isinstance(caught.value, AirflowFailException)
+
+
 class NoHashes(Silent, BaseHTTPRequestHandler):
     """An existing server beside a database without SHA1."""
+
+    capabilities = 404
+    hashes = 500
+
+    def do_GET(self) -> None:
+        """Know nothing of version 2."""
+        self.send_error(self.capabilities)
 
     def do_POST(self) -> None:
         """Fail."""
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(500)
+        self.send_response(self.hashes)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(b'{"message": "Server Error"}')
