@@ -59,6 +59,15 @@ def all_unstable(path: str, directory: str) -> FileChangedError:
     )
 
 
+def other_content(path: str) -> FileError:
+    """Return the error for a file whose content never had the digest that the source went on announcing (version 1)."""
+    return FileError(
+        f"{path!r} came {ROUNDS} times with content that has not the digest that the server announces, which did not change"
+        " meanwhile. Do both sides use the same hasher? If so, the server's digest is out of date, or something on the way changes"
+        " the content."
+    )
+
+
 def unstable(paths: Collection[str], *, more: int = 0) -> str:
     """Warn about files that kept changing."""
     return (

@@ -18,7 +18,7 @@ from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
 from airflow_provider_sync.sync.directories.failures_in_a_row import MAX_BROKEN_IN_A_ROW, FailuresInARow
 from airflow_provider_sync.sync.directories.outcome import Outcome
-from airflow_provider_sync.sync.directories.problems import ROUNDS
+from airflow_provider_sync.sync.directories.problems import ROUNDS, other_content
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 
 MAX_REFUSED_IN_A_ROW = 20
@@ -96,10 +96,10 @@ class FileDownloads:
             if not wanted:
                 break
         for path in filter(manifest.__contains__, self._moved):
-            if path in self._broken and manifest[path] == first.get(path):
-                self._outcome.note_failed(path, self._broken[path])  # it did not change
-            else:
+            if manifest[path] != first.get(path):
                 self._outcome.unstable.add(path)
+            else:
+                self._outcome.note_failed(path, self._broken.get(path) or other_content(path))
         return manifest
 
     def _download_once(self, writer: TreeWriter, digests: Mapping[str, str], wanted: Sequence[str]) -> None:

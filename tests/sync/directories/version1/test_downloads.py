@@ -15,10 +15,10 @@ from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.steps import compare_directory
 from airflow_provider_sync.sync.directories.version1 import downloads
-from tests.client.scripted_server import scripted_server, stream
+from tests.client.scripted_server import reply, scripted_server, stream
 from tests.sync.conftest import two_folders
 from tests.sync.directories.mirror import Mirror, everything, put, target_directory
-from tests.sync.directories.test_interruptions import frames, manifest
+from tests.sync.directories.test_interruptions import MD5, frames, manifest
 
 
 def test_emptied_directories_go(folders_of_version1: Mirror) -> None:
@@ -43,14 +43,44 @@ def test_what_arrived_before_an_error_stays(tmp_path: Path) -> None:
 
 def test_a_file_that_never_stands_still_leaves_no_directory(tmp_path: Path) -> None:
     """A file that changes each time that it is asked for leaves no empty directory behind."""
-    listed = manifest("a", "new/deep/f")
+    listed = [reply(200, b'{"hashes":{"a":"%b","new/deep/f":"%d"}}' % (MD5.encode(), number)) for number in range(ROUNDS)]
     changed = frame_header("new/deep/f", 3) + b"new"
     with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
-        again = [listed, stream(changed)] * (ROUNDS - 1)
-        script.answer(listed, stream(frames("a") + changed), *again)
+        again = [answer for later in listed[1:] for answer in (later, stream(changed))]
+        script.answer(listed[0], stream(frames("a") + changed), *again)
         report = sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
     assert (report.status, report.verified) == ("changed", None)
     assert everything(tmp_path / "target") == ["a"]
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_digest_that_the_content_never_has(tmp_path: Path, skip: bool) -> None:
+    """A file whose digest is that of other content, each time the same, is named, or skipped; it is not told as changed."""
+    target = open_storage(str(tmp_path / "target"))
+    put(target, "old", "kept")
+    listed = manifest("a", "b")
+    other = stream(frame_header("b", 3) + b"new")
+    with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
+        script.answer(listed, stream(frames("a") + frame_header("b", 3) + b"new"), *[listed, other] * (ROUNDS - 1))
+        options = target_directory({"skip_unreadable": skip})
+        if skip:
+            report = sync_directory(client, options, target)
+            assert [warning for warning in report.warnings if "'b'" in warning and "the same hasher" in warning]
+        else:
+            with pytest.raises(SyncFailed, match=r"'b' .*could not be synced.*nothing was deleted.*the same hasher") as failure:
+                sync_directory(client, options, target)
+            assert not failure.value.retryable
+    assert everything(tmp_path / "target") == (["a"] if skip else ["a", "old"])
+
+
+def test_another_hasher_than_the_server(folders_of_version1: Mirror) -> None:
+    """Digests of another kind are told as such, not as files that changed; nothing is written or deleted."""
+    folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
+    folders_of_version1.put("a")
+    folders_of_version1.put_target("z")
+    with pytest.raises(SyncFailed, match="the same hasher"):
+        folders_of_version1.sync()
+    assert folders_of_version1.contents() == {"z": "content"}
 
 
 FAILED = b'{"message": "Server Error"}'
