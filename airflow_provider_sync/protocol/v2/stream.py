@@ -158,9 +158,7 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
         if isinstance(message, End):
             ended = True
             if message.digest != digest.hexdigest():
-                raise DamagedStreamError(
-                    f"The stream was damaged: its {count} messages are not those that were sent. Try again."
-                )
+                raise DamagedStreamError(f"The stream was damaged: its {count} messages are not those that were sent. Try again.")
             if message.rows != items:
                 raise ProtocolError(
                     f"The stream announces {message.rows} {kinds.items} and brought {items}. Is the server's version right?"

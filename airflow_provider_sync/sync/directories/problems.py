@@ -62,9 +62,8 @@ def all_unstable(path: str, directory: str) -> FileChangedError:
 def other_content(path: str) -> FileError:
     """Return the error for a file whose content never had the digest that the source went on announcing (version 1)."""
     return FileError(
-        f"{path!r} came {ROUNDS} times with content that has not the digest that the server announces, which did not change"
-        " meanwhile. Do both sides use the same hasher? If so, the server's digest is out of date, or something on the way changes"
-        " the content."
+        f"{path!r} came {ROUNDS} times with other content than the server's digest is of, and that digest stayed the same."
+        " Do both sides use the same hasher? If so, the server's digests are out of date, or something on the way changes files."
     )
 
 

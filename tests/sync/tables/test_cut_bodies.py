@@ -1,4 +1,4 @@
-"""A body that breaks off, or is damaged, is asked for again as often as ``retries`` says, with pauses, and no row or file comes twice."""
+"""A body that breaks off or is damaged is asked for again as often as ``retries`` says; no row or file comes twice."""
 
 from __future__ import annotations
 
@@ -238,7 +238,9 @@ def test_retries_are_a_limit_of_directories(proxy: CuttingProxy, tmp_path: Path,
 
 
 @pytest.mark.parametrize("size", [50_000, 3_000_000])
-def test_damaged_files(proxy: CuttingProxy, tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_damaged_files(
+    proxy: CuttingProxy, tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     """A file that was damaged on its way is asked for again, a large one from its beginning; the others stay."""
     monkeypatch.setattr(large_files, "LARGE_BYTES", 1_000_000)
     wanted = {name: random.Random(name).randbytes(size).hex()[:size] for name in "abc"}

@@ -82,7 +82,7 @@ class LargeFiles:
         """
         entry = step.source
         if entry is None:
-            return
+            return None
         attempts = Attempts(self._source.client)
         while True:
             try:
