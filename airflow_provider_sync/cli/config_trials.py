@@ -44,6 +44,7 @@ from airflow_provider_sync.server.sources import no_file
 from airflow_provider_sync.server.tables.first_request import try_first_request
 from airflow_provider_sync.server.tables.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.tables.open_table import find_table
+from airflow_provider_sync.sync.directories.directory_pair import version_for
 from airflow_provider_sync.sync.tables.target import resolve_target
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)
@@ -84,7 +85,7 @@ def try_client(config: ClientConfig) -> Iterator[Trial]:
         missing=partial(_target_without_file, sends_types=sends_types),
     )
     for directory in config.directories.values():
-        yield _trial("directory", directory.name, partial(_target_directory, directory))
+        yield _trial("directory", directory.name, partial(_target_directory, directory, lists_files=offered is not None))
 
 
 def try_server(config: ServerConfig) -> Iterator[Trial]:
@@ -303,9 +304,10 @@ def _source_directory(directory: SourceDirectory, hasher: str) -> str:
     return f"{directory.path} can be read"
 
 
-def _target_directory(directory: TargetDirectory) -> str:
+def _target_directory(directory: TargetDirectory, *, lists_files: bool) -> str:
     if directory.hasher:
         load_hasher(directory.hasher)
+    version_for(directory, lambda: lists_files)
     _first_file(directory.path, missing_ok=True)
     if "://" in directory.path:
         return f"{directory.path} can be read; whether it can be written shows only in a run"

@@ -152,6 +152,22 @@ def test_a_table_that_version_1_cannot_make(
     assert (mark, message.partition(",")[0]) == ("FAILED", "There is no such table")
 
 
+@pytest.mark.parametrize("option", ["backup", "atomic"])
+@pytest.mark.parametrize("protocol", [1, "auto"])
+def test_what_version_1_does_not_protect(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], option: str, protocol: str | int
+) -> None:
+    """An option that a run refuses with a server of version 1 fails, and is no mistake with one of version 2."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    options = {"backup": {"backup": str(site.folder / "backup")}, "atomic": {"atomic": True}}[option]
+    directories = {"images": {"path": str(site.folder / "images"), **options}}
+    site.configure(settings["url"], protocol=protocol, tables={}, directories=directories)
+    assert command("check", "--connect") == (3 if protocol == 1 else 0)
+    mark, message = results(capsys.readouterr().out)["directory", "images"]
+    assert mark == ("FAILED" if protocol == 1 else "ok")
+    assert (f"{option} needs version 2 of the protocol" in message) == (protocol == 1)
+
+
 def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that does not answer is one failure; databases and directories are tried all the same."""
     site.configure("http://127.0.0.1:9")

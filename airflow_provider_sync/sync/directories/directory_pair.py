@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -54,21 +55,26 @@ class DirectoryPair:
         :raises SyncError: if the version cannot be determined; see :meth:`.SyncClient.capabilities`
         :raises ConfigurationError: if it is 1, and an option protects files in a way that only version 2 supports
         """
-        if self.directory.hasher not in _HASHERS:
-            self._refuse_version1("a hasher of your own is one of version 1")
-        elif lists_files(self.client):
-            return 2
-        else:
-            self._refuse_version1("version 1 is spoken with this server")
-        return 1
+        return version_for(self.directory, lambda: lists_files(self.client))
 
-    def _refuse_version1(self, reason: str) -> None:
-        for option, given in (("backup", self.directory.backup), ("atomic", self.directory.atomic)):
-            if given:
-                raise ConfigurationError(
-                    f"Directory {self.directory.name!r}: {option} needs version 2 of the protocol, and {reason}. Leave {option}"
-                    " out, if files may be replaced and deleted without it."
-                )
+
+def version_for(directory: TargetDirectory, lists_files: Callable[[], bool]) -> Literal[1, 2]:
+    """Return the protocol version by which a directory is synced.
+
+    :param lists_files: tells whether the server supports version 2 for directories; called only if that matters
+    :raises ConfigurationError: if it is 1, and an option protects files in a way that only version 2 supports
+    """
+    has_own_hasher = directory.hasher not in _HASHERS
+    if not has_own_hasher and lists_files():
+        return 2
+    reason = "a hasher of your own is one of version 1" if has_own_hasher else "version 1 is spoken with this server"
+    for option, given in (("backup", directory.backup), ("atomic", directory.atomic)):
+        if given:
+            raise ConfigurationError(
+                f"Directory {directory.name!r}: {option} needs version 2 of the protocol, and {reason}. Leave {option} out, if"
+                " files may be replaced and deleted without it."
+            )
+    return 1
 
 
 def lists_files(client: SyncClient) -> bool:

@@ -237,16 +237,22 @@ def script() -> Iterator[ScriptedServer]:
         yield server
 
 
-def existing(script: ScriptedServer, paths: Sequence[str], refused: Sequence[str]) -> None:
-    """Answer as an existing server does that lists files which it cannot send."""
+def existing(script: ScriptedServer, paths: Sequence[str], refused: Sequence[str], *, times: int = 1_000) -> None:
+    """Answer as an existing server does that lists files which it cannot send.
+
+    :param times: how often each of them is refused when it is asked for alone
+    """
     digest = md5(b"content", usedforsecurity=False).hexdigest()
+    left = dict.fromkeys(refused, times)
 
     def answer(connection: socket) -> None:
         request: Request = script.requests[-1]
         wanted = [value for name, value in request.fields if name.startswith("files")]
         if request.path.endswith("Hashes"):
             connection.sendall(reply(200, dumps({"hashes": dict.fromkeys(paths, digest)}).encode()))
-        elif set(wanted) & set(refused):
+        elif any(map(left.get, wanted)):
+            if len(wanted) == 1:
+                left[wanted[0]] -= 1
             connection.sendall(reply(500, b'{"message": "Server Error"}'))
         else:
             connection.sendall(stream(b"".join(frame_header(path, 7) + b"content" for path in wanted)))
@@ -269,6 +275,19 @@ def test_files_that_an_existing_server_refuses_are_found(script: ScriptedServer,
         report = sync_directory(client, target_directory(SKIP), target)
     assert (report.status, report.files_deleted, report.verified) == ("changed", 1, None)
     assert set(everything(tmp_path / "target")) == {*paths[1:18], *paths[19:]}
+
+
+def test_a_file_that_is_refused_for_a_while_arrives(script: ScriptedServer, tmp_path: Path) -> None:
+    """A file that an existing server answers with 500 is asked for again after the others, as one whose answer was cut."""
+    paths = [f"file {number}" for number in range(5)]
+    existing(script, paths, [paths[2]], times=2)
+    target = open_storage(str(tmp_path / "target"))
+    put(target, "old", "content")
+    with SyncClient(script.url, retries=0, protocol="1") as client:
+        report = sync_directory(client, target_directory(), target)
+
+    assert (report.status, report.files_added, report.files_deleted) == ("changed", 5, 1)
+    assert everything(tmp_path / "target") == paths
 
 
 def test_a_server_that_refuses_everything_is_given_up(script: ScriptedServer, tmp_path: Path) -> None:

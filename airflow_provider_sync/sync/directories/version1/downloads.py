@@ -1,6 +1,7 @@
 """Download the files of a directory in batches, each file as a whole, and record each file that fails.
 
-A batch that the server refuses is bisected until the file is found that the server cannot send; all other files arrive.
+A batch that the server refuses is bisected until the file is found that the server cannot send; all other files arrive. Such a
+file is requested again if its error is transient, as status 500 may be.
 """
 
 from __future__ import annotations
@@ -52,12 +53,12 @@ class FileDownloads:
         self._waiting_bytes = 0
         self._moved: list[str] = []
         self._refused: dict[str, ServerError] = {}
-        self._broken: dict[str, IncompleteStreamError] = {}
+        self._broken: dict[str, IncompleteStreamError | ServerError] = {}
         self._outcome = outcome
         self._failures = FailuresInARow(outcome)
 
     def run(self, manifest: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
-        """Download the files, and request those again that the source changed in the meantime.
+        """Download the files, and request those again that the source changed in the meantime, or could not send for now.
 
         :param manifest: the source's manifest
         :param obstacles: files of the target that may be removed if they are in the way
@@ -88,10 +89,11 @@ class FileDownloads:
                 dict.fromkeys((path for path in (*self._moved, *self._refused) if path not in manifest), "")
             )
             for path, error in self._refused.items():
-                if path in manifest and manifest[path] == before[path]:
+                if path in manifest and manifest[path] == before[path] and not error.retryable:
                     self._outcome.note_failed(path, error)
                 elif path in manifest:
                     self._moved.append(path)
+                    self._broken[path] = error
             wanted = [path for path in self._moved if path in manifest]
             if not wanted:
                 break
