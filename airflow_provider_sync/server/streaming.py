@@ -19,6 +19,7 @@ from airflow_provider_sync.protocol.v2.stream import Block, choose_compression, 
 from airflow_provider_sync.server.active_requests import ActiveRequest, ClientGone
 from airflow_provider_sync.server.error_answers import failure_of, traceback_of
 from airflow_provider_sync.server.http_errors import RequestEnded
+from airflow_provider_sync.server.read_ahead import read_ahead
 from airflow_provider_sync.server.stall_limit import StallLimit
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,11 @@ class StreamResponse(Response):
     response.
 
     :param blocks: the body
-    :param close: releases the resources that the iterator reads from
+    :param close: releases the resources that the iterator reads from; with ``ahead`` it may be called twice
     :param what: the kind of content, for the log
     :param active: the current request
     :param at_once: whether to send each block as soon as it is made, instead of joining small ones
+    :param ahead: whether to make all blocks as fast as possible, and to call ``close`` then, whatever the pace of the client
     """
 
     def __init__(
@@ -79,10 +81,13 @@ class StreamResponse(Response):
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/octet-stream",
         at_once: bool = False,
+        ahead: bool = False,
     ) -> None:
         super().__init__(headers=headers, media_type=media_type)
         # The length is unknown; without the header, the server sends the body in chunks.
         del self.headers["content-length"]
+        if ahead:
+            blocks = read_ahead(blocks, close)
         self._source = blocks
         self._blocks = (block for block in blocks) if at_once else _gathered(blocks)
         self._what = what
@@ -176,6 +181,7 @@ def stream_messages(
     what: str,
     compressions: Sequence[str] = COMPRESSIONS,
     close: Callable[[], None] = lambda: None,
+    ahead: bool = False,
 ) -> StreamResponse:
     """Respond with a stream of version 2 messages; an error before the first message becomes an error response.
 
@@ -184,7 +190,8 @@ def stream_messages(
     :param accept: ``Accept`` header of the request
     :param what: the kind of content, for the log
     :param compressions: the allowed compressions
-    :param close: called after ``messages`` were closed, whatever happens
+    :param close: called after ``messages`` were closed, whatever happens; with ``ahead`` it may be called again
+    :param ahead: see :class:`StreamResponse`
     """
     compression = choose_compression(accept, compressions)
 
@@ -203,6 +210,7 @@ def stream_messages(
         headers={"Content-Encoding": "identity", "X-Accel-Buffering": "no"},
         media_type=media_type(compression),
         at_once=True,
+        ahead=ahead,
     )
 
 

@@ -61,6 +61,10 @@ class Reader(DatabaseComponent):
         :raises TableBusyError: if the snapshot lacks rows that were committed before it, for example after a TRUNCATE
         """
 
+    def blocks_writers(self, connection: Connection) -> bool:
+        """Whether nobody can write to the database while the open snapshot lasts; such a snapshot waits for no client."""
+        return False
+
     @abstractmethod
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""

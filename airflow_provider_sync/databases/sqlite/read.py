@@ -39,6 +39,10 @@ class SQLiteReader(Reader):
         finally:
             cursor.close()
 
+    def blocks_writers(self, connection: Connection) -> bool:
+        """Whether the database is not in WAL mode, the only one in which readers and a writer do not wait for each other."""
+        return connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal"
+
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""
         return cast("int", connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.database.current_rows(table)}").scalar_one())

@@ -52,7 +52,9 @@ class ManyTablesAnswers:
         request = decode_many_tables_request(body)
         made = active.account.counting_tables(self._groups(request, grant, active))
         groups = work_ahead(made, idle=(NO_SEGMENTS,))
-        return stream_messages(write_message_groups, groups, accept, active, what=f"{len(request.table_slices)} tables")
+        what = f"{len(request.table_slices)} tables"
+        # Which databases are read is not known yet, and one of them may let nobody write meanwhile.
+        return stream_messages(write_message_groups, groups, accept, active, what=what, ahead=True)
 
     def _groups(
         self, request: DescribeTables, grant: Grant, active: ActiveRequest

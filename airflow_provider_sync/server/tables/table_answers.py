@@ -139,8 +139,16 @@ class TableAnswers:
             opened = stack.enter_context(open_table(self._sources, source, active, held))
             made = active.account.counting_rows(opened.masking_errors(make_messages(opened)))
             messages = work_ahead(made, idle=idle)
-            what = f"Table {source.name!r}"
-            return stream_messages(write_messages, messages, accept, active, what=what, close=stack.pop_all().close)
+            return stream_messages(
+                write_messages,
+                messages,
+                accept,
+                active,
+                what=f"Table {source.name!r}",
+                # A snapshot that is held for a run stays open anyway.
+                ahead=held is None and opened.database.reader.blocks_writers(opened.connection),
+                close=stack.pop_all().close,
+            )
 
 
 def describe_opened(

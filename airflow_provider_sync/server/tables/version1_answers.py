@@ -96,6 +96,7 @@ class Version1TableAnswers:
                 compress(_lines(columns, batches, active.account)),
                 what=f"Table {name!r}",
                 active=active,
+                ahead=opened.database.reader.blocks_writers(opened.connection),
                 close=stack.pop_all().close,
                 headers=headers,
             )
