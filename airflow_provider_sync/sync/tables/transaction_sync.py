@@ -283,7 +283,9 @@ class TransactionSync:
                 asking=partial(self.client.within, target.options.max_seconds),
             )
 
-        with self.client.within(target.options.max_seconds), naming_table(target.name):
+        # Drivers' errors are translated inside, since only translated ones get the name.
+        named = naming_table(target.name)
+        with self.client.within(target.options.max_seconds), named, self.database.translate_errors():
             staged = following_source(target, adapt, stage)
         if not rows.created:
             with clean_up.of(target.name):

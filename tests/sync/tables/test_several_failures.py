@@ -127,6 +127,28 @@ def test_a_merge_that_fails_blames_its_own_table(url: str, target: Scenario) -> 
     assert errors["good"] == "Nothing was changed, since it shares one transaction with 'narrow', which failed."
 
 
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_a_target_that_is_locked_is_named(url: str, postgresql_url: str, protocol: int) -> None:
+    """If a table of the target is locked by DDL, its report says so, and those of the others name it."""
+    engine = open_engine(postgresql_url)
+    target = Scenario(database_for(engine))
+    target.execute(
+        f"ALTER DATABASE {engine.url.database} SET lock_timeout = '200ms'",
+        "CREATE TABLE good (id INTEGER PRIMARY KEY, n INTEGER)",
+        "CREATE TABLE narrow (id INTEGER PRIMARY KEY, n INTEGER)",
+    )
+    try:
+        with engine.connect() as elsewhere, SyncClient(url, token=TOKEN, retries=0, protocol=protocol) as client:
+            elsewhere.exec_driver_sql("LOCK TABLE narrow IN ACCESS EXCLUSIVE MODE")
+            errors, failure = failing(client, target, "good", "narrow")
+        assert failure.retryable
+        assert errors["narrow"].startswith("Table 'narrow': PostgreSQL: canceling statement due to lock timeout")
+        assert errors["good"] == "Nothing was changed, since it shares one transaction with 'narrow', which failed."
+        assert target.rows("good") == target.rows("narrow") == []
+    finally:
+        engine.dispose()
+
+
 def test_traffic_of_a_failed_transaction_is_counted_once(url: str, target: Scenario) -> None:
     """Where tables of one transaction fail together, requests and bytes of their reports add up to what was sent."""
     with SyncClient(url, token=TOKEN, retries=0) as client:
