@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.partitioning import key_range_conditions
-from airflow_provider_sync.databases.schema import Column, Value
+from airflow_provider_sync.databases.schema import Column, Kind, Value
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
 from airflow_provider_sync.databases.sqlite.session import driver_of
-from airflow_provider_sync.databases.sqlite.text import SECONDS, expression, logical_type
+from airflow_provider_sync.databases.sqlite.text import SECONDS, computed_decimal, expression, logical_type
 from airflow_provider_sync.databases.sqlite.text_load import stored_value
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -54,7 +54,15 @@ class SliceSQL:
 
     def canonical(self, column: CanonicalColumn, render: Callable[[str, LogicalType, Affinity], str] = expression) -> str:
         """Return the expression for a column's canonical text."""
+        if self._is_computed_decimal(column):
+            render = computed_decimal
         return f"CAST({render(self._name(column), column.type, affinity(column.column))} AS TEXT)"
+
+    def _is_computed_decimal(self, column: CanonicalColumn) -> bool:
+        """Tell whether SQLite computes a column by floating point whose values the source has with a fixed number of digits."""
+        declared, logical = column.column, column.type
+        is_rounded = logical.kind is LogicalKind.DECIMAL and logical.scale is not None and logical.enforced
+        return declared.generated and declared.kind is Kind.DECIMAL and is_rounded and column not in self.table_slice.key
 
     def select(self, condition: str) -> str:
         """Return the statement that reads the canonical texts of the rows that satisfy a condition."""

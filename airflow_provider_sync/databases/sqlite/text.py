@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from math import isfinite, isnan
 from sqlite3 import Connection
 from typing import Any
@@ -107,10 +107,21 @@ def stored_expression(name: str, logical: LogicalType, affinity: Affinity) -> st
     return _plain(name, affinity) if logical.kind in SECONDS else expression(name, logical, affinity)
 
 
+def computed_decimal(name: str, logical: LogicalType, affinity: Affinity) -> str:
+    """Return the expression for the canonical text of a decimal that SQLite computes, rounded to the scale of the source.
+
+    SQLite computes with floating point: 1.1 * 1.5 is 1.6500000000000001. As the source has no more digits than its scale, no
+    difference between two of its values is lost, and nothing is written to such a column.
+    """
+    rounded = f"sync_computed({name}, {logical.scale})"
+    return f"CASE typeof({name}) WHEN 'real' THEN {rounded} ELSE {expression(name, logical, affinity)} END"
+
+
 def register_functions(connection: Connection) -> None:
     """Register the functions that expressions call; once per connection, since they cannot be replaced while a statement runs."""
     connection.create_function("sync_float", 1, float_text, deterministic=True)
     connection.create_function("sync_decimal", 2, decimal_text, deterministic=True)
+    connection.create_function("sync_computed", 2, computed_text, deterministic=True)
     connection.create_function("sync_moment", 2, moment_text, deterministic=True)
     connection.create_function("sync_order", 1, integer_order, deterministic=True)
     connection.create_function("sync_hmac", 2, hmac_text, deterministic=True)
@@ -135,6 +146,16 @@ def decimal_text(value: float, scale: int | None) -> str:
         return f"{number:.{scale}f}"
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def computed_text(value: float, scale: int) -> str:
+    """Round a computed number to ``scale`` digits after the point, of the 15 digits that a double always keeps; halves up."""
+    if not isfinite(value):
+        return float_text(value)
+    number = Decimal(f"{value:.15g}")
+    with localcontext(prec=400):  # a double has up to 309 digits before the point
+        # Adding 0 makes 0 of -0.
+        return f"{number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP) + 0:f}"
 
 
 def moment_text(value: Any, scale: int) -> Any:
