@@ -78,6 +78,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     :ivar proven: whether each staged row has the announced digest; false if rows changed each time they were fetched
     :ivar algorithm: name of a digest that both databases support
     :ivar source_hash: version 1: the hash of the table, if the source announced it
+    :ivar unproven: version 1: see :class:`~.version1.whole_table.WholeTable`
     :ivar hashed: version 1: the columns that the source hashes
     :ivar time_zone: version 1: the time zone in which the source hashes TIMESTAMP
     """
@@ -94,6 +95,7 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     by_key: bool = False
     proven: bool = True
     source_hash: str | None = None
+    unproven: str | None = None
     hashed: tuple[str, ...] | None = None
     time_zone: str = "UTC"
     warnings: tuple[str, ...] = ()

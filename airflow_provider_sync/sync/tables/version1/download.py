@@ -21,7 +21,6 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
-from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns, version1_warnings
@@ -88,7 +87,7 @@ class _Download:
         self.zone = find_zone(client, database, area.connection, area.target.table)
         self.warnings: list[str] = []
         self.source_hash: str | None = None
-        self.earlier: AnswerHash | None = None  # of the answer before
+        self.earlier: str | None = None  # hash of the rows of the answer before
         self.received = 0
 
     def run(self, hash_before: str | None) -> WholeTable:
@@ -112,19 +111,23 @@ class _Download:
             asked += 1
             if staged.hashed is None or staged.one_snapshot:
                 return self._whole(staged)
+            hashed = staged.hashed.hexdigest()
             if not self.target.options.verify and not self._lacks_rows():
-                return self._whole(staged)  # saves a request for the hash
-            if self._is_proven(staged, hash_before) or not self._lacks_rows():
+                return self._whole(staged, unproven=hashed)  # saves a request for the hash
+            if self._is_proven(staged, hash_before):
                 return self._whole(staged)
+            if not self._lacks_rows():
+                return self._whole(staged, unproven=hashed)
             if self.source_hash is None:
                 if missing.created:
                     self.warnings.append(_GUESSED)
                     listed = self._list_missing(self.removed, missing.table)
                     missing.drop(self.connection)
-                    return self._whole(staged, listed)
+                    return self._whole(staged, listed, unproven=None if hashed == self.earlier else "")
                 self._list_missing(missing)
+                self.earlier = hashed
                 continue
-            hash_before, self.earlier = self.source_hash, staged.hashed
+            hash_before, self.earlier = self.source_hash, hashed
             if asked == TRIES:
                 return self._whole_without_deletes(staged)
 
@@ -181,8 +184,11 @@ class _Download:
         self.source_hash = answer.hash
         if first and self._is_equal(answer) and not self._forgets(answer):
             return None
-        # The hash only protects target rows from deletion, so an empty target does not need it.
-        hashing = not answer.one_snapshot and not self.database.reader.is_empty(self.connection, self.target.table)
+        # The hash protects target rows from deletion, and explains conflicts of unique keys.
+        table = self.target.table
+        hashing = not answer.one_snapshot and (
+            bool(table.unique_keys) or not self.database.reader.is_empty(self.connection, table)
+        )
         try:
             return stage(
                 self.database,
@@ -269,7 +275,7 @@ class _Download:
             return True
         # The hash of a table without rows is always known.
         stood_still = self.source_hash == hash_before and staged.rows > 0
-        return stood_still and self.earlier is not None and hashed.is_of_same_rows(self.earlier)
+        return stood_still and hashed.hexdigest() == self.earlier
 
     def _lacks_rows(self) -> bool:
         """Tell whether the target has rows that the response lacks, so that the merge would delete them."""
@@ -280,6 +286,7 @@ class _Download:
 
     def _equal(self) -> WholeTable:
         return WholeTable(
+            self.client,
             self.database,
             self.target,
             None,
@@ -301,12 +308,13 @@ class _Download:
             f"The source changed each of the {TRIES} times that it was read, page after page, so rows that are there may be"
             " missing in its answers: no row was deleted. The next run deletes what is gone, once the source is quiet."
         )
-        return self._whole(staged, listed)
+        return self._whole(staged, listed, unproven="")
 
-    def _whole(self, staged: StagedAnswer, listed: Table | None = None) -> WholeTable:
+    def _whole(self, staged: StagedAnswer, listed: Table | None = None, *, unproven: str | None = None) -> WholeTable:
         """Return the description of the staged rows.
 
         :param listed: the keys of the rows to delete; ``None`` for all that are not staged
+        :param unproven: see :class:`.WholeTable`
         """
         hashed = hashed_in_order(self.target, staged.source_columns) if staged.source_columns else None
         if hashed is not None and self.target.options.verify:
@@ -339,6 +347,7 @@ class _Download:
                 " it is: the first was taken."
             )
         return WholeTable(
+            self.client,
             self.database,
             self.target,
             table,
@@ -347,5 +356,6 @@ class _Download:
             hashed=hashed,
             source_hash=self.source_hash,
             zone=staged.zone.zone,
+            unproven=unproven,
             warnings=tuple(warnings),
         )

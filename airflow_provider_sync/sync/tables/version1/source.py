@@ -84,4 +84,4 @@ class Version1Source(TableSource):
 
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
         """Return the rows that another task has staged; the one slice is the whole table."""
-        return WholeTable.of_slice(self.database, target, staged, slices[0])
+        return WholeTable.of_slice(self.client, self.database, target, staged, slices[0])

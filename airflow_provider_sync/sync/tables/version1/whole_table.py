@@ -7,9 +7,11 @@ from typing import Self
 
 from sqlalchemy import Connection
 
+from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.merge.staged_table import StagedTable
+from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
@@ -27,12 +29,15 @@ class WholeTable(StagedRows):
     :param hashed: the columns that the source hashes, in its order, as inferred from its rows; ``None`` if only some are synced
     :param source_hash: the source's hash; ``None`` if it sent none
     :param zone: the time zone in which the source hashes TIMESTAMP
+    :param unproven: the hash of the rows as they came, if nothing proves that they are from one moment; ``""`` if the target also
+        keeps rows that the source may lack
     """
 
     protocol = 1
 
     def __init__(
         self,
+        client: SyncClient,
         database: Database,
         target: Target,
         staged: StagedTable | None,
@@ -42,24 +47,30 @@ class WholeTable(StagedRows):
         hashed: Sequence[Column] | None = None,
         source_hash: str | None = None,
         zone: TimeZone = UTC,
+        unproven: str | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
         super().__init__(target, staged, rows_total=rows, rows_received=received, warnings=warnings)
         self.verified = "hash" if staged is None else None
+        self.client = client
         self.database = database
         self.removed = None if staged is None else staged.removed
         self.target_rows = 0 if staged is None else staged.target_rows
         self.hashed = hashed
         self.source_hash = source_hash
         self.zone = zone
+        self.unproven = unproven
 
     @classmethod
-    def of_slice(cls, database: Database, target: Target, staged: StagedTable, table_slice: StagedSlice) -> Self:
+    def of_slice(
+        cls, client: SyncClient, database: Database, target: Target, staged: StagedTable, table_slice: StagedSlice
+    ) -> Self:
         """Return the rows that another task has staged.
 
         :param table_slice: the result of that task
         """
         return cls(
+            client,
             database,
             target,
             staged,
@@ -68,6 +79,7 @@ class WholeTable(StagedRows):
             hashed=None if table_slice.hashed is None else [target.table.column(name) for name in table_slice.hashed],
             source_hash=table_slice.source_hash,
             zone=time_zone_named(table_slice.time_zone),
+            unproven=table_slice.unproven,
             warnings=table_slice.warnings,
         )
 
@@ -90,8 +102,25 @@ class WholeTable(StagedRows):
             source_hash=self.source_hash,
             hashed=None if self.hashed is None else tuple(column.name for column in self.hashed),
             time_zone=self.zone.name,
+            unproven=self.unproven,
             warnings=self.warnings,
         )
+
+    def source_changed(self) -> bool:
+        """Tell whether the staged rows may be from several moments.
+
+        Existing servers read page by page, so a value that moved from one row to another may come with both. Unless the rows
+        were proven to be from one moment, they are requested again: if others come, the source changed.
+        """
+        if not self.unproven:
+            return self.unproven is not None
+        again = AnswerHash()
+        answer = self.client.get_table(self.target.name)
+        if answer is not None:
+            with answer:
+                for rows in answer:
+                    again.update(rows)
+        return again.hexdigest() != self.unproven
 
     def verify(self, connection: Connection) -> Verified | None:
         """Hash the target as the source hashes its table.
