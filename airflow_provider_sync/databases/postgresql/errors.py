@@ -41,6 +41,9 @@ _POOLER_LIMITS = {
 
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 
+_REPLAY = "due to conflict with recovery"
+_SNAPSHOT_GONE = re.compile('invalid snapshot identifier|snapshot ".*" does not exist')
+"""Before PostgreSQL 17, and since."""
 _CUT = "server closed the connection unexpectedly"
 """Message of libpq for a session that the server ended; psycopg2 loses the server's own message."""
 
@@ -180,6 +183,11 @@ def translate(error: Exception) -> SyncError:
         )
     if state[:2] == "08" or state[:3] == "57P":
         return TransportError(f"PostgreSQL ended the connection: {message}")
+    if state in _BUSY and _REPLAY in message:
+        advice = "Try again, or set hot_standby_feedback, or raise max_standby_streaming_delay."
+        return TableBusyError(f"PostgreSQL: {message}: the standby replayed a change of rows that were being read. {advice}")
+    if state in ("22023", "42704") and _SNAPSHOT_GONE.match(message):
+        return TableBusyError("PostgreSQL: the session that held the snapshot has ended. Try again.")
     if state in _BUSY:
         return TableBusyError(f"PostgreSQL: {message}. Try again when the other transaction is done.")
     if state == QUERY_CANCELED:

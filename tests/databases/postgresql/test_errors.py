@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from airflow_provider_sync.databases.postgresql.errors import translate
-from airflow_provider_sync.exceptions import ReadOnlyError, SessionTimeoutError
+from airflow_provider_sync.exceptions import ReadOnlyError, SessionTimeoutError, TableBusyError
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,30 @@ def test_a_statement_that_was_ended(said: str, advice: str) -> None:
     error = translate(psycopg.errors.lookup("57014")(said))
     assert type(error) is SessionTimeoutError
     assert str(error).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    "said", ["canceling statement due to conflict with recovery", "terminating connection due to conflict with recovery"]
+)
+def test_a_standby_that_replays(said: str) -> None:
+    """A read that a standby ended for the sake of its primary may be tried again, and the error names the settings."""
+    error = translate(psycopg.errors.lookup("40001")(said))
+    assert isinstance(error, TableBusyError)
+    assert "hot_standby_feedback" in str(error)
+    assert "other transaction" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("22023", 'invalid snapshot identifier: "00000002-00000017-1"'), ("42704", 'snapshot "00000002-00000017-1" does not exist')],
+)
+def test_a_snapshot_that_is_gone(state: str, said: str) -> None:
+    """A snapshot whose session was ended is no mistake of the table: another try gets another snapshot."""
+    error = translate(psycopg.errors.lookup(state)(said))
+    assert isinstance(error, TableBusyError)
+    assert "has ended" in str(error)
+
+
+def test_what_is_missing_is_no_snapshot() -> None:
+    """Other errors of the same state stay what they are."""
+    assert not translate(psycopg.errors.lookup("42704")('type "snapshot" does not exist')).retryable
