@@ -298,11 +298,14 @@ def run(
 def opened_tables(plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> Iterator[tuple[Database, Mapping[str, str]]]:
     """Open the database of some tables of a resolved plan, and check that no two of its entries share a target table.
 
+    A database file that is missing is not created if no table may be created in it, since the sync then fails.
+
     :return: the database, and warnings of tables that the source offers no longer; see :func:`.gone_warnings`
     :raises ConfigurationError: when two do
     """
     tables, patterns = plan.tables[url], plan.patterns_of(url)
-    with opener.opening(url, dry_run=dry_run) as database:
+    only_looks = dry_run or not any(table.create_table for table in tables)
+    with opener.opening(url, dry_run=only_looks) as database:
         check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
         yield database, gone_warnings(database, patterns, tables)
 

@@ -118,6 +118,16 @@ def test_a_database_that_cannot_be_opened_is_reported(site: Site, capsys: pytest
     assert "'oracle' are not supported" in printed.err
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_no_empty_file_is_left(site: Site, command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """A first run into a database file that is not there, and in which it may make no table, fails and makes no file."""
+    settings = yaml.safe_load(site.config.read_text())
+    site.configure(settings["url"], connections={"local": f"{kind}:///{site.folder / 'new.db'}"}, directories={})
+    assert command("run") == 3
+    assert "There is no table 'orders'" in capsys.readouterr().err
+    assert not list(site.folder.glob("*new.db*"))
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 @pytest.mark.parametrize("name", ["run", "diff"])
 def test_each_reason_once(

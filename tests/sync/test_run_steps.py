@@ -54,9 +54,9 @@ def test_comparing_goes_on_after_a_failure(
     assert [report.name for report in failure.value.reports] == tried
 
 
-@pytest.mark.parametrize("dry_run", [True, False])
-def test_a_dry_run_makes_no_database(dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dry run finds a database empty whose file is not there, and does not make the file; others make it."""
+@pytest.mark.parametrize(("create_table", "dry_run"), [(True, True), (True, False), (False, False)])
+def test_a_dry_run_makes_no_database(create_table: bool, dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database whose file is not there is empty; only what may make tables in it makes the file, which a dry run does not."""
     found: list[Sequence[str]] = []
 
     def compare_table(_client: Any, table: Any, database: Database, **_: Any) -> Any:
@@ -65,8 +65,10 @@ def test_a_dry_run_makes_no_database(dry_run: bool, tmp_path: Path, monkeypatch:
         return ComparedTable(report=TableReport(name=table.name, status="unchanged"))
 
     monkeypatch.setattr(run_steps, "compare_table", compare_table)
-    plan = RunPlan(tables={f"sqlite:///{tmp_path / 'new.db'}": (table_from_options("a", {}),)}, directories=())
+    plan = RunPlan(
+        tables={f"sqlite:///{tmp_path / 'new.db'}": (table_from_options("a", {"create_table": create_table}),)}, directories=()
+    )
     config = ClientConfig(url="http://127.0.0.1:9", retries=0)
     run_steps.compare_tables(config, plan, opener=Opener(), run_id="r", dry_run=dry_run)
     assert [list(names) for names in found] == [[]]
-    assert (tmp_path / "new.db").exists() is not dry_run
+    assert (tmp_path / "new.db").exists() is (create_table and not dry_run)
