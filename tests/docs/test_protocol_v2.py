@@ -159,7 +159,8 @@ def test_kinds() -> None:
     """Every kind has its canonical text, and every field of a type its meaning."""
     kinds = table_below(PAGE, "Canonical texts")
     assert list(kinds) == [kind.value for kind in LogicalKind]
-    fields = re.findall(r"^\| `(\w+)` \|", PAGE.read_text().split("A type may also have these fields:")[1].split("\n\n")[1], re.MULTILINE)
+    table = PAGE.read_text().split("A type may also have these fields:")[1].split("\n\n")[1]
+    fields = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert fields == [field.name for field in msgspec.structs.fields(LogicalType) if field.name != "kind"]
     assert [mysql_double(value) for value in (1.1, 1e15, 0.00001, 1e-15, 1e-16, 123456789012345.0, -0.0)] == [
         *("1.1", "1e15", "0.00001", "0.000000000000001", "1e-16", "123456789012345", "0")
