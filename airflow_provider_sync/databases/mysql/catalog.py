@@ -240,15 +240,20 @@ class MySQLCatalog(MySQLComponent, Catalog):
     """Describes tables by information_schema."""
 
     def places_of(self, connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
-        """See :meth:`.Catalog.places_of`; a schema is a database here."""
+        """See :meth:`.Catalog.places_of`; a schema is a database here.
+
+        If the server ignores case, all are in lower case: it would give a table another name than the one asked for.
+        """
+        if self.server.ignores_case(connection):
+            return [(schema.lower(), table.lower()) for schema, table in (_place_of(connection, name) for name in names)]
         if len(names) < 2:
             return [_place_of(connection, name) for name in names]
-        default, ignores_case = connection.exec_driver_sql("SELECT DATABASE(), @@lower_case_table_names").one()
+        default = connection.exec_driver_sql("SELECT DATABASE()").scalar()
         # To list only names, the server reads the directory, without opening tables.
         listed = {row.TABLE_NAME for row in connection.execute(_TABLE_NAMES, {"names": list(names)})}
         return [
-            # A name without a dot is unambiguous, and has the server's spelling unless the server ignores case.
-            (str(default), name) if name in listed or not (ignores_case or "." in name) else _place_of(connection, name)
+            # A name without a dot is unambiguous, and has the server's spelling.
+            (str(default), name) if name in listed or "." not in name else _place_of(connection, name)
             for name in names
         ]
 

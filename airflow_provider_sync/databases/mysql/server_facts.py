@@ -26,6 +26,7 @@ class Server:
 
     def __init__(self) -> None:
         self._version: str | None = None
+        self._ignores_case: bool | None = None
         self._sha1: bool | None = None
         self._logs_statements: bool | None = None
         self._packet_bytes: int | None = None
@@ -51,6 +52,12 @@ class Server:
         if self._logs_statements is None:
             self._logs_statements = binlog.logs_statements(connection)
         return self._logs_statements
+
+    def ignores_case(self, connection: Connection) -> bool:
+        """Whether names of tables and databases that differ only in case are one (``lower_case_table_names``)."""
+        if self._ignores_case is None:
+            self._ignores_case = bool(connection.exec_driver_sql("SELECT @@lower_case_table_names").scalar_one())
+        return self._ignores_case
 
     def has_sha1(self, connection: Connection) -> bool:
         """Whether the server has SHA1(), which MySQL 9.6 moved to a component that is not installed by default."""
