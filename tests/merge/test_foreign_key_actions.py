@@ -345,3 +345,31 @@ def test_referenced_values_that_the_database_computes(target: Target, trigger: b
 
     assert target.owner.rows("line") == [(10, 2)]
     assert target.owner.rows("item") == [(1, 1, 2), (2, 2, 4)]
+
+
+def test_tables_that_inherit_from_a_child(target: Target) -> None:
+    """A foreign key says nothing about rows of tables that inherit from its own: they neither stop a merge nor are orphans."""
+    target.note("ON DELETE CASCADE")
+    target.owner.execute(
+        "CREATE TABLE old_note (CHECK (id >= 100)) INHERITS (note)",
+        "INSERT INTO old_note (id, parent_id, mine) VALUES (100, 3, 'old'), (101, 77, 'older')",
+    )
+
+    result = target.plain.sync("parent", [(1, "a"), (2, "b")])
+
+    assert target.owner.rows("parent") == [(1, "a"), (2, "b")]
+    assert target.owner.scalar("SELECT count(*) FROM ONLY old_note") == 2
+    assert not result.orphans
+
+
+def test_parents_with_tables_that_inherit_from_them(target: Target) -> None:
+    """A row that refers to a row of an inheriting table only is an orphan, since the foreign key does not look there."""
+    target.owner.execute("CREATE TABLE older (CHECK (id >= 100)) INHERITS (parent)")
+    target.owner.execute("INSERT INTO older VALUES (100, 'old')")
+    target.note("ON DELETE CASCADE")
+
+    with pytest.raises(TableError, match="note_parent_id_fkey"):
+        target.plain.sync("note", [(10, 1, "x"), (30, 100, "of an inheriting table")])
+    result = target.owner.sync("note", [(10, 1, "x"), (30, 100, "of an inheriting table")])
+
+    assert dict(result.orphans) == {"note.note_parent_id_fkey": 1}

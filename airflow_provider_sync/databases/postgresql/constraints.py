@@ -32,7 +32,7 @@ SELECT k.oid, k.conname::text, quote_ident(k.conname), k.conrelid::oid, k.conrel
              ORDER BY c.position),
        pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint'),
        pg_has_role(child.relowner, 'USAGE') AND has_table_privilege(k.confrelid, 'REFERENCES'),
-       has_table_privilege(k.conrelid, 'SELECT') AND NOT row_security_active(k.conrelid)
+       has_table_privilege(k.conrelid, 'SELECT') AND NOT row_security_active(k.conrelid), child.relkind = 'p'
 FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
 WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM involved)
   AND NOT EXISTS (SELECT FROM pg_constraint up WHERE up.oid = k.conparentid AND up.confrelid IN (SELECT oid FROM involved))
@@ -61,6 +61,7 @@ class Constraint(msgspec.Struct, frozen=True):
     :ivar operators: operators with which the database compares parent and child
     :ivar mine: whether this role may drop the constraint and create it again
     :ivar readable: whether this role sees all rows of the child table
+    :ivar partitioned: whether the child table has partitions
     """
 
     oid: int
@@ -80,6 +81,12 @@ class Constraint(msgspec.Struct, frozen=True):
     comment: str | None
     mine: bool
     readable: bool
+    partitioned: bool
+
+    @property
+    def child_rows(self) -> str:
+        """The child table's own rows, for a FROM clause: the constraint is not about tables that inherit from it."""
+        return doubled(self.child) if self.partitioned else f"ONLY {doubled(self.child)}"
 
     def refers(self, quote: Callable[[str], str], parent: str, child: str) -> str:
         """Return the condition that the child's row refers to the parent's row."""

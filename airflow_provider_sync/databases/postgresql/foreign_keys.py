@@ -42,12 +42,15 @@ WHERE r.ev_enabled IN ('O', 'R') AND r.rulename <> '_RETURN'
 LIMIT 1
 """
 
-# Includes a partition's own constraints, but not its copies of the parent's. Servers before PostgreSQL 18 enforce all of them.
+# Includes a partition's own constraints, but not its copies of the parent's. A constraint is not about rows of tables that
+# inherit from child or parent, hence ONLY, which would leave out partitions. Servers before PostgreSQL 18 enforce all of them.
 # Tables that this role may not read are left out.
 _CONSTRAINTS = """
 WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s))
                   UNION SELECT relid FROM pg_partition_ancestors(to_regclass(%s)))
-SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confrelid::regclass::text,
+SELECT k.conname::text, child.relname::text,
+       CASE child.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || k.conrelid::regclass::text,
+       CASE parent.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || k.confrelid::regclass::text,
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
@@ -59,7 +62,7 @@ SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confr
              JOIN pg_operator o ON o.oid = c.operator JOIN pg_namespace s ON s.oid = o.oprnamespace
              LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
              ORDER BY c.position)
-FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
+FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid JOIN pg_class parent ON parent.oid = k.confrelid
 WHERE k.contype = 'f' AND k.conparentid = 0
       AND (k.conrelid IN (SELECT oid FROM involved) OR k.confrelid IN (SELECT oid FROM involved))
       AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)

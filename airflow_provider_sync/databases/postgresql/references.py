@@ -62,7 +62,7 @@ def references_to_listed(database: Database, connection: Connection, change: Lis
         statement = (
             f"SELECT 1 FROM {database.qualified(change.work)} AS w"
             f" JOIN {database.qualified(change.target)} AS p ON {database.statements.match(change.key, 'p', 'w')}"
-            f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" JOIN {constraint.child_rows} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} = '{op}' LIMIT 1"
         )
         if connection.exec_driver_sql(statement).first():
@@ -236,7 +236,7 @@ class _References:
         if child is None and not self._first(
             f"SELECT 1 FROM {database.qualified(change.work)} AS w"
             f" JOIN {database.qualified(change.target)} AS p ON {database.statements.match(change.key, 'p', 'w')}"
-            f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" JOIN {constraint.child_rows} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} = '{Op.DELETE}' LIMIT 1"
         ):
             return
@@ -264,7 +264,7 @@ class _References:
                 found = self.connection.exec_driver_sql(
                     f"UPDATE {database.qualified(change.work)} AS w SET {OP} = '{Op.DELETE_LAST}'"
                     f" WHERE w.{OP} = '{Op.DELETE}' AND EXISTS (SELECT FROM {database.qualified(change.target)} AS p"
-                    f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+                    f" JOIN {constraint.child_rows} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
                     f" WHERE {database.statements.match(change.key, 'p', 'w')}{stays})"
                 )
                 moved = moved or found.rowcount > 0
@@ -283,7 +283,7 @@ class _References:
             there = constraint.refers(database.quote, "x", "c")
             provided = f"EXISTS (SELECT FROM {database.qualified(change.staging)} AS x WHERE {there})"
         counted = f"SELECT count(*), count(*) FILTER (WHERE NOT {provided})"
-        found = [f"{counted} {goes} JOIN {doubled(constraint.child)} AS c ON {refers}{where}{self._not_listed(child, Op.DELETE)}"]
+        found = [f"{counted} {goes} JOIN {constraint.child_rows} AS c ON {refers}{where}{self._not_listed(child, Op.DELETE)}"]
         if child is not None and set(constraint.names) <= set(child.staged):
             found[0] += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.staging)} AS s"
@@ -308,7 +308,7 @@ class _References:
             f"SELECT count(*) FROM {database.qualified(change.work)} AS w"
             f" JOIN {database.qualified(change.target)} AS p ON {database.statements.equal(change.key, 'p', 'w')}"
             f" JOIN {database.qualified(change.staging)} AS s ON {database.statements.match(change.key, 's', 'w')}"
-            f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" JOIN {constraint.child_rows} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND NOT ({same}){self._not_listed(child, Op.DELETE)}"
         )
         if constraint.on_update == _NO_ACTION:
@@ -382,7 +382,7 @@ class _References:
         if self.counted:
             return self.connection.exec_driver_sql(TOUCHED, (constraint.child_oid, constraint.child_oid)).one()[0]
         hashed = "count(*), sum(hashtextextended(ROW(c.*)::text, 0))"
-        return self.connection.exec_driver_sql(f"SELECT {hashed} FROM {doubled(constraint.child)} AS c").one()
+        return self.connection.exec_driver_sql(f"SELECT {hashed} FROM {constraint.child_rows} AS c").one()
 
     def _first(self, statement: str) -> bool:
         return self.connection.exec_driver_sql(statement).first() is not None
