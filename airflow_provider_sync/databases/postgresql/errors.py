@@ -200,6 +200,9 @@ def translate(error: Exception) -> SyncError:
     if state == _READ_ONLY or _IN_RECOVERY.search(message):
         advice = "It is a standby, or read-only by default: connect to the primary, as a role that may write."
         return ReadOnlyError(f"PostgreSQL: {message}.", advice)
+    if state == "53200" and "shared memory" in message:
+        advice = "Raise max_locks_per_transaction, or sync fewer tables in one transaction (single_transaction: false)."
+        return TableError(f"PostgreSQL: {message}. {advice}")
     if state in ADVICE:
         return TableError(f"PostgreSQL: {message}. {ADVICE[state]}")
     if state == DEPENDENT_OBJECTS:

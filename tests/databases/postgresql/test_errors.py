@@ -65,3 +65,9 @@ def test_a_snapshot_that_is_gone(state: str, said: str) -> None:
 def test_what_is_missing_is_no_snapshot() -> None:
     """Other errors of the same state stay what they are."""
     assert not translate(psycopg.errors.lookup("42704")('type "snapshot" does not exist')).retryable
+
+
+def test_too_many_locks() -> None:
+    """A transaction over more tables than the server has locks for is told which setting it takes."""
+    assert "max_locks_per_transaction" in str(translate(psycopg.errors.lookup("53200")("out of shared memory")))
+    assert "max_locks" not in str(translate(psycopg.errors.lookup("53200")("out of memory")))
