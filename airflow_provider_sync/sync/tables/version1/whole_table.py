@@ -163,7 +163,11 @@ class WholeTable(StagedRows):
                 f" Or the source has {', '.join(unsent)}, too, but INVISIBLE: such columns are hashed and not sent, and their"
                 " values in the target stay as they are; sync the table by version 2."
             )
+        causes, often = "as with other types, column order or databases on both sides", "Each sync will send the whole table"
+        if self.unproven is not None:
+            causes = f"since the source changed while they were sent, or {causes}"
+            often = "In the latter case, each sync will send the whole table"
         return (
-            "Verified by rows only: the hashes of source and target differ although the rows are equal, as with other types,"
-            f" column order or databases on both sides.{invisible} Each sync will send the whole table."
+            f"Verified by rows only: the hashes of source and target differ although the rows are equal, {causes}.{invisible}"
+            f" {often}."
         )

@@ -233,6 +233,21 @@ def test_a_unique_value_that_another_row_has(source: Source, sqlite_target: Scen
     assert "changed while" not in str(failed.value)
 
 
+def test_a_source_that_moved_is_not_called_other_types(source: Source, sqlite_target: Scenario) -> None:
+    """Where rows were changed behind the pages that were read, the report names that as a reason why the hashes differ."""
+    sqlite_target.execute("DELETE FROM t WHERE id > 50")
+
+    def update(number: int) -> None:
+        if number == 2:
+            source.execute("UPDATE t SET name = 'later' WHERE id = 1")
+
+    source.server.before_page = update
+    report = sync(source, sqlite_target)
+    (warning,) = report.warnings
+    assert report.verified == "rows"
+    assert "since the source changed while they were sent, or as with other types" in warning
+
+
 def test_a_quiet_source_is_asked_no_more_than_before(source: Source, sqlite_target: Scenario) -> None:
     """One hash after the rows proves that they are of one moment; where nothing differs there is one request."""
     report = sync(source, sqlite_target)
