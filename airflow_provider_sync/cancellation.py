@@ -9,6 +9,9 @@ running statements and requests; then the main thread reaches its handler, which
     signal ──┬─▶ listening thread: cancel statements, give up requests
              └─▶ main thread, once its statement has ended: SyncCancelled ── roll back ── drop or keep what is staged ── unlock
 
+A database that hangs takes no request to cancel. After a while the connections to it are shut down, with whatever the main thread
+waits for in its clean-up, too (:mod:`.escalation`). What the block raises then has a note that names the database.
+
 Where Python ignores what its handler raises (in a weak reference's callback, a ``__del__``), the signal is sent once more.
 
 Work that can be cancelled is registered when it begins (:meth:`Cancellation.watching`): databases register their connections,
@@ -22,10 +25,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
+
+from airflow_provider_sync import escalation
+from airflow_provider_sync.escalation import Canceller
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 """The signals that end a sync. SIGHUP means that the terminal is gone; under nohup it is ignored.
@@ -53,74 +59,119 @@ class SyncCancelled(KeyboardInterrupt):
         self.number = number
 
 
+def notes_of(ended: BaseException) -> str:
+    """Return which databases did not answer when the sync was ended, a sentence after a space; empty if all did."""
+    current = _CURRENT.get()
+    return "".join(f" {note}" for note in getattr(ended, "__notes__", ()) or (current.notes() if current is not None else ()))
+
+
 class Cancellation:
     """The statements and requests that must be cancelled to end a sync, and whether that was done.
 
-    :ivar cancelled: whether the running statements and requests have been cancelled
+    :param patience: of :attr:`patience`; :data:`.escalation.PATIENCE_SECONDS` by default
+    :ivar patience: seconds for a database to take a request to cancel; see :meth:`.Canceller.shut_down_if_due`
+    :ivar cancelled: whether the cancelling of statements and requests has begun
+    :ivar unanswered: names of the databases whose connections were shut down
     :ivar ending: whether the main thread has reached the handler of the signal
     :ivar number: number of the signal that ended the sync
     :ivar raised: what the handler raised
     :ivar ignored: whether that was raised where Python ignores exceptions, so that the main thread goes on
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float | None = None) -> None:
+        self.patience = patience or escalation.PATIENCE_SECONDS
         self.cancelled = False
+        self.unanswered: set[str] = set()
         self.ending = False
         self.number: int = signal.SIGTERM
         self.raised: BaseException | None = None
         self.ignored = False
         self._lock = threading.Lock()
-        self._open: dict[int, tuple[int, Callable[[], None]]] = {}
+        self._open: dict[int, tuple[int, Canceller]] = {}
         self._first_round = threading.Event()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watching(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """Call ``cancel`` if the sync is ended from outside during the block; from another thread, and possibly repeatedly.
+    def watching(self, canceller: Canceller) -> Iterator[None]:
+        """Call ``canceller`` if the sync is ended from outside during the block; from another thread, and possibly repeatedly.
 
-        :param cancel: ends the running statement or request soon, does nothing if there is none, and raises nothing
         :raises SyncCancelled: in threads other than the main one, if the sync was ended; the main thread may still clean up
         """
         if self.cancelled and threading.current_thread() is not threading.main_thread():
             raise SyncCancelled
-        key = id(cancel)
+        key = id(canceller)
         with self._lock:
-            self._open[key] = (threading.get_ident(), cancel)
+            self._open[key] = (threading.get_ident(), canceller)
         try:
             yield
         finally:
             with self._lock:
                 del self._open[key]
 
+    def gave_up(self, name: str) -> bool:
+        """Whether connections to the database of this name were shut down."""
+        return name in self.unanswered
+
+    def notes(self) -> Sequence[str]:
+        """Return a sentence about each database whose connections were shut down."""
+        return [f"No answer from {name}: the connections to it were closed." for name in sorted(self.unanswered)]
+
     def cancel(self) -> None:
-        """Cancel all running statements and requests; another call does nothing."""
-        if self.cancelled:
-            return
-        self.cancelled = True
-        self._cancel(everywhere=True)
+        """Cancel all running statements and requests, from a thread that goes on until the end; another call does nothing."""
+        with self._lock:
+            if self.cancelled:
+                return
+            self.cancelled = True
+            self._thread = threading.Thread(target=self._cancel_until_ended, name="sync-cancelling", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until everything has been cancelled once, for at most :data:`ROUND_SECONDS`."""
+        self._first_round.wait(ROUND_SECONDS)
+
+    def end(self) -> None:
+        """Stop cancelling: the sync has ended."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(2 * ROUND_SECONDS)
+
+    def _cancel_until_ended(self) -> None:
+        cancellers = self._cancel(everywhere=True)
+        until = time.monotonic() + ROUND_SECONDS
+        for canceller in cancellers:
+            canceller.wait(max(0, until - time.monotonic()))
         self._first_round.set()
+        while not self._ended.wait(REPEAT_SECONDS):
+            # The main thread may clean up by now.
+            self._cancel(everywhere=False)
+            self._send_again()
+            self._shut_down_what_is_due()
 
-    def cancel_others(self) -> None:
-        """Cancel the running statements and requests of all threads but the main one."""
-        self._cancel(everywhere=False)
+    def _cancel(self, *, everywhere: bool) -> list[Canceller]:
+        main = threading.main_thread().ident
+        chosen = [canceller for thread, canceller in self._under_way() if everywhere or thread != main]
+        for canceller in chosen:
+            canceller()
+        return chosen
 
-    def send_again(self) -> None:
+    def _shut_down_what_is_due(self) -> None:
+        for _, canceller in self._under_way():
+            # A database that was silent to one connection is not waited for by another.
+            if canceller.shut_down_if_due(0 if self.gave_up(canceller.name) else self.patience):
+                self.unanswered.add(canceller.name)
+
+    def _send_again(self) -> None:
         """Cancel and send the signal again if Python ignored what its handler raised."""
         main = threading.main_thread().ident
         if self.ignored and main is not None:
             self._cancel(everywhere=True)
             signal.pthread_kill(main, self.number)
 
-    def wait(self) -> None:
-        """Wait until everything has been cancelled once, for at most :data:`ROUND_SECONDS`."""
-        self._first_round.wait(ROUND_SECONDS)
-
-    def _cancel(self, *, everywhere: bool) -> None:
+    def _under_way(self) -> list[tuple[int, Canceller]]:
         # Do not hold the lock while cancelling: blocks that end during it need the lock.
         with self._lock:
-            under_way = list(self._open.values())
-        for thread, cancel in under_way:
-            if everywhere or thread != threading.main_thread().ident:
-                cancel()
+            return list(self._open.values())
 
 
 _CURRENT: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
@@ -132,26 +183,44 @@ def current_cancellation() -> Cancellation | None:
 
 
 @contextmanager
-def cancelled_by_signals() -> Iterator[Cancellation]:
+def cancelled_by_signals(*, patience: float | None = None) -> Iterator[Cancellation]:
     """End the block soon after a signal, with what the signal's own handler raises, or else with :class:`SyncCancelled`.
+
+    If a database did not answer, a note of the exception names it.
 
     Signals do not end the block in a thread other than the main one, which never gets signals, nor if another part of the process
     listens for them, such as an event loop. Inside another such block, the outer one counts.
+
+    :param patience: seconds for a database to take a request to cancel, before its connections are shut down; by default
+        :data:`.escalation.PATIENCE_SECONDS`
     """
     outer = _CURRENT.get()
     if outer is not None or threading.current_thread() is not threading.main_thread():
         yield outer or Cancellation()
         return
-    cancellation = Cancellation()
+    cancellation = Cancellation(patience)
     token = _CURRENT.set(cancellation)
     try:
-        with _listening(cancellation):
+        with _naming_what_did_not_answer(cancellation), _listening(cancellation):
             yield cancellation
-    except Exception as error:
-        raise_if_ended(error)
-        raise
     finally:
+        cancellation.end()
         _CURRENT.reset(token)
+
+
+@contextmanager
+def _naming_what_did_not_answer(cancellation: Cancellation) -> Iterator[None]:
+    """Raise what ended the sync, even if a library replaced it, with a note if connections were shut down."""
+    try:
+        try:
+            yield
+        except Exception as error:
+            raise_if_ended(error)
+            raise
+    except BaseException as error:
+        for note in cancellation.notes():
+            error.add_note(note)
+        raise
 
 
 def raise_if_ended(error: Exception) -> None:
@@ -195,11 +264,8 @@ def _listening(cancellation: Cancellation) -> Iterator[None]:
         os.close(writing)
         yield
         return
-    ended = threading.Event()
     handlers = {number: handler for number in SIGNALS if (handler := _handler(number, cancellation)) is not None}
-    thread = threading.Thread(
-        target=_listen, args=(reading, cancellation, set(handlers), ended), name="sync-signals", daemon=True
-    )
+    thread = threading.Thread(target=_listen, args=(reading, cancellation, set(handlers)), name="sync-signals", daemon=True)
     thread.start()
     replaced = {}
     try:
@@ -212,7 +278,6 @@ def _listening(cancellation: Cancellation) -> Iterator[None]:
             if signal.getsignal(number) is handlers[number]:
                 signal.signal(number, previous)
         signal.set_wakeup_fd(-1)
-        ended.set()
         os.close(writing)
         thread.join()
         os.close(reading)
@@ -263,30 +328,19 @@ def _noticing_what_is_ignored(cancellation: Cancellation) -> Iterator[None]:
         cancellation.raised = None  # its traceback would keep alive what the block has opened
 
 
-def _listen(reading: int, cancellation: Cancellation, numbers: set[int], ended: threading.Event) -> None:
-    """Wait for signals until the block is over. The first one cancels, in another thread, since cancelling may take long, too.
+def _listen(reading: int, cancellation: Cancellation, numbers: set[int]) -> None:
+    """Wait for signals until the block is over. The first one cancels.
 
     If the main thread waits for a database that no longer answers, a later signal ends the process.
     """
-    began = 0.0
-    canceller: threading.Thread | None = None
+    began: float | None = None
     while received := os.read(reading, 64):
         number = next((number for number in received if number in numbers), None)
         if number is None:
             continue
-        if canceller is None:
+        if began is None:
             began = time.monotonic()
-            canceller = threading.Thread(target=_cancel, args=(cancellation, ended), name="sync-cancels", daemon=True)
-            canceller.start()
+            cancellation.cancel()
         elif not cancellation.ending and time.monotonic() - began > ROUND_SECONDS:
             # Nothing is committed: the database rolls back when the connection is gone.
             os._exit(128 + number)
-    if canceller is not None:
-        canceller.join(ROUND_SECONDS)
-
-
-def _cancel(cancellation: Cancellation, ended: threading.Event) -> None:
-    cancellation.cancel()
-    while not ended.wait(REPEAT_SECONDS):
-        cancellation.cancel_others()
-        cancellation.send_again()

@@ -84,6 +84,24 @@ class Server(ABC):
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Stop all its processes inside the block, as a machine that hangs does; the system still takes connections for them."""
+        assert self._process is not None
+        stopped: list[int] = []
+        try:
+            # The one that starts others first.
+            os.kill(self._process.pid, signal.SIGSTOP)
+            stopped = [self._process.pid, *_children(self._process.pid)]
+            for process in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
     def restart(self) -> None:
         """Start the server again, on the same port and data, after it was killed or when it still runs."""
         for _ in range(_RESTART_TRIES):
@@ -198,6 +216,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _children(parent: int) -> list[int]:
+    """Return the processes that a process has started and that still run."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True, check=False).stdout
+    return [int(line) for line in listed.split()]
 
 
 def _tail(log: Path) -> str:

@@ -19,7 +19,7 @@ from airflow_provider_sync.exceptions import SyncError, wrap_unexpected_errors
 
 STUCK = """
 import sqlite3, threading, time
-from airflow_provider_sync import cancellation
+from airflow_provider_sync import cancellation, escalation
 cancellation.ROUND_SECONDS = 0.2
 endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
 clock = time.pthread_getcpuclockid(threading.main_thread().ident)
@@ -29,7 +29,7 @@ def tell(began):
         time.sleep(0.01)
     print("at work", flush=True)
 
-with cancellation.cancelled_by_signals() as ending, ending.watching(threading.Event().wait):
+with cancellation.cancelled_by_signals() as ending, ending.watching(escalation.Canceller(threading.Event().wait)):
     threading.Thread(target=tell, args=[time.clock_gettime(clock)]).start()
     sqlite3.connect(":memory:").execute(endless).fetchall()
 """

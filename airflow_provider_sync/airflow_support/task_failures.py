@@ -14,12 +14,15 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
-from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, current_cancellation
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, current_cancellation, notes_of
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report_table import format_reports
 
 log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 3.0
+"""Longest time, in seconds, for a database to take the request to cancel: Airflow kills a task five seconds after SIGTERM."""
 
 
 class EndsWithItsTask:
@@ -29,6 +32,7 @@ class EndsWithItsTask:
         """Cancel statements and requests; Airflow calls this at SIGTERM, which also ends the block of :func:`failing_tasks`."""
         if (cancellation := current_cancellation()) is not None:
             cancellation.cancel()
+            cancellation.wait()
 
 
 @contextmanager
@@ -43,10 +47,13 @@ def failing_tasks() -> Iterator[None]:
     :raises AirflowFailException: for an error that a retry cannot fix
     """
     try:
-        with cancelled_by_signals():
+        with cancelled_by_signals(patience=PATIENCE_SECONDS):
             yield
     except SyncCancelled as ended:
-        log.warning("The task was ended from outside: statements were cancelled, and what was not committed was rolled back.")
+        log.warning(
+            "The task was ended from outside: statements were cancelled, and what was not committed was rolled back.%s",
+            notes_of(ended),
+        )
         raise AirflowException(reason_of(ended)) from ended
     except AirflowNotFoundException as error:
         raise AirflowFailException(reason_of(error)) from error
@@ -60,9 +67,9 @@ def reason_of(error: BaseException) -> str:
     """Return the reason why a task failed, in one or two sentences."""
     match error:
         case SyncCancelled():
-            return f"The task was ended by {signal.Signals(error.number).name}."
+            return f"The task was ended by {signal.Signals(error.number).name}.{notes_of(error)}"
         case AirflowTaskTimeout():
-            return "The task did not end within its execution_timeout."
+            return f"The task did not end within its execution_timeout.{notes_of(error)}"
         case AirflowNotFoundException():
             return f"{str(error).rstrip('.')}. Add the connection, or name another one."
         case SyncError():

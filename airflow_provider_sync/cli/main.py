@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, notes_of
 from airflow_provider_sync.cli.config_places import require_config
 from airflow_provider_sync.cli.definition import COMMANDS, Command
 from airflow_provider_sync.cli.log_options import log_settings
@@ -100,7 +100,7 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt as ended:
         number = ended.number if isinstance(ended, SyncCancelled) else signal.SIGINT
-        message = f"Ended by {signal.Signals(number).name}. The next run does what was not finished."
+        message = f"Ended by {signal.Signals(number).name}.{notes_of(ended)} The next run does what was not finished."
         _log_end(message, options)
         print(f"{program}: {message[0].lower()}{message[1:]}", file=sys.stderr)
         return ENDED_BY_SIGNAL + number

@@ -31,6 +31,7 @@ from airflow_provider_sync.client.transport import Call, Transport, message_call
 from airflow_provider_sync.client.version1_answers import read_short_json
 from airflow_provider_sync.client.version1_requests import Version1Requests
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
+from airflow_provider_sync.escalation import Canceller
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v2.messages import MAX_TABLES, Capabilities, HoldSnapshot
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
@@ -115,7 +116,7 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
 
     def __enter__(self) -> Self:
         if (cancellation := current_cancellation()) is not None:
-            self._cancellation.enter_context(cancellation.watching(self.give_up))
+            self._cancellation.enter_context(cancellation.watching(Canceller(self._end_request)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -135,6 +136,10 @@ class SyncClient(TableRequests, FileRequests, Version1Requests):
         The client cannot be used afterwards.
         """
         self._transport.give_up()
+
+    def _end_request(self) -> bool:
+        self.give_up()
+        return True
 
     def within(self, seconds: float | None) -> AbstractContextManager[None]:
         """Limit the time of all requests in the block; above it they fail with a :class:`.TransportError`.

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.cancellation import current_cancellation
+from airflow_provider_sync.databases.connection_socket import ConnectionSocket, socket_of
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.contract.ddl import Ddl
@@ -35,9 +36,13 @@ from airflow_provider_sync.databases.contract.version1 import Version1
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot, SharedConnection
 from airflow_provider_sync.databases.keep_alive import keep_alive
 from airflow_provider_sync.databases.locks import TableLock
-from airflow_provider_sync.databases.opening_limit import limited_opening
+from airflow_provider_sync.databases.opening_limit import limited_opening, name_of
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.session_rules import SessionRules
+from airflow_provider_sync.escalation import Canceller, Watch
+
+_SOCKET = "sync_socket"
+"""Key in ``Connection.info`` of the :class:`.ConnectionSocket`."""
 
 _savepoints = count(1)
 
@@ -66,7 +71,7 @@ class Database(ABC):
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._cancellation = current_cancellation()
+        self._watch: Watch | None = current_cancellation()
 
     def with_session(
         self, *, allow_row_security: bool = False, keep_time_limits: bool = False, lock_seconds: int | None = None
@@ -77,6 +82,12 @@ class Database(ABC):
             return self
         other = copy(self)
         other.session = rules
+        return other
+
+    def watched_by(self, watch: Watch) -> Self:
+        """Return the same database with connections that ``watch`` may end, instead of the sync that this thread has begun."""
+        other = copy(self)
+        other._watch = watch
         return other
 
     # -- components --------------------------------------------------------------------------------------------------
@@ -101,24 +112,28 @@ class Database(ABC):
 
         The session uses UTC, utf8mb4 or UTF-8, and strict mode. It returns all rows or an error, and writes values in one form,
         whatever the defaults of role, database and server. It has no time limits of the role unless :attr:`session` keeps them.
-        When a sync is cancelled from outside, the statement that runs on the connection is cancelled, too.
+        When a sync is cancelled from outside, the statement that runs on the connection is cancelled, too. If that does not help,
+        the connection is shut down, even if it is only being opened or closed.
 
         :param loading: whether the connection must allow the engine's fastest way to load rows; some engines need a special
             connection for it
         :raises TransportError: (retryable) when the database does not answer
         """
         with self.translate_errors(), ExitStack() as stack:
-            with limited_opening(self.engine):
+            with limited_opening(self.engine, self._watch):
                 connection = self.open_connection(loading=loading).execution_options(isolation_level="AUTOCOMMIT")
+                driver = connection.connection.driver_connection
+                connection.info[_SOCKET] = stack.enter_context(ConnectionSocket(socket_of(driver)))
+                watching = stack.enter_context(ExitStack())
                 stack.callback(_close, connection)
-                keep_alive(connection.connection.driver_connection)
+                keep_alive(driver)
                 self.prepare_session(connection)
-            with self._cancellable(connection):
-                yield connection
+            watching.enter_context(self.cancellable(connection))
+            yield connection
 
-    def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
-        """Cancel the statement that runs on the connection when the sync is cancelled from outside."""
-        return nullcontext() if self._cancellation is None else self._cancellation.watching(self.canceller(connection))
+    def cancellable(self, connection: Connection) -> AbstractContextManager[None]:
+        """Cancel the statement that runs on the connection when the sync, or what else watches, has to end."""
+        return nullcontext() if self._watch is None else self._watch.watching(self.canceller(connection))
 
     def open_connection(self, *, loading: bool) -> Connection:
         """Open a connection whose session has the server's defaults."""
@@ -172,13 +187,21 @@ class Database(ABC):
         :raises TableError: if a constraint is violated, or a trigger fails
         """
 
-    @abstractmethod
-    def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Return a function that cancels the statement that runs on ``connection`` when it is called.
+    def canceller(self, connection: Connection) -> Canceller:
+        """Return what cancels the statement that runs on ``connection``, and shuts the connection down if that does not help.
 
-        Any thread may call it while the connection is open, any number of times. A statement that runs or waits for a lock
-        soon ends with an error; if no statement runs, nothing happens. The function never raises: if the database cannot be
-        reached, the statement continues.
+        A statement that runs or waits for a lock soon ends with an error; if no statement runs, nothing happens.
+        """
+        opened: ConnectionSocket = connection.info[_SOCKET]
+        return Canceller(self.cancel_request(connection), shut_down=opened.shut_down, name=name_of(self.engine))
+
+    @abstractmethod
+    def cancel_request(self, connection: Connection) -> Callable[[], bool]:
+        """Return a function that asks the database to cancel the statement that runs on ``connection``.
+
+        Any thread may call it, also when the connection is closed, any number of times. It ends within
+        :data:`.PATIENCE_SECONDS` or about that, lets other threads run meanwhile, and never raises: it returns whether the
+        database took the request.
         """
 
     @contextmanager

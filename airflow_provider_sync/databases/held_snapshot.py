@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from airflow_provider_sync.escalation import Canceller
 from airflow_provider_sync.exceptions import TableBusyError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SharedConnection(HeldSnapshot):
     :param cancel: cancels the statement that runs on the connection
     """
 
-    def __init__(self, connection: Connection, cancel: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, cancel: Canceller) -> None:
         self._connection = connection
         self._cancel = cancel
         self._turn = Lock()
@@ -55,7 +56,7 @@ class SharedConnection(HeldSnapshot):
         try:
             if self._ended:
                 raise TableBusyError("The snapshot ended. Try again.").without_subject()
-            with database.translate_errors():
+            with database.translate_errors(), database.cancellable(self._connection):
                 yield self._connection
         finally:
             self._turn.release()
@@ -64,5 +65,6 @@ class SharedConnection(HeldSnapshot):
         """Cancel the reader that still uses the connection and wait for it to end; later readers get an error."""
         while not self._turn.acquire(timeout=_CANCEL_SECONDS):
             self._cancel()
+            self._cancel.shut_down_if_due()
         self._ended = True
         self._turn.release()

@@ -11,6 +11,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from airflow_provider_sync.databases.connection_socket import socket_of
+
 IDLE_SECONDS = 60
 """Idle seconds before the first probe."""
 
@@ -33,10 +35,3 @@ def keep_alive(driver: Any) -> None:
         for name, value in _PROBES:
             if hasattr(socket, name):
                 peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def socket_of(driver: Any) -> int | None:
-    """Return the file descriptor of a driver's connection; ``None`` if it has no socket."""
-    # pymysql has only `_sock`.
-    opened = driver if hasattr(driver, "fileno") else getattr(driver, "_sock", None)
-    return None if opened is None else int(opened.fileno())

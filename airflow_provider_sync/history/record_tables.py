@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -21,12 +24,29 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
+from airflow_provider_sync.cancellation import current_cancellation
+from airflow_provider_sync.databases.opening_limit import limited_answers
 from airflow_provider_sync.databases.schema import HISTORY_TABLES
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history.records import MAX_NAME
 
 VERSION = 1
 """Version of these tables. A release that changes them raises it, and has :func:`prepare` alter older tables."""
+
+ANSWER_SECONDS = 20.0
+"""Longest time, in seconds, that a sync waits for the database of its history, all statements of one record together."""
+
+
+def answering(engine: Engine, *drivers: Any) -> AbstractContextManager[None]:
+    """Limit the time for the history's database inside the block; it is shorter when the sync was ended from outside.
+
+    :param drivers: drivers' connections to it that are already open
+    :raises TransportError: if the database does not answer in time
+    """
+    cancellation = current_cancellation()
+    seconds = ANSWER_SECONDS if cancellation is None or not cancellation.cancelled else cancellation.patience
+    return limited_answers(engine, seconds, *drivers)
+
 
 _MYSQL = ("mysql", "mariadb")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, select
 
-from airflow_provider_sync.history.record_tables import running
+from airflow_provider_sync.exceptions import TransportError
+from airflow_provider_sync.history.record_tables import answering, running
 from airflow_provider_sync.history.records import Origin, origin_columns
 
 FORGET_AFTER = timedelta(days=1)
@@ -46,7 +48,8 @@ class RunningSync(msgspec.Struct, frozen=True, kw_only=True):
 class RunningNote:
     """The row of one running sync, from :meth:`begin` to :meth:`end`.
 
-    One thread at a time may use it. Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used.
+    One thread at a time may use it. Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used, and
+    :class:`.TransportError` if it does not answer; then the later ones do nothing, so that it is waited for only once.
     """
 
     def __init__(self, engine: Engine, origin: Origin) -> None:
@@ -61,30 +64,45 @@ class RunningNote:
         row = self._row()
         same = [running.c[name] == row[name] for name in ("job", "run_id", "task_id", "map_index")]
         # Kept until the end: threads of a task cannot ask Airflow for a connection.
-        self._connection = self._engine.connect()
-        with self._connection.begin():
-            self._connection.execute(delete(running).where(*same))
-            self._connection.execute(delete(running).where(running.c.updated < row["updated"] - FORGET_AFTER))
-            self._insert(self._connection, row)
+        with answering(self._engine):
+            self._connection = connection = self._engine.connect()
+            with connection.begin():
+                connection.execute(delete(running).where(*same))
+                connection.execute(delete(running).where(running.c.updated < row["updated"] - FORGET_AFTER))
+                self._insert(connection, row)
         return self
 
     def write(self, work: Sequence[Work]) -> None:
         """Write the progress."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return
         row = self._row(work)
-        with self._connection.begin():
+        with self._answering(connection), connection.begin():
             changed = running.update().where(*self._own).values(updated=row["updated"], work=row["work"])
-            if not self._connection.execute(changed).rowcount:
+            if not connection.execute(changed).rowcount:
                 # Another run of the same command took this one for killed, and removed its row.
-                self._insert(self._connection, row)
+                self._insert(connection, row)
 
     def end(self) -> None:
         """Remove the row."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with connection, connection.begin():
+            with self._answering(connection), connection, connection.begin():
                 connection.execute(delete(running).where(*self._own))
+
+    @contextmanager
+    def _answering(self, connection: Connection) -> Iterator[None]:
+        """Limit the time of the statements inside the block, and give the connection up if it is over."""
+        opened = () if connection.invalidated else (connection.connection.driver_connection,)
+        try:
+            with answering(self._engine, *opened):
+                yield
+        except TransportError:
+            self._connection = None
+            connection.invalidate()
+            connection.close()
+            raise
 
     @property
     def _own(self) -> list[ColumnElement[bool]]:

@@ -21,7 +21,7 @@ from airflow_provider_sync.history.overview import (
     newest_of_each,
     visible,
 )
-from airflow_provider_sync.history.record_tables import prepare, records
+from airflow_provider_sync.history.record_tables import answering, prepare, records
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, storable, to_row
 from airflow_provider_sync.history.running import RunningNote, RunningSync, running_syncs
 from airflow_provider_sync.report import Report
@@ -33,6 +33,9 @@ KEEP_DAYS = 90
 
 PRUNE_EVERY = 100
 """Number of new records after which old ones are deleted."""
+
+PRUNE_AT_ONCE = 1000
+"""Maximum number of records that one statement deletes, so that none takes long."""
 
 
 def open_history(url: str, *, days: int = KEEP_DAYS, open_engine: Callable[[str], Engine] = connect.open_engine) -> History:
@@ -50,7 +53,8 @@ class History:
     """The records of syncs in one database; safe to use from several threads and processes.
 
     Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used, and
-    :class:`~airflow_provider_sync.exceptions.ConfigurationError` if a later release has created its tables.
+    :class:`~airflow_provider_sync.exceptions.ConfigurationError` if a later release has created its tables. Those that a sync
+    calls raise :class:`~airflow_provider_sync.exceptions.TransportError` if the database does not answer in time.
     """
 
     def __init__(self, engine: Engine, *, days: int = KEEP_DAYS) -> None:
@@ -66,7 +70,7 @@ class History:
             return
         now = finished or datetime.now(UTC)
         rows = [to_row(report, origin, now) for report in reports]
-        with self._engine.begin() as connection:
+        with answering(self._unprepared), self._engine.begin() as connection:
             ids = [connection.execute(records.insert().values(row)).inserted_primary_key for row in rows]
         if any(identity is not None and identity[0] % PRUNE_EVERY == 0 for identity in ids):
             self.prune()
@@ -74,8 +78,14 @@ class History:
     def prune(self, *, now: datetime | None = None) -> int:
         """Delete records that are too old, and return their number."""
         oldest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) - timedelta(days=self._days)
-        with self._engine.begin() as connection:
-            return connection.execute(records.delete().where(records.c.finished < oldest)).rowcount
+        chosen = select(records.c.id).where(records.c.finished < oldest).order_by(records.c.finished).limit(PRUNE_AT_ONCE)
+        pruned = 0
+        while True:
+            with answering(self._unprepared), self._engine.begin() as connection:
+                ids = connection.scalars(chosen).all()
+                pruned += connection.execute(records.delete().where(records.c.id.in_(ids))).rowcount if ids else 0
+            if len(ids) < PRUNE_AT_ONCE:
+                return pruned
 
     def syncs(
         self,
@@ -125,12 +135,13 @@ class History:
         if job is not None:
             conditions.append(records.c.job == storable(job))
         chosen = select(records).where(*conditions).order_by(records.c.id.desc()).limit(1)
-        with self._engine.connect() as connection:
+        with answering(self._unprepared), self._engine.connect() as connection:
             return next((from_row(row) for row in connection.execute(chosen)), None)
 
     def running_note(self, origin: Origin) -> RunningNote:
         """Return the note that records a running sync and its progress; nothing is written before its ``begin``."""
-        return RunningNote(self._engine, origin)
+        with answering(self._unprepared):
+            return RunningNote(self._engine, origin)
 
     def running(self, *, dags: Collection[str] | None = None) -> list[RunningSync]:
         """Return the running syncs; see :func:`.running_syncs`."""
@@ -144,7 +155,7 @@ class History:
         chosen = select(records).where(records.c.dag_id == storable(dag_id), records.c.run_id == storable(run_id))
         if since is not None:
             chosen = chosen.where(records.c.finished >= since.astimezone(UTC).replace(tzinfo=None))
-        with self._engine.connect() as connection:
+        with answering(self._unprepared), self._engine.connect() as connection:
             return [from_row(row) for row in connection.execute(chosen.order_by(records.c.id))]
 
     @cached_property

@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 from starlette.types import Receive
 
 from airflow_provider_sync.config import ServerLimits
+from airflow_provider_sync.escalation import Canceller
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.body_budget import BodyBudget, CountedBody
 from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests, TooManyScans
@@ -65,7 +66,7 @@ class ActiveRequest:
         self._threads = threads
         self._cancelling = cancelling
         self._deadline = anyio.current_time() + limits.max_stream_seconds
-        self._cancellers: list[Callable[[], None]] = []
+        self._cancellers: list[Canceller] = []
         self._lock = Lock()
         self._in_thread = False
         self._gone = False
@@ -73,19 +74,24 @@ class ActiveRequest:
         self._scope: anyio.CancelScope | None = None
 
     @contextmanager
-    def cancels(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """Call ``cancel``, possibly several times, if the request is ended early inside the block.
+    def watching(self, canceller: Canceller) -> Iterator[None]:
+        """Call ``canceller`` if the request is ended early inside the block: possibly several times, and from any thread.
 
-        :param cancel: cancels the statement that the request is waiting for; called from any thread
+        If that does not help, because the database hangs, the connection is shut down.
         """
         with self._lock:
-            self._cancellers.append(cancel)
+            self._cancellers.append(canceller)
         try:
             yield
         finally:
-            # Wait for a running call of ``cancel``, since the connection is closed after the block.
             with self._lock:
-                self._cancellers.remove(cancel)
+                self._cancellers.remove(canceller)
+            # The next request may use the same connection.
+            canceller.settle()
+
+    def gave_up(self, _name: str) -> bool:
+        """Return that any database may be asked again, as its connections are shut down for this request only."""
+        return False
 
     @contextmanager
     def reads(self, database: str) -> Iterator[None]:
@@ -206,8 +212,11 @@ class ActiveRequest:
 
     def _call_cancellers(self) -> None:
         with self._lock:
-            for cancel in self._cancellers:
-                cancel()
+            cancellers = list(self._cancellers)
+        for canceller in cancellers:
+            canceller()
+            if canceller.shut_down_if_due():
+                log.warning("%s did not answer to the cancelling of a request. The connection was closed.", canceller.name)
 
 
 class ActiveRequests:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from threading import Thread
 
 import pytest
 from sqlalchemy import make_url
@@ -15,6 +12,7 @@ from airflow_provider_sync.databases import opening_limit
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, TransportError
+from tests.silent_proxy import between
 
 DRIVERS = ["mysqldb", "pymysql", "psycopg", "psycopg2"]
 
@@ -22,45 +20,6 @@ DRIVERS = ["mysqldb", "pymysql", "psycopg", "psycopg2"]
 def _asks(data: bytes) -> bool:
     """Whether a client sends a statement: a Query or Parse of PostgreSQL, a COM_QUERY of MySQL."""
     return data[:1] in (b"Q", b"P") or data[3:5] == b"\x00\x03"
-
-
-@contextmanager
-def _before(url: str, pass_on: Callable[[bytes], bool], change: Callable[[bytes], bytes] = bytes) -> Iterator[str]:
-    """Stand between a database and its clients; yield the URL that leads here.
-
-    :param pass_on: whether what a client sends reaches the server; from the first time on that it does not, nothing does
-    :param change: what the client gets of the server's answers
-    """
-    server = make_url(url)
-
-    def copy(source: socket.socket, target: socket.socket, *, asked: bool) -> None:
-        silent = False
-        with suppress(OSError):
-            while data := source.recv(65536):
-                silent = silent or (asked and not pass_on(data))
-                if not silent:
-                    target.sendall(data if asked else change(data))
-            target.shutdown(socket.SHUT_RDWR)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                client = opened.enter_context(listener.accept()[0])
-                upstream = opened.enter_context(socket.create_connection((server.host or "", server.port or 0)))
-                for source, target, asked in ((client, upstream, True), (upstream, client, False)):
-                    threads.append(Thread(target=copy, args=(source, target), kwargs={"asked": asked}))
-                    threads[-1].start()
-
-    with ExitStack() as opened:
-        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
-        threads = [Thread(target=accept)]
-        threads[0].start()
-        try:
-            yield server.set(port=listener.getsockname()[1]).render_as_string(hide_password=False)
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            for thread in threads:
-                thread.join()
 
 
 @pytest.fixture
@@ -75,7 +34,7 @@ def server_url(request: pytest.FixtureRequest, driver: str) -> str:
 def test_silent_after_login(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that answers no statement after the login is given up, with an error that is tried again."""
     monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.2)
-    with _before(server_url, lambda data: not _asks(data)) as url:
+    with between(server_url, lambda data: not _asks(data)) as url:
         database = database_for(open_engine(url))
         with pytest.raises(TransportError, match=r"within 0\.4 seconds"), database.connect():
             pass
@@ -110,7 +69,7 @@ def test_a_version_of_no_number(server_url: str) -> None:
         data = re.sub(rb"\d+\.\d+\.\d+-MariaDB", lambda found: b"?" * len(found[0]), data)
         return data.replace(b"PostgreSQL ", b"FoundationQ")
 
-    with _before(server_url, lambda data: True, change) as url:
+    with between(server_url, lambda data: True, change) as url:
         database = database_for(open_engine(url))
         with pytest.raises(ConfigurationError, match=r"\?{9}|Foundation"), database.connect():
             pass

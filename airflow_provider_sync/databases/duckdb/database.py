@@ -105,16 +105,17 @@ class DuckDBDatabase(Database):
             final.lacks_subject = error.lacks_subject
             raise final from error.__cause__
 
-    def canceller(self, connection: Connection) -> Callable[[], None]:
+    def cancel_request(self, connection: Connection) -> Callable[[], bool]:
         """Return a function that interrupts the statement."""
         driver = driver_of(connection)
 
-        def cancel() -> None:
+        def ask() -> bool:
             # Ignore the error of a connection that was closed in between.
             with suppress(duckdb.Error):
                 driver.interrupt()
+            return True
 
-        return cancel
+        return ask
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,13 +16,13 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.mysql import binlog, local_infile
+from airflow_provider_sync.databases.mysql.cancel import kill_query
 from airflow_provider_sync.databases.mysql.catalog import MySQLCatalog
 from airflow_provider_sync.databases.mysql.ddl import MySQLDdl
 from airflow_provider_sync.databases.mysql.detail_statements import MySQLDetailStatements
 from airflow_provider_sync.databases.mysql.digests import MySQLDigests
 from airflow_provider_sync.databases.mysql.errors import (
     BROKEN_CONSTRAINTS,
-    DATABASE_ERRORS,
     DUPLICATE,
     error_number,
     translated,
@@ -120,15 +121,10 @@ class MySQLDatabase(Database):
         """Return what the server warned of when it rolled back."""
         return not connection.invalidated and bool(connection.info.pop(_IN_PART, False))
 
-    def canceller(self, connection: Connection) -> Callable[[], None]:
+    def cancel_request(self, connection: Connection) -> Callable[[], bool]:
         """Return a function that kills the query over a separate connection."""
         thread = int(connection.connection.driver_connection.thread_id())  # type: ignore[union-attr]  # just connected
-
-        def cancel() -> None:
-            with suppress(*DATABASE_ERRORS), self.engine.connect() as other:
-                other.exec_driver_sql(f"KILL QUERY {thread}")
-
-        return cancel
+        return partial(kill_query, self.engine, thread)
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.mysql import lookup, row_text
+from airflow_provider_sync.databases.mysql.cancel import kill_query
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
 from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.mysql.text import NO_TEXT, may_have_gaps
@@ -131,11 +132,10 @@ def _unconverted(driver: Any) -> Iterator[None]:
 
 def _close(connection: Connection, cursor: Any, *, finished: bool) -> None:
     try:
-        if not finished:
-            thread = int(cursor.connection.thread_id())
-            with connection.engine.connect() as other:
-                other.exec_driver_sql(f"KILL QUERY {thread}")
-        cursor.close()
+        if finished or kill_query(connection.engine, int(cursor.connection.thread_id())):
+            cursor.close()
+        else:
+            connection.invalidate()
     except DATABASE_ERRORS as error:
         if error_number(error) not in _KILLED:
             # Close the connection: the rest of the result could not be distinguished from the answer to the next statement.

@@ -15,6 +15,8 @@ from psycopg import OperationalError
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 
+from airflow_provider_sync.databases.postgresql.cancel import cancel_request
+
 BLOCK_BYTES = 256 * 1024
 
 
@@ -41,7 +43,7 @@ def copy_out(driver: Any, statement: str) -> Generator[tuple[int, bytes], None, 
         ended = True
     finally:
         if not ended and connection.status == ConnStatus.OK:
-            driver.cancel()
+            cancel_request(driver)()
         # Read the rest of the result, or the connection stays unusable; any error is already being raised.
         with suppress(OperationalError):
             _read_to_the_end(connection)

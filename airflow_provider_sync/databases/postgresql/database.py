@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 from sqlalchemy import Connection, Engine
@@ -12,11 +12,11 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.locks import TableLock, by_lock
+from airflow_provider_sync.databases.postgresql.cancel import cancel_request, never_block
 from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog
 from airflow_provider_sync.databases.postgresql.ddl import PostgreSQLDdl
 from airflow_provider_sync.databases.postgresql.digests import PostgreSQLDigests
 from airflow_provider_sync.databases.postgresql.errors import (
-    DRIVER_ERRORS,
     EXCLUSION_VIOLATION,
     FOREIGN_KEY_VIOLATION,
     UNIQUE_VIOLATION,
@@ -102,6 +102,7 @@ class PostgreSQLDatabase(Database):
 
     def prepare_session(self, connection: Connection) -> None:
         """Apply the settings of :mod:`.session`."""
+        never_block(driver_of(connection))
         if self._pooler.found is None:
             self._pooler.found = behind_pooler(connection)
         if self._pooler.found and not self._pooler.keeps_sessions:
@@ -191,16 +192,9 @@ class PostgreSQLDatabase(Database):
                         cursor.execute("ROLLBACK")
                 raise
 
-    def canceller(self, connection: Connection) -> Callable[[], None]:
+    def cancel_request(self, connection: Connection) -> Callable[[], bool]:
         """Cancel through the driver, which opens a separate connection."""
-        driver = driver_of(connection)
-
-        def cancel() -> None:
-            with suppress(*DRIVER_ERRORS):
-                if not driver.closed:
-                    driver.cancel()
-
-        return cancel
+        return cancel_request(driver_of(connection))
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:

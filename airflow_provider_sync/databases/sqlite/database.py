@@ -78,16 +78,17 @@ class SQLiteDatabase(Database):
         """Begin a transaction with the write lock; see :func:`.session.write_transaction`."""
         return write_transaction(connection)
 
-    def canceller(self, connection: Connection) -> Callable[[], None]:
+    def cancel_request(self, connection: Connection) -> Callable[[], bool]:
         """Return a function that interrupts the statement; one that waits for a lock waits for up to :data:`BUSY_SECONDS`."""
         driver = driver_of(connection)
 
-        def cancel() -> None:
+        def ask() -> bool:
             # Ignore the error of a connection that was closed in between.
             with suppress(sqlite3.ProgrammingError):
                 driver.interrupt()
+            return True
 
-        return cancel
+        return ask
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:

@@ -137,8 +137,7 @@ class _Snapshots:
         if database not in self._open:
             with ExitStack() as stack:
                 stack.enter_context(self._active.reads(url))
-                connection = stack.enter_context(database.snapshot())
-                stack.enter_context(self._active.cancels(database.canceller(connection)))
+                connection = stack.enter_context(database.watched_by(self._active).snapshot())
                 self._open[database] = connection, stack.pop_all()
         return self._open[database][0]
 

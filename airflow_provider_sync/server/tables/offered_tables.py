@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.config import ServerConfig, SourceTable
 from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, matches, selects, translated
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.opening_limit import limited_answers
 from airflow_provider_sync.databases.schema import is_own_table
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.access.grants import Grant
@@ -22,6 +23,9 @@ from airflow_provider_sync.server.sources import Sources
 
 MAX_TABLES = 20_000
 """Maximum number of tables that the server lists for one client; clients refuse much longer lists."""
+
+LISTING_SECONDS = 60.0
+"""Longest time, in seconds, to list the tables of a schema: clients do not wait longer for an answer, by default."""
 
 KNOWN_SECONDS = 10.0
 """Seconds for which the table names of a database are cached."""
@@ -86,7 +90,8 @@ class OfferedTables:
         key = (id(database), pattern.schema_name)
 
         def read() -> frozenset[str]:
-            with database.snapshot() as connection:
+            # The listing is for all requests, so it ends with none of them.
+            with limited_answers(database.engine, LISTING_SECONDS), database.snapshot() as connection:
                 return names_where(pattern, database, connection)
 
         with self._lock:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from threading import Event
 
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerLimits, SourceTable
+from airflow_provider_sync.escalation import Canceller
 from airflow_provider_sync.protocol.v1.requests import table_hash_request
 from airflow_provider_sync.protocol.v2.keep_alives import NO_SEGMENTS
 from airflow_provider_sync.protocol.v2.messages import HoldSnapshot, Segments, SnapshotHeld
@@ -40,8 +42,8 @@ class SnapshotAnswers:
         self._check_one_database(sources)
         left = Event()
         with ExitStack() as stack:
-            name = stack.enter_context(self._leases.take(sources, grant))
-            stack.enter_context(active.cancels(left.set))
+            name = stack.enter_context(self._leases.take(sources, grant, active))
+            stack.enter_context(active.watching(Canceller(partial(_leave, left))))
             lease = stack.pop_all()
             messages = self._messages(name, left, lease)
             return stream_messages(write_messages, messages, accept, active, what="A snapshot", close=lease.close)
@@ -72,3 +74,8 @@ class SnapshotAnswers:
                     return
                 yield NO_SEGMENTS
             left.wait(max(0.0, remaining))
+
+
+def _leave(left: Event) -> bool:
+    left.set()
+    return True
