@@ -45,14 +45,13 @@ def test_a_client_that_goes_away(own_servers: OwnServers, engine: str, path: str
     server = own_servers.server(engine)
     with own_servers.database(engine) as url:
         fill(url, 10)
-        with RunningServer(config(url, tables={"t": {}}, limits={"requests": 1})) as serving, locked(url):
-            with ExitStack() as hung:
-                with closing(open_stream(serving.url, path, [("config_name", "t")] if path == "/getTable" else T)):
-                    wait_until(lambda: waiting(url))
-                    hung.enter_context(server.hanging())
-                assert send(serving.url, "GET", "/health").status == 200
-                wait_until(lambda: "complete=false" in caplog.text)
-                assert send(serving.url, "GET", "/health").status == 200
+        with RunningServer(config(url, tables={"t": {}}, limits={"requests": 1})) as serving, locked(url), ExitStack() as hung:
+            with closing(open_stream(serving.url, path, [("config_name", "t")] if path == "/getTable" else T)):
+                wait_until(lambda: waiting(url))
+                hung.enter_context(server.hanging())
+            assert send(serving.url, "GET", "/health").status == 200
+            wait_until(lambda: "complete=false" in caplog.text)
+            assert send(serving.url, "GET", "/health").status == 200
     assert "did not answer to the cancelling of a request" in caplog.text
     assert "Traceback" not in caplog.text
 

@@ -21,12 +21,17 @@ _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """Asks whether the server encrypts: each server and pooler answers it by one byte, and logs nothing."""
 
 
-def cancel_request(driver: Any) -> Callable[[], bool]:
+OWN_SECONDS = 1.0
+"""Seconds for psycopg to cancel by itself, in the main thread, after a :func:`cancel_request` that had two seconds."""
+
+
+def cancel_request(driver: Any, seconds: float | None = None) -> Callable[[], bool]:
     """Return a function that cancels the statement of a connection; it may be closed when the function is called.
 
-    The function returns whether the server took the request within :data:`.PATIENCE_SECONDS`.
+    The function returns whether the server took the request in time.
 
     :param driver: an open connection of psycopg or psycopg2
+    :param seconds: time for the server to take the request; :data:`.PATIENCE_SECONDS` by default
     """
     address = None if cancels_without_blocking(driver) else _address(driver)
 
@@ -36,9 +41,9 @@ def cancel_request(driver: Any) -> Callable[[], bool]:
         # Ignore the error of a connection that was closed in between, and of a server that takes no connections.
         with suppress(*DRIVER_ERRORS):
             if address is None:
-                driver.cancel_safe(timeout=escalation.PATIENCE_SECONDS)
+                type(driver).cancel_safe(driver, timeout=seconds or escalation.PATIENCE_SECONDS)
                 return True
-            if _answers(address, escalation.PATIENCE_SECONDS):
+            if _answers(address, seconds or escalation.PATIENCE_SECONDS):
                 type(driver).cancel(driver)
                 return True
         return False
@@ -56,13 +61,20 @@ def cancels_without_blocking(driver: Any) -> bool:
 
 
 def never_block(driver: Any) -> None:
-    """Have psycopg cancel in the same way when it is interrupted in the main thread: it calls its own method.
+    """Have psycopg cancel in the same way, and only briefly, when it is interrupted in the main thread: it calls its own method.
+
+    Otherwise it would wait for five seconds, after which Airflow kills a task.
 
     :param driver: a connection of psycopg or psycopg2
     """
     # A connection of psycopg2 cancels nothing by itself, and has no attributes of its own.
-    if hasattr(driver, "cancel_safe") and not cancels_without_blocking(driver):
-        driver.cancel = cancel_request(driver)
+    if hasattr(driver, "cancel_safe"):
+        request = cancel_request(driver, OWN_SECONDS)
+
+        def cancel_safe(*, timeout: float = OWN_SECONDS) -> None:
+            request()
+
+        driver.cancel_safe = cancel_safe
 
 
 def _address(driver: Any) -> tuple[int, Any]:
