@@ -98,7 +98,7 @@ def test_a_history_that_hangs(own_servers: OwnServers, sqlite_url: str, tmp_path
     target.free()
     with own_servers.database(engine) as url, RunningServer(offering(target)) as server:
         config = tmp_path / "client.yaml"
-        client = {"connections": {"local": sqlite_url}, "tables": {"t": {}}, "history": url}
+        client = {"connections": {"local": sqlite_url}, "tables": {"t": {}}, "history": f"{url}?connect_timeout=2"}
         config.write_text(yaml.safe_dump({"url": server.url, **client}))
         with own_servers.server(engine).hanging(), running(config) as syncing:
             _, said = syncing.communicate(timeout=60)

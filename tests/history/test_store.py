@@ -14,7 +14,7 @@ import sqlalchemy
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.history import History, Origin, SyncChoice, SyncKey, SyncOrder, open_history, record_or_warn
+from airflow_provider_sync.history import History, Origin, SyncChoice, SyncKey, SyncOrder, open_history, record_or_warn, store
 from airflow_provider_sync.history.record_tables import records, versions
 from airflow_provider_sync.history.records import MAX_MESSAGE, MAX_NAME, MAX_WARNINGS
 from airflow_provider_sync.history.store import PRUNE_EVERY
@@ -235,12 +235,13 @@ def test_strange_text(history: History) -> None:
     assert history.sync(sync.key) is not None
 
 
-def test_old_records_go(database_url: str) -> None:
-    """Records older than the days to keep are deleted, once in a while, by whoever writes."""
+def test_old_records_go(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records older than the days to keep are deleted, once in a while and some at a time, by whoever writes."""
+    monkeypatch.setattr(store, "PRUNE_AT_ONCE", 2)
     history = open_history(database_url, days=2)
-    history.record([table("old")], TASK, finished=NOW - timedelta(days=3))
+    history.record([table("old")] * 5, TASK, finished=NOW - timedelta(days=3))
     history.record([table("young")], TASK, finished=NOW - timedelta(days=1))
-    assert history.prune(now=NOW) == 1
+    assert history.prune(now=NOW) == 5
     assert names(history) == ["young"]
     history.record([table("new")] * PRUNE_EVERY, TASK)
     assert names(history) == ["new"]

@@ -1,0 +1,49 @@
+"""A history whose database hangs is waited for once, and not for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.exceptions import TransportError
+from airflow_provider_sync.history import Origin, open_history, record_or_warn, record_tables
+from airflow_provider_sync.report import TableReport
+from tests.own_servers import OwnServers
+
+ORIGIN = Origin(source="command", job="nightly")
+REPORT = TableReport(name="orders", status="changed")
+
+
+@pytest.fixture(scope="module")
+def own_servers() -> Iterator[OwnServers]:
+    """Give servers that may hang."""
+    with OwnServers() as servers:
+        yield servers
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "postgresql"])
+def test_a_database_that_hangs(
+    own_servers: OwnServers, engine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a sync reads and writes ends with an error that names the database; the note of what runs is not tried again."""
+    monkeypatch.setattr(record_tables, "ANSWER_SECONDS", 0.5)
+    with own_servers.database(engine) as url:
+        history = open_history(f"{url}?connect_timeout=2")
+        note = history.running_note(ORIGIN).begin()
+        history.record([REPORT], ORIGIN)
+        with own_servers.server(engine).hanging():
+            with pytest.raises(TransportError, match=r"No answer from \w+ at 127\.0\.0\.1:\d+ .* within 0\.5 seconds"):
+                note.write([])
+            note.write([])
+            note.end()
+            with pytest.raises(SQLAlchemyError):
+                history.last_success("orders", "table")
+            with pytest.raises(SQLAlchemyError):
+                history.of_run("d", "r", since=datetime.now(UTC))
+            record_or_warn(lambda: history, [REPORT], ORIGIN)
+        assert "The history of this sync could not be written" in caplog.text
+        assert history.last_success("orders", "table") is not None
+        assert len(history.running()) == 1
