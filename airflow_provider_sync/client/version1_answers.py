@@ -35,10 +35,11 @@ class TableAnswer(OpenAnswer):
     def __init__(self, body: Body, name: str, *, limits: SizeLimits) -> None:
         super().__init__(body, f"Table {name!r}", media_type=_OCTET_STREAM)
         self._max_rows = limits.max_rows
-        etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
-        self.hash: str | None = etag[1] if etag else None
         self.time_zone = announced_time_zone(body)
-        self.one_snapshot = etag is not None or self.time_zone is not None
+        # Only this package's server announces its time zone. Another ETag may come from a proxy in front of another server.
+        self.one_snapshot = self.time_zone is not None
+        etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
+        self.hash: str | None = etag[1] if etag and self.one_snapshot else None
         limit, option = limits.max_table_bytes, "limits.max_table_bytes"
         self._reader = RowReader(decompress(body.chunks(limit=limit, option=option), limit=limit, option=option))
 

@@ -18,7 +18,7 @@ from airflow_provider_sync.exceptions import (
     SyncError,
     TableError,
 )
-from airflow_provider_sync.protocol.v1 import EMPTY
+from airflow_provider_sync.protocol.v1 import EMPTY, TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from tests.client.scripted_server import ScriptedServer, recorded, recorded_names, reply, stream, until_closed
 
@@ -98,12 +98,21 @@ def test_a_304_without_a_hash_is_refused(server: ScriptedServer, client: SyncCli
 )
 def test_the_hash_comes_along_with_the_rows(server: ScriptedServer, client: SyncClient, etag: str, expected: str | None) -> None:
     """The ETag of our own server is the hash of the rows; any other ETag is none."""
-    server.answer(stream(_BODY, {"ETag": etag}))
+    server.answer(stream(_BODY, {"ETag": etag, TIME_ZONE_HEADER: "+00:00"}))
     answer = client.get_table("orders")
     assert answer is not None
     with answer:
-        assert answer.hash == expected
+        assert (answer.hash, answer.one_snapshot) == (expected, True)
         assert [row for batch in answer for row in batch] == _ROWS
+
+
+def test_the_etag_of_a_proxy_proves_nothing(server: ScriptedServer, client: SyncClient) -> None:
+    """An ETag that a proxy computed with SHA-1 is no hash of rows, and does not say that they are from one snapshot."""
+    server.answer(stream(_BODY, {"ETag": f'"{_HASH}"'}))
+    answer = client.get_table("orders")
+    assert answer is not None
+    with answer:
+        assert (answer.hash, answer.one_snapshot) == (None, False)
 
 
 def test_an_empty_table_has_no_rows(server: ScriptedServer, client: SyncClient) -> None:

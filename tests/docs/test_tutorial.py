@@ -91,6 +91,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_tutorial(reader: Reader) -> None:
     """Who follows the tutorial sees what it shows, from an empty folder to the DAG."""
     for block in blocks(TUTORIAL):
