@@ -34,7 +34,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_metadata_database(stored: Path) -> None:
-    """``airflow://CONN_ID`` is found where only the metadata database has it."""
+    """``airflow://CONN_ID`` is found if only the metadata database has it."""
     engine = open_database(f"airflow://{CONN_ID}")
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE t (id INTEGER)")
@@ -43,7 +43,7 @@ def test_metadata_database(stored: Path) -> None:
 
 
 def test_the_environment_wins(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection of the environment is taken as it is, as Airflow does."""
+    """A connection in the environment goes before the metadata database, as in Airflow."""
     other = tmp_path / "other.db"
     monkeypatch.setenv(VARIABLE, f'{{"conn_type": "sqlite", "host": "{other}"}}')
     engine = open_database(f"airflow://{CONN_ID}")
@@ -55,7 +55,7 @@ def test_the_environment_wins(stored: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_nowhere(stored: Path) -> None:
-    """A connection that is nowhere is an error in one line that says where it was looked for."""
+    """A missing connection is a one-line error that says where it was looked for."""
     with pytest.raises(ConfigurationError, match="no connection 'nowhere': not in the environment") as caught:
         open_database("airflow://nowhere")
     assert "\n" not in str(caught.value)

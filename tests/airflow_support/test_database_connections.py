@@ -49,7 +49,7 @@ def test_connection_as_uri(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_no_file_is_given_away(
     mariadb_url: str, extra: dict[str, object], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that asks for a file gets none over a connection of Airflow, whatever its extra allows."""
+    """A database server gets no file over an Airflow connection, whatever the connection's extra allows."""
     secret = tmp_path / "secret"
     secret.write_text("the key of everything")
     with RogueMySQL(mariadb_url, str(secret), lambda statement: statement.startswith(word)) as rogue:
@@ -74,7 +74,7 @@ def test_rows_are_loaded_by_load_data(mariadb_url: str, monkeypatch: pytest.Monk
 
 
 def test_what_the_connection_says_holds(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Options in extra that only the hook's own connections know are respected."""
+    """Options in the extra that only the hook's own connections know are respected."""
     fields = json.loads(airflow_connection(postgresql_url))
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": {"application_name": "a sync"}}))
     with engine_from_connection("target").connect() as connection:
@@ -131,14 +131,14 @@ def test_missing_connection() -> None:
     ],
 )
 def test_other_connections(kind: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that is no database is refused, saying what it is and what to do."""
+    """A connection that is not to a database is refused with its type and what to do."""
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({"conn_type": kind, "host": "somewhere"}))
     with pytest.raises(ConfigurationError, match=message):
         engine_from_connection("target")
 
 
 def test_missing_driver(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver that is not installed is an error that names the extra which brings it."""
+    """A missing driver is an error that names the extra to install."""
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", airflow_connection(mariadb_url))
     monkeypatch.setitem(__import__("sys").modules, "MySQLdb", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'airflow-provider-sync\[mysql\]'"):

@@ -28,7 +28,7 @@ def events(dag: DAG) -> dict[str, list[str]]:
 
 
 def test_events(source: Source, target: Target) -> None:
-    """An outlet has an event only when its data changed: of its own table where it names one, and otherwise of all of them."""
+    """An outlet that names a table has an event only if that table changed; any other outlet, if any table changed."""
     orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
     warehouse, by_name = Asset("x-warehouse://shop"), Asset("everything")
     with DAG("events", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
@@ -43,7 +43,7 @@ def test_events(source: Source, target: Target) -> None:
 
 
 def test_events_of_references(source: Source, target: Target) -> None:
-    """An outlet that refers to an asset by URI or name has the events of that asset; one that is nowhere fails no sync."""
+    """An outlet that refers to an asset by URI or name has its events; a reference to no asset fails no sync."""
     orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
     shop = Asset("referred_to", uri=customers.uri)
     with DAG("referred", schedule=[orders, shop], start_date=datetime(2026, 1, 1, tzinfo=UTC)) as known:
@@ -59,7 +59,7 @@ def test_events_of_references(source: Source, target: Target) -> None:
 
 
 def test_the_report_is_the_extra(source: Source, target: Target) -> None:
-    """An event carries the whole report of what changed."""
+    """An event has the whole report of the changed table."""
     asset = create_asset(url=source.url, table="orders")
     with DAG("extra", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target", outlets=[asset])
@@ -113,7 +113,7 @@ def datasets(operator: SyncOperator) -> list[tuple[str, str, str, str, dict[str,
 
 
 def test_openlineage_of_tables(source: Source, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenLineage learns of the server's table, of the target's in its database's namespace, and of the rows written."""
+    """OpenLineage gets the server's table, the target's table in its database's namespace, and the number of written rows."""
     Target(database_url, monkeypatch)
     url = make_url(database_url)
     namespace, prefix = {
@@ -131,7 +131,7 @@ def test_openlineage_of_tables(source: Source, database_url: str, monkeypatch: p
 
 
 def test_openlineage_of_directories(source: Source, bucket: str, tmp_path: Path) -> None:
-    """OpenLineage learns of files by their folder or their key in a bucket, and how many files and bytes were written."""
+    """OpenLineage gets the folder or bucket key of files, and the numbers of written files and bytes."""
     server = source.url.replace("http", "sync")
     wanted = {"images": {"path": str(tmp_path / "images")}, "letters": {"path": f"s3://store@{bucket}/mirror/letters"}}
     operator = synced(FileSyncOperator(task_id="sync", directories=wanted))
@@ -142,7 +142,7 @@ def test_openlineage_of_directories(source: Source, bucket: str, tmp_path: Path)
 
 
 def test_hook_lineage(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever reads hook lineage learns of the server's table and of the target's."""
+    """Hook lineage has the server's table and the target's table."""
     collector = HookLineageCollector()
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
     synced(TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target"))
@@ -154,7 +154,7 @@ def test_hook_lineage(source: Source, target: Target, monkeypatch: pytest.Monkey
 
 
 def test_lineage_never_fails_a_task(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader of lineage that is broken leaves a warning in the log, and the sync is done."""
+    """A failing reader of lineage leaves a warning in the log, and the sync succeeds."""
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: None)
     with capture_logs() as logged:
         synced(TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target"))

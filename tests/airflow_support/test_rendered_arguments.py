@@ -34,17 +34,17 @@ from airflow_provider_sync.sensors.difference import WhenUnchanged
     ],
 )
 def test_lists_of_tables(tables: Any) -> None:
-    """A list is read from a value, from JSON, and from the text that a template makes of a Python list."""
+    """A list is read from a value, from JSON, and from the text of a Python list in a rendered template."""
     assert [table.name for table in read_tables("tables", tables, {})] == ["orders", "items"]
 
 
 def test_results_of_mapped_tasks() -> None:
-    """What Airflow gives for the results of mapped tasks, a sequence that is no list, is read like a list."""
+    """Airflow's results of mapped tasks, a sequence but not a list, are read like a list."""
     assert [table.name for table in read_tables("tables", UserList(["orders", "items"]), {})] == ["orders", "items"]
 
 
 def test_names_that_are_numbers() -> None:
-    """A name that native rendering makes a number of, as of ``2026`` or ``{{ ds_nodash }}``, is the text that it was."""
+    """A name that native rendering turns into a number, such as ``2026`` or ``{{ ds_nodash }}``, becomes text again."""
     (directory,) = read_directories("directories", 2026, "/srv", {"prefix": 20260131})
     assert (directory.name, directory.path, directory.prefix) == ("2026", "/srv", "20260131")
     (directory,) = read_directories("directories", {2026: {"prefix": 7}}, "/srv", {})
@@ -56,7 +56,7 @@ def test_names_that_are_numbers() -> None:
 
 
 def test_one_name() -> None:
-    """Plain text is one name, whatever white space the template left around it."""
+    """Plain text is one name, without the white space around it."""
     assert [table.name for table in read_tables("tables", " orders\n", {})] == ["orders"]
 
 
@@ -85,7 +85,7 @@ def test_options_of_the_caller_stay() -> None:
 
 @pytest.mark.parametrize("value", ["", "  ", "None", [], {}, "[]", "{}", None, jinja2.StrictUndefined(name="tables")])
 def test_empty_renderings(value: Any) -> None:
-    """A rendering to nothing is an error that names the argument."""
+    """An argument that renders to nothing is an error that names it."""
     with pytest.raises(ConfigurationError, match="'tables'"):
         read_tables("tables", value, {})
 
@@ -105,7 +105,7 @@ def test_empty_renderings(value: Any) -> None:
     ],
 )
 def test_what_cannot_be_meant(value: Any) -> None:
-    """Anything that is no name, list of names or mapping to options is refused, naming the argument."""
+    """A value that is not a name, a list of names or a mapping to options is refused, and the error names the argument."""
     with pytest.raises(ConfigurationError, match="tables"):
         read_tables("tables", value, {})
 
@@ -117,7 +117,7 @@ def test_unknown_option() -> None:
 
 
 def test_one_target_for_several_tables() -> None:
-    """A target's name cannot hold for more than one table."""
+    """One target name for several tables is refused."""
     with pytest.raises(ConfigurationError, match="'table' names one target for the 2 entries"):
         read_tables("tables", ["orders", "items"], {"table": "orders"})
 
@@ -128,13 +128,13 @@ def paths(directories: Any, path: Any = None) -> dict[str, str]:
 
 
 def test_path_of_one_directory() -> None:
-    """A single name is kept in the path itself."""
+    """The files of a single name are in the path itself."""
     assert paths("images", "/srv/images") == {"images": "/srv/images"}
 
 
 @pytest.mark.parametrize("directories", [["images"], '["images"]', {"images": None}])
 def test_paths_of_lists(directories: Any) -> None:
-    """Entries of a list or mapping get a folder of their own name, also when there is only one."""
+    """Each entry of a list or mapping gets a folder of its name, even if there is only one."""
     assert paths(directories, "/srv/") == {"images": "/srv/images"}
 
 
@@ -154,7 +154,7 @@ def test_object_storage() -> None:
 
 @pytest.mark.parametrize("path", ["/srv/x", "/srv/x/", "file:///srv/x/y", "/srv/z/../x/y"])
 def test_paths_in_the_folder_of_another(path: str) -> None:
-    """Two directories of which one would delete the files of the other are refused, as in a configuration."""
+    """Two directories are refused if one would delete the files of the other, as in a configuration."""
     directories: dict[str, Any] = {"a": {"path": "/srv/x"}, "b": {"path": path}}
     with pytest.raises(ConfigurationError, match=r"'directories': '[ab]' goes into the folder of '[ab]'"):
         paths(directories, None)
@@ -170,19 +170,19 @@ def test_no_path() -> None:
 
 @pytest.mark.parametrize("name", ["../etc", "/etc", "a/../../etc", "."])
 def test_names_that_lead_elsewhere(name: str) -> None:
-    """A name is no way out of the operator's path."""
+    """A name cannot lead out of the operator's path."""
     with pytest.raises(ConfigurationError, match="cannot be kept in a folder of its own name"):
         paths([name], "/srv")
 
 
 @pytest.mark.parametrize(("value", "expected"), [(True, True), ("True", True), ("false", False), ("0", False)])
 def test_switches(value: Any, expected: bool) -> None:
-    """Switches are read from what templates make of them."""
+    """Switches are read from the text that templates render to."""
     assert read_argument("dry_run", value, bool) is expected
 
 
 def test_wrong_switch() -> None:
-    """What is no switch is an error that names argument and value."""
+    """A value that is not a switch is an error that names argument and value."""
     with pytest.raises(ConfigurationError, match="'dry_run' is 'maybe'"):
         read_argument("dry_run", "maybe", bool)
     with pytest.raises(ConfigurationError, match=r"^'slices' is 'many'\. It must be a whole number, not text\.$"):
@@ -216,6 +216,6 @@ def test_windows_of_nothing(window: Any, message: str) -> None:
 
 
 def test_patterns_are_no_lists() -> None:
-    """A pattern that begins with a set of characters is not taken for a list."""
+    """A pattern that begins with a set of characters is not read as a list."""
     (directory,) = read_directories("directories", "images", "/srv", {"include": ["[ab]*.png"]})
     assert directory.include == ("[ab]*.png",)

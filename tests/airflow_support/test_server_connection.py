@@ -42,12 +42,12 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_base_url(read: Any, fields: dict[str, Any], url: str) -> None:
-    """The host is the base URL, with or without scheme; schema and port are read as users of HTTP connections write them."""
+    """The host is the base URL, with or without a scheme; schema and port are read as in HTTP connections."""
     assert read(**fields).url == url
 
 
 def test_two_ports(read: Any) -> None:
-    """A port that is not the URL's is refused, and both are named."""
+    """A port that differs from the URL's is refused, and the error names both."""
     with pytest.raises(ConfigurationError, match=r"has the port 80, and its URL has 8765\. Leave one"):
         read(host="http://127.0.0.1:8765/api/sync", port=80)
 
@@ -109,7 +109,7 @@ def test_extra_as_text(read: Any) -> None:
 
 
 def test_empty_extra_fields(read: Any) -> None:
-    """What the form leaves empty is the default, and fields that mean nothing here are let be."""
+    """Empty fields of the form have the default, and unknown fields are ignored."""
     config = read(host="source.example", extra={"timeout": None, "protocol": "", "headers": {}, "note": "of the owner"})
     assert config == ClientConfig(url="https://source.example")
 
@@ -123,7 +123,7 @@ def test_time_zone(read: Any) -> None:
 
 
 def test_bundle_of_authorities(read: Any) -> None:
-    """A path in ``verify`` is one of a bundle of authorities."""
+    """A path in ``verify`` is that of a bundle of authorities."""
     assert read(host="source.example", extra={"verify": "/etc/ssl/company.pem"}).verify == "/etc/ssl/company.pem"
 
 
@@ -157,7 +157,7 @@ def test_wrong_extra(read: Any, field: str, value: Any) -> None:
 
 @pytest.mark.parametrize("headers", ["{not json", '["secret-value"]', {"X-Key": ["secret-value"]}])
 def test_wrong_headers_stay_secret(read: Any, headers: Any) -> None:
-    """Headers that are wrong are refused without being shown."""
+    """Wrong headers are refused without showing them."""
     with pytest.raises(ConfigurationError, match="'headers'") as caught:
         read(host="source.example", extra={"headers": headers})
     assert "secret-value" not in str(caught.value)
@@ -165,7 +165,7 @@ def test_wrong_headers_stay_secret(read: Any, headers: Any) -> None:
 
 
 def test_login_without_password(read: Any) -> None:
-    """A login alone is refused: it is a token in the wrong field more often than a user without a password."""
+    """A login without a password is refused, because it is usually a token in the wrong field."""
     with pytest.raises(ConfigurationError, match="Put a bearer token into the password"):
         read(host="source.example", login="secret-token")
 
@@ -177,7 +177,7 @@ def test_no_host(read: Any) -> None:
 
 
 def test_limits(read: Any) -> None:
-    """Time limits and limits of size are read from extra, also where it is text, and wrong ones are named."""
+    """Time limits and size limits are read from extra, also as text, and wrong ones are named."""
     extra = {"max_silence": 60, "max_seconds": 600, "limits": {"max_rows": 10}}
     for config in (
         read(host="source.example", extra=extra),

@@ -13,13 +13,13 @@ from airflow_provider_sync.provider_info import get_provider_info
 
 
 def test_defaults() -> None:
-    """Without any setting there is no server inside Airflow, and the history is a file in Airflow's home."""
+    """By default there is no server inside Airflow, and the history is a file in Airflow's home."""
     home = os.environ["AIRFLOW_HOME"]
     assert read_settings() == Settings(None, "/sync", False, f"sqlite:///{home}/sync-history.db", 90, None)
 
 
 def test_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each option can be set as any of Airflow's."""
+    """Each option can be set like any option of Airflow."""
     monkeypatch.setenv("AIRFLOW__SYNC__SERVER_CONFIG", "/etc/server.yaml")
     monkeypatch.setenv("AIRFLOW__SYNC__SERVER_PREFIX", "/data")
     monkeypatch.setenv("AIRFLOW__SYNC__SERVER_AIRFLOW_TOKENS", "True")
@@ -37,7 +37,7 @@ def test_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("option", "wanted"), [("HISTORY_DAYS", "a whole number"), ("SERVER_AIRFLOW_TOKENS", "True or False")])
 def test_options_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch, option: str, wanted: str) -> None:
-    """A value of the wrong kind is an error that names the option and what to give."""
+    """A value of the wrong type is an error that names the option and the allowed values."""
     monkeypatch.setenv(f"AIRFLOW__SYNC__{option}", "a while")
     with pytest.raises(ConfigurationError, match=f"{option.lower()} is 'a while'.*Give {wanted}"):
         read_settings()

@@ -20,7 +20,7 @@ from airflow_provider_sync.report import TableReport
 
 @pytest.mark.parametrize("error", [TransportError("No answer."), ServerError("Too busy.", 503)])
 def test_what_may_pass_fails_the_try(error: SyncError) -> None:
-    """An error that may pass by itself leaves the task its retries."""
+    """After a transient error, the task keeps its retries."""
     with pytest.raises(AirflowException) as caught, failing_tasks():
         raise error
     assert not isinstance(caught.value, AirflowFailException)
@@ -30,7 +30,7 @@ def test_what_may_pass_fails_the_try(error: SyncError) -> None:
 
 @pytest.mark.parametrize("error", [GuardError("Would delete 3 of 4 rows."), ServerError("Who are you?", 401)])
 def test_what_stays_fails_the_task(error: SyncError) -> None:
-    """An error that somebody has to fix fails the task at once."""
+    """A permanent error fails the task at once."""
     with pytest.raises(AirflowFailException) as caught, failing_tasks():
         raise error
     assert str(caught.value) == str(error)
@@ -44,14 +44,14 @@ def test_a_missing_connection_fails_the_task() -> None:
 
 
 def test_a_task_out_of_time_is_told_so() -> None:
-    """In records and messages, a task whose execution_timeout is over did not end by an unexpected error."""
+    """Records and messages do not call the end of execution_timeout an unexpected error."""
     error = AirflowTaskTimeout("Timeout, PID: 7")
     assert reason_of(error) == "The task did not end within its execution_timeout."
     assert reports_of({"exception": error, "reason": None}).error == reason_of(error)
 
 
 def test_reports_of_a_failed_run_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The log shows how far each table of a failed run came."""
+    """The log shows the report of each table of a failed run."""
     reports = [TableReport(name="orders", status="changed"), TableReport(name="items", status="failed", error="No such table.")]
     with caplog.at_level(logging.ERROR), pytest.raises(AirflowFailException), failing_tasks():
         raise SyncFailed("No such table.", reports, False)
@@ -60,6 +60,6 @@ def test_reports_of_a_failed_run_are_logged(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_other_errors_pass() -> None:
-    """What is no error of a sync is left as it is."""
+    """An error that is not from a sync is not changed."""
     with pytest.raises(ZeroDivisionError), failing_tasks():
         raise ZeroDivisionError

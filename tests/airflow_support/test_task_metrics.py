@@ -103,13 +103,13 @@ def test_a_task_sends_them(source: Source, target: Target, statsd: StatsD) -> No
 
 
 def test_names(statsd: StatsD) -> None:
-    """Whatever characters a name has, its metric has a valid name of as many levels."""
+    """For any characters in a name, the metric has a valid name with a fixed number of levels."""
     emit_report_metrics(TASK, [TableReport(name="shop.Äpfel, groß", status="unchanged")])
     assert statsd.received()["airflow.sync.unchanged.table.shop___pfel__gro_"] == "1|c"
 
 
 def test_without_names_of_tables(statsd: StatsD, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Airflow exports only tagged metrics, so do tasks."""
+    """If Airflow exports only tagged metrics, the task does so, too."""
     monkeypatch.setenv("AIRFLOW__METRICS__LEGACY_NAMES_ON", "False")
     emit_report_metrics(TASK, [TableReport(name="orders", status="unchanged")])
     assert sorted(statsd.received()) == [
@@ -118,19 +118,19 @@ def test_without_names_of_tables(statsd: StatsD, monkeypatch: pytest.MonkeyPatch
 
 
 def test_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Airflow's metrics are off, nothing is computed."""
+    """If Airflow's metrics are off, no metric is computed."""
     monkeypatch.setattr(task_metrics, "metrics_of", None)
     emit_report_metrics(TASK, [TableReport(name="orders", status="unchanged")])
 
 
 def test_a_failure() -> None:
-    """What failed has no totals and no time of a success, which stays that of the last one."""
+    """A failed sync has no totals, and does not change the time of the last success."""
     names = {metric.name for metric in metrics_of(TableReport(name="orders", status="failed", error="e"), NOW)}
     assert names == {"failed", "duration"}
 
 
 def test_a_directory() -> None:
-    """A directory counts files and the bytes that were written; zeros are not sent."""
+    """A directory counts files and written bytes; zeros are not sent."""
     report = DirectoryReport(name="images", status="changed", files_total=7, files_added=2, bytes_written=9, seconds=0.5)
     assert {metric.name: metric.value for metric in metrics_of(report, NOW)} == {
         "changed": 1,
@@ -143,7 +143,7 @@ def test_a_directory() -> None:
 
 
 def test_a_broken_back_end(statsd: StatsD, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A back end that fails is a warning; the sync is done."""
+    """A failing metrics back end is a warning, and the sync succeeds."""
 
     def broken(*_: object, **__: object) -> None:
         raise OSError("no route")

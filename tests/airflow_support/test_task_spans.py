@@ -29,7 +29,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 
 def test_a_broken_back_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A processor of spans that fails is a warning; the sync is done."""
+    """A failing span processor is a warning, and the sync succeeds."""
 
     class Broken(SpanProcessor):
         def on_start(self, span: trace.Span, parent_context: Context | None = None) -> None:

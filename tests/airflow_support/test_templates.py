@@ -28,7 +28,7 @@ class Operator(ReportsUndefinedTemplates, BaseOperator):
     ],
 )
 def test_undefined_variables_are_named(template: str, missing: set[str]) -> None:
-    """In place of what cannot be rendered stands a text that knows which variables the run lacks."""
+    """A template that cannot be rendered becomes a text that knows which variables the run lacks."""
     context: Any = {"params": {}}
     rendered = Operator(task_id="t").render_template(["{{ 1 }}", template], context)
     assert rendered[0] == "1"
@@ -41,7 +41,7 @@ def test_undefined_variables_are_named(template: str, missing: set[str]) -> None
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 masks only what its API server knows")
 @pytest.mark.parametrize("given", ["mysql://user:tulip%40garden@db/shop", "{{ params.url }}"])
 def test_passwords_of_urls_are_masked(given: str) -> None:
-    """What Airflow shows of the rendered arguments has no password of a URL that stands in place of a connection's id."""
+    """Airflow's rendered arguments do not show the password of a URL that replaces a connection id."""
     context: Any = {"params": {"url": "mysql://user:orchid%40garden@db/shop"}}
     task = TableSyncOperator(task_id="t", tables={"orders": {"connection": given}}, target_conn_id=given)
     task.render_template_fields(context)

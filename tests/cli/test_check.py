@@ -26,7 +26,7 @@ def results(output: str) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def test_nothing_is_wrong(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file without mistakes is said to be of its kind; the exit code is 0."""
+    """For a file without mistakes, ``check`` prints its kind, and the exit code is 0."""
     assert command("check") == 0
     assert main(["check", "--config", str(site.server_config)]) == 0
     client, server = capsys.readouterr().out.splitlines()
@@ -61,7 +61,7 @@ def test_nothing_to_check(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_client_that_reaches_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--connect`` tries the server, databases, tables and directories; where all is well the exit code is 0."""
+    """``--connect`` tests the server, databases, tables and directories; if all tests pass, the exit code is 0."""
     assert command("check", "--connect") == 0
     found = results(capsys.readouterr().out)
     assert {mark for mark, _ in found.values()} == {"ok"}
@@ -93,7 +93,7 @@ def test_a_client_that_does_not(site: Site, command: Command, capsys: pytest.Cap
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
 def test_a_database_that_is_not_there_yet(site: Site, command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
-    """A file that a run makes is not made by the check; a table that nobody would make in it fails."""
+    """The check does not create a file that a run creates; a table that no run would create in it fails."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     new = site.folder / "new.db"
     tables = {"orders": {"create_table": True}, "customers": {}}
@@ -107,7 +107,7 @@ def test_a_database_that_is_not_there_yet(site: Site, command: Command, capsys: 
 
 
 def test_a_remedy_of_several_lines(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A reason with a statement of its own line stands on one line of the table, as it can be copied."""
+    """A reason with a statement on its own line is shown on one line of the table, so that it can be copied."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     site.configure(settings["url"], tables={"orders": {"mode": "soft_delete"}}, directories={})
     assert command("check", "--connect") == 3
@@ -116,7 +116,7 @@ def test_a_remedy_of_several_lines(site: Site, command: Command, capsys: pytest.
 
 
 def test_what_the_server_does_not_offer(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that the server does not offer to this client fails with those that it offers, and the one that may be meant."""
+    """A name that the server does not offer fails with the offered names and the one that was probably meant."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     site.configure(settings["url"], tables={"letters": {"table": "orders"}, "odrers": {"table": "orders"}}, directories={})
     assert command("check", "--connect") == 3
@@ -142,7 +142,7 @@ def test_a_table_that_the_server_cannot_send(site: Site, command: Command, capsy
 def test_a_table_that_version_1_cannot_make(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str], target: str
 ) -> None:
-    """A missing target fails although ``create_table`` is set, since a server of version 1 sends no types."""
+    """A missing target fails even with ``create_table``, because a server of version 1 sends no types."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     tables = {"orders": {"table": "copies", "create_table": True}}
     connections = {"local": f"sqlite:///{site.folder / target}"}
@@ -157,7 +157,7 @@ def test_a_table_that_version_1_cannot_make(
 def test_what_version_1_does_not_protect(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str], option: str, protocol: str | int
 ) -> None:
-    """An option that a run refuses with a server of version 1 fails, and is no mistake with one of version 2."""
+    """An option that a run refuses with version 1 fails with such a server, but not with version 2."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     options = {"backup": {"backup": str(site.folder / "backup")}, "atomic": {"atomic": True}}[option]
     directories = {"images": {"path": str(site.folder / "images"), **options}}
@@ -169,7 +169,7 @@ def test_what_version_1_does_not_protect(
 
 
 def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A server that does not answer is one failure; databases and directories are tried all the same."""
+    """A server that does not answer is one failure; databases and directories are still tested."""
     site.configure("http://127.0.0.1:9")
     assert command("check", "--connect") == 3
     found = results(capsys.readouterr().out)
@@ -182,7 +182,7 @@ def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.Capt
 def test_what_is_no_server_of_version_1(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str], protocol: str | int, answer: bytes
 ) -> None:
-    """What answers like anything but a sync server, or refuses the token, fails, whatever version is asked for."""
+    """A service that is not a sync server, or refuses the token, fails, for any configured version."""
     with scripted_server() as server:
         server.answer(answer)
         site.configure(server.url, protocol=protocol, directories={})
@@ -203,7 +203,7 @@ def test_secrets_are_not_printed(site: Site, command: Command, capsys: pytest.Ca
 
 
 def test_what_a_server_names(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a server's file, tables, their keys and columns, directories and hashers are tried."""
+    """For a server's file, tables, their keys and columns, directories and hashers are tested."""
     settings = {
         **site.server_settings,
         "tables": {"orders": {}, "customers": {"windows": ["created_at"]}, "letters": {}},
@@ -221,7 +221,7 @@ def test_what_a_server_names(site: Site, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_every_engine(on: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table that cannot be used is a failure of its own, and the others are tried all the same, on every engine."""
+    """A table that cannot be used is one failure, and the others are still tested, on every engine."""
     on.execute("CREATE TABLE plants (id INT NOT NULL PRIMARY KEY, name VARCHAR(20))", "CREATE TABLE keyless (id INT)")
     path = tmp_path / "server.yaml"
     tables = {"nothing": {}, "keyless": {}, "plants": {"columns": ["id"]}, "trees": {"table": "plants", "primary": "code"}}
@@ -240,7 +240,7 @@ FAILING = {"sqlite": "abs(4 - id - 9223372036854775807)", "mysql": "(SELECT id F
 
 
 def test_what_fails_at_the_first_request(on: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A source is ok only if its rows can be digested and read: a query that the database fails to run is not."""
+    """A source is ok only if its rows can be digested and read, so a query that the database cannot run fails."""
     mark = on.database.quote("a")[0]
     on.execute(f"CREATE TABLE plants (id INT NOT NULL PRIMARY KEY, name VARCHAR(20), {mark}50%{mark} INT)")
     on.execute("INSERT INTO plants VALUES (5, 'fir', 1), (6, 'oak', 2)")
@@ -257,7 +257,7 @@ def test_what_fails_at_the_first_request(on: Scenario, tmp_path: Path, capsys: p
 
 
 def test_a_role_that_may_describe_and_not_read(postgresql_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table that the source's user may see and not read fails, with the grant that it needs."""
+    """A table that the source's user may see but not read fails, with the missing grant."""
     with plain_role(postgresql_url) as url, opened(postgresql_url) as owner:
         owner.execute("CREATE TABLE t (id INT PRIMARY KEY)", f"REVOKE SELECT ON t FROM {make_url(url).username}")
         path = tmp_path / "server.yaml"
@@ -267,7 +267,7 @@ def test_a_role_that_may_describe_and_not_read(postgresql_url: str, tmp_path: Pa
 
 
 def test_patterns(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each table that a pattern matches is tried, at either half; a pattern without one fails."""
+    """Each table that a pattern matches is tested, at either half; a pattern that matches no table fails."""
     settings = {**site.server_settings, "tables": {"o*": {}, "customers": {}, "x*": {}}}
     site.server_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     assert main(["check", "--config", str(site.server_config), "--connect"]) == 3

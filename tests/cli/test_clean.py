@@ -25,7 +25,7 @@ def tables(site: Site) -> list[str]:
 def test_clean_removes_what_is_old(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``clean`` drops staging tables and removes temporary files that are older than a day, or than what is said."""
+    """``clean`` removes staging tables and temporary files older than a day, or than ``--older-than``."""
     command("run")
     now = int(time.time())
     copies = site.folder / "copies"
@@ -54,13 +54,13 @@ def test_clean_removes_what_is_old(
 
 
 def test_clean_without_a_directory(site: Site, command: Command) -> None:
-    """A directory that is not there yet has nothing to clean, and is not made."""
+    """A missing directory has nothing to clean, and is not created."""
     assert command("clean") == 0
     assert not (site.folder / "copies").exists()
 
 
 def test_clean_without_a_database(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A database whose file is not there has nothing to clean, and is not made."""
+    """A missing database file has nothing to clean, and is not created."""
     site.target.unlink()
     assert command("clean") == 0
     assert capsys.readouterr().out == "Removed 0 staging tables and 0 temporary files.\n"

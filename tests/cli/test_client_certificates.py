@@ -37,7 +37,7 @@ def url(tmp_path: Path, authority: Authority) -> Iterator[str]:
 
 
 def test_pull(url: str, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``pull`` shows its certificate, and checks the server's; the token is needed all the same."""
+    """``pull`` shows its certificate and checks the server's; it still needs the token."""
     target = tmp_path / "copies"
     command = ["pull", url, "images", str(target), "--verify", str(authority.path)]
     monkeypatch.setenv("SYNC_TOKEN", "wrong-token")
@@ -81,7 +81,7 @@ def test_run(url: str, authority: Authority, tmp_path: Path) -> None:
 
 
 def test_without_a_certificate(url: str, authority: Authority) -> None:
-    """Who has no certificate, or a stranger's, is told what may be missing; who does not know the authority, that."""
+    """The error without a certificate, or with a foreign one, says so; so does the error about an unknown authority."""
     stranger = str(Authority(authority.path.parent, "other").sign("stranger"))
     for certificate in (None, stranger):
         with (
@@ -103,7 +103,7 @@ def test_without_a_certificate(url: str, authority: Authority) -> None:
 def test_a_server_with_a_wrong_certificate(
     tmp_path: Path, authority: Authority, ends_in: timedelta, host: str, message: str
 ) -> None:
-    """Who knows the authority of a certificate that has ended, or is for another name, is told what to do about that."""
+    """The error about an expired certificate, or one for another name, says what to do."""
     config = ServerConfig.from_dict({"tokens": [TOKEN], "tls": {"certificate": str(authority.sign("server", ends_in=ends_in))}})
     with (
         RunningServer(config, host=host) as server,
@@ -114,7 +114,7 @@ def test_a_server_with_a_wrong_certificate(
 
 
 def test_files_that_cannot_be_used(authority: Authority) -> None:
-    """What is wrong with the files is said before anything is sent."""
+    """Unusable certificate files are an error before anything is sent."""
     good, open_key = authority.sign("good"), authority.sign("open")
     open_key.chmod(0o644)
     closed = authority.sign("closed", password=b"secret")

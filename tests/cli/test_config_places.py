@@ -32,7 +32,7 @@ def used(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_order(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The user's folder is used if this folder has no configuration; the variable goes before both, the argument before all."""
+    """The order is: argument, variable, current folder, user's folder."""
     users = here.parent / "users" / USERS / "client.yaml"
     for path in (users, here / "client.yaml", here / "by_variable.yaml", here / "by_argument.yaml"):
         if path.parent == here:
@@ -44,7 +44,7 @@ def test_the_order(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_the_variable_may_name_a_folder(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder stands for the ``client.yaml`` and the ``server.yaml`` in it; if there are both, ``check`` asks which one."""
+    """A folder in the variable means its ``client.yaml`` and ``server.yaml``; if both exist, ``check`` asks which one."""
     (here / "etc").mkdir()
     (here / "etc" / "client.yaml").write_text("url: http://127.0.0.1:1\n")
     monkeypatch.setenv("AIRFLOW_SYNC_CONFIG", str(here / "etc"))
@@ -68,7 +68,7 @@ def test_there_is_none(here: Path, capsys: pytest.CaptureFixture[str], command: 
 
 
 def test_the_variable_names_nothing(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A variable that names a file that is not there is an error, although this folder has a configuration."""
+    """A variable with a missing file is an error, even if the current folder has a configuration."""
     (here / "client.yaml").write_text("url: http://127.0.0.1:1\n")
     monkeypatch.setenv("AIRFLOW_SYNC_CONFIG", "/no/such.yaml")
     assert main(["run"]) == 2

@@ -52,7 +52,7 @@ def test_client_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With databases and folders that are there, the promised files sync what they name."""
+    """With existing databases and folders, the promised files sync their tables and directories."""
     monkeypatch.setenv("SYNC_TOKEN", "secret")
     monkeypatch.setenv("DB_PASSWORD", "secret")
     monkeypatch.chdir(tmp_path)

@@ -36,7 +36,7 @@ def processes(session: int) -> set[int]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_the_demo(tmp_path: Path) -> None:
-    """The demo shows a first sync, a change and a skip, keeps what it made where asked to, and leaves nothing running."""
+    """The demo shows a first sync, a change and a skip, keeps its files if requested, and leaves no process running."""
     command = [sys.executable, "-m", "airflow_provider_sync.cli.main", "demo", "--keep", str(tmp_path / "demo")]
     # In a session of its own, since others start processes in this one.
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True) as demo:
@@ -98,7 +98,7 @@ def test_the_cause_in_a_log(written: str, cause: str, tmp_path: Path) -> None:
 
 
 def test_the_demo_keeps_out_of_a_folder_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The demo writes into a new folder only."""
+    """The demo writes only into a new folder."""
     (tmp_path / "mine").write_text("precious")
     assert main(["demo", "--keep", str(tmp_path)]) == 2
     assert "is not empty" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def test_keys_are_shown_with_what_would_happen(changed: Site, command: Command, 
 def test_a_database_that_is_not_there_is_not_made(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str], kind: str, name: str
 ) -> None:
-    """A target whose file a run would make looks empty, and its file is not made by looking."""
+    """A target whose file a run would create counts as empty, and ``diff`` does not create the file."""
     url = str(yaml.safe_load(site.config.read_text(encoding="utf-8"))["url"])
     folder = site.folder / "databases"
     folder.mkdir()
@@ -57,7 +57,7 @@ def test_no_more_keys_than_asked_for(changed: Site, command: Command, capsys: py
 
 
 def test_a_number_of_keys_below_none(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A ``--keys`` that is no number of keys is wrong usage."""
+    """A negative ``--keys`` is wrong usage."""
     with pytest.raises(SystemExit) as ended:
         command("diff", "--keys", "-1")
     assert ended.value.code == 2
@@ -133,7 +133,7 @@ def test_a_directory_that_fails_does_not_hide_the_tables(
 
 
 def test_nothing_that_differs(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing differs there are only the reports, and the exit code is 0."""
+    """Without differences, there are only the reports, and the exit code is 0."""
     command("run")
     capsys.readouterr()
     assert command("diff") == 0

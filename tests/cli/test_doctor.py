@@ -11,7 +11,7 @@ from tests.cli.site import Site, execute
 
 
 def test_equal_tables_need_no_doctor(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing differs the exit code is 0."""
+    """Without differences, the exit code is 0."""
     command("run")
     capsys.readouterr()
     assert command("doctor") == 0

@@ -14,7 +14,7 @@ from tests.cli.terminal.pseudo_terminal import on_a_terminal
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_examples(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """The help of each command ends with examples, and each of them is a call that is understood."""
+    """The help of each command ends with examples, and each of them is a valid call."""
     with pytest.raises(SystemExit):
         main([command.name, "--help"])
     _, _, examples = capsys.readouterr().out.partition("\nexample")
@@ -27,7 +27,7 @@ def test_examples(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_first_steps() -> None:
-    """The help of the program leads from the demo to the first run, by commands that there are."""
+    """The help of the program leads from the demo to the first run, by existing commands."""
     steps = [line.split("  ")[1] for line in EPILOG.splitlines() if line.startswith("  ")]
     assert steps[-1] == "airflow-sync run"
     for step in steps:

@@ -32,7 +32,7 @@ ANSWERS = {
 def test_each_table_and_directory_has_a_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: bytes, protocol: str | int
 ) -> None:
-    """Whatever the server answers, a run ends with code 3, all its reports as JSON, and one printable line on standard error."""
+    """For any answer of the server, a run ends with 3, all reports as JSON, and one printable line on standard error."""
     site = Site(tmp_path)
     with scripted_server() as server:
         server.answer(answer)
@@ -51,7 +51,7 @@ def test_each_table_and_directory_has_a_report(
 
 @pytest.mark.parametrize("command", ["run", "run --dry-run", "diff", "list", "list --sizes", "check --connect", "doctor"])
 def test_names_do_not_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    """Names that a server offers, and a pattern takes, stay on their lines, without escape codes, in all that a command shows."""
+    """Offered names stay on one line, without escape codes, in all output of a command."""
     site = Site(tmp_path)
     name = "orders\x1b[2J\nforged\u202e"
     refused = reply(422, json.dumps({"config_name": ["not\x1b[2J today"]}).encode())

@@ -27,7 +27,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_both_files_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What ``init`` makes of a database is served, and what it makes of that server syncs everything into an empty database."""
+    """The server.yaml of ``init`` can be served, and its client.yaml syncs everything into an empty database."""
     site = Site(tmp_path)
     site.server_config.unlink()
     execute(site.source, "CREATE TABLE keyless (a TEXT)", 'CREATE VIEW "big orders" AS SELECT id, name AS "the name" FROM orders')
@@ -54,7 +54,7 @@ def test_both_files_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_tables_that_the_server_cannot_send(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table that is offered and cannot be synced is a comment with the server's reason, so that the others can be synced."""
+    """An offered table that cannot be synced is a comment with the server's reason, so the others can be synced."""
     site = Site(tmp_path)
     execute(site.source, "CREATE TABLE keyless (a TEXT)")
     with RunningServer(ServerConfig.from_dict({**site.server_settings, "tables": "*", "tokens": ["the-token"]})) as server:
@@ -68,7 +68,7 @@ def test_tables_that_the_server_cannot_send(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_nothing_but_views(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a database without tables the views are listed; one that cannot be read is there with the reason."""
+    """For a database without tables, the views are listed; an unreadable one has the reason."""
     execute(
         tmp_path / "x.db",
         "CREATE TABLE gone (id INTEGER)",
@@ -84,14 +84,14 @@ def test_nothing_but_views(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a database whose path is mistyped nothing is made: neither a configuration nor an empty database."""
+    """For a mistyped database path, neither a configuration nor an empty database is created."""
     assert main(["init", "--from", f"sqlite:///{tmp_path}/x.db"]) == 2
     assert f"There is no file {tmp_path}/x.db. Is the path of the connection right?" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Directories are kept here unless the user says otherwise; a target that was not given is a variable."""
+    """Directories go below the current folder by default; a missing target is a variable."""
     site = Site(tmp_path)
     with RunningServer(ServerConfig.from_dict({**site.server_settings, "tokens": ["the-token"]})) as server:
         assert main(["init", "--client", server.url, "--config", "new.yaml"]) == 0
@@ -102,7 +102,7 @@ def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_each_directory_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    """Whatever a server calls its directories, none is kept outside the current folder, in all of it, or where another is."""
+    """For any names of directories, each gets its own folder below the current one."""
     Site(tmp_path)
     names = ["", ".", "..", "a/b", "a_b", "../a", "${HOME}", "x" * 300, "x" * 301, "日" * 90, "images"]
     with scripted_server() as server:
@@ -128,7 +128,7 @@ def test_directories_alone_need_no_database(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file is replaced only with ``--force``, and one that cannot be made again stays as it is."""
+    """A file is replaced only with ``--force``, and stays if a new one cannot be written."""
     site = Site(tmp_path)
     database, path = f"sqlite:///{site.source}", tmp_path / "server.yaml"
     path.write_text("mine")
@@ -155,7 +155,7 @@ def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_refused(tmp_path: Path, arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be meant is refused, and nothing is written."""
+    """Wrong arguments are refused, and nothing is written."""
     Site(tmp_path)
     (tmp_path / "server.yaml").unlink()
     (tmp_path / "empty.db").touch()
@@ -165,7 +165,7 @@ def test_refused(tmp_path: Path, arguments: list[str], code: int, message: str, 
 
 
 def test_a_server_of_version_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing can say what it offers, there is no file."""
+    """A server of version 1 cannot say what it offers, so no file is written."""
     with RunningServer(ServerConfig.from_dict(Site(tmp_path).server_settings)) as server:
         assert main(["init", "--client", f"{server.url}/elsewhere"]) == 2
     assert "cannot say what it offers" in capsys.readouterr().err
@@ -218,7 +218,7 @@ ANY = _Any()
 
 
 def test_names_of_all_kinds() -> None:
-    """Whatever a table, a column or a message is called, the files say what they should, and comments stay comments."""
+    """With any names of tables and columns and any messages, the files are correct, and comments stay comments."""
     names = ["plain", "null", "1", "we ird: é#", 'quo"te', "a\nb", "- x", "*", "\u2028", "${X}", "日本"]
     config = yaml.safe_load(server_text("c d", "sqlite://", {**dict.fromkeys(names), "bad\n": "because\nof: this"}))
     assert list(config["tables"]) == names

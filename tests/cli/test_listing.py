@@ -19,7 +19,7 @@ from tests.client.scripted_server import reply, scripted_server
 
 
 def test_list_names_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``list`` prints a line for each table and directory, and where it goes."""
+    """``list`` prints a line for each table and directory with its target."""
     assert command("list") == 0
     text = capsys.readouterr().out
     assert text.splitlines()[0].split() == ["table", "orders", "->", "orders"]
@@ -35,7 +35,7 @@ def test_list_as_json(command: Command, capsys: pytest.CaptureFixture[str]) -> N
 def test_tables_are_asked_about_together(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many tables there are, only those that cannot be described are asked about by themselves."""
+    """With any number of tables, only those that cannot be described are requested separately."""
     execute(site.source, "DROP TABLE customers")
     alone, describe_table = [], SyncClient.describe_table
 
@@ -62,7 +62,7 @@ def test_list_shows_what_is_not_configured(site: Site, command: Command, capsys:
 
 
 def test_list_by_version_1_names_what_is_configured(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``list`` falls back to the configuration where the protocol cannot tell."""
+    """``list`` shows the names of the configuration if the server cannot list its own."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     site.configure(settings["url"], protocol=1, tables={"orders": {}}, directories={})
     assert command("list") == 0
@@ -74,7 +74,7 @@ def test_list_by_version_1_names_what_is_configured(site: Site, command: Command
 def test_list_at_a_wrong_url_says_that_nothing_was_asked(
     site: Site, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where nothing answers as version 2 does, nobody takes what the configuration names for what a server offers."""
+    """If no version 2 server answers, ``list`` says that the names are only those of the configuration."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     site.configure(f"{settings['url']}/elsewhere")
     assert command("list", "--json") == 0
@@ -109,7 +109,7 @@ def test_list_shows_where_patterns_lead(site: Site, command: Command, capsys: py
 
 
 def test_list_shows_sizes_and_keys(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``list`` says how many rows a table has, about, and its key, or why that is not known; in JSON on demand."""
+    """``list`` shows each table's key and about how many rows it has, or why they are not known; in JSON on demand."""
     execute(site.source, "DROP TABLE customers", "CREATE TABLE customers (id INTEGER)")
     assert command("list") == 0
     lines = capsys.readouterr().out.splitlines()[-3:]
@@ -125,7 +125,7 @@ def test_list_shows_sizes_and_keys(site: Site, command: Command, capsys: pytest.
 
 
 def test_keys_of_too_many_tables(command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all keys together, so many are shown as fit in memory; tables after them are listed without."""
+    """The number of shown keys is limited for all tables together; further tables have none."""
     monkeypatch.setattr(table_sizes, "MAX_KEY_BYTES", 100)
     assert command("list", "--json", "--sizes") == 0
     sizes = json.loads(capsys.readouterr().out)["sizes"]

@@ -24,5 +24,5 @@ from airflow_provider_sync.config.log import LogOptions
     ],
 )
 def test_level(flags: list[str], configured: LogOptions | None, level: str) -> None:
-    """``--quiet`` leaves errors only, but a file as it is; ``--log-level`` goes before both."""
+    """``--quiet`` shows only errors but does not change a log file; ``--log-level`` overrides both."""
     assert log_settings(build_parser().parse_args(["serve", *flags]), configured).level == level

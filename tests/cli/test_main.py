@@ -53,7 +53,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_what_was_meant(arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt command, option or value is answered with the one that was probably meant, by the command that was called."""
+    """A misspelt command, option or value is answered with the probable one, by the command that was called."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -104,7 +104,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_unexpected(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
 ) -> None:
-    """Whatever else happens ends with 3 and one line; Ctrl-C with 130, as shells have it."""
+    """Any other error ends with 3 and one line; Ctrl-C ends with 130, as in shells."""
 
     def fail(_options: object) -> int:
         raise error
@@ -117,7 +117,7 @@ def test_the_unexpected(
 
 
 def test_a_reader_that_leaves(site: Site) -> None:
-    """When nobody reads the results any more the command ends without a word on standard error."""
+    """If the reader of the results ends, the command ends without a message on standard error."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "airflow_provider_sync.cli.main", "list", "--config", str(site.config)]
@@ -127,7 +127,7 @@ def test_a_reader_that_leaves(site: Site) -> None:
 
 
 def test_a_misspelt_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that is not there is answered with the one of a similar name beside it; otherwise the next step makes one."""
+    """A missing file is answered with a similar name beside it; without one, the next step creates a file."""
     (tmp_path / "client.yaml").write_text("url: http://127.0.0.1:1\n")
     assert main(["run", "--config", str(tmp_path / "cleint.yaml")]) == 2
     printed = capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_a_misspelt_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_variable_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The message says what to do, which is not in the file: no check of it is advised."""
+    """The message about a missing variable says what to do, and does not advise to check the file."""
     path = tmp_path / "client.yaml"
     path.write_text("url: ${NO_SUCH_VARIABLE}\n")
     assert main(["run", "--config", str(path)]) == 2
@@ -147,7 +147,7 @@ def test_a_variable_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_yaml_that_cannot_be_parsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistake of YAML is told with its line and what the parser found there."""
+    """A YAML mistake is reported with its line and the parser's reason."""
     path = tmp_path / "client.yaml"
     path.write_text("url: http://x\ntables: {orders: {}\n")
     assert main(["run", "--config", str(path)]) == 2

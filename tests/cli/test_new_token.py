@@ -17,7 +17,7 @@ from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 
 
 def test_what_is_printed_works(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line for server.yaml lets in whoever has the token of the lines for clients, and does not hold the token itself."""
+    """The printed line for server.yaml accepts the printed token, and does not contain it."""
     arguments = ["--name", 'Berlin, "new"', "--expires", "9999-12-31", "--address", "127.0.0.0/8", "--address", "::1"]
     assert main(["token", "new", *arguments]) == 0
     printed = capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_what_is_printed_works(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """As JSON, it is the token and its entry for server.yaml; two are never alike, and each has more than 200 random bits."""
+    """JSON has the token and its entry for server.yaml; each token has more than 200 random bits."""
     made = []
     for _ in range(2):
         assert main(["token", "new", "--json"]) == 0
@@ -53,7 +53,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_refused(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the server would refuse ends with 2, and makes no token."""
+    """Options that the server would refuse end with 2, and no token is made."""
     assert main(["token", "new", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

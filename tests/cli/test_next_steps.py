@@ -31,7 +31,7 @@ ERRORS = [kind for kind in vars(exceptions).values() if inspect.isclass(kind) an
 @pytest.mark.parametrize("kind", [kind for kind in ERRORS if kind is not SyncFailed], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("call", [RUN, Call("airflow-sync", "run", "client"), Call("airflow-sync", "pull")], ids=str)
 def test_every_step_can_be_called(kind: type[SyncError], call: Call) -> None:
-    """After an error of any class there is a command that can be called as it stands, or nothing that its message has said."""
+    """After an error of any class, the next step is a valid command, or there is none."""
     step = next_step(kind("What happened."), call)
     if step is not None:
         program, *arguments = shlex.split(step)
@@ -69,7 +69,7 @@ def test_it_fits_the_error(error: Exception, step: str | None) -> None:
 
 
 def test_the_first_failure_decides() -> None:
-    """Where several failed, the step is that of the first one that has any."""
+    """After several failures, the step is that of the first one that has a step."""
     failed = SyncFailed.of([UnexpectedError("A bug."), MissingTableError("None."), too_many_deletes()], [])
     assert next_step(failed, RUN) == "airflow-sync diff --config '/etc/my sync/client.yaml'"
     assert next_step(SyncFailed("Failed.", [], False), RUN) is None
@@ -77,13 +77,13 @@ def test_the_first_failure_decides() -> None:
 
 @pytest.mark.parametrize(("kind", "made_from"), [("client", "--client SERVER_URL"), ("server", "--from DATABASE_URL")])
 def test_without_a_configuration(kind: str, made_from: str) -> None:
-    """Where there is no configuration, the step makes one; commands that need none have no step."""
+    """Without a configuration, the step creates one; commands that need none have no step."""
     assert next_step(ConfigurationError("None."), Call("airflow-sync", "run", kind)) == f"airflow-sync init {made_from}"
     assert next_step(ConfigurationError("In the past."), Call("airflow-sync", "token")) is None
 
 
 def test_a_configuration_that_was_found_need_not_be_named() -> None:
-    """In a folder with a ``client.yaml`` the next command needs no argument either; inside Airflow it is Airflow's."""
+    """In a folder with a ``client.yaml``, the next command needs no argument; inside Airflow, it is Airflow's command."""
     assert (
         next_step(TransportError("No answer."), Call("airflow sync", "run", "client", "client.yaml"))
         == "airflow sync check --connect"

@@ -19,7 +19,7 @@ __all__ = ["bucket", "object_store"]
 def test_connections_of_airflow(
     site: Site, command: Command, monkeypatch: pytest.MonkeyPatch, object_store: str, bucket: str
 ) -> None:
-    """``airflow://CONN_ID`` is a database, and ``s3://CONN_ID@bucket`` a directory, with what Airflow knows of them."""
+    """``airflow://CONN_ID`` opens a database, and ``s3://CONN_ID@bucket`` a directory, by Airflow's connections."""
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(site.target)}))
     url = ClientConfig.from_yaml(site.config).url
     site.configure(
@@ -34,7 +34,7 @@ def test_connections_of_airflow(
 
 @pytest.mark.slow
 def test_connections_that_airflow_does_not_have(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A connection that Airflow does not have fails what names it, and the rest is synced."""
+    """A connection that Airflow lacks fails its tables and directories, and the rest is synced."""
     url = ClientConfig.from_yaml(site.config).url
     tables = {"orders": {"connection": "airflow://no_such_connection"}, "customers": {}}
     site.configure(url, tables=tables, directories={"images": {"path": "s3://no_such_connection@bucket/images"}})

@@ -44,7 +44,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
 
 
 def test_a_directory_is_copied(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every file arrives, and a second time nothing does; the report is that of ``run``."""
+    """The first pull copies every file, the second none; the report is that of ``run``."""
     assert copy.pull("--json") == 0
     report = reports(capsys.readouterr().out)["images"]
     assert (report["status"], report["files_added"]) == ("changed", 2)
@@ -54,7 +54,7 @@ def test_a_directory_is_copied(copy: Copy, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_misspelt_name(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that the server does not offer is wrong usage; the message has those that it offers, and which may be meant."""
+    """A name that the server does not offer is wrong usage; the message has the offered names and the probable one."""
     assert main(["pull", copy.url, "imgaes", str(copy.target)]) == 2
     assert capsys.readouterr().err.endswith(
         "Directory 'imgaes': The server does not offer it to this client. Did you mean 'images'? It offers: images.\n"
@@ -71,7 +71,7 @@ def test_patterns_and_a_prefix_choose(copy: Copy) -> None:
 
 
 def test_nothing_is_deleted_unless_it_is_asked_for(copy: Copy) -> None:
-    """What the source lacks stays; ``--delete`` removes it."""
+    """Files that the source lacks stay, unless ``--delete`` is set."""
     copy.target.mkdir()
     (copy.target / "mine.txt").write_text("mine")
     assert copy.pull() == 0
@@ -106,14 +106,14 @@ def test_deletes_are_guarded(copy: Copy, capsys: pytest.CaptureFixture[str]) -> 
     [("--max-deletes", "many", "is 'many'. Give a number"), ("--prefix", "../x", "is '../x'. Give a")],
 )
 def test_wrong_values_name_the_flag(copy: Copy, capsys: pytest.CaptureFixture[str], option: str, value: str, said: str) -> None:
-    """A value that a flag cannot have ends with 2, and the flag is named as it was written."""
+    """An invalid value of a flag ends with 2, and the message names the flag."""
     assert copy.pull(option, value) == 2
     assert f"airflow-sync: {option} {said}" in capsys.readouterr().err
     assert not copy.target.exists()
 
 
 def test_a_dry_run_writes_nothing(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--dry-run`` says what would come, and does not even make the folder."""
+    """``--dry-run`` reports the changes, and does not even create the folder."""
     assert copy.pull("--dry-run", "--json") == 0
     report = reports(capsys.readouterr().out)["images"]
     assert (report["status"], report["files_added"]) == ("planned", 2)
@@ -121,7 +121,7 @@ def test_a_dry_run_writes_nothing(copy: Copy, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_token_comes_from_a_file(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``--token-file`` is read instead of the environment; a line break at its end is none of the token's."""
+    """``--token-file`` is read instead of the environment; a line break at its end is not part of the token."""
     monkeypatch.setenv("SYNC_TOKEN", "wrong")
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
@@ -147,7 +147,7 @@ def test_a_missing_token_is_refused_by_the_server(
 def test_a_token_file_without_a_token(
     copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
 ) -> None:
-    """A token file that is missing, empty or no text is wrong usage, and nothing is asked of the server."""
+    """A token file that is missing, empty or not text is wrong usage, and no request is sent."""
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)

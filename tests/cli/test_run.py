@@ -44,7 +44,7 @@ def test_run_takes_only_what_is_named(site: Site, command: Command, capsys: pyte
 
 @pytest.mark.parametrize("name", ["run", "diff"])
 def test_an_unknown_name_is_wrong_usage(site: Site, command: Command, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """A name that the configuration does not have is named with those that it has, and nothing is synced."""
+    """An unknown name is wrong usage; the error lists the configured names, and nothing is synced."""
     assert command(name, "--table", "odrers") == 2
     assert capsys.readouterr() == (
         "",
@@ -79,7 +79,7 @@ def test_diff_answers_by_its_exit_code(site: Site, command: Command, capsys: pyt
 
 
 def test_the_rest_is_synced_when_one_fails(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """What fails ends ``run`` with 3 and one line on standard error; the rest is synced, and all is reported."""
+    """After a failure, ``run`` ends with 3 and one line on standard error; the rest is synced, and all is reported."""
     execute(site.target, "DROP TABLE orders")
     assert command("run", "--json") == 3
     printed = capsys.readouterr()
@@ -96,7 +96,7 @@ def test_the_rest_is_synced_when_one_fails(site: Site, command: Command, capsys:
 
 
 def test_tables_of_one_transaction_arrive_together(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """With ``single_transaction``, one table that fails keeps the others of its connection out, but not the directories."""
+    """With ``single_transaction``, a failing table stops the tables of its connection, but not the directories."""
     settings = site.config.read_text().replace("single_transaction: false", "single_transaction: true")
     site.config.write_text(settings)
     execute(site.target, "DROP TABLE orders")
@@ -107,7 +107,7 @@ def test_tables_of_one_transaction_arrive_together(site: Site, command: Command,
 
 
 def test_a_database_that_cannot_be_opened_is_reported(site: Site, capsys: pytest.CaptureFixture[str], command: Command) -> None:
-    """A connection that nothing can be made of fails its tables, and the rest is synced."""
+    """An unusable connection fails its tables, and the rest is synced."""
     url = str(site.config.read_text().split("url: ")[1].split()[0])
     tables = {"orders": {"connection": "oracle://nowhere/x"}, "customers": {"connection": f"sqlite:///{site.folder}/no/such.db"}}
     site.configure(url, tables=tables)
@@ -120,7 +120,7 @@ def test_a_database_that_cannot_be_opened_is_reported(site: Site, capsys: pytest
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
 def test_no_empty_file_is_left(site: Site, command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
-    """A first run into a database file that is not there, and in which it may make no table, fails and makes no file."""
+    """A first run into a missing database file without permission to create tables fails and creates no file."""
     settings = yaml.safe_load(site.config.read_text())
     site.configure(settings["url"], connections={"local": f"{kind}:///{site.folder / 'new.db'}"}, directories={})
     assert command("run") == 3
@@ -138,7 +138,7 @@ def test_each_reason_once(
     name: str,
     is_terminal: bool,
 ) -> None:
-    """Each reason stands once, on standard error, below the table of results, under its names; the last line says what to do."""
+    """Each error is printed once on standard error, below the results, with its names; the last line says what to do."""
     settings = yaml.safe_load(site.config.read_text())
     site.configure(**{**settings, "single_transaction": True, "tables": {"orders": {}, "prices": {}, "customers": {}}})
     monkeypatch.setenv("TERM", "dumb")
@@ -158,7 +158,7 @@ def test_each_reason_once(
 
 
 def test_no_server_fails_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nobody answers, everything is reported as failed, and the message names the address."""
+    """If no server answers, everything is reported as failed, and the message names the address."""
     site.configure("http://127.0.0.1:1/")
     assert command("run", "--json") == 3
     printed = capsys.readouterr()
@@ -169,7 +169,7 @@ def test_no_server_fails_everything(site: Site, command: Command, capsys: pytest
 
 
 def test_a_traceback_only_when_asked_for(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--verbose`` shows where an error comes from, and standard output stays as it is."""
+    """``--verbose`` shows the traceback, and standard output does not change."""
     site.configure("http://127.0.0.1:1/")
     assert command("run", "--json") == 3
     quiet = capsys.readouterr()
@@ -192,7 +192,7 @@ def test_a_guard_names_its_option(site: Site, command: Command, capsys: pytest.C
 
 
 def test_deletes_are_allowed_for_one_run(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--max-deletes`` and ``--allow-empty-source`` hold for all that a run syncs, patterns too, and for no other run."""
+    """``--max-deletes`` and ``--allow-empty-source`` apply to everything in this run, including patterns, and to no other."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     directories = {"images": {**settings["directories"]["images"], "max_deletes": 0}}
     site.configure(**{**settings, "tables": {"*": {"max_deletes": 0}}, "directories": directories})
@@ -218,7 +218,7 @@ def test_deletes_are_allowed_for_one_run(site: Site, command: Command, capsys: p
 
 
 def test_nothing_to_do(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A configuration without tables and directories is said to be one; as JSON it is an empty array."""
+    """A configuration without tables and directories gets a message; as JSON it is an empty array."""
     site.configure("http://127.0.0.1:1/", tables={}, directories={})
     assert command("run") == 0
     assert "names no table and no directory" in capsys.readouterr().out
@@ -245,7 +245,7 @@ def test_runs_are_recorded_where_that_is_configured(site: Site, command: Command
 
 
 def test_a_run_is_seen_while_it_runs(site: Site, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``history`` in the configuration a run is among what runs now, with what it syncs, until it ends; a dry run is not."""
+    """With ``history``, a run is listed as running until it ends; a dry run is not."""
     url = f"sqlite:///{site.folder / 'history.db'}"
     site.configure(**{**yaml.safe_load(site.config.read_text()), "history": url})
     history = open_history(url)
@@ -266,7 +266,7 @@ def test_a_run_is_seen_while_it_runs(site: Site, command: Command, monkeypatch: 
 
 
 def test_a_run_that_fails_before_it_begins_is_recorded(site: Site, command: Command) -> None:
-    """A run that cannot even make its client leaves a record of everything that it was to sync."""
+    """A run that cannot create its client leaves a record of all its tables and directories."""
     url = f"sqlite:///{site.folder / 'history.db'}"
     settings = yaml.safe_load(site.config.read_text())
     site.configure(**{**settings, "history": url, "headers": {"X-Key": "two\nlines"}})

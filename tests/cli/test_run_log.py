@@ -19,7 +19,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_run_into_a_file(site: Site, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A log file has one line for each table and directory, with its report; also if nothing is printed."""
+    """A log file has one line with a report for each table and directory, even if nothing is printed."""
     log = tmp_path / "sync.log"
     assert command("run", "--quiet", "--log-format", "json", "--log-file", str(log)) == 0
     assert capsys.readouterr() == ("", "")
@@ -34,7 +34,7 @@ def test_a_run_into_a_file(site: Site, command: Command, tmp_path: Path, capsys:
 
 
 def test_a_run_that_fails(site: Site, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What fails is an error in the log file, with its reason, and what ends the command is its last line."""
+    """A failure is an error in the log file, with its reason; the error that ends the command is the last line."""
     log = tmp_path / "sync.log"
     execute(site.target, "DROP TABLE orders")
     assert command("run", "--log-file", str(log), "--log-level", "error") == 3
@@ -48,7 +48,7 @@ def test_a_run_that_fails(site: Site, command: Command, tmp_path: Path, capsys: 
 
 
 def test_nothing_is_said_twice(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a file, standard error has the lines only for who asks for them: it has errors anyway, and results are printed."""
+    """Without a file, standard error has log lines only on request, because it has the errors anyway."""
     assert command("run") == 0
     assert capsys.readouterr().err == ""
     assert command("run", "--log-level", "info") == 0

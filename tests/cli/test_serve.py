@@ -51,7 +51,7 @@ def test_serve_answers_until_it_is_told_to_stop(
 
 
 def test_serve_without_tokens_beyond_loopback(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    """``serve`` refuses to offer everything to everybody."""
+    """``serve`` refuses to listen on other addresses than loopback without tokens."""
     assert main(["serve", "--config", str(site.server_config), "--host", "0.0.0.0", "--port", "0"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -75,7 +75,7 @@ def test_a_token_opens_the_door(tmp_path: Path, command: Command, site: Site, ca
 
 @pytest.mark.parametrize("streams", ["> /dev/full 2> /dev/full", "<&- >&- 2>&-"], ids=["full", "closed"])
 def test_nobody_reads_what_it_says(tmp_path: Path, streams: str) -> None:
-    """A server whose output and log cannot be written serves, and ends with 0."""
+    """A server whose output and log cannot be written still serves, and ends with 0."""
     site = Site(tmp_path)
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
@@ -128,7 +128,7 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path, kind: str, capsys: 
 
 
 def test_what_serve_imports() -> None:
-    """``serve`` starts without what only clients need, which takes a quarter of its time."""
+    """``serve`` does not import modules for clients, which take a quarter of the start time."""
     code = "import sys, airflow_provider_sync.cli.serve; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     needless = {"airflow", "airflow_provider_sync.client", "airflow_provider_sync.sync", "fsspec", "requests", "rich"}

@@ -44,7 +44,7 @@ def hears(process: subprocess.Popen[str]) -> bool:
 
 @pytest.mark.quick_on("sqlite", "mariadb")
 def test_a_sync_is_ended(database_url: str, tmp_path: Path) -> None:
-    """A signal ends a merge at once, and a sync that waits for its lock; nothing is changed, held, running or left."""
+    """A signal ends a merge, and a wait for a lock, at once; nothing is changed, locked, running or left behind."""
     if make_url(database_url).get_backend_name() == "duckdb":
         pytest.skip("DuckDB has no triggers, so nothing holds a merge up")
     target = StuckTarget(database_url, tmp_path)
@@ -87,6 +87,6 @@ program.main()
 
 
 def test_ctrl_c_while_it_starts() -> None:
-    """Ctrl-C ends a command that is only just starting as it ends other programs, without a traceback."""
+    """Ctrl-C ends a starting command like other programs, without a traceback."""
     ended = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")

@@ -27,7 +27,7 @@ _PAGE = b"\n <!DOCTYPE html><html><title>Shop</title></html>"
 
 
 def test_a_server_of_version_2_says_what_it_offers(server: ScriptedServer, client: SyncClient) -> None:
-    """The question is a GET with the credentials and without a body; the answer is remembered."""
+    """The client sends a GET with the credentials and no body, and remembers the answer."""
     server.answer(_VERSION_2, reply(500))
     assert client.capabilities() == _OFFER
     assert client.protocol_for() == 2
@@ -53,7 +53,7 @@ def test_a_server_of_version_2_says_what_it_offers(server: ScriptedServer, clien
     ids=["404", "404-page", "405", "page", "page-of-another-type", "long-page"],
 )
 def test_a_server_without_the_endpoint_speaks_version_1(server: ScriptedServer, client: SyncClient, answer: bytes) -> None:
-    """Nothing there, another method, or a page of HTML: version 1, which is remembered as well."""
+    """A missing endpoint, another method or a page of HTML means version 1, which is remembered."""
     server.answer(answer, _VERSION_2)
     assert client.capabilities() is None
     assert client.protocol_for() == 1
@@ -62,7 +62,7 @@ def test_a_server_without_the_endpoint_speaks_version_1(server: ScriptedServer, 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_an_error(server: ScriptedServer, client: SyncClient, status: int) -> None:
-    """The token is what to check; nothing is concluded about versions."""
+    """A refused token is an error about the token, and says nothing about versions."""
     server.answer(reply(status, b'{"message": "Unauthenticated."}'), _VERSION_2)
     with pytest.raises(ServerError, match=f"status {status}.*Check the token") as caught:
         client.protocol_for()
@@ -72,7 +72,7 @@ def test_a_refused_token_is_an_error(server: ScriptedServer, client: SyncClient,
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_failing_server_is_asked_again(server: ScriptedServer, pauses: list[float], status: int) -> None:
-    """What may pass is tried again, and the answer that comes then counts."""
+    """After a transient failure, the client asks again and uses the later answer."""
     with SyncClient(server.url, retries=3) as client:
         server.answer(reply(status), reply(status), _VERSION_2)
         assert client.protocol_for() == 2
@@ -81,7 +81,7 @@ def test_a_failing_server_is_asked_again(server: ScriptedServer, pauses: list[fl
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_server_that_goes_on_failing_is_an_error(server: ScriptedServer, pauses: list[float], status: int) -> None:
-    """There is no silent fall back to version 1."""
+    """A server that keeps failing is an error; the client never falls back to version 1 silently."""
     with SyncClient(server.url, retries=2) as client:
         server.answer(reply(status))
         with pytest.raises(ServerError) as caught:
@@ -91,7 +91,7 @@ def test_a_server_that_goes_on_failing_is_an_error(server: ScriptedServer, pause
 
 
 def test_no_answer_is_an_error(server: ScriptedServer, pauses: list[float]) -> None:
-    """A server that does not answer may be of either version."""
+    """A server that does not answer is an error, because it may have either version."""
     with SyncClient(server.url, retries=1, timeout=0.05) as client:
         server.answer(server.silence)
         with pytest.raises(TransportError, match="did not answer in time"):
@@ -100,7 +100,7 @@ def test_no_answer_is_an_error(server: ScriptedServer, pauses: list[float]) -> N
 
 
 def test_a_cut_answer_is_asked_for_again(server: ScriptedServer, pauses: list[float]) -> None:
-    """Half an answer says nothing."""
+    """The client asks again after a truncated answer."""
     with SyncClient(server.url, retries=1) as client:
         server.answer(_VERSION_2[:-5])
         with pytest.raises(IncompleteStreamError):
@@ -133,7 +133,7 @@ def test_another_answer_is_of_neither_version(server: ScriptedServer, client: Sy
 
 
 def test_a_later_version_is_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """Whoever speaks only version 3 is not spoken to in version 2."""
+    """A server of only version 3 is refused."""
     server.answer(reply(200, b'{"protocol": 3, "tables": "in some other way"}'))
     with pytest.raises(ProtocolError, match="version 3"):
         client.protocol_for()
@@ -147,7 +147,7 @@ def test_a_redirect_is_an_error(server: ScriptedServer, client: SyncClient) -> N
 
 
 def test_an_endless_answer_is_stopped(server: ScriptedServer, client: SyncClient) -> None:
-    """No more than a limit is read."""
+    """The size of the answer is limited."""
     body = gzip.compress(b'{"protocol": 2, "tables": {' + b" " * (17 << 20))
     server.answer(reply(200, body, {"Content-Encoding": "gzip"}))
     with pytest.raises(ProtocolError, match="more than 4194304 bytes"):
@@ -156,7 +156,7 @@ def test_an_endless_answer_is_stopped(server: ScriptedServer, client: SyncClient
 
 @pytest.mark.parametrize("protocol", ["1", 1])
 def test_version_1_is_not_asked_for(server: ScriptedServer, protocol: str | int) -> None:
-    """A client that is told to take version 1 takes it without a question."""
+    """With ``protocol: 1`` the client does not ask for capabilities."""
     server.answer(_VERSION_2)
     with SyncClient(server.url, protocol=protocol) as client:
         assert client.protocol_for() == 1
@@ -166,7 +166,7 @@ def test_version_1_is_not_asked_for(server: ScriptedServer, protocol: str | int)
 
 @pytest.mark.parametrize("protocol", ["2", 2])
 def test_version_2_is_demanded(server: ScriptedServer, protocol: str | int) -> None:
-    """A client that is told to take version 2 does not fall back."""
+    """With ``protocol: 2`` the client does not fall back to version 1."""
     server.answer(_VERSION_2)
     with SyncClient(server.url, protocol=protocol) as client:
         assert client.protocol_for() == 2
@@ -176,7 +176,7 @@ def test_version_2_is_demanded(server: ScriptedServer, protocol: str | int) -> N
 
 
 def test_the_configuration_says_which(server: ScriptedServer) -> None:
-    """The protocol of ``client.yaml`` is the client's; another one is refused."""
+    """The client uses the protocol of ``client.yaml``; an unknown one is refused."""
     server.answer(_VERSION_2)
     for protocol, expected in (("auto", 2), (1, 1), ("2", 2)):
         with SyncClient.from_config(ClientConfig(url=server.url, protocol=protocol)) as client:
@@ -186,14 +186,14 @@ def test_the_configuration_says_which(server: ScriptedServer) -> None:
 
 
 def test_the_calls_of_version_1_do_not_ask(server: ScriptedServer, client: SyncClient) -> None:
-    """Whoever calls version 1 by name needs no negotiation."""
+    """Methods of version 1 send no request for capabilities."""
     server.answer(recorded("hash_ok"))
     assert client.get_table_hash("orders")
     assert [request.path for request in server.requests] == ["/api/sync/getTableHash"]
 
 
 def test_further_answers_are_ignored(server: ScriptedServer, client: SyncClient) -> None:
-    """A server may tell more than this client knows of."""
+    """Unknown fields of the capabilities are ignored."""
     offer = {**json.loads(msgspec.json.encode(_OFFER)), "limits": {"keys": 7}}
     server.answer(head(200, {"Content-Type": "application/json"}) + json.dumps(offer).encode())
     assert client.capabilities() == _OFFER

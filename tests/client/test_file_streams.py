@@ -125,7 +125,7 @@ _calls = pytest.mark.parametrize(("call", "messages", "result", "endpoint", "req
 @_calls
 @pytest.mark.parametrize("compression", CONTENT_COMPRESSIONS)
 def test_streams_are_asked_for_and_read(server, client, call, messages, result, endpoint, request_, compression) -> None:  # type: ignore[no-untyped-def]
-    """The request is JSON, names the compressions that the client reads, and what the server says comes back."""
+    """The request is JSON and names the client's compressions, and the answer is read as it was sent."""
     server.answer(_answer(messages, compression))
     if compression == "none" and call is not _read:
         with pytest.raises(ProtocolError, match="not a stream of version 2"):
@@ -141,7 +141,7 @@ def test_streams_are_asked_for_and_read(server, client, call, messages, result, 
 
 @_calls
 def test_every_cut_is_an_error(server, client, call, messages, result, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """Wherever the connection ends, the client says that the answer is not whole."""
+    """An answer that is cut at any place is an error."""
     body = _body(messages)
     for end in range(0, len(body), 7):
         server.answer(until_closed(body[:end], media_type("zstd")))
@@ -151,7 +151,7 @@ def test_every_cut_is_an_error(server, client, call, messages, result, endpoint,
 
 @_calls
 def test_other_messages_are_refused(server, client, call, messages, result, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """An answer to another question, and one without its last message, is not taken for this one's."""
+    """An answer to another request, or without its last message, is refused."""
     for other in (_LISTING[0], _DIGESTS[0], _CONTENT[0], _CHUNKS[0], Unchanged()):
         if type(other) is not type(messages[0]):
             for sent in ([other], [*messages[:1], other]):
@@ -174,7 +174,7 @@ def test_answers_of_another_kind_are_refused(server, client, call, messages, res
 
 @_calls
 def test_an_error_in_the_middle_is_told(server, client, call, messages, result, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """What a server says when it cannot complete an answer arrives."""
+    """The server's error in the middle of an answer is raised with its message."""
 
     def failing():  # type: ignore[no-untyped-def]
         yield messages[:1]
@@ -189,7 +189,7 @@ def test_an_error_in_the_middle_is_told(server, client, call, messages, result, 
 
 @_calls
 def test_keep_alives_are_passed_over(server, client, call, messages, result, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """Messages without content may come while the server works, and mean nothing."""
+    """Keep-alives while the server works are ignored."""
     idle: dict[object, FileMessage] = {
         _list: Entries(entries=()),
         _digest: FileDigests(digests=()),
@@ -202,7 +202,7 @@ def test_keep_alives_are_passed_over(server, client, call, messages, result, end
 
 
 def test_a_listing_that_did_not_change(server: ScriptedServer, client: SyncClient) -> None:
-    """One message says that nothing changed; the state stays the one that the client named."""
+    """One message says that nothing changed; the state is the one that the client sent."""
     server.answer(_answer([Entries(entries=()), Unchanged()]))
     assert _list(client, replace(_LIST, state="s1")) == [True, [], "s1", 0, {}]
     server.answer(_answer([Unchanged(), _LISTING[0]]))
@@ -224,7 +224,7 @@ def test_a_listing_that_did_not_change(server: ScriptedServer, client: SyncClien
     ],
 )
 def test_listings_are_checked(server: ScriptedServer, client: SyncClient, messages: list[FileMessage], text: str) -> None:
-    """What a server says about a directory is not believed when it cannot be."""
+    """An impossible listing of a directory is refused."""
     server.answer(_answer(messages))
     with pytest.raises(ProtocolError, match=text):
         _list(client)
@@ -232,7 +232,7 @@ def test_listings_are_checked(server: ScriptedServer, client: SyncClient, messag
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
 def test_a_listing_is_limited(server: ScriptedServer, kind: Kind) -> None:
-    """More files, or directories, than the limit allows are not read; one kind does not count against the other."""
+    """More files or directories than the limit are not read; files and directories are counted separately."""
     other: Kind = "directory" if kind == "file" else "file"
     entries = (FileEntry("a", kind), FileEntry("b", kind), FileEntry("c", other), FileEntry("d", kind))
     with SyncClient(server.url, retries=0, limits=SizeLimits(max_files=2)) as client:
@@ -251,7 +251,7 @@ def test_links_are_listed_on_request(server: ScriptedServer, client: SyncClient)
 
 
 def test_digests_are_as_many_as_files(server: ScriptedServer, client: SyncClient) -> None:
-    """A digest for each file, or none at all from a server that does not digest."""
+    """There is a digest for each file, or none from a server that does not digest."""
     server.answer(_answer([]))
     assert _digest(client) == []
     for messages, text in (
@@ -265,7 +265,7 @@ def test_digests_are_as_many_as_files(server: ScriptedServer, client: SyncClient
 
 
 def test_content_is_inflated_and_checked(server: ScriptedServer, client: SyncClient) -> None:
-    """Blocks come inflated, whole or not at all."""
+    """Blocks are inflated completely, or refused."""
     block = BlockCompressor().compress(b"abc")
     inflating = Content(number=0, inflated=3, data=block, end=ContentEnd(_DIGEST))
     server.answer(_answer([inflating, _CONTENT[1]]))
@@ -281,7 +281,7 @@ def test_content_is_inflated_and_checked(server: ScriptedServer, client: SyncCli
 
 
 def test_no_more_content_than_the_limits_allow(server: ScriptedServer) -> None:
-    """A file, or files together, above a limit are not asked for."""
+    """A file above the limit, or files that are above it together, are not requested."""
     for limits, text in (
         (SizeLimits(max_file_bytes=3), "'b' has more than .*limits.max_file_bytes"),
         (SizeLimits(max_directory_bytes=6), "'images' has more than .*limits.max_directory_bytes"),
@@ -292,7 +292,7 @@ def test_no_more_content_than_the_limits_allow(server: ScriptedServer) -> None:
 
 
 def test_chunks_are_checked(server: ScriptedServer, client: SyncClient) -> None:
-    """Chunks make up the file, and are not many more than a file of its size has."""
+    """Chunks add up to the file, and their number fits its size."""
     server.answer(_answer([_CHUNKS[0], _CHUNKS[2]]))
     with pytest.raises(ProtocolError, match="chunks of 3 bytes for a file of 7: 'a'"):
         _chunk(client)
@@ -303,7 +303,7 @@ def test_chunks_are_checked(server: ScriptedServer, client: SyncClient) -> None:
 
 
 def test_paths_that_nobody_can_have(server, client) -> None:  # type: ignore[no-untyped-def]
-    """What a server cannot read has paths of the length that paths have: a few KB could otherwise fill the memory."""
+    """Paths of unreadable files have a maximum length, so that a few KB cannot fill the memory."""
     server.answer(_answer([*_LISTING[:2], UnreadableFiles(reasons={"x" * 20_000: "Permission denied."}), _LISTING[-1]]))
     with pytest.raises(ProtocolError, match="no path is that long") as caught:
         _list(client)

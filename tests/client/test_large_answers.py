@@ -66,14 +66,14 @@ _HOSTILE_MESSAGES = {
 
 @pytest.mark.parametrize("message", _HOSTILE_MESSAGES.values(), ids=_HOSTILE_MESSAGES)
 def test_a_message_of_millions_is_refused(server: ScriptedServer, client: SyncClient, message: bytes) -> None:
-    """A list in a message is refused by its length, before anything is made of it."""
+    """A long list in a message is refused by its length, before it is decoded."""
     server.answer(_packed(message))
     with memory(4 * len(message) + 20 * _MEGABYTE), pytest.raises(ProtocolError, match=r"Expected `array` of length <="):
         client.describe_table(DescribeTable(table_slice=_ORDERS))
 
 
 def test_a_message_that_announces_what_does_not_come(server: ScriptedServer, client: SyncClient) -> None:
-    """A length is believed only as far as there is content."""
+    """An announced length does not allocate memory before the content arrives."""
     for announced in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"):
         server.answer(_packed(b"\x82" + _text("type") + _text("rows") + _text("data") + announced))
         with memory(20 * _MEGABYTE), pytest.raises(ProtocolError):
@@ -90,7 +90,7 @@ _MANIFESTS = {
 
 @pytest.mark.parametrize("manifest", _MANIFESTS.values(), ids=_MANIFESTS)
 def test_a_manifest_of_millions_is_refused(server: ScriptedServer, client: SyncClient, manifest: bytes) -> None:
-    """The files of a manifest are counted before they are read."""
+    """The number of files in a manifest is checked before they are read."""
     server.answer(reply(200, gzip.compress(manifest, 1), {"Content-Encoding": "gzip"}))
     with (
         memory(3 * len(manifest) + 20 * _MEGABYTE),
@@ -100,7 +100,7 @@ def test_a_manifest_of_millions_is_refused(server: ScriptedServer, client: SyncC
 
 
 def test_a_manifest_of_blanks_is_refused(server: ScriptedServer) -> None:
-    """What is between the names of a manifest is limited by their number, too."""
+    """White space in a manifest is limited by the number of its files."""
     server.answer(reply(200, gzip.compress(b'{"hashes":{' + b" " * 100 * _MEGABYTE + b"}}", 1), {"Content-Encoding": "gzip"}))
     with (
         SyncClient(server.url, retries=0, limits=SizeLimits(max_files=1000)) as client,
@@ -111,7 +111,7 @@ def test_a_manifest_of_blanks_is_refused(server: ScriptedServer) -> None:
 
 
 def test_as_many_files_as_the_limit_allows(server: ScriptedServer) -> None:
-    """The limit itself is allowed, in both forms of a manifest, whatever the names have in them."""
+    """Exactly as many files as the limit are allowed, in both forms of a manifest, with any names."""
     names = ["a", 'b"', "c\\", 'd\\"', 'e","f']
     with SyncClient(server.url, retries=0, limits=SizeLimits(max_files=5)) as client:
         server.answer(reply(200, msgspec.json.encode({"hashes": dict.fromkeys(names, "x")})))
@@ -126,7 +126,7 @@ def test_as_many_files_as_the_limit_allows(server: ScriptedServer) -> None:
 
 @pytest.mark.parametrize("column", [b'"%d":0', b'"%d" :0', b'"%d\\\\":0'], ids=["compact", "spaces", "backslashes"])
 def test_a_row_of_a_million_columns_is_refused(server: ScriptedServer, client: SyncClient, column: bytes) -> None:
-    """A row of version 1 has no more columns than any database, however they are written, and whatever follows it."""
+    """The number of columns in a version 1 row is limited, in any notation, and whatever follows the row."""
     row = b"{" + b",".join(column % number for number in range(1_000_000)) + b"}\n"
     server.answer(stream(gzip.compress(row + b"{}\n" * 100_000, 1), size=1 << 16))
     with memory(4 * len(row) + 20 * _MEGABYTE), pytest.raises(ProtocolError, match="more than 32768 columns"):
@@ -134,7 +134,7 @@ def test_a_row_of_a_million_columns_is_refused(server: ScriptedServer, client: S
 
 
 def test_capabilities_of_a_million_names_are_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """What a server offers is bounded, too."""
+    """The number of names in capabilities is limited."""
     offered = b'{"protocol":2,"tables":{' + b",".join(b'"%d":[]' % number for number in range(300_000)) + b"}}"
     server.answer(reply(200, offered))
     with memory(40 * _MEGABYTE), pytest.raises(ProtocolError, match="names"):
@@ -220,7 +220,7 @@ _ENDLESS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[SyncClie
 
 @pytest.mark.parametrize("what", list(_ENDLESS))
 def test_an_endless_body_ends_at_its_limit(server: ScriptedServer, what: str) -> None:
-    """Bodies without end stop at the limit that the error names."""
+    """An endless body stops at the limit that the error names."""
     kind, blocks, ask, message = _ENDLESS[what]
     server.answer(_forever(server, kind, blocks()))
     limits = SizeLimits(
@@ -235,7 +235,7 @@ def test_an_endless_body_ends_at_its_limit(server: ScriptedServer, what: str) ->
 
 
 def test_more_rows_than_a_table_may_have_are_refused_when_they_are_announced(server: ScriptedServer) -> None:
-    """The source's own count is enough to refuse a table."""
+    """A table is refused as soon as its announced number of rows exceeds the limit."""
     announced = Segments(numbers=(0,), counts=(10**15,), sums=(0,))
     body = b"".join(write_messages([DESCRIBED, announced], "zstd"))
     server.answer(stream(body, {"Content-Type": media_type("zstd")}))
@@ -255,7 +255,7 @@ def test_more_rows_than_a_table_may_have_are_refused_when_they_are_announced(ser
     ],
 )
 def test_odd_frames_of_zstd_are_refused(server: ScriptedServer, client: SyncClient, body: bytes) -> None:
-    """Windows beyond 8 MiB, several frames and frames to be skipped are no stream."""
+    """Windows above 8 MiB, several frames and skippable frames are refused."""
     server.answer(stream(body, {"Content-Type": media_type("zstd")}))
     with memory(40 * _MEGABYTE), pytest.raises(SyncError):
         _read(client.digest_rows(DigestRows(table_slice=_ORDERS, partitioning=PARTITIONING)))
@@ -263,6 +263,6 @@ def test_odd_frames_of_zstd_are_refused(server: ScriptedServer, client: SyncClie
 
 @pytest.mark.parametrize("option", list(SizeLimits.model_fields))
 def test_a_limit_of_nothing_is_refused(option: str) -> None:
-    """Limits are numbers above 0."""
+    """A limit of 0 is refused."""
     with pytest.raises(ConfigurationError, match=f"limits.{option} is 0"):
         ClientConfig.from_dict({"url": "http://source.example", "limits": {option: 0}})

@@ -82,7 +82,7 @@ _OK = recorded("hash_ok")
 )
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.HTTPWarning")
 def test_a_malformed_answer_is_an_error_of_a_sync(server: ScriptedServer, client: SyncClient, answer: bytes) -> None:
-    """Whatever bytes answer, there is an error of this package, in one line without control characters."""
+    """Any malformed answer is an error of this package, on one line without control characters."""
     calls: list[Callable[[], object]] = [
         lambda: client.get_table_hash("orders"),
         lambda: client.get_file_hashes("images"),
@@ -100,7 +100,7 @@ def test_a_malformed_answer_is_an_error_of_a_sync(server: ScriptedServer, client
 
 
 def test_no_redirect_is_read(server: ScriptedServer, client: SyncClient) -> None:
-    """The body of a redirect, of any size, is nothing that anybody waits for."""
+    """The client does not read the body of a redirect, whatever its size."""
 
     def answer(connection: socket) -> None:
         connection.sendall(head(302, {"Location": "https://elsewhere/", "Content-Length": str(1 << 40)}))
@@ -130,7 +130,7 @@ _HOSTILE = "\x1b[2J\x1b]0;title\x07red\x1b[31m\r\nERROR forged line \u202egnp.ex
     ],
 )
 def test_what_a_server_says_is_shown_in_one_short_line(server: ScriptedServer, client: SyncClient, answer: bytes) -> None:
-    """Escape codes, line breaks and marks of direction are shown as such, and megabytes are cut."""
+    """Escape codes, line breaks and marks of direction are made visible, and long text is cut."""
     server.answer(answer)
     with pytest.raises(SyncError) as caught:
         list(client.get_rows(GetRows(table_slice=RequestedSlice(name="orders"))))
@@ -139,7 +139,7 @@ def test_what_a_server_says_is_shown_in_one_short_line(server: ScriptedServer, c
 
 
 def test_the_reason_of_a_stream_that_broke_off_is_shown_in_one_short_line(server: ScriptedServer, client: SyncClient) -> None:
-    """The same holds for the last message of a stream."""
+    """The last message of a stream is shown in the same way."""
 
     def messages() -> object:
         yield DESCRIBED
@@ -162,7 +162,7 @@ def test_the_reason_of_a_stream_that_broke_off_is_shown_in_one_short_line(server
 
 @pytest.mark.parametrize("token", ["schlüssel-ü", "ключ", "鍵-🔑"])
 def test_a_token_may_have_any_letters(server: ScriptedServer, token: str) -> None:
-    """A token goes over the wire as UTF-8, which is what the server half compares with."""
+    """A token is sent as UTF-8, and the server half compares it as UTF-8."""
     server.answer(_OK)
     with SyncClient(server.url, token=token) as client:
         client.get_table_hash("v_basic")
@@ -170,7 +170,7 @@ def test_a_token_may_have_any_letters(server: ScriptedServer, token: str) -> Non
 
 
 def test_a_connection_that_is_closed_in_the_head(server: ScriptedServer, client: SyncClient) -> None:
-    """Half a head is an error that may pass."""
+    """A truncated head is a transient error."""
     server.answer(b"HTTP/1.1 200 OK\r\nContent-Type: appl")
     with pytest.raises(SyncError):
         client.get_table_hash("orders")
@@ -205,7 +205,7 @@ def _answers() -> st.SearchStrategy[bytes]:
 @given(_answers())
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.HTTPWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_any_answer_is_a_value_or_an_error_of_a_sync(server: ScriptedServer, answer: bytes) -> None:
-    """Whatever comes over the wire, each call returns or raises an error of this package, in one line."""
+    """For any bytes, each call returns or raises a one-line error of this package."""
     server.answer(answer)
     with SyncClient(server.url, retries=0, timeout=0.5) as client:
         for call in (
@@ -231,7 +231,7 @@ def _all(answer: AbstractContextManager[Iterable[object]] | None) -> list[object
 
 
 def test_no_cookie_is_kept(server: ScriptedServer, client: SyncClient) -> None:
-    """What a server sets in one answer is neither kept nor sent with the next request."""
+    """A cookie of one answer is neither kept nor sent with the next request."""
     server.answer(reply(200, b'{"hash": "x"}', {"Set-Cookie": "session=1; Path=/"}))
     for _ in range(2):
         client.get_table_hash("orders")

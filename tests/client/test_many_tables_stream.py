@@ -46,7 +46,7 @@ def read(server: ScriptedServer, client: SyncClient, sent: Sequence[Message], *,
 
 
 def test_tables(server: ScriptedServer, client: SyncClient) -> None:
-    """Each table comes with its description and digests; keep-alives are passed over."""
+    """Each table has its description and digests; keep-alives are ignored."""
     sent = [KEEP_ALIVE, DESCRIBED, KEEP_ALIVE, SEGMENTS, TableDone(number=0), DESCRIBED, KEEP_ALIVE, TableDone(number=1)]
     assert read(server, client, sent) == [
         AnsweredTable(number=0, described=DESCRIBED, segments=(SEGMENTS,)),
@@ -55,7 +55,7 @@ def test_tables(server: ScriptedServer, client: SyncClient) -> None:
 
 
 def test_no_digests(server: ScriptedServer, client: SyncClient) -> None:
-    """A large table comes without digests, and one that failed without anything, even in the middle."""
+    """A large table has no digests, and a failed one has neither description nor digests, also in the middle."""
     sent = [DESCRIBED, TableDone(number=0, digested=False), DESCRIBED, SEGMENTS, FAILED]
     assert read(server, client, sent) == [AnsweredTable(number=0, described=DESCRIBED), AnsweredTable(number=1)]
 
@@ -77,20 +77,20 @@ def test_no_digests(server: ScriptedServer, client: SyncClient) -> None:
 def test_wrong_answers(
     server: ScriptedServer, client: SyncClient, sent: Sequence[Message], error: type[Exception], words: str
 ) -> None:
-    """Messages out of place, about other tables, or about too few or too many, are errors that name the table."""
+    """Messages out of place, about other tables, or about too few or too many tables, are errors that name the table."""
     with pytest.raises(error, match=words):
         read(server, client, sent)
 
 
 def test_a_failure_names_its_table(server: ScriptedServer, client: SyncClient) -> None:
-    """A failure in the middle is recorded for the table that it is about, so that no other is reported as the one that failed."""
+    """A failure in the middle is recorded for its own table, and for no other."""
     with pytest.raises(ServerError, match=r"^Table 'items': the server gave up") as caught:
         read(server, client, [DESCRIBED, TableDone(number=0), DESCRIBED, Failure(status=503, message="The database is down.")])
     assert caught.value.table == "items"
 
 
 def test_cut_answers(server: ScriptedServer, client: SyncClient) -> None:
-    """An answer that was cut is incomplete, even if all tables have arrived."""
+    """A truncated answer is incomplete, even if all tables have arrived."""
     with pytest.raises(IncompleteStreamError):
         read(server, client, [DESCRIBED, TableDone(number=0), FAILED], cut=40)
 

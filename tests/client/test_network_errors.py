@@ -44,7 +44,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_no_class_is_named(error: Exception) -> None:
-    """Whatever breaks before or in an answer is told in words, without the name of a class."""
+    """Any network failure is described in words, without the name of a class."""
     for translating, raised in (
         (body_errors, error),
         (request_errors, error),
@@ -67,7 +67,7 @@ def test_no_class_is_named(error: Exception) -> None:
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, proxy: str, kind: type[SyncError], scheme: str) -> None:
-    """Where the environment names a proxy, the error says so, but not which one: its URL may have a password."""
+    """If the environment names a proxy, the error says so, but not its URL, which may have a password."""
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, proxy)
     with (
@@ -88,7 +88,7 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, proxy: st
 def test_a_proxy_that_does_not_connect(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int, kind: type[SyncError], said: str
 ) -> None:
-    """A proxy that refuses to connect to a server with TLS is told with its status; 407 with where its password belongs."""
+    """The error about a proxy that refuses to connect to a TLS server has its status; 407 says where its password belongs."""
     server.answer(reply(status))
     monkeypatch.setenv("https_proxy", server.url.removesuffix("/api/sync"))
     with SyncClient("https://source.example/", retries=0) as client, pytest.raises(kind, match=said) as caught:
@@ -98,7 +98,7 @@ def test_a_proxy_that_does_not_connect(
 
 @pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])
 def test_a_bundle_without_certificates(server: ScriptedServer, tmp_path: Path, content: str) -> None:
-    """A file that is no bundle of authorities is told as such, and not tried again."""
+    """A file that is not a bundle of authorities is an error that says so and is not retried."""
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(content)
     url = server.url.replace("http:", "https:")
@@ -107,7 +107,7 @@ def test_a_bundle_without_certificates(server: ScriptedServer, tmp_path: Path, c
 
 
 def test_what_else_was_handled_is_no_reason() -> None:
-    """A refused connection is called that, also where it was tried while another error was being handled."""
+    """A refused connection is reported as such, also while another error is being handled."""
     refused = ConnectionRefusedError(111, "Connection refused")
     refused.__context__ = LookupError("no table of this name in the target")
     with pytest.raises(SyncError, match="Connection refused"), request_errors(URL):
@@ -115,7 +115,7 @@ def test_what_else_was_handled_is_no_reason() -> None:
 
 
 def test_an_answer_that_was_cut(server: ScriptedServer) -> None:
-    """An answer in chunks whose connection ends is called incomplete, wherever it was cut, and may come whole the next time."""
+    """A chunked answer whose connection ends is called incomplete at any place, and is transient."""
     whole = stream(b"{" + bytes(2500), {"Content-Type": "application/json"}, end=False)
     for answer in (whole, whole[:-2], whole[:-700], whole[: whole.index(b"\r\n\r\n") + 4]):
         server.answer(answer)
@@ -125,7 +125,7 @@ def test_an_answer_that_was_cut(server: ScriptedServer) -> None:
 
 
 def test_a_url_without_tls(tmp_path: Path) -> None:
-    """Who asks a server with TLS without it, or the other way round, is told how the URL begins."""
+    """If the URL has the wrong scheme for the server, with or without TLS, the error names the correct one."""
     images = {"directories": {"images": {"path": str(tmp_path)}}}
     authority = Authority(tmp_path)
     encrypted = {"tls": {"certificate": str(authority.sign("server"))}}

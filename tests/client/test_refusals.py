@@ -13,7 +13,7 @@ _HTML = b"<!DOCTYPE html><html><title>Log in</title></html>"
 
 @pytest.mark.parametrize("name", recorded_names("/getTableHash", 401))
 def test_a_refused_token_is_said(server: ScriptedServer, client: SyncClient, name: str) -> None:
-    """A wrong token is an error that no retry mends and that does not repeat the token."""
+    """A wrong token is a permanent error that does not repeat the token."""
     server.answer(recorded(name))
     with pytest.raises(ServerError, match="Check the token") as caught:
         client.get_table_hash("orders")
@@ -22,7 +22,7 @@ def test_a_refused_token_is_said(server: ScriptedServer, client: SyncClient, nam
 
 
 def test_a_missing_token_is_said(server: ScriptedServer) -> None:
-    """A client that sent no token is told where to give one, rather than to check it."""
+    """The error for a client without a token says where to set one."""
     server.answer(recorded("auth_none_json"))
     with SyncClient(server.url, retries=0) as client, pytest.raises(ServerError, match="sent no token, and no login") as caught:
         client.get_table_hash("orders")
@@ -32,7 +32,7 @@ def test_a_missing_token_is_said(server: ScriptedServer) -> None:
 @pytest.mark.parametrize("status", [401, 429, 502, 503, 504])
 @pytest.mark.parametrize("body", [b'{"message": "The database is down."}', b"<html>"], ids=["a reason", "none"])
 def test_what_is_about_the_server_names_no_table(server: ScriptedServer, client: SyncClient, status: int, body: bytes) -> None:
-    """An answer that would be the same for every table has one message for all of them, so that it is shown once."""
+    """An error that is the same for every table has the same message, so that it is shown once."""
     server.answer(reply(status, body), reply(status, body))
     messages = []
     for name in ("orders", "customers"):
@@ -44,7 +44,7 @@ def test_what_is_about_the_server_names_no_table(server: ScriptedServer, client:
 
 
 def test_a_locked_table_is_named(server: ScriptedServer, client: SyncClient) -> None:
-    """A server that says that the reason is the table gets it named, and the error says that others may be asked for."""
+    """If the reason is the table, the error names it and says that other tables may be requested."""
     server.answer(reply(503, b'{"message": "Timed out waiting for a lock.", "of_table": true}'))
     with pytest.raises(ServerError, match="status 503 for table 'orders': Timed out") as caught:
         client.get_table("orders")
@@ -52,7 +52,7 @@ def test_a_locked_table_is_named(server: ScriptedServer, client: SyncClient) -> 
 
 
 def test_an_unknown_name_is_said(server: ScriptedServer, client: SyncClient) -> None:
-    """A name that the server does not offer is named in the error, for tables and directories."""
+    """The error names the table or directory that the server does not offer."""
     server.answer(recorded("table_unknown"), recorded("filehashes_table_name"))
     with pytest.raises(ServerError, match=r"does not offer a table 'nope'\. Check the name"):
         client.get_table("nope")
@@ -61,7 +61,7 @@ def test_an_unknown_name_is_said(server: ScriptedServer, client: SyncClient) -> 
 
 
 def test_an_unknown_name_is_answered_with_the_one_that_is_like_it(server: ScriptedServer, client: SyncClient) -> None:
-    """If it is known what the server offers to this client, the error names what was probably meant."""
+    """If the offered names are known, the error has the name that was probably meant."""
     offered = b'{"protocol": 2, "tables": {"orders": []}, "directories": ["images"]}'
     server.answer(reply(200, offered), recorded("table_unknown"), recorded("filehashes_table_name"), recorded("table_unknown"))
     client.capabilities()
@@ -75,7 +75,7 @@ def test_an_unknown_name_is_answered_with_the_one_that_is_like_it(server: Script
 
 @pytest.mark.parametrize("name", recorded_names("/getFiles", 422))
 def test_recorded_validation_errors_are_one_line(server: ScriptedServer, client: SyncClient, name: str) -> None:
-    """What the server has against a request is said in one line, and no retry mends it."""
+    """A validation error of the server is one line, and permanent."""
     server.answer(recorded(name))
     with pytest.raises(ServerError, match="field") as caught:
         client.get_files("images", ["a.txt"])
@@ -85,7 +85,7 @@ def test_recorded_validation_errors_are_one_line(server: ScriptedServer, client:
 
 @pytest.mark.parametrize(("status", "advice"), [(404, "There is nothing at"), (405, "does not take POST")])
 def test_a_wrong_url_is_said(server: ScriptedServer, client: SyncClient, status: int, advice: str) -> None:
-    """An address with something else behind it is an error about the URL."""
+    """A URL that is not a sync server's is an error about the URL."""
     server.answer(reply(status, _HTML, kind="text/html"))
     with pytest.raises(ServerError, match=f"{advice}.*Check the URL") as caught:
         client.get_table_hash("orders")
@@ -93,7 +93,7 @@ def test_a_wrong_url_is_said(server: ScriptedServer, client: SyncClient, status:
 
 
 def test_a_proxy_that_wants_a_password(server: ScriptedServer, client: SyncClient) -> None:
-    """A proxy that refuses the client is not told as a failure of the server."""
+    """A proxy that refuses the client is not reported as a failure of the server."""
     server.answer(reply(407))
     with pytest.raises(ServerError, match=r"The proxy before .* wants a user and a password") as caught:
         client.get_table_hash("orders")

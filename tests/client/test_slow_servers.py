@@ -127,7 +127,7 @@ def _head(kind: str = "application/json") -> bytes:
     ],
 )
 def test_an_answer_that_never_ends_is_given_up(slow: tuple[ScriptedServer, SyncClient], start: bytes, piece: bytes) -> None:
-    """Whatever part of an answer comes for ever, slowly, is an error that may pass."""
+    """An endless slow answer, in any of its parts, is a transient error."""
     server, client = slow
     server.answer(_forever(server, start, piece))
     began = time.monotonic()
@@ -138,7 +138,7 @@ def test_an_answer_that_never_ends_is_given_up(slow: tuple[ScriptedServer, SyncC
 
 
 def test_capabilities_come_within_the_timeout(server: ScriptedServer) -> None:
-    """The first question, whose answer is short, is given up after the timeout, however long it trickles."""
+    """Reading the capabilities ends after the timeout, however slowly they arrive."""
     server.answer(_forever(server, _head() + _chunk(b'{"protocol": 2'), _chunk(b" ")))
     expected = pytest.raises(TransportError, match=r"did not answer in time\. Raise the timeout")
     with SyncClient(server.url, retries=0, timeout=0.2) as client, expected:
@@ -157,7 +157,7 @@ def test_capabilities_come_within_the_timeout(server: ScriptedServer) -> None:
     ],
 )
 def test_a_head_without_end_is_refused(server: ScriptedServer, start: bytes, piece: bytes) -> None:
-    """What does not belong to the body is limited in bytes, too, so that it does not fill the memory."""
+    """The size of an answer's head is limited, so that it cannot fill the memory."""
     server.answer(_forever(server, start, piece, pause=0))
     with SyncClient(server.url, retries=3, timeout=60) as client, pytest.raises((ProtocolError, TransportError)) as caught:
         client.get_table_hash("orders")
@@ -199,7 +199,7 @@ def _signs_of_life(server: ScriptedServer, first: Described | None, sign: Messag
 
 @pytest.mark.parametrize("when", list(_SIGNS_OF_LIFE))
 def test_signs_of_life_are_no_progress(patient: tuple[ScriptedServer, SyncClient], when: str) -> None:
-    """A server of version 2 that only ever says that it is at work is waited for as long as max_silence says."""
+    """A version 2 server that sends only signs of life fails after max_silence."""
     server, client = patient
     sign, ask = _SIGNS_OF_LIFE[when]
     server.answer(_signs_of_life(server, DESCRIBED if when == "instead of digests" else None, sign))
@@ -208,7 +208,7 @@ def test_signs_of_life_are_no_progress(patient: tuple[ScriptedServer, SyncClient
 
 
 def test_progress_is_waited_for(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as rows come, an answer may take longer than max_silence."""
+    """As long as rows arrive, an answer may take longer than max_silence."""
     passed = 0.0
     monotonic = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
@@ -237,7 +237,7 @@ def test_progress_is_waited_for(server: ScriptedServer, monkeypatch: pytest.Monk
 
 
 def test_a_time_limit_ends_an_answer(server: ScriptedServer, client: SyncClient) -> None:
-    """An answer that goes on ends where the time limit of the sync is reached, rows or not, and is not asked for again."""
+    """An answer ends at the time limit of the sync, with or without rows, and is not requested again."""
 
     def rows() -> Iterator[Message]:
         while not server.released.wait(0.02):
@@ -256,7 +256,7 @@ def test_a_time_limit_ends_an_answer(server: ScriptedServer, client: SyncClient)
 
 
 def test_a_time_limit_ends_repeated_requests(server: ScriptedServer) -> None:
-    """Pauses between tries count, and none is made when the time is over."""
+    """Pauses between tries count for the time limit, and there is no pause after it."""
     server.answer(reply(503, headers={"Retry-After": "30"}))
     began = time.monotonic()
     with SyncClient(server.url, retries=5) as client, client.within(0.3), pytest.raises(TransportError, match="max_seconds"):
@@ -266,7 +266,7 @@ def test_a_time_limit_ends_repeated_requests(server: ScriptedServer) -> None:
 
 
 def test_the_earlier_of_two_limits_counts(server: ScriptedServer) -> None:
-    """Within a time limit there may be another one."""
+    """Of two nested time limits, the earlier one applies."""
     server.answer(server.silence)
     with SyncClient(server.url, retries=0) as client, client.within(0.2):
         with client.within(100), pytest.raises(TransportError, match=r"0\.2 seconds"):
@@ -277,7 +277,7 @@ def test_the_earlier_of_two_limits_counts(server: ScriptedServer) -> None:
 
 
 def test_a_server_that_does_not_read_is_given_up() -> None:
-    """A request that the server does not take ends, too."""
+    """A request that the server does not read ends, too."""
     keys = "1\n" * 8_000_000
     with socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -288,7 +288,7 @@ def test_a_server_that_does_not_read_is_given_up() -> None:
 
 
 def test_nothing_is_left_behind(slow: tuple[ScriptedServer, SyncClient]) -> None:
-    """Time limits take no threads, and leave no connection open that was broken off."""
+    """Time limits use no threads, and close connections that they end."""
     server, client = slow
     before = threading.active_count()
     server.answer(_forever(server, b"", b"H"))
@@ -305,7 +305,7 @@ def test_nothing_is_left_behind(slow: tuple[ScriptedServer, SyncClient]) -> None
 
 @pytest.mark.parametrize("status", [302, 401, 404, 422, 429, 500, 503])
 def test_an_error_is_not_waited_for(status: int) -> None:
-    """What an error says is read for no longer than the timeout, though it never ends; the error is that of its status."""
+    """An endless error body is read only until the timeout; the error is that of its status."""
     sent: list[None] = []
     start = head(status, {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}) + _chunk(b"{")
 
@@ -323,7 +323,7 @@ def test_an_error_is_not_waited_for(status: int) -> None:
 
 
 def test_many_addresses_share_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with a hundred addresses at which nobody answers is given up when the timeout is over."""
+    """Connecting to a name with a hundred silent addresses ends after the timeout."""
     now = time.monotonic()
     tried: list[str] = []
 

@@ -47,7 +47,7 @@ def _files(client: SyncClient, *paths: str) -> dict[str, bytes]:
 
 
 def test_a_hash_is_asked_for_by_name(server: ScriptedServer, client: SyncClient) -> None:
-    """The recorded hash is returned, and the request is the form that existing servers read."""
+    """The recorded hash is returned, and the request has the form of existing clients."""
     server.answer(recorded("hash_ok"))
     assert client.get_table_hash("v_basic äöü") == _HASH
     request = server.requests[0]
@@ -58,7 +58,7 @@ def test_a_hash_is_asked_for_by_name(server: ScriptedServer, client: SyncClient)
 
 @pytest.mark.parametrize("name", recorded_names("/getTable", 200))
 def test_recorded_tables_are_read(server: ScriptedServer, client: SyncClient, name: str) -> None:
-    """Every recorded table is read to its end, with its columns known."""
+    """Every recorded table is read completely, with its columns."""
     server.answer(recorded(name))
     answer = client.get_table("v_basic")
     assert answer is not None
@@ -72,14 +72,14 @@ def test_recorded_tables_are_read(server: ScriptedServer, client: SyncClient, na
 
 @pytest.mark.parametrize("value", [_HASH, EMPTY])
 def test_an_equal_hash_is_no_table(server: ScriptedServer, client: SyncClient, value: str) -> None:
-    """A hash goes along with the request, and 304 says that there is nothing to fetch."""
+    """The client sends a hash with the request, and 304 means that the table is equal."""
     server.answer(recorded("table_304_trimmed"))
     assert client.get_table("v_basic", value) is None
     assert server.requests[0].fields == [("config_name", "v_basic"), ("hash", value)]
 
 
 def test_a_304_without_a_hash_is_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """Nothing was offered for comparison, so nothing can be the same."""
+    """A 304 is refused if the client sent no hash."""
     server.answer(recorded("table_304_trimmed"))
     with pytest.raises(ProtocolError, match="304"):
         client.get_table("v_basic")
@@ -97,7 +97,7 @@ def test_a_304_without_a_hash_is_refused(server: ScriptedServer, client: SyncCli
     ],
 )
 def test_the_hash_comes_along_with_the_rows(server: ScriptedServer, client: SyncClient, etag: str, expected: str | None) -> None:
-    """The ETag of our own server is the hash of the rows; any other ETag is none."""
+    """The ETag of our own server is the hash of the rows; any other ETag is ignored."""
     server.answer(stream(_BODY, {"ETag": etag, TIME_ZONE_HEADER: "+00:00"}))
     answer = client.get_table("orders")
     assert answer is not None
@@ -131,21 +131,21 @@ def test_recorded_manifests_are_read(server: ScriptedServer, client: SyncClient,
 
 
 def test_files_come_in_the_order_asked(server: ScriptedServer, client: SyncClient) -> None:
-    """Files are numbered from 0 in the request, and arrive whole."""
+    """Files are numbered from 0 in the request, and arrive complete."""
     server.answer(stream(_FRAMES, size=3))
     assert _files(client) == _FILES
     assert server.requests[0].fields == [("config_name", "images"), *((f"files[{n}]", path) for n, path in enumerate(_FILES))]
 
 
 def test_recorded_files_are_read(server: ScriptedServer, client: SyncClient) -> None:
-    """The recorded frames of a real server arrive."""
+    """The recorded frames of an existing server are read."""
     server.answer(recorded("files_nested"))
     assert _files(client, "sub/x.txt", "sub/deep/er/d.txt") == {"sub/x.txt": b"x", "sub/deep/er/d.txt": b"deep"}
 
 
 @pytest.mark.parametrize("count", [0, 999])
 def test_a_request_that_servers_would_cut_is_not_sent(server: ScriptedServer, client: SyncClient, count: int) -> None:
-    """Existing servers cut a request at 1000 fields, and refuse one without files."""
+    """The client refuses requests without files, or above the 1000 fields of existing servers."""
     with pytest.raises(ConfigurationError, match="1 to 998"):
         client.get_files("images", [str(number) for number in range(count)])
     assert server.requests == []
@@ -156,7 +156,7 @@ def test_a_request_that_servers_would_cut_is_not_sent(server: ScriptedServer, cl
 
 @pytest.mark.parametrize("end", range(len(_BODY)))
 def test_a_table_cut_anywhere_is_an_error(server: ScriptedServer, client: SyncClient, end: int) -> None:
-    """Wherever the connection breaks, whether HTTP notices or not, the table is not taken for whole."""
+    """A table that is cut at any place is incomplete, whether HTTP shows that or not."""
     server.answer(until_closed(_BODY[:end]), stream(_BODY[:end], end=False), stream(_BODY[:end]))
     for _ in range(3):
         with pytest.raises(IncompleteStreamError, match=r"^Table 'orders': "):
@@ -165,14 +165,14 @@ def test_a_table_cut_anywhere_is_an_error(server: ScriptedServer, client: SyncCl
 
 @pytest.mark.parametrize("end", range(len(_FRAMES)))
 def test_files_cut_anywhere_are_an_error(server: ScriptedServer, client: SyncClient, end: int) -> None:
-    """Wherever the body ends, between two frames too, the files are not taken for all."""
+    """A body of files that is cut at any place, also between two frames, is incomplete."""
     server.answer(until_closed(_FRAMES[:end]))
     with pytest.raises(IncompleteStreamError, match=r"^Directory 'images': "):
         _files(client)
 
 
 def test_a_body_shorter_than_announced_is_an_error(server: ScriptedServer, client: SyncClient) -> None:
-    """A Content-Length that is not reached is a cut, and the connection says so."""
+    """A body below its Content-Length is a truncated answer."""
     server.answer(reply(200, _FRAMES, {"Content-Length": "9999"}, kind="application/octet-stream"))
     with pytest.raises(IncompleteStreamError):
         _files(client)
@@ -180,7 +180,7 @@ def test_a_body_shorter_than_announced_is_an_error(server: ScriptedServer, clien
 
 @pytest.mark.parametrize("name", ["files_absent_second", "files_absent_throw"])
 def test_recorded_glued_errors_are_refused(server: ScriptedServer, client: SyncClient, name: str) -> None:
-    """The recorded answer with an error glued behind the first file is refused, with either status."""
+    """The recorded answer with an error after the first file is refused, with either status."""
     answer = recorded(name)
     server.answer(answer, answer.replace(b"500 Internal Server Error", b"200 OK").replace(b"/json", b"/octet-stream"))
     with pytest.raises(ServerError):
@@ -190,7 +190,7 @@ def test_recorded_glued_errors_are_refused(server: ScriptedServer, client: SyncC
 
 
 def test_an_error_glued_to_a_table_is_named(server: ScriptedServer, client: SyncClient) -> None:
-    """The user reads the server's own words, whether the error follows the end or cuts the body."""
+    """The error shows the server's own message, after the end of the body or in place of it."""
     server.answer(stream(_BODY + _ERROR), stream(_BODY[:-12] + _ERROR), stream(_BODY[:30] + _ERROR))
     for _ in range(3):
         with pytest.raises(IncompleteStreamError, match="'Server Error'"):
@@ -206,14 +206,14 @@ def test_an_error_glued_to_a_table_is_named(server: ScriptedServer, client: Sync
     ],
 )
 def test_files_that_nobody_asked_for_are_refused(server: ScriptedServer, client: SyncClient, body: bytes, message: str) -> None:
-    """Only the files that were asked for are handed on, in their order, and nothing more."""
+    """Only the requested files are returned, in their order."""
     server.answer(stream(body))
     with pytest.raises(ProtocolError, match=message):
         _files(client)
 
 
 def test_a_lost_row_names_the_table(server: ScriptedServer, client: SyncClient) -> None:
-    """An empty line is refused with the name of the table and the way out."""
+    """An empty line is refused with the name of the table and the remedy."""
     server.answer(stream(gzip.compress(b'{"id":1}\n\n')))
     with pytest.raises(TableError, match=r"Table 'orders': Row 2 came as an empty line.*version 2"):
         _table(client)
@@ -230,7 +230,7 @@ def test_an_endless_table_is_stopped(server: ScriptedServer) -> None:
 
 
 def test_a_proxy_may_compress_once_more(server: ScriptedServer, client: SyncClient) -> None:
-    """Content-Encoding is taken off once, and the table's own gzip stays for the protocol."""
+    """Content-Encoding is decoded once, and the table's own gzip stays for the protocol."""
     encoded = {"Content-Encoding": "gzip"}
     body = json.dumps({"hashes": {"a": "x"}}).encode()
     server.answer(stream(gzip.compress(_BODY), encoded), reply(200, gzip.compress(body), encoded))
@@ -239,7 +239,7 @@ def test_a_proxy_may_compress_once_more(server: ScriptedServer, client: SyncClie
 
 
 def test_an_encoding_that_nobody_asked_for_is_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """What cannot be decoded is refused by its name."""
+    """An unknown encoding is refused by its name."""
     server.answer(stream(_BODY, {"Content-Encoding": "br"}))
     with pytest.raises(ProtocolError, match="'br'"):
         _table(client)
@@ -251,7 +251,7 @@ def test_an_encoding_that_nobody_asked_for_is_refused(server: ScriptedServer, cl
 @pytest.mark.parametrize("call", ["hash", "table", "hashes", "files", "ping"])
 @pytest.mark.parametrize("kind", ["text/html; charset=UTF-8", "application/json", "application/octet-stream", ""])
 def test_html_is_refused(server: ScriptedServer, client: SyncClient, call: str, kind: str) -> None:
-    """A login page with status 200 is refused, whatever it says that it is, naming the URL where that is wrong."""
+    """A login page with status 200 is refused, with any content type, and the error names the URL if that is wrong."""
     server.answer(reply(200, _HTML, kind=kind))
     with pytest.raises(ProtocolError) as caught:
         _call(client, call)
@@ -286,14 +286,14 @@ def _call(client: SyncClient, call: str) -> None:
     ],
 )
 def test_what_is_not_a_hash_is_refused(server: ScriptedServer, client: SyncClient, body: bytes) -> None:
-    """Only a string that can be a hash is returned."""
+    """Only a string that can be a hash is accepted."""
     server.answer(reply(200, body))
     with pytest.raises(ProtocolError):
         client.get_table_hash("orders")
 
 
 def test_a_hash_without_end_is_stopped(server: ScriptedServer, client: SyncClient) -> None:
-    """A JSON answer is not read beyond its limit."""
+    """The size of a JSON answer is limited."""
     server.answer(stream(b'{"hash":"' + b"a" * 100_000, {"Content-Type": "application/json"}))
     with pytest.raises(ProtocolError, match="more than 65536 bytes"):
         client.get_table_hash("orders")
@@ -317,14 +317,14 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, client: SyncClient, 
     ],
 )
 def test_a_login_page_is_not_recommended(server: ScriptedServer, client: SyncClient, location: str, advice: str) -> None:
-    """Only where a redirect leads to the same endpoint is its address the one to use."""
+    """The error recommends the address of a redirect only if it leads to the same endpoint."""
     server.answer(reply(302, headers={"Location": location}))
     with pytest.raises(ProtocolError, match=advice):
         client.get_table("orders")
 
 
 def test_a_server_that_cannot_hash_still_sends(server: ScriptedServer, client: SyncClient) -> None:
-    """A table that cannot be hashed is a server error with the hash, and comes without it."""
+    """A table that cannot be hashed is a server error for the hash, but its rows can be read."""
     server.answer(recorded("hash_no_pk_500"), stream(_BODY))
     with pytest.raises(ServerError, match="500") as caught:
         client.get_table("orders", _HASH)
@@ -336,7 +336,7 @@ def test_a_server_that_cannot_hash_still_sends(server: ScriptedServer, client: S
 
 
 def test_ping_knows_a_sync_server(server: ScriptedServer, client: SyncClient) -> None:
-    """A server that misses the name of a table is a sync server."""
+    """A server that asks for the name of a table is a sync server."""
     server.answer(recorded("hash_missing"))
     client.ping()
     assert server.requests[0].fields == []
@@ -353,7 +353,7 @@ def test_ping_knows_a_sync_server(server: ScriptedServer, client: SyncClient) ->
     ],
 )
 def test_ping_refuses_anything_else(server: ScriptedServer, client: SyncClient, answer: bytes) -> None:
-    """Any other answer is an error."""
+    """Any other answer of a ping is an error."""
     server.answer(answer)
     with pytest.raises(SyncError):
         client.ping()
@@ -363,7 +363,7 @@ def test_ping_refuses_anything_else(server: ScriptedServer, client: SyncClient, 
 
 
 def test_a_login_and_headers_go_along(server: ScriptedServer) -> None:
-    """Basic authentication and further headers are sent as the configuration has them, beyond ASCII too."""
+    """Basic authentication and additional headers are sent as configured, also beyond ASCII."""
     server.answer(recorded("hash_ok"))
     config = ClientConfig.from_dict(
         {"url": server.url + "/", "login": "ü", "password": "p:w", "headers": {"X-Key": "secret-key"}}

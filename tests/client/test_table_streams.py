@@ -90,7 +90,7 @@ _calls = pytest.mark.parametrize(("call", "messages", "endpoint", "request_"), _
 @_calls
 @pytest.mark.parametrize("compression", ["zstd", "gzip"])
 def test_streams_are_asked_for_and_read(server, client, call, messages, endpoint, request_, compression) -> None:  # type: ignore[no-untyped-def]
-    """The request is JSON, names the compressions that the client reads, and the answer's messages come as they were sent."""
+    """The request is JSON and names the client's compressions, and the messages arrive as they were sent."""
     server.answer(_answer(messages, compression))
     assert call(client) == messages
     (request,) = server.requests
@@ -106,7 +106,7 @@ def test_streams_are_asked_for_and_read(server, client, call, messages, endpoint
 
 @_calls
 def test_every_cut_is_an_error(server, client, call, messages, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """Wherever the connection ends, even where HTTP does not show it, the client says that the answer is not whole."""
+    """An answer that is cut at any place is an error, even if HTTP does not show it."""
     body = _body(messages)
     for end in range(len(body)):
         server.answer(until_closed(body[:end], media_type("zstd")))
@@ -121,7 +121,7 @@ def test_every_cut_is_an_error(server, client, call, messages, endpoint, request
 @given(place=st.integers(0), bits=st.integers(1, 255))
 @_calls
 def test_no_damage_changes_an_answer(server, client, call, messages, endpoint, request_, place, bits) -> None:  # type: ignore[no-untyped-def]
-    """A flipped byte is an error, or one that the compression ignores; never other messages."""
+    """A flipped byte is an error, or is ignored by the compression; it never changes a message."""
     body = bytearray(_body(messages))
     body[place % len(body)] ^= bits
     server.answer(stream(bytes(body), {"Content-Type": media_type("zstd")}))
@@ -134,7 +134,7 @@ def test_no_damage_changes_an_answer(server, client, call, messages, endpoint, r
 
 @_calls
 def test_other_messages_are_refused(server, client, call, messages, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """An answer to another question is not taken for this one's."""
+    """An answer to another request is refused."""
     others = [message for message in (_SEGMENTS[0], _DIGESTS[0], _ROWS[0]) if type(message) is not type(messages[-1])]
     for other in (*others, DESCRIBED):
         server.answer(_answer([*messages, other]))
@@ -144,7 +144,7 @@ def test_other_messages_are_refused(server, client, call, messages, endpoint, re
 
 @_calls
 def test_answers_of_another_kind_are_refused(server, client, call, messages, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """A login page, a table of version 1, and a compression that was not asked for are not read as streams."""
+    """A login page, a table of version 1, and a compression that was not requested are refused."""
     body = _body(messages)
     for answer in (
         reply(200, b"<html>Log in</html>", kind="text/html"),
@@ -161,7 +161,7 @@ def test_answers_of_another_kind_are_refused(server, client, call, messages, end
 
 @_calls
 def test_refusals_are_told(server, client, call, messages, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
-    """The server's own words arrive, with the status that tells whether to try again."""
+    """A refusal has the server's own message, and its status decides whether the error is transient."""
     for status, body, text in (
         (422, b'{"config_name": ["Config name not in sync-server.tables"]}', "does not offer a table 'orders'"),
         (
@@ -186,7 +186,7 @@ def test_refusals_are_told(server, client, call, messages, endpoint, request_) -
 @_calls
 @pytest.mark.parametrize(("status", "retryable"), [(422, False), (503, True)])
 def test_an_error_in_the_middle_is_told(server, client, call, messages, endpoint, request_, status, retryable) -> None:  # type: ignore[no-untyped-def]
-    """What a server says when it cannot complete an answer arrives, with the status that tells whether to try again."""
+    """An error in the middle of an answer has the server's message, and its status decides whether it is transient."""
 
     def failing() -> Iterator[Message]:
         yield from messages
@@ -203,7 +203,7 @@ def test_an_error_in_the_middle_is_told(server, client, call, messages, endpoint
 
 
 def test_a_description_that_breaks_off_is_asked_for_again(server: ScriptedServer, pauses: list[float]) -> None:
-    """Until the description has come nothing was handed on, so that whatever may pass is tried again."""
+    """A transient failure before the end of the description is retried, because nothing was returned yet."""
     messages = [DESCRIBED, *_SEGMENTS]
     with SyncClient(server.url, retries=3) as client:
         server.answer(reply(503), until_closed(_body(messages)[:20], media_type("zstd")), _answer(messages))
@@ -212,7 +212,7 @@ def test_a_description_that_breaks_off_is_asked_for_again(server: ScriptedServer
 
 
 def test_signs_of_life_are_passed_over(server: ScriptedServer, client: SyncClient) -> None:
-    """While the database looks for what it describes, messages about no rows may come, and mean nothing."""
+    """Messages without rows while the database works are ignored."""
     idle = Segments(numbers=(), counts=(), sums=())
     server.answer(_answer([idle, idle, DESCRIBED, idle, *_SEGMENTS]))
     assert _described(client) == [DESCRIBED, idle, *_SEGMENTS]
@@ -242,7 +242,7 @@ def test_the_description_is_there_before_the_digests(server: ScriptedServer, cli
 
 
 def test_a_server_that_falls_silent_is_an_error(server: ScriptedServer) -> None:
-    """Too long a pause between two messages is an error that may pass."""
+    """Too long a pause between two messages is a transient error."""
     server.answer(_slow_answer(server, [DESCRIBED, *_SEGMENTS]))
     with (
         SyncClient(server.url, retries=0, timeout=0.5) as client,
@@ -253,7 +253,7 @@ def test_a_server_that_falls_silent_is_an_error(server: ScriptedServer) -> None:
 
 
 def test_a_request_that_is_given_up_ends(server: ScriptedServer) -> None:
-    """Giving a client up ends the answer that is being read, though nothing comes, and nothing is asked any more."""
+    """Cancelling a client ends a silent answer, and the client sends no more requests."""
     server.answer(_slow_answer(server, [DESCRIBED, *_SEGMENTS]))
     with SyncClient(server.url, retries=3) as client:
         with client.describe_table(_DESCRIBE) as table:
@@ -280,7 +280,7 @@ def test_a_request_that_is_given_up_ends(server: ScriptedServer) -> None:
     ],
 )
 def test_descriptions_and_digests_are_checked(server: ScriptedServer, client: SyncClient, messages: list[Message]) -> None:
-    """What a server says about a table is not believed when it cannot be."""
+    """An impossible description or digest is refused."""
     server.answer(_answer(messages))
     with pytest.raises(ProtocolError, match="Table 'orders': ") as caught:
         _described(client)
@@ -296,7 +296,7 @@ def test_other_columns_than_asked_for_are_refused(server: ScriptedServer, client
 
 
 def test_a_sample_is_the_one_that_was_asked_for(server: ScriptedServer, client: SyncClient) -> None:
-    """Digests of all segments may come instead of a sample's, but not those of another sample."""
+    """Digests of all segments may come instead of the sample, but not those of another sample."""
     for sample, asked in ((16, 0), (8, 16), (-1, 16)):
         server.answer(_answer([msgspec.structs.replace(DESCRIBED, sample=sample)]))
         with pytest.raises(ProtocolError, match=f"a sample of {sample} segments, and {asked} were asked for"):
@@ -306,7 +306,7 @@ def test_a_sample_is_the_one_that_was_asked_for(server: ScriptedServer, client: 
 
 
 def test_digests_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """As many keys and digests as rows, and no more rows than keys were asked for."""
+    """Keys, digests and rows must have equal counts, and there are not more rows than requested keys."""
     server.answer(_answer([RowDigests(count=2, keys=b"1\n2\n", digests=bytes(11))]))
     with pytest.raises(ProtocolError, match="11 bytes of digests"):
         _digests(client)
@@ -316,7 +316,7 @@ def test_digests_that_do_not_fit_are_refused(server: ScriptedServer, client: Syn
 
 
 def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """As many lines as rows, as many fields as columns, and no more rows than keys were asked for."""
+    """Lines must fit the count and the columns, and there are not more rows than requested keys."""
     for message, text in (
         (Rows(count=2, data=b"1\n"), "2 rows come with 1 lines"),
         (Rows(count=1, data=b"1\t2\n"), "do not have 1 columns"),
@@ -330,7 +330,7 @@ def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncCl
 
 
 def test_rows_are_counted(server: ScriptedServer, client: SyncClient) -> None:
-    """The answer knows how many rows it brought."""
+    """The answer counts its rows."""
     server.answer(_answer(_ROWS))
     with client.get_rows(_GET) as answer:
         assert [message.data for message in answer] == [b"1\n", b"2\n"]
@@ -338,7 +338,7 @@ def test_rows_are_counted(server: ScriptedServer, client: SyncClient) -> None:
 
 
 def test_an_answer_beyond_the_limit_is_stopped(server: ScriptedServer) -> None:
-    """A body that inflates to more than the client takes is refused."""
+    """A body that inflates above the client's limit is refused."""
     server.answer(_answer([Rows(count=1, data=b"0" * 100_000 + b"\n")]))
     limits = SizeLimits(max_table_bytes=50_000)
     with SyncClient(server.url, retries=0, limits=limits) as client, pytest.raises(GuardError, match=r"limits\.max_table_bytes"):
@@ -346,7 +346,7 @@ def test_an_answer_beyond_the_limit_is_stopped(server: ScriptedServer) -> None:
 
 
 def test_a_proxy_that_compresses_once_more_does_no_harm(server: ScriptedServer, client: SyncClient) -> None:
-    """A content encoding that HTTP allows is taken off first."""
+    """A content encoding that HTTP allows is decoded first."""
     body = gzip.compress(_body(_ROWS))
     server.answer(stream(body, {"Content-Type": media_type("zstd"), "Content-Encoding": "gzip"}))
     assert _rows(client) == _ROWS

@@ -31,7 +31,7 @@ def _slam(connection: socket) -> None:
 
 @pytest.mark.parametrize("failure", [reply(500), reply(502, b"<html>", kind="text/html"), reply(503), reply(429), _slam])
 def test_what_may_pass_is_tried_again(server: ScriptedServer, patient: SyncClient, pauses: list[float], failure: bytes) -> None:
-    """Errors of the server, and connections that break, are repeated until the answer comes, with a pause before each try."""
+    """Transient errors are retried, with a pause before each try."""
     server.answer(failure, failure, _OK)
     assert len(patient.get_table_hash("v_basic")) == 40
     assert len(server.requests) == patient.traffic.requests == 3
@@ -40,14 +40,14 @@ def test_what_may_pass_is_tried_again(server: ScriptedServer, patient: SyncClien
 
 
 def test_a_hash_that_breaks_off_is_asked_for_again(server: ScriptedServer, patient: SyncClient, pauses: list[float]) -> None:
-    """An answer that is read at once is repeated even when its body is cut."""
+    """A short answer is requested again, also if its body was cut."""
     server.answer(stream(b'{"hash":', {"Content-Type": "application/json"}, end=False), _OK)
     assert len(patient.get_table_hash("v_basic")) == 40
     assert len(pauses) == 1
 
 
 def test_a_table_that_breaks_off_is_not_asked_for_again(server: ScriptedServer, patient: SyncClient, pauses: list[float]) -> None:
-    """Once rows may have been handed on, repeating is the caller's."""
+    """After rows were returned, only the caller can repeat the request."""
     server.answer(stream(b"\x1f\x8b", end=False))
     answer = patient.get_table("v_basic")
     assert answer is not None
@@ -58,7 +58,7 @@ def test_a_table_that_breaks_off_is_not_asked_for_again(server: ScriptedServer, 
 
 
 def test_trying_again_ends(server: ScriptedServer, patient: SyncClient, pauses: list[float]) -> None:
-    """After the last try the error is the server's, which may pass later."""
+    """After the last try, the error is the server's, and transient."""
     server.answer(recorded("hash_no_pk_500"))
     with pytest.raises(ServerError, match="status 500 for table 'v_basic'") as caught:
         patient.get_table_hash("v_basic")
@@ -69,7 +69,7 @@ def test_trying_again_ends(server: ScriptedServer, patient: SyncClient, pauses: 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 422, 413])
 def test_what_does_not_pass_is_tried_once(server: ScriptedServer, patient: SyncClient, pauses: list[float], status: int) -> None:
-    """What no repetition mends is an error at once."""
+    """A permanent error is not retried."""
     server.answer(reply(status))
     with pytest.raises(ServerError) as caught:
         patient.get_table_hash("v_basic")
@@ -89,7 +89,7 @@ def test_the_server_says_how_long_to_wait(server: ScriptedServer, patient: SyncC
 def test_a_server_that_asks_for_too_long_is_not_waited_for(
     server: ScriptedServer, patient: SyncClient, pauses: list[float]
 ) -> None:
-    """Nobody waits for an hour in the middle of a run; the error may pass later."""
+    """A Retry-After of an hour is not honoured; the error is transient."""
     server.answer(reply(429, headers={"Retry-After": "3600"}))
     with pytest.raises(ServerError, match="429") as caught:
         patient.get_table_hash("v_basic")
@@ -98,14 +98,14 @@ def test_a_server_that_asks_for_too_long_is_not_waited_for(
 
 
 def test_silence_is_an_error(server: ScriptedServer) -> None:
-    """A server that does not answer in time is an error that may pass."""
+    """A server that does not answer in time is a transient error."""
     server.answer(server.silence)
     with SyncClient(server.url, retries=0, timeout=0.05) as client, pytest.raises(TransportError, match="did not answer in time"):
         client.get_table_hash("v_basic")
 
 
 def test_silence_within_a_body_is_an_error(server: ScriptedServer) -> None:
-    """A server that stops sending is an error that may pass, and names the table."""
+    """A server that stops sending is a transient error that names the table."""
 
     def stop(connection: socket) -> None:
         connection.sendall(head(200, {"Content-Type": "application/octet-stream", "Content-Length": "99"}) + b"\x1f\x8b")
@@ -120,7 +120,7 @@ def test_silence_within_a_body_is_an_error(server: ScriptedServer) -> None:
 
 
 def test_nobody_there_is_an_error(server: ScriptedServer, pauses: list[float]) -> None:
-    """A port that nobody listens at is tried again, then an error that says so without the wrappers' noise."""
+    """A closed port is tried again, and then is an error without the text of HTTP libraries."""
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -131,7 +131,7 @@ def test_nobody_there_is_an_error(server: ScriptedServer, pauses: list[float]) -
 
 
 def test_netrc_is_not_looked_at(server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that lie in the user's home are not sent instead of the token, nor without one."""
+    """Credentials in the user's ~/.netrc are never sent."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -156,14 +156,14 @@ def test_netrc_is_not_looked_at(server: ScriptedServer, tmp_path: Path, monkeypa
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str, message: str) -> None:
-    """A wrong URL is an error before anything is sent, which never repeats credentials."""
+    """A wrong URL is an error before anything is sent, and does not repeat credentials."""
     with pytest.raises(ConfigurationError, match=message) as caught:
         SyncClient(url)
     assert "secret" not in str(caught.value)
 
 
 def test_a_base_url_may_end_in_a_slash() -> None:
-    """The endpoints follow after exactly one slash."""
+    """Endpoints follow the base URL after exactly one slash."""
     assert base_url(" https://host:8443/api/sync// ") == "https://host:8443/api/sync"
 
 

@@ -23,12 +23,12 @@ def test_a_path() -> None:
 
 @pytest.mark.parametrize("value", [False, "false", "No", " off "])
 def test_none(value: object) -> None:
-    """With `false`, also as text from a variable, nothing is remembered."""
+    """With `false`, also as text from a variable, there is no cache."""
     assert cache_path(client(cache=value).cache) is None
 
 
 def test_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The default is in the user's folder for caches, as the XDG specification has it."""
+    """The default is in the user's folder for caches, by the XDG specification."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_path(client().cache) == str(tmp_path / "airflow-provider-sync" / "digests.sqlite")
     for unset in ("", "relative"):
@@ -38,6 +38,6 @@ def test_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [True, "", 7])
 def test_what_is_no_path(value: object) -> None:
-    """Anything else is refused, with what to give."""
+    """A value that is not a path is refused with the allowed values."""
     with pytest.raises(ConfigurationError, match="cache"):
         client(cache=value)

@@ -16,7 +16,7 @@ OF_CLIENT = "url: http://source.example\nconnections: {shop: 'sqlite://'}\ntable
 
 @pytest.mark.parametrize(("kind", "other", "text"), [("server", "client", OF_CLIENT), ("client", "server", OF_SERVER)])
 def test_the_other_kind(kind: str, other: str, text: str, tmp_path: Path) -> None:
-    """Instead of all options that it does not have, one sentence says which file it is, and which one is wanted."""
+    """A file of the other kind gets one sentence that says which file it is and which one is needed."""
     path = tmp_path / "sync.yaml"
     path.write_text(text)
     model = ServerConfig if kind == "server" else ClientConfig
@@ -35,7 +35,7 @@ def test_the_other_kind(kind: str, other: str, text: str, tmp_path: Path) -> Non
     ],
 )
 def test_either_kind(model: type[ServerConfig | ClientConfig], text: str, tmp_path: Path) -> None:
-    """Where the options do not say so, it is a file with mistakes."""
+    """If the options do not show the kind, the mistakes are reported."""
     (tmp_path / "sync.yaml").write_text(text)
     with pytest.raises(WrongOptions):
         model.from_yaml(tmp_path / "sync.yaml")

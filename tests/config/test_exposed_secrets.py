@@ -30,7 +30,7 @@ from airflow_provider_sync.config.exposed_secrets import exposed_secrets
     ],
 )
 def test_what_counts(settings: dict[str, Any], held: bool, tmp_path: Path) -> None:
-    """Any secret as text counts, of a server and of a client; a variable of the environment and a SHA-256 do not."""
+    """Any secret as text counts, for a server and a client; a variable and a SHA-256 do not."""
     path = tmp_path / "server.yaml"
     path.write_text(yaml.safe_dump(settings))
     path.chmod(0o644)
@@ -38,7 +38,7 @@ def test_what_counts(settings: dict[str, Any], held: bool, tmp_path: Path) -> No
 
 
 def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only a file that everybody can read is told, with what to do, and never with the token; `check` says it and ends with 0."""
+    """Only a file that all users can read gets a warning, with what to do and without the token; `check` ends with 0."""
     path = tmp_path / "server.yaml"
     path.write_text("tokens: [s3cret]")
     for mode, told in ((0o640, False), (0o644, True)):
@@ -54,7 +54,7 @@ def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_serve_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The log of `serve` says it when the server starts, also one that then cannot listen."""
+    """The log of `serve` has the warning at its start, even if it then cannot listen."""
     path = tmp_path / "server.yaml"
     path.write_text("tokens: [s3cret]")
     path.chmod(0o644)

@@ -17,7 +17,7 @@ def lines(path: Path, text: str, kind: str | None = None) -> dict[int | None, st
 
 
 def test_mistakes_have_lines(tmp_path: Path) -> None:
-    """A wrong option has its own line, one of a list that of its entry, and a missing one that of what lacks it."""
+    """A mistake has the line of its option, its list entry, or the entry that lacks an option."""
     found = lines(
         tmp_path / "client.yaml",
         "url: http://source.example\n"
@@ -50,7 +50,7 @@ def test_merged_mappings(tmp_path: Path) -> None:
 
 
 def test_variables_that_are_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every variable that is not set is named with its line, and nothing else is said of its value."""
+    """Every unset variable is named with its line, and its value is not checked further."""
     monkeypatch.delenv("FIRST", raising=False)
     monkeypatch.delenv("SECOND", raising=False)
     found = lines(tmp_path / "client.yaml", "url: http://x\nretries: ${FIRST}\ntoken: a${SECOND}\n")
@@ -59,7 +59,7 @@ def test_variables_that_are_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_misspelt_option_with_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That there is no such option is said, too, wherever it stands."""
+    """A misspelt option with an unset variable is reported as misspelt, too."""
     monkeypatch.delenv("FIRST", raising=False)
     (tmp_path / "server.yaml").write_text(
         'mask_keys: "${FIRST}"\ntokens: [{tokn: "${FIRST}"}]\ntables: {t: {tabel: "${FIRST}"}}\n'
@@ -71,7 +71,7 @@ def test_a_misspelt_option_with_a_variable_that_is_not_set(tmp_path: Path, monke
 
 
 def test_keys_that_are_there_twice(tmp_path: Path) -> None:
-    """A key that a mapping has twice is a mistake on the line of the second, though YAML would take it."""
+    """A duplicate key of a mapping is a mistake on its second line, although YAML accepts it."""
     text = (
         "url: http://x\nconnections: {a: 'sqlite://'}\ntables:\n  t: &t {primary: id}\n  u: *t\n"
         "  t: {table: v}\n  w: {<<: *t, <<: *t}\n"
@@ -80,7 +80,7 @@ def test_keys_that_are_there_twice(tmp_path: Path) -> None:
 
 
 def test_what_is_not_yaml(tmp_path: Path) -> None:
-    """A file that is not YAML has the line on which it stops being that."""
+    """A file that is not YAML is a mistake with the line of the first error."""
     assert list(lines(tmp_path / "client.yaml", "url: http://x\ntables: [\n")) == [3]
 
 
@@ -95,18 +95,18 @@ def test_what_is_not_yaml(tmp_path: Path) -> None:
     ],
 )
 def test_files_are_recognised(settings: dict[str, object], kind: str) -> None:
-    """A file with options of one kind is of that kind; without any, it is a server's, since a client needs a URL."""
+    """A file with options of one kind is of that kind; without any, it is a server's, because a client needs a URL."""
     assert recognise(settings, "file.yaml") == kind
 
 
 def test_files_of_both_kinds() -> None:
-    """A file with options of both kinds is refused, and one of each is named."""
+    """A file with options of both kinds is refused, and the error names one of each."""
     with pytest.raises(ConfigurationError, match=r"has 'tokens' of server\.yaml and 'url' of client\.yaml"):
         recognise({"url": "x", "tokens": []}, "file.yaml")
 
 
 def test_the_kind_may_be_given(tmp_path: Path) -> None:
-    """What the file is said to be goes before what it says."""
+    """The given kind goes before the kind that the options show."""
     assert list(lines(tmp_path / "x.yaml", "tables: {}\nconnections: {}\n", "client").values()) == [
         "'url' is missing. Give it a value."
     ]

@@ -25,14 +25,14 @@ def errors(kind: str, settings: Any) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_published_schema_is_that_of_the_code(kind: str) -> None:
-    """The reference has the schema that the models give; `airflow-sync check --schema KIND > FILE` writes it anew."""
+    """The published schema is that of the models; `airflow-sync check --schema KIND > FILE` writes it."""
     published = PROJECT / "docs" / "reference" / "schemas" / f"{kind}.schema.json"
     assert json.loads(published.read_text(encoding="utf-8")) == json_schema(kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_schema_is_one(kind: str) -> None:
-    """The schema is valid itself."""
+    """The schema is a valid JSON Schema."""
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
 
 
@@ -58,7 +58,7 @@ EditorLoader.yaml_implicit_resolvers = {
 
 @pytest.mark.parametrize(("kind", "text"), list(examples()))
 def test_examples_fit(kind: str, text: str) -> None:
-    """Editors mark nothing in the examples, whose variables are not replaced yet."""
+    """The schema accepts the examples, also with variables."""
     assert errors(kind, yaml.load(text, EditorLoader)) == []
 
 
@@ -84,7 +84,7 @@ def test_examples_fit(kind: str, text: str) -> None:
     ],
 )
 def test_mistakes_are_marked(kind: str, settings: dict[str, Any]) -> None:
-    """Editors mark what the models refuse."""
+    """The schema refuses what the models refuse."""
     assert errors(kind, settings)
 
 
@@ -101,13 +101,13 @@ def test_mistakes_are_marked(kind: str, settings: dict[str, Any]) -> None:
     ],
 )
 def test_what_may_stand_in_a_file(kind: str, settings: dict[str, Any]) -> None:
-    """Editors mark neither variables nor what may be left empty."""
+    """The schema accepts variables and empty sections."""
     assert errors(kind, settings) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_option_is_described(kind: str) -> None:
-    """Editors show what each option means."""
+    """Every option has a description for editors."""
 
     def undescribed(schema: dict[str, Any]) -> list[str]:
         return [name for name, option in schema.get("properties", {}).items() if "description" not in option]
@@ -117,7 +117,7 @@ def test_every_option_is_described(kind: str) -> None:
 
 
 def test_every_model_is_frozen_and_closed() -> None:
-    """No model of options can be changed, and none takes options that it does not know."""
+    """No model of options can be changed, and none accepts unknown options."""
     found = [Options]
     for model in found:
         found += model.__subclasses__()

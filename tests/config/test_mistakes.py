@@ -23,7 +23,7 @@ def mistakes(kind: type[ClientConfig | ServerConfig], settings: dict[str, Any]) 
 
 
 def test_all_mistakes_are_found_at_once() -> None:
-    """Each mistake has its place, also one in what entries name, and one message holds them all."""
+    """Each mistake has its place, also inside entries, and one message has all of them."""
     settings = {
         **URL,
         "limits": {"reqests": 1},
@@ -98,7 +98,7 @@ def test_all_mistakes_are_found_at_once() -> None:
     ],
 )
 def test_one_mistake(kind: type[ClientConfig | ServerConfig], settings: dict[str, Any], place: Any, message: str) -> None:
-    """A message names the option, what is there, and what to give instead."""
+    """A message names the option, its value, and the allowed values."""
     (found,) = mistakes(kind, settings)
     assert found.place == place
     assert found.message.startswith(message)
@@ -106,13 +106,13 @@ def test_one_mistake(kind: type[ClientConfig | ServerConfig], settings: dict[str
 
 @pytest.mark.parametrize("group", ["tables", "directories"])
 def test_names_that_are_not_unicode(group: str) -> None:
-    """A name with bytes that are not UTF-8 is refused before anything is asked with it."""
+    """A name with bytes that are not UTF-8 is refused before any request."""
     with pytest.raises(WrongOptions, match=r"'caf\\udce9' is not valid Unicode"):
         ClientConfig.from_dict({**URL, group: {"caf\udce9": {**TABLE} if group == "tables" else {"path": "x"}}})
 
 
 def test_the_error_travels() -> None:
-    """The error keeps its mistakes when another process raised it."""
+    """The error keeps its mistakes when it is pickled."""
     with pytest.raises(WrongOptions) as refused:
         ClientConfig.from_dict({})
     again = pickle.loads(pickle.dumps(refused.value))
@@ -127,7 +127,7 @@ def test_secrets_are_not_in_errors() -> None:
 
 
 def test_configurations_are_values() -> None:
-    """A configuration cannot be changed, travels between processes, and equals one made of the same options."""
+    """A configuration is immutable, can be pickled, and equals one with the same options."""
     config = ClientConfig.from_dict({**URL, "tables": {"orders": TABLE}})
     with pytest.raises(ValueError, match="frozen"):
         config.retries = 7

@@ -32,13 +32,13 @@ from airflow_provider_sync.exceptions import ConfigurationError
     ],
 )
 def test_what_does_not_go_together(options: dict[str, Any], message: str) -> None:
-    """A mode, or an option of another mode, that cannot be used is refused by its name, with what to do."""
+    """A mode, or an option of another mode, that cannot be used is refused by name, with what to do."""
     with pytest.raises(ConfigurationError, match=message):
         table_from_options("t", options)
 
 
 def test_defaults() -> None:
-    """Without the option a table is a mirror, and columns have the names of their options."""
+    """Without the option, a table is a mirror, and columns have the default names."""
     assert table_from_options("t", {}).mode == "mirror"
     assert table_from_options("t", {}).mode_columns == {}
     assert table_from_options("t", {"mode": "soft_delete"}).mode_columns == {"deleted_at": "deleted_at"}

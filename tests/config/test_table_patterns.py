@@ -30,12 +30,12 @@ URL = {"url": "http://source.example", "connections": {"local": "sqlite://"}}
     ],
 )
 def test_matches(pattern: str, name: str, expected: bool) -> None:
-    """A star stands for any characters, a question mark for one, everything else for itself, and case matters."""
+    """A star matches any characters, a question mark one, other characters only themselves, and case matters."""
     assert matches(pattern, name) is expected
 
 
 def test_names_are_translated() -> None:
-    """What the wildcards of one pattern match takes the place of those of another."""
+    """The text that the wildcards of one pattern match replaces the wildcards of the other."""
     assert translated("shop.orders", "shop.*", "public.*") == "public.orders"
     assert translated("a_1_b", "*_?_*", "*-?-*") == "a-1-b"
     assert translated("a_b_c", "*_*", "*.*") == "a_b.c"
@@ -48,7 +48,7 @@ def test_names_are_translated() -> None:
 )
 @pytest.mark.timeout(10)
 def test_hostile_names_take_no_time(pattern: str, repeated: str, end: str) -> None:
-    """A name that nearly matches in many ways is refused at once, of whatever length it may be."""
+    """A name that nearly matches in many ways is refused quickly, at any length."""
     assert not matches(pattern, repeated * 1_000_000 + end)
 
 
@@ -61,7 +61,7 @@ def test_excluded_with_and_without_a_schema() -> None:
 
 
 def test_which_entry_decides() -> None:
-    """A table's own entry decides on it, or else the first pattern that matches and does not exclude it."""
+    """A table's own entry has its options, or else the first pattern that matches and does not exclude it."""
     config = ClientConfig.from_dict({**URL, "tables": {"*": {"exclude": ["log_*"]}, "orders": {}, "log_?": {}, "l*": {}}})
     decided = {name: entry_for(name, config.tables) for name in ("orders", "items", "log_1", "log_10", "log_?")}
     assert {name: entry and entry.name for name, entry in decided.items()} == {
@@ -74,7 +74,7 @@ def test_which_entry_decides() -> None:
 
 
 def test_options_of_a_matched_table() -> None:
-    """A table that a pattern matches has its options, and the target that its `table` makes of the name."""
+    """A table that a pattern matches has the pattern's options, and the target name from its `table`."""
     config = ClientConfig.from_dict({**URL, "tables": {"shop.*": {"table": "copy_*", "max_deletes": 7, "exclude": ["x"]}}})
     table = config.tables["shop.*"].named("shop.orders")
     assert table == TargetTable(name="shop.orders", table="copy_orders", max_deletes=7)
@@ -82,7 +82,7 @@ def test_options_of_a_matched_table() -> None:
 
 @pytest.mark.parametrize("tables", ["*", ["*"], {"*": None}])
 def test_patterns_alone(tables: Any) -> None:
-    """Patterns without options may be written as a text or in a list, at both halves."""
+    """Patterns without options may be a text or in a list, at both halves."""
     assert list(ClientConfig.from_dict({**URL, "tables": tables}).tables) == ["*"]
     assert list(ServerConfig.from_dict({"connections": {"a": "sqlite://"}, "tables": tables}).tables) == ["*"]
 
@@ -99,20 +99,20 @@ def test_patterns_alone(tables: Any) -> None:
     ],
 )
 def test_refused(tables: Any, message: str) -> None:
-    """What cannot be meant is refused when the options are read, naming the entry and the option."""
+    """Invalid patterns are refused when the options are read, and the error names the entry and the option."""
     with pytest.raises(ConfigurationError) as caught:
         ClientConfig.from_dict({**URL, "tables": tables})
     assert message in str(caught.value)
 
 
 def test_a_server_looks_in_one_schema() -> None:
-    """A server's pattern says in which schema to look for tables."""
+    """A server's pattern names the schema of its tables."""
     with pytest.raises(ConfigurationError, match=r"'\*\.orders' has wildcards in the schema's name"):
         ServerConfig.from_dict({"connections": {"a": "sqlite://"}, "tables": {"*.orders": {}}})
 
 
 def test_tokens_name_what_may_be_offered() -> None:
-    """A token may name what a pattern may match, and patterns; what cannot be offered is refused."""
+    """A token may name patterns, and tables that a pattern may match; other names are refused."""
 
     def read(tables: Any, token: list[str]) -> ServerConfig:
         tokens = [{"token": "t", "tables": token}]
@@ -128,6 +128,6 @@ def test_tokens_name_what_may_be_offered() -> None:
 
 @pytest.mark.parametrize("text", ["tables: *", "tables:\n  *: {}"])
 def test_a_bare_star_is_no_pattern(text: str) -> None:
-    """A star without quotes is an error of YAML whose message says what to write."""
+    """A star without quotes is a YAML error whose message says what to write."""
     with pytest.raises(ConfigurationError, match=r"Write a pattern such as '\*' in quotes"):
         load_yaml(text, "client.yaml")

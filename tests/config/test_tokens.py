@@ -33,7 +33,7 @@ def read(*tokens: Any) -> tuple[Token, ...]:
     ],
 )
 def test_expires(tmp_path: Path, written: str, read_as: datetime) -> None:
-    """A date counts to its end in UTC, and a time with its zone, however YAML writes them."""
+    """A date is valid to its end in UTC, and a time has its zone, in any YAML notation."""
     path = tmp_path / "server.yaml"
     path.write_text(f"tokens: [{{token: a, expires: {written}}}]")
     (token,) = ServerConfig.from_yaml(path).tokens
@@ -75,7 +75,7 @@ def test_addresses() -> None:
     ],
 )
 def test_refused(options: dict[str, Any], message: str) -> None:
-    """What cannot be a token is refused with its option and what to give, and without the secret."""
+    """An invalid token is refused with its option and the allowed values, and without the secret."""
     with pytest.raises(ConfigurationError) as refused:
         read(options)
     assert message in str(refused.value)
@@ -83,7 +83,7 @@ def test_refused(options: dict[str, Any], message: str) -> None:
 
 
 def test_each_token_and_each_name_once() -> None:
-    """A token that is there twice, in whichever form, is refused, and so is a name."""
+    """A duplicate token, in either form, and a duplicate name are refused."""
     with pytest.raises(ConfigurationError, match=r"tokens\[1\] is the same token as tokens\[0\]"):
         read("secret", {"token_sha256": SHA256, "tables": []})
     with pytest.raises(ConfigurationError, match=r"tokens\[2\] has the name of tokens\[0\], 'berlin'"):

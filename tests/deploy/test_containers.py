@@ -29,7 +29,7 @@ SERVER: dict[str, Any] = COMPOSE["services"]["airflow-sync"]
 
 
 def test_commands() -> None:
-    """The commands of both files are commands of the program, and what they copy and mount is named in their first lines."""
+    """The commands of both files are valid, and their first lines name the files that they copy and mount."""
     found = dict(steps(DOCKERFILE))
     assert found["ENTRYPOINT"] == '["/opt/airflow-sync/bin/airflow-sync"]'
     for command in (yaml.safe_load(found["CMD"]), SERVER["command"]):
@@ -71,7 +71,7 @@ def server_yaml(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(2 * SECONDS)
 def test_the_image(image: Image, server_yaml: Path, tmp_path: Path) -> None:
-    """The image has the drivers and no Airflow, and as compose.yaml runs it, a client syncs through Caddy."""
+    """The image has the drivers and no Airflow; run as in compose.yaml, it serves a client through Caddy."""
     python = "/opt/airflow-sync/bin/python"
     run(image, [python, "-c", "import psycopg, pymysql, duckdb"], {}, check=True)
     assert "No module named 'airflow'" in run(image, [python, "-c", "import airflow"], {}, check=False).stdout

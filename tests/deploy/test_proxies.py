@@ -79,7 +79,7 @@ def proxies(source: tuple[Scenario, str], tmp_path: Path) -> Iterator[dict[str, 
 
 
 def test_a_large_table(proxies: dict[str, Proxy], tmp_path: Path) -> None:
-    """A large table arrives whole through each web server, by both versions of the protocol, and is stored nowhere on its way."""
+    """A large table arrives complete through each web server, by both versions, and is not stored on its way."""
     for name, proxy in proxies.items():
         for protocol in ("1", "2"):
             report = sync(proxy, protocol, "large", tmp_path / name)
@@ -88,7 +88,7 @@ def test_a_large_table(proxies: dict[str, Proxy], tmp_path: Path) -> None:
 
 
 def test_a_long_silent_scan(proxies: dict[str, Proxy], source: tuple[Scenario, str], tmp_path: Path) -> None:
-    """A source that says nothing for more than a minute is waited for by each web server, by both versions."""
+    """Each web server waits for a source that is silent for more than a minute, by both versions."""
     source[0].execute(f"UPDATE silence SET until = now() + interval '{QUIET_SECONDS} seconds'")
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(sync, proxies[name], version, "quiet", tmp_path / name) for name in proxies for version in "12"]
@@ -124,7 +124,7 @@ def test_nobody_claims_another_address(proxies: dict[str, Proxy]) -> None:
     ids=["nginx", "traefik"],
 )
 def test_an_address_is_limited(run: Run, source: tuple[Scenario, str], tmp_path: Path) -> None:
-    """Requests of one address beyond those that it may send are answered 429 with Retry-After, and the others are served."""
+    """Requests of one address above the limit are answered 429 with Retry-After, and the others are served."""
     with run(source[1], tmp_path) as proxy, ThreadPoolExecutor(8) as pool:
         answers = Counter(pool.map(lambda _: status(proxy, "/health"), range(8)))
     assert answers.keys() == {(200, None), (429, "1")}

@@ -36,13 +36,13 @@ def systemd_analyze() -> str:
 
 
 def test_the_unit(systemd_analyze: str, tmp_path: Path) -> None:
-    """Systemd finds nothing wrong with the unit."""
+    """Systemd finds no error in the unit."""
     checked = subprocess.run([systemd_analyze, "verify", unit(tmp_path)], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_the_unit_is_hardened(systemd_analyze: str, tmp_path: Path) -> None:
-    """The unit's exposure is at most the one that the documentation names."""
+    """The unit's exposure is at most that of the documentation."""
     documented = re.search(r"exposure of \*\*(\d)\.(\d) ", (RECIPES / "systemd.md").read_text())
     assert documented is not None
     command = [systemd_analyze, "security", "--no-pager", "--offline=true", f"--threshold={''.join(documented.groups())}"]
@@ -51,7 +51,7 @@ def test_the_unit_is_hardened(systemd_analyze: str, tmp_path: Path) -> None:
 
 
 def test_the_unit_lets_it_write_its_logs() -> None:
-    """The files of ``log`` and ``audit_log`` in the guide lie where the unit lets the service write."""
+    """The guide's files for ``log`` and ``audit_log`` are in a folder that the unit may write to."""
     guide = (RECIPES.parent / "operate.md").read_text()
     files = {Path(found) for found in re.findall(r"/var/log/[\w./-]+", guide)}
     assert {file.parent for file in files} == {Path("/var/log/airflow-sync")}
@@ -59,7 +59,7 @@ def test_the_unit_lets_it_write_its_logs() -> None:
 
 
 def test_the_unit_runs_one_file() -> None:
-    """``airflow-sync.pyz`` is unpacked where a later start finds it, and its first start has the time to."""
+    """``airflow-sync.pyz`` is unpacked into a permanent folder, and its first start has enough time."""
     settings = dict(line.split("=", 1) for line in (RECIPES / "airflow-sync.service").read_text().splitlines() if "=" in line)
     variables = dict(assignment.split("=", 1) for assignment in settings["Environment"].split())
     assert settings["CacheDirectory"] == "airflow-sync"
@@ -78,7 +78,7 @@ def test_manifests(manifest: dict[str, Any], version: str) -> None:
 
 
 def test_manifests_fit_together() -> None:
-    """What the manifests refer to is there, and the container sets every variable that its configuration uses."""
+    """Everything that the manifests refer to exists, and the container sets every variable of its configuration."""
     found = {manifest["kind"]: manifest for manifest in MANIFESTS}
     pod = found["Deployment"]["spec"]["template"]
     (container,) = pod["spec"]["containers"]
@@ -108,7 +108,7 @@ def configurations() -> dict[str, str]:
 
 @pytest.mark.parametrize("recipe", ["kubernetes", "airflow"])
 def test_configurations(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each server.yaml of a recipe can be used, and holds no secret."""
+    """Each server.yaml of a recipe is valid, and contains no secret."""
     monkeypatch.setenv("SYNC_TOKEN_SHA256", "a" * 64)
     monkeypatch.setenv("DB_PASSWORD", "secret")
     path = tmp_path / "server.yaml"
@@ -118,7 +118,7 @@ def test_configurations(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_values_of_airflow() -> None:
-    """The values for Airflow set options that there are, and mount what they name."""
+    """The values for Airflow set existing options, and mount the files that they name."""
     values = yaml.safe_load((RECIPES / "airflow-values.yaml").read_text())
     options = get_provider_info()["config"]["sync"]["options"]
     assert values["config"]["sync"].keys() <= options.keys()
@@ -132,5 +132,5 @@ def test_values_of_airflow() -> None:
 
 @pytest.mark.parametrize("name", ["kubernetes.yaml", "airflow-values.yaml"])
 def test_what_was_not_run_says_so(name: str) -> None:
-    """A recipe that nothing has run says so in its first lines."""
+    """A recipe that was never run says so in its first lines."""
     assert re.search("not run", "".join((RECIPES / name).read_text().splitlines()[:4]), re.IGNORECASE)

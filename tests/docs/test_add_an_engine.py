@@ -45,7 +45,7 @@ def test_each_component_is_in_the_recipe(file: str) -> None:
 
 
 def test_the_database_is_in_the_recipe() -> None:
-    """The recipe lists exactly the abstract methods of a database, and the components that each names."""
+    """The recipe lists exactly the abstract methods of a database, and its components."""
     rows = re.findall(r"^\| (?:connections|locks|errors|components) \| (.*?) \|", PAGE, re.MULTILINE)
     components = {name for name, kind in Database.__annotations__.items() if kind.startswith("component[")}
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == Database.__abstractmethods__ | components
@@ -54,7 +54,7 @@ def test_the_database_is_in_the_recipe() -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("file", FILES)
 def test_engines_have_the_files_of_the_contract(package: str, file: str) -> None:
-    """An engine's component stands in the file that has the name of the contract's, unless the contract's own class is enough."""
+    """An engine's component is in a file with the contract's name, unless the contract's own class is enough."""
     stem = Path(file).stem
     contract = component_in(f"contract.{stem}")
     if contract.__abstractmethods__ or (CONTRACT.parent / package / file).exists():

@@ -54,7 +54,7 @@ OF_EVERY_COMMAND = {"help", "verbose", "quiet", "log_level", "log_format", "log_
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_links(page: Path) -> None:
-    """Every relative link leads to a file that is there, and to a heading that it has."""
+    """Every relative link leads to an existing file and heading."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in link or link.startswith("mailto:"):
@@ -67,7 +67,7 @@ def test_links(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_what_is_named_exists(page: Path) -> None:
-    """Every file, test, module and command of make that a page names is there."""
+    """Every file, test, module and make command that a page names exists."""
     text = page.read_text()
     assert (missing_paths(text), missing_names(text), missing_commands(text)) == ([], [], [])
 
@@ -77,7 +77,7 @@ CONTRIBUTING = sorted((PROJECT / "docs" / "contributing").glob("*.md"))
 
 @pytest.mark.parametrize("page", CONTRIBUTING, ids=lambda page: page.name)
 def test_what_contributors_look_for_exists(page: Path) -> None:
-    """Every room, file, class and function in the pages for contributors is where they say."""
+    """Every room, file, class and function in the pages for contributors exists at its place."""
     text = page.read_text()
     assert (missing_rooms(text), missing_definitions(text)) == ([], [])
 
@@ -91,12 +91,12 @@ def test_the_map_is_complete() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """What a new user reads first has less than 150 lines."""
+    """The README has less than 150 lines."""
     assert len(PAGES[0].read_text().splitlines()) < 150
 
 
 def test_the_index_is_complete() -> None:
-    """Every page of the documentation is in its index; those for contributors have an index of their own."""
+    """Every page of the documentation is in its index; pages for contributors have their own index."""
     for folder, but in ((PROJECT / "docs", CONTRIBUTING), (PROJECT / "docs" / "contributing", [])):
         index = folder / "README.md"
         pages = [page for page in PAGES if page.is_relative_to(folder) and page not in (index, *but)]
@@ -105,7 +105,7 @@ def test_the_index_is_complete() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_configurations(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every configuration that is shown can be used, once its variables are set."""
+    """Every configuration in the pages is valid, once its variables are set."""
     for number, block in enumerate(blocks(page)):
         if block.language != "yaml":
             continue
@@ -117,7 +117,7 @@ def test_configurations(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_code(page: Path) -> None:
-    """Every piece of Python and JSON that is shown is such."""
+    """Every Python and JSON block in the pages is valid."""
     for block in blocks(page):
         if block.language == "python":
             compile(block.text, str(page), "exec")
@@ -127,7 +127,7 @@ def test_code(page: Path) -> None:
 
 @pytest.mark.parametrize("page", sorted((PROJECT / "docs" / "coming-from").glob("[!R]*.md")), ids=lambda page: page.stem)
 def test_the_same_task_here(page: Path) -> None:
-    """What the pages for users of other programs name of this one is there: its commands, their arguments, and options."""
+    """The commands, arguments and options that pages for users of other programs name exist."""
     options = {name for kind in _all_options(Options) for name in kind.model_fields}
     (_, *rows) = re.findall(r"^\|.* \| (.*) \|$", page.read_text(), re.MULTILINE)
     for code in re.findall(r"`([^`]+)`", " ".join(rows)):
@@ -159,7 +159,7 @@ def _all_options(kind: type[Options]) -> Iterator[type[Options]]:
     ],
 )
 def test_options(heading: str, kind: type[Options]) -> None:
-    """The reference lists every option, no other, and its default where that is a plain value."""
+    """The reference lists every option and no other, with its default if that is a plain value."""
     listed = table_below(REFERENCE / "options.md", heading)
     # A name that is required is what stands before the options.
     fields = {name: field for name, field in kind.model_fields.items() if name != "name" or not field.is_required()}
@@ -207,7 +207,7 @@ def test_arguments(operator: type, kinds: tuple[type, ...], options: tuple[str, 
     ],
 )
 def test_arguments_of_what_names_tables_by_itself(heading: str, kind: Callable[..., object]) -> None:
-    """The reference lists every argument of these, and only arguments that there are."""
+    """The reference lists every argument of these classes, and no other."""
     of_all = {"skip_unchanged", "dry_run", "on_guard"} if heading == "ConfiguredSyncOperator" else set()
     arguments = inspect.signature(kind).parameters.keys() - {"self", "kwargs", "arguments"}
     assert set(table_below(REFERENCE / "options.md", heading)) == arguments | of_all
@@ -250,7 +250,7 @@ def test_reports(heading: str, kind: type[Report]) -> None:
 
 
 def test_errors() -> None:
-    """The reference lists every error, no other, and whether it may pass."""
+    """The reference lists every error and no other, and whether it is transient."""
     listed = table_below(REFERENCE / "errors.md", "Errors")
     kinds = {name: kind for name, kind in vars(exceptions).items() if inspect.isclass(kind) and issubclass(kind, SyncError)}
     assert listed.keys() == kinds.keys()

@@ -101,7 +101,7 @@ def shown(name: str, value: object) -> object:
 
 @pytest.mark.parametrize(("request_block", "answer_block"), EXAMPLES, ids=range(len(EXAMPLES)))
 def test_examples(base: str, request_block: Block, answer_block: Block) -> None:
-    """Each request that is shown gets the answer that is shown below it."""
+    """Each request in the page gets the answer below it."""
     answer = ask(base, request_block.note.removeprefix("POST "), request_block.text.encode())
     expected = json.loads(answer_block.text)
     if answer_block.note == "messages":
@@ -117,18 +117,18 @@ def test_examples(base: str, request_block: Block, answer_block: Block) -> None:
 
 
 def test_capabilities(base: str) -> None:
-    """Capabilities are as shown."""
+    """The server's capabilities are those of the page."""
     assert json.loads(send(base, "GET", "/capabilities").body) == json.loads(block_of("json", "GET /capabilities").text)
 
 
 def test_gzip_without_accept(base: str) -> None:
-    """Who names no compression gets gzip."""
+    """A client that names no compression gets gzip."""
     answer = send(base, "POST", "/getRows", body=b'{"table_slice": {"name": "orders"}}')
     assert answer.headers["content-type"] == media_type("gzip")
 
 
 def test_row_text() -> None:
-    """The worked example of text and digest is right, and the sums and digests of the examples follow from it."""
+    """The example of text and digest is correct, and the sums and digests of other examples follow from it."""
     text = row_text(ROW_7, KINDS)
     assert text.decode() == block_of("text", "row text").text.removesuffix("\n")
     hexadecimal = hashlib.sha256(text).hexdigest()
@@ -156,7 +156,7 @@ def test_grids() -> None:
 
 
 def test_kinds() -> None:
-    """Every kind has its canonical text, and every field of a type its meaning."""
+    """Every kind has its canonical text, and every field of a type is described."""
     kinds = table_below(PAGE, "Canonical texts")
     assert list(kinds) == [kind.value for kind in LogicalKind]
     table = PAGE.read_text().split("A type may also have these fields:")[1].split("\n\n")[1]

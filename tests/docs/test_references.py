@@ -30,7 +30,7 @@ merge/merge.py ── report.py
 
 
 def test_what_is_there() -> None:
-    """Files, folders, tests, modules, classes, functions and commands that exist are no mistakes."""
+    """Existing files, folders, tests, modules, classes, functions and commands are not reported."""
     for missing in (missing_paths, missing_names, missing_rooms, missing_definitions, missing_commands):
         assert missing(THERE) == []
 
@@ -51,12 +51,12 @@ def test_what_is_there() -> None:
     ],
 )
 def test_what_is_missing(missing: Callable[[str], list[str]], text: str, expected: str) -> None:
-    """What does not exist is named."""
+    """Missing ones are reported by name."""
     assert missing(text) == [expected]
 
 
 def test_modules_in_docstrings() -> None:
-    """A module that a docstring names by its place beside it exists, and one that does not is found."""
+    """Every module that a docstring names relative to itself exists, and a missing one is found."""
     named = {file: missing_neighbours(file.read_text(), file.parent) for file in PACKAGE.rglob("*.py")}
     assert {file: missing for file, missing in named.items() if missing} == {}
     assert missing_neighbours("See :mod:`.gone`, :mod:`.files.gone` and :mod:`..main`.", PACKAGE / "cli") == [
@@ -67,7 +67,7 @@ def test_modules_in_docstrings() -> None:
 
 
 def test_roles_in_docstrings() -> None:
-    """A class, function or value that a docstring names is where it says, and one that is not is found."""
+    """Every class, function or value that a docstring names exists there, and a missing one is found."""
     named = {file: missing_roles(file.read_text()) for file in PACKAGE.rglob("*.py")}
     assert {file: missing for file, missing in named.items() if missing} == {}
     gone = ":func:`gone`, :class:`~.report.Gone`, :meth:`.TableReport.gone`, :data:`~airflow_provider_sync.report.GONE`"

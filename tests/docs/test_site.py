@@ -41,7 +41,7 @@ def test_make_builds_it_so() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_what_is_dead_or_missing(tmp_path: Path) -> None:
-    """A link to no page, one to no heading, and a page that no index names end the build."""
+    """A link to a missing page or heading, and a page that no index names, end the build."""
     for name in ("README.md", "CHANGELOG.md", "LICENSE", "airflow_provider_sync", "example_dags"):
         (tmp_path / name).symlink_to(PROJECT / name)
     for name in ("docs", ".ci/site"):
@@ -56,7 +56,7 @@ def test_what_is_dead_or_missing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_site_is_complete(tmp_path: Path) -> None:
-    """No link is dead and no page is missing, which would be errors; classes, commands and examples have pages of their own."""
+    """The site has no dead link and every page; classes, commands and examples have their own pages."""
     built = build_site(PROJECT, tmp_path)
     assert built.returncode == 0, built.stdout + built.stderr
     assert "excluded from the built site" not in built.stderr

@@ -93,7 +93,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_tutorial(reader: Reader) -> None:
-    """Who follows the tutorial sees what it shows, from an empty folder to the DAG."""
+    """The commands of the tutorial print what it shows, from an empty folder to the DAG."""
     for block in blocks(TUTORIAL):
         if "pip install" not in block.text:
             reader.follow(block)

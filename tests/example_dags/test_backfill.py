@@ -111,7 +111,7 @@ def days_of_runs(stack: AirflowStack) -> list[str]:
 
 
 def test_backfill(airflow_stack: AirflowStack, days: Days) -> None:
-    """A backfill syncs the rows and files of its days and no others; repeated, in any order, it brings what changed."""
+    """A backfill syncs only the rows and files of its days; in any order and repeatedly, it brings the changes."""
     expected = ["2026-01-02", "2026-01-03", "2026-01-04"]
     # As the guide has it. A command takes as long as the tasks, so those that follow are asked for over the API.
     arguments = ["--from-date", FROM, "--to-date", TO, "--max-active-runs", "1"]
@@ -143,7 +143,7 @@ def test_backfill(airflow_stack: AirflowStack, days: Days) -> None:
 
 
 def test_a_run_without_a_logical_date(airflow_stack: AirflowStack, days: Days) -> None:
-    """A run that a person starts has no data interval: it fails at once, with a line that names the option and what to do."""
+    """A manual run without a data interval fails at once, with a line that names the option and what to do."""
     run_id = airflow_stack.trigger(TABLE)
     assert airflow_stack.wait_for_run(TABLE, run_id) == "failed"
     log = airflow_stack.log_of(TABLE, run_id, "sync_day")

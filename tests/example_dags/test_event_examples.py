@@ -29,7 +29,7 @@ def target(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Target:
 
 
 def test_events(source: Source, target: Target, tmp_path: Path) -> None:
-    """A run syncs what is watched."""
+    """A run syncs the watched table and directory."""
     run = run_dag(load("example_events"), run_conf={"folder": str(tmp_path)})
     assert task_states(run) == {"sync_orders": "success", "sync_invoices": "success"}
     assert target.rows("orders") == ROWS["orders"]
@@ -37,7 +37,7 @@ def test_events(source: Source, target: Target, tmp_path: Path) -> None:
 
 
 def test_deferrable_sensor(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sensor ends at once while the tables differ, and else waits in the triggerer for a change."""
+    """The sensor ends at once if the tables differ, and waits in the triggerer for a change if not."""
     dag = load("example_deferrable_sensor")
     assert task_states(run_dag(dag)) == {"orders_changed": "success", "sync_orders": "success"}
     polled = []

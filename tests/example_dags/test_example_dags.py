@@ -33,14 +33,14 @@ def load(name: str) -> Any:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("example_*.py")), ids=lambda path: path.stem)
 def test_parsing(path: Path) -> None:
-    """An example parses without any connection, is called as its file, and closes every section that the docs include."""
+    """An example parses without connections, has the name of its file, and closes every section for the docs."""
     assert load(path.stem).dag_id == path.stem
     text = path.read_text()
     assert re.findall(r"\[START (\w+)\]", text) == re.findall(r"\[END (\w+)\]", text) != []
 
 
 def test_table_sync(source: Source, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tables arrive at the first run, and the second has nothing to do."""
+    """The first run copies the tables, and the second changes nothing."""
     target = Target(sqlite_url, monkeypatch)
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "sqlite", "host": "{sqlite_url.removeprefix("sqlite:///")}"}}')
     target.execute("ALTER TABLE customers RENAME COLUMN name TO customer_name")
@@ -53,7 +53,7 @@ def test_table_sync(source: Source, sqlite_url: str, monkeypatch: pytest.MonkeyP
 
 
 def test_file_sync(source: Source, tmp_path: Path) -> None:
-    """The directories arrive at the first run, and the second has nothing to do."""
+    """The first run copies the directories, and the second changes nothing."""
     folder = tmp_path / "target"
     dag = load("example_file_sync")
     states = task_states(run_dag(dag, run_conf={"folder": str(folder)}))
@@ -66,7 +66,7 @@ def test_file_sync(source: Source, tmp_path: Path) -> None:
 
 
 def test_file_check(source: Source, tmp_path: Path) -> None:
-    """A file that was damaged without a new size or time is repaired."""
+    """A damaged file with the same size and time is repaired."""
     file = tmp_path / "images" / "one.txt"
     dag = load("example_file_check")
     assert task_states(run_dag(dag, run_conf={"folder": str(tmp_path)})) == {"check_images": "success"}
@@ -78,7 +78,7 @@ def test_file_check(source: Source, tmp_path: Path) -> None:
 
 
 def test_sync_steps(source: Source, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table and the files arrive step by step at the first run, and the second skips all of them."""
+    """The first run copies the table and the files step by step, and the second skips all steps."""
     target = Target(sqlite_url, monkeypatch)
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "sqlite", "host": "{sqlite_url.removeprefix("sqlite:///")}"}}')
     folder = tmp_path / "target"
@@ -101,7 +101,7 @@ def test_object_storage(source: Source, bucket: str) -> None:
 
 
 def test_fan_out(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each target gets the tables; one that cannot be written to does not keep the others."""
+    """Each target gets the tables; a read-only one does not stop the others."""
     dag = load("example_fan_out")
     states = {}
     for name in ("warehouse", "reporting"):
@@ -121,7 +121,7 @@ def test_fan_out(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_whole_database(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every table arrives, and what is listed gets a task for each."""
+    """Every table arrives, and each listed table has a task."""
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", os.environ["AIRFLOW_CONN_TARGET"])
     target.execute("DROP TABLE countries")
     states = [(entry.task_id, str(entry.state)) for entry in run_dag(load("example_whole_database")).get_task_instances()]
@@ -131,7 +131,7 @@ def test_whole_database(source: Source, target: Target, monkeypatch: pytest.Monk
 
 
 def test_from_yaml(source: Source, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the file beside names arrives, in a task for each table and directory."""
+    """The tables and directories of the YAML file arrive, each in its own task."""
     for name, value in {"URL": source.url, "TOKEN": TOKEN, "FOLDER": str(tmp_path)}.items():
         monkeypatch.setenv(f"SYNC_{name}", value)
     monkeypatch.setenv("WAREHOUSE_URL", "airflow://target")
@@ -148,7 +148,7 @@ def test_from_yaml(source: Source, target: Target, tmp_path: Path, monkeypatch: 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_data_aware(source: Source, tmp_path: Path, airflow_stack: AirflowStack) -> None:
-    """The consumer runs when the orders changed, with the report; neither when nothing nor when another table changed."""
+    """The consumer runs only if the orders changed, with the report."""
     producer, consumer = "example_data_aware", "example_data_aware_consumer"
     run_sqlite(tmp_path / "warehouse.db", "".join(f"{create_table(name)};" for name in ("orders", "customers")))
     airflow_stack.set_connection("sync_default", conn_type="sync", host=source.url, password=TOKEN)
@@ -170,7 +170,7 @@ def test_data_aware(source: Source, tmp_path: Path, airflow_stack: AirflowStack)
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
 def test_docs_show_the_examples(page: Path) -> None:
-    """Code that a page says it includes from an example is what stands there."""
+    """Code that a page includes from an example is equal to the example."""
     for path, section, shown in re.findall(r"<!-- include: (\S+) (\w+) -->\n```python\n(.*?)```", page.read_text(), re.DOTALL):
         text = (EXAMPLES.parent / path).read_text()
         found = re.search(rf"# \[START {section}\]\n(.*?) *# \[END {section}\]", text, re.DOTALL)

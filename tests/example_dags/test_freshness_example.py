@@ -15,7 +15,7 @@ from tests.source_server import Source, Target
 
 
 def test_freshness(source: Source, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check waits for a retry while nobody has synced, and passes after a sync."""
+    """The check waits for a retry until the first sync, and passes after it."""
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", f"sqlite:///{tmp_path / 'history.db'}")
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", os.environ["AIRFLOW_CONN_TARGET"])
     dag = load("example_freshness")

@@ -24,7 +24,7 @@ SCRIPT = """
 
 
 def test_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each run makes the rows of its own day equal, and touches no other; the first makes the table."""
+    """Each run makes the rows of its own day equal, and changes no other; the first run creates the table."""
     source, target = tmp_path / "source.db", tmp_path / "target.db"
     run_sqlite(source, SCRIPT)
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(target)}))

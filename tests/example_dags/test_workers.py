@@ -115,7 +115,7 @@ def test_local_executor(
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Under the LocalExecutor a table and a directory on an object store arrive through mapped tasks; then all are skipped."""
+    """Under the LocalExecutor, a table and a directory on an object store arrive through mapped tasks; then all are skipped."""
     target = Target(mariadb_url, monkeypatch)
     connect(airflow_stack, full_source, mariadb_url, object_store)
     airflow_stack.add_dags(f"{EXAMPLE}.py", UNSCHEDULED, EXAMPLE)
@@ -137,7 +137,7 @@ def test_celery_executor(
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two workers that share no disk do a table and a directory together; who does what is told by queues, the history is one."""
+    """Two workers without a shared disk sync a table and a directory; queues choose the worker, and the history is common."""
     stack, left, right = celery_stack
     target = Target(postgresql_url, monkeypatch)
     connect(stack, full_source, postgresql_url, object_store)
@@ -157,7 +157,7 @@ def test_celery_executor(
 def test_killed_worker(
     celery_stack: CeleryStack, full_source: Source, mariadb_url: str, object_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When a worker dies in the middle of a download, another one goes on where it stopped, and the rows are right."""
+    """If a worker dies during a download, another one continues it, and the rows are correct."""
     stack, left, right = celery_stack
     target = Target(mariadb_url, monkeypatch)
     connect(stack, full_source, mariadb_url, object_store)

@@ -33,7 +33,7 @@ CHEAP = ("*-tables-2", "*-files", "kill-sqlite-difference", "sigterm-sqlite", "l
 
 
 def test_a_few_faults_of_every_cheap_kind(tmp_path: Path) -> None:
-    """Whatever happens to a sync on SQLite or to a directory, the target is old or new, and the next run succeeds."""
+    """After any fault of a sync on SQLite or of a directory, the target is old or new, and the next run succeeds."""
     counts = run(tmp_path, *CHEAP, "--share", "0.006", "--jobs", "1")
     assert sum(count.tries for count in counts) >= 30
 
@@ -41,14 +41,14 @@ def test_a_few_faults_of_every_cheap_kind(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_faults_of_every_other_kind(tmp_path: Path) -> None:
-    """Whatever happens to a sync on any engine, the target is old or new, and the next run succeeds."""
+    """After any fault of a sync on any engine, the target is old or new, and the next run succeeds."""
     others = {kind.name for kind in all_kinds() if not any(fnmatch(kind.name, pattern) for pattern in CHEAP)}
     counts = run(tmp_path, *others, "--share", "0.01", "--first", "1000")
     assert {count.kind for count in counts} == others
 
 
 def test_a_lost_row_is_found(tmp_path: Path) -> None:
-    """The judgement after a fault finds a row that is gone, one that is invented, and a table half merged."""
+    """The check after a fault finds a lost row, an invented one, and a half-merged table."""
     from tests.faults.states import State, Violation, check_whole
 
     old = State({"t": [("1", "a"), ("2", "b")]}, {"f": b"old"})

@@ -46,7 +46,7 @@ def _try(name: str, data: bytes) -> None:
 
 @pytest.mark.parametrize("name", list(PARSERS))
 def test_valid_inputs_are_read(name: str) -> None:
-    """The inputs from which mutations begin do not make the parser fail in a way of its own."""
+    """The seed inputs do not make the parser fail unexpectedly."""
     for seed in SEEDS[name]:
         _try(name, seed)
 
@@ -54,7 +54,7 @@ def test_valid_inputs_are_read(name: str) -> None:
 @pytest.mark.parametrize("tries", [100, pytest.param(400, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", list(PARSERS))
 def test_any_bytes_give_a_value_or_an_error_of_a_sync(name: str, tries: int, record_property: pytest.RecordProperty) -> None:
-    """Whatever comes in, a parser returns or raises an error of this package."""
+    """For any bytes, a parser returns or raises an error of this package."""
     count = 0
 
     # The short run is the same each time.
@@ -74,7 +74,7 @@ def test_any_bytes_give_a_value_or_an_error_of_a_sync(name: str, tries: int, rec
 @pytest.mark.parametrize("path", _kept(), ids=lambda path: f"{path.parent.name}-{path.name}")
 @pytest.mark.timeout(20)
 def test_what_was_found_once_is_not_found_again(path: Path) -> None:
-    """Inputs that once broke a parser, or took it long, or much memory, do so no more."""
+    """Inputs that broke a parser, or took much time or memory, are handled now."""
     before = _peak()
     _try(path.parent.name, path.read_bytes())
     assert _peak() - before < 200 * _MEGABYTE

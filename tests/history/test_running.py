@@ -24,7 +24,7 @@ def history(database_url: str) -> History:
 
 
 def test_from_begin_to_end(history: History) -> None:
-    """A sync is there from its begin to its end, with how far it is."""
+    """A sync is listed from its start to its end, with its progress."""
     note = history.running_note(TASK).begin()
     (found,) = history.running()
     assert (found.origin.job_name, found.origin.try_number, found.work) == ("shop/tables", 1, ())
@@ -41,7 +41,7 @@ def test_from_begin_to_end(history: History) -> None:
 
 
 def test_who_was_killed(history: History) -> None:
-    """The row of a killed try goes when the next one begins; that of another run stays, and none stays for ever."""
+    """The next try removes the row of a killed one; rows of other runs stay, but not forever."""
     history.running_note(TASK).begin()
     history.running_note(RETRY).begin()
     other = Origin(source="task", dag_id="other", run_id="r2", task_id="tables", map_index=-1, try_number=1)
@@ -58,7 +58,7 @@ def test_who_was_killed(history: History) -> None:
 
 
 def test_two_runs_of_one_command(history: History) -> None:
-    """A command that runs twice at once is there twice, though the second takes the first for a killed one when it begins."""
+    """Two simultaneous runs of a command are both listed, although the second removes the row of the first at its start."""
     notes = [history.running_note(Origin(source="command", job="airflow-sync run a.yaml")).begin() for _ in range(2)]
     assert len(history.running()) == 1
     notes[0].write([Work(name="orders")])
@@ -69,7 +69,7 @@ def test_two_runs_of_one_command(history: History) -> None:
 
 
 def test_many_tables(history: History) -> None:
-    """Of a task with very many tables, the first are noted."""
+    """For a task with very many tables, the first ones are listed."""
     note = history.running_note(TASK).begin()
     note.write([Work(name=str(number)) for number in range(MAX_WORK + 5)])
     assert len(history.running()[0].work) == MAX_WORK

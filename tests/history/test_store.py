@@ -39,7 +39,7 @@ def database_url(database_url: str) -> str:
 
 
 def test_a_duckdb_file_is_refused(duckdb_url: str) -> None:
-    """A DuckDB file, which only one process can open, is refused with the databases to choose from."""
+    """A DuckDB file, which only one process can open, is refused with the list of allowed databases."""
     with pytest.raises(ConfigurationError, match=r"DuckDB.*PostgreSQL, MySQL, MariaDB or SQLite"):
         open_history(duckdb_url).record([table()], COMMAND)
 
@@ -56,7 +56,7 @@ def names(history: History, **choice: object) -> list[str]:
 
 
 def test_a_record_comes_back(history: History) -> None:
-    """A record has all that the report said, where it came from, and when, to the microsecond."""
+    """A record has the whole report, its origin, and its time to the microsecond."""
     reports: list[Report] = [
         table(rows_total=28_000, rows_inserted=2**40, seconds=1.25, warnings=("w",), orphans={"a.b": 2}, verified="digest"),
         DirectoryReport(name="images", status="failed", error="disk full", files_total=3),
@@ -74,7 +74,7 @@ def test_a_record_comes_back(history: History) -> None:
 
 
 def test_an_empty_history(history: History) -> None:
-    """A history that nobody has written to is empty, and not an error."""
+    """A history without records is empty, and not an error."""
     assert history.syncs() == []
     assert history.count() == (0, 0)
     assert history.sync(SyncKey("orders", "table", "any")) is None
@@ -102,7 +102,7 @@ def test_series(history: History) -> None:
 
 
 def test_failed_only(history: History) -> None:
-    """What failed last can be asked for alone; what has been mended since is not in it."""
+    """A filter finds series whose last run failed, without those that succeeded since."""
     bad, good = {"status": "failed", "error": "e"}, {"status": "unchanged"}
     for report in (table("mended", **bad), table("mended", **good), table("broken", **good), table("broken", **bad)):
         history.record([report], TASK)
@@ -111,7 +111,7 @@ def test_failed_only(history: History) -> None:
 
 
 def test_what_a_task_syncs_no_longer(history: History) -> None:
-    """A failed name counts until its job succeeds without it, in another run or at the next try; that of a command stays."""
+    """A failed name counts until its job succeeds without it, in another run or at the next try; a command's name stays."""
 
     def record(name: str, status: str, run: str = "1", number: int = 1, *, place: int = -1, job: str = "tables") -> None:
         task = Origin(source="task", dag_id="shop", run_id=run, task_id=job, map_index=place, try_number=number)
@@ -137,7 +137,7 @@ def test_what_a_task_syncs_no_longer(history: History) -> None:
 
 
 def test_text(history: History) -> None:
-    """A part of a name or a job finds a series, in whatever case, and means nothing but itself."""
+    """A part of a name or a job finds a series, in any case, without wildcards."""
     history.record([table("Orders"), table("100%")], TASK)
     history.record([table("prices")], COMMAND)
     assert names(history, text="ORD") == ["Orders"]
@@ -148,7 +148,7 @@ def test_text(history: History) -> None:
 
 
 def test_staleness(history: History) -> None:
-    """What did not succeed since some time is found, what never did included; and is sorted, the stalest first."""
+    """Series without a success since some time, or without any, are found and sorted, the stalest first."""
     for name, hours, status in (("b", 5, "changed"), ("b", 1, "failed"), ("a", 2, "unchanged"), ("c", 3, "failed")):
         history.record([table(name, status=status)], TASK, finished=NOW - timedelta(hours=hours))
     assert names(history, stale_since=NOW - timedelta(hours=4)) == ["b", "c"]
@@ -169,7 +169,7 @@ def test_staleness(history: History) -> None:
 
 @pytest.mark.parametrize(("sort", "expected"), [("name", "abc"), ("job", "acb"), ("status", "bac"), ("run", "cab")])
 def test_order(history: History, sort: str, expected: str) -> None:
-    """Series are sorted by each column, and the other way round."""
+    """Series are sorted by each column, in both directions."""
     for name, status, job in (("c", "unchanged", "2"), ("a", "failed", "1"), ("b", "changed", "3")):
         history.record([table(name, status=status)], Origin(source="command", job=job))
     for descending, names_ in ((False, expected), (True, expected[::-1])):
@@ -187,7 +187,7 @@ def test_a_run(history: History) -> None:
 
 
 def test_pages_of_series(history: History) -> None:
-    """Pages follow each other without gaps or repetitions, for everybody who sees the same series."""
+    """Pages have no gaps and no repetitions for all users who see the same series."""
     history.record([table(f"t{number:02}") for number in range(10)], TASK)
     first = history.syncs(limit=4)
     second = history.syncs(offset=4, limit=4)
@@ -196,7 +196,7 @@ def test_pages_of_series(history: History) -> None:
 
 
 def test_pages_of_runs(history: History) -> None:
-    """The runs of a series come page by page, and those of other series are not among them."""
+    """The runs of a series come page by page, without those of other series."""
     for number in range(7):
         history.record([table(rows_total=number), table("other")], TASK)
     key = SyncKey("orders", "table", "shop/tables")
@@ -210,7 +210,7 @@ def test_pages_of_runs(history: History) -> None:
 
 
 def test_only_some_dags(history: History) -> None:
-    """Who may see some DAGs sees their records and those of commands, and can count no others."""
+    """A user sees and counts only records of permitted DAGs and of commands."""
     history.record([table("secret", status="failed", error="e")], Origin(source="task", dag_id="private", task_id="t"))
     history.record([table("known")], TASK)
     history.record([table("command")], COMMAND)
@@ -221,7 +221,7 @@ def test_only_some_dags(history: History) -> None:
 
 
 def test_strange_text(history: History) -> None:
-    """Names and errors may hold anything: what a database cannot keep is replaced or cut, and the rest is kept."""
+    """Names and errors may have any characters: those that a database cannot store are replaced or cut."""
     strange = "né\0\udcff\U0001f600" + "x" * 5000
     report = table(strange, status="failed", error=strange, warnings=(strange,) * 100)
     history.record([report], TASK)
@@ -236,7 +236,7 @@ def test_strange_text(history: History) -> None:
 
 
 def test_old_records_go(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records older than the days to keep are deleted, once in a while and some at a time, by whoever writes."""
+    """Records older than the limit are deleted from time to time, by any writer."""
     monkeypatch.setattr(store, "PRUNE_AT_ONCE", 2)
     history = open_history(database_url, days=2)
     history.record([table("old")] * 5, TASK, finished=NOW - timedelta(days=3))
@@ -248,7 +248,7 @@ def test_old_records_go(database_url: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_many_writers(database_url: str) -> None:
-    """Processes that meet an empty database at once all write all their records."""
+    """Processes that start with an empty database at the same time all write all their records."""
     command = [sys.executable, "-m", "tests.history.writer", database_url, "10"]
     folder = Path(__file__).parents[2]
     writers = [subprocess.Popen([*command, str(number)], cwd=folder, stderr=subprocess.PIPE, text=True) for number in range(4)]
@@ -259,7 +259,7 @@ def test_many_writers(database_url: str) -> None:
 
 
 def test_a_later_version(database_url: str) -> None:
-    """A history that a later release made is let alone, with an error that says what to do."""
+    """A history from a later release is not changed, and the error says what to do."""
     open_history(database_url).record([table()], TASK)
     engine = open_engine(database_url)
     with engine.begin() as connection:
@@ -271,7 +271,7 @@ def test_a_later_version(database_url: str) -> None:
 
 
 def test_a_history_out_of_reach(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A history that cannot be written is one warning, which has no password."""
+    """A history that cannot be written is one warning without a password."""
     for url in (f"sqlite:///{tmp_path}/no/such/folder/h.db", "postgresql://me:secret@127.0.0.1:1/none", "nonsense"):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
@@ -282,7 +282,7 @@ def test_a_history_out_of_reach(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
-    """The file of a history on SQLite, and what SQLite puts beside it, can be read by its owner alone."""
+    """Only the owner can read the file of a history on SQLite, and SQLite's files beside it."""
     history = open_history(f"sqlite:///{tmp_path / 'history.db'}")
     with history._engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -292,7 +292,7 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_keeps_its_permissions(tmp_path: Path) -> None:
-    """Who has made the file for several users keeps what they set."""
+    """The permissions of an existing file, for several users, do not change."""
     file = tmp_path / "history.db"
     file.touch(0o660)
     file.chmod(0o660)

@@ -23,7 +23,7 @@ from tests.source_server import TOKEN, Source
 
 
 def test_tables(source: Source) -> None:
-    """The hook's methods about tables answer as the protocol has them."""
+    """The hook's methods for tables return the values of the protocol."""
     hook = SyncServerHook()
     digest = hook.get_table_hash("orders")
     assert len(digest) == 40
@@ -36,7 +36,7 @@ def test_tables(source: Source) -> None:
 
 
 def test_files(source: Source) -> None:
-    """The hook's methods about files answer as the protocol has them."""
+    """The hook's methods for files return the values of the protocol."""
     hook = SyncServerHook()
     assert set(hook.get_file_hashes("images")) == {"one.txt", "deep/two.pdf"}
     with hook.get_files("images", ["one.txt"]) as frames:
@@ -44,7 +44,7 @@ def test_files(source: Source) -> None:
 
 
 def test_connection_id(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hook takes the connection that it is given, which Airflow passes as ``sync_conn_id``."""
+    """The hook uses the given connection, which Airflow passes as ``sync_conn_id``."""
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "sync", "host": source.url, "password": TOKEN}))
     hook: Any = BaseHook.get_hook("other")
     assert isinstance(hook, SyncServerHook)
@@ -69,7 +69,7 @@ def test_test_connection_with_a_wrong_token(source: Source, monkeypatch: pytest.
 
 
 def test_test_connection_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test fails with a message where nothing answers, and where the connection itself is wrong."""
+    """A test fails with a message if no server answers, or if the connection is wrong."""
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1"}))
     assert SyncServerHook().test_connection()[0] is False
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps({"conn_type": "sync"}))
@@ -86,7 +86,7 @@ def test_wrong_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_stay_secret(source: Source, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the token nor the value of a header is in the log, at any level, nor in how the configuration prints."""
+    """Neither the token nor the value of a header is in the log, at any level, or in the printed configuration."""
     secrets = {"X-Key": "key-in-a-header"}
     monkeypatch.setenv(
         "AIRFLOW_CONN_SYNC_DEFAULT",
@@ -102,7 +102,7 @@ def test_secrets_stay_secret(source: Source, monkeypatch: pytest.MonkeyPatch, ca
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 asks the hook")
 def test_form_of_new_airflow() -> None:
-    """Airflow 3.2 and newer show the fields of the form from the metadata alone."""
+    """Airflow 3.2 and newer show the fields of the form from the metadata."""
     (form,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "sync"]
     assert form.standard_fields is not None
     assert form.standard_fields.host is not None
@@ -127,7 +127,7 @@ def test_form_of_old_airflow(form_stand_ins: None) -> None:
 @in_any_process
 @pytest.mark.parametrize("text", ['{"conn_type": "sync", "password": "a"', "sync://http://:a/b@source.example:80"])
 def test_unreadable_connection(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable of the environment that Airflow passes over, since it cannot read it, is named."""
+    """An environment variable that Airflow ignores because it cannot read it is named."""
     monkeypatch.setenv("AIRFLOW_CONN_ODD", text)
     with pytest.raises(ConfigurationError, match=r"AIRFLOW_CONN_ODD is no connection that Airflow can read\..*percent-encode"):
         SyncServerHook("odd").get_config()
@@ -145,7 +145,7 @@ def test_missing_connection() -> None:
 
 
 def test_a_server_that_wants_certificates(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection whose extra names a certificate is let in; without it, the test of the connection says what is missing."""
+    """A connection with a certificate in its extra is accepted; without it, its test says what is missing."""
     authority = Authority(tmp_path)
     tls = {"certificate": str(authority.sign("server")), "client_authorities": str(authority.path)}
     config = source.config.model_copy(update={"tls": ServerTLS.from_dict(tls)})

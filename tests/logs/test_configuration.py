@@ -15,7 +15,7 @@ from airflow_provider_sync.logs.configuration import LogSettings, configured_log
 
 
 def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
-    """The level is that of this package's lines; other libraries, whose details may have values of rows, log warnings only."""
+    """The level applies to this package; other libraries, whose details may have values of rows, log only warnings."""
     with configured_logs(LogSettings(level="debug")):
         for name in ("airflow_provider_sync.x", "sqlalchemy.engine", "uvicorn.error"):
             logging.getLogger(name).debug("a detail of %s", name)
@@ -26,7 +26,7 @@ def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_was_before_is_restored() -> None:
-    """A command that runs inside of another program leaves the log of that program as it was."""
+    """A command that runs inside another program does not change that program's log."""
     loggers = [logging.getLogger(name) for name in ("", "airflow_provider_sync", "uvicorn", "urllib3")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     with configured_logs(LogSettings(format="json")):
@@ -35,7 +35,7 @@ def test_what_was_before_is_restored() -> None:
 
 
 def test_a_later_configuration_of_the_root(capsys: pytest.CaptureFixture[str]) -> None:
-    """Airflow, which configures the root when it is imported, does not change how this package's lines look."""
+    """Airflow configures the root logger at its import, but does not change the format of this package's lines."""
     with configured_logs(LogSettings(format="json")):
         logging.getLogger().handlers[:] = []
         logging.getLogger("airflow_provider_sync.x").warning("ours")
@@ -43,7 +43,7 @@ def test_a_later_configuration_of_the_root(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_log_of_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--log-file`` has what ended a command, which standard error says as well, without the form of a log."""
+    """``--log-file`` has the error that ended a command; standard error has it, too, without the log format."""
     path = tmp_path / "sync.log"
     with pytest.raises(SystemExit):
         main(["check", "--log-level", "loud"])
@@ -57,7 +57,7 @@ def test_the_log_of_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_an_error_without_its_secret(tmp_path: Path) -> None:
-    """Neither the line about an error nor the traceback of ``--verbose`` has a secret of the configuration."""
+    """Neither an error line nor a ``--verbose`` traceback has a secret of the configuration."""
     config = tmp_path / "client.yaml"
     config.write_text("url: https://source.example\ntoken: open-sesame-123\nretries: open-sesame-123\n")
     command = [sys.executable, "-m", "airflow_provider_sync.cli.main", "run", "--config", str(config), "--verbose"]

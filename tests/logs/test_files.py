@@ -35,7 +35,7 @@ def logging_to(path: Path, **options: int) -> Iterator[logging.Logger]:
 
 
 def test_rotation(tmp_path: Path) -> None:
-    """A file that is full is renamed and a new one begun; only so many are kept. The folder is made."""
+    """A full file is renamed, a new one begins, the number of files is limited, and the folder is created."""
     path = tmp_path / "logs" / "sync.log"
     with logging_to(path, max_bytes=100, backups=2) as log:
         for number in range(30):
@@ -46,7 +46,7 @@ def test_rotation(tmp_path: Path) -> None:
 
 
 def test_several_processes(tmp_path: Path) -> None:
-    """Processes that share a file lose no line when one of them rotates it."""
+    """Processes that share a file lose no line if one of them rotates it."""
     path = tmp_path / "sync.log"
     writers = [subprocess.Popen([sys.executable, "-c", _WRITES, str(path), name]) for name in ("a", "b", "c")]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
@@ -55,7 +55,7 @@ def test_several_processes(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_somebody_else_holds(tmp_path: Path) -> None:
-    """No line waits for the lock of a rotation, and only the user who writes the log may hold it."""
+    """No line waits for another process's rotation lock, and only the log's user may hold it."""
     path = tmp_path / "sync.log"
     lock = tmp_path / "sync.log.lock"
     with logging_to(path, max_bytes=20) as log:
@@ -71,7 +71,7 @@ def test_a_lock_that_somebody_else_holds(tmp_path: Path) -> None:
 
 
 def test_a_link_in_place_of_the_lock(tmp_path: Path) -> None:
-    """A link that somebody put in the place of the lock changes no other file; the log grows."""
+    """A link in place of the lock file changes no other file; the log grows instead of rotating."""
     other = tmp_path / "other"
     other.write_text("precious")
     path = tmp_path / "logs" / "sync.log"
@@ -84,7 +84,7 @@ def test_a_link_in_place_of_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_moved_away(tmp_path: Path) -> None:
-    """A file that logrotate renames or removes is begun again."""
+    """If logrotate renames or removes a file, a new one begins."""
     path = tmp_path / "sync.log"
     with logging_to(path, max_bytes=0) as log:
         log.error("one")
@@ -97,7 +97,7 @@ def test_a_file_that_is_moved_away(tmp_path: Path) -> None:
 
 
 def test_a_line_that_was_torn(tmp_path: Path) -> None:
-    """After a line whose end found no room on the disk, the next one is a line of its own; a whole line gets nothing."""
+    """After a line that was cut by a full disk, the next line begins on a new line."""
     path = tmp_path / "audit.jsonl"
     for before, after in (('{"n": 1}\n{"n": 2', '{"n": 1}\n{"n": 2\n{"n": 3}\n'), ('{"n": 1}\n', '{"n": 1}\n{"n": 3}\n')):
         path.write_text(before)
@@ -108,7 +108,7 @@ def test_a_line_that_was_torn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["full", "no folder", "a folder"])
 def test_a_file_that_cannot_be_written(tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A log folder that is full or cannot be written ends nothing, and is said once on standard error; so is that it is over."""
+    """An unwritable log stops nothing; standard error says so once, and once when it is writable again."""
     path = {"full": Path("/dev/full"), "no folder": tmp_path / "file" / "sync.log", "a folder": tmp_path}[where]
     (tmp_path / "file").write_text("in the way")
     with logging_to(path) as log:
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, where: str, capsys: pytes
 
 
 def test_a_file_that_cannot_be_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that may be written and not renamed goes on to grow, and loses no line; that is said once."""
+    """A file that can be written but not renamed grows and loses no line; standard error says so once."""
     path = tmp_path / "sync.log"
     in_the_way = tmp_path / "sync.log.1"
     in_the_way.mkdir()
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_rotated(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_links(tmp_path: Path) -> None:
-    """A link is written through, and never renamed: `/dev/stderr` is one, which other programs need."""
+    """A link is written through and never renamed, such as `/dev/stderr`, which other programs need."""
     path, target = tmp_path / "stderr", tmp_path / "output"
     path.symlink_to(target)
     with logging_to(path, max_bytes=10, backups=2) as log:

@@ -38,7 +38,7 @@ def caught(message: str) -> Exception:
 
 
 def test_text() -> None:
-    """A line of text begins with time and offset, level and logger, and forges no other line."""
+    """A line of text begins with time and offset, level and logger, and cannot imitate another line."""
     line = TextFormatter().format(record("Table %r: %s", "orders", "gone\n2026 ERROR forged"))
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
     assert re.fullmatch(stamp + r" WARNING server: Table 'orders': gone\\n2026 ERROR forged", line)
@@ -54,12 +54,12 @@ def test_text() -> None:
     ],
 )
 def test_the_name_of_the_logger(logger: str, shown: str) -> None:
-    """Loggers of this package are called by the last part of their names, those of others by the whole."""
+    """Loggers of this package have the last part of their names, others the whole name."""
     assert f" WARNING {shown}: text" in TextFormatter().format(record("text", logger=logger))
 
 
 def test_json() -> None:
-    """A line of JSON has the same, the facts one by one, and a traceback as text."""
+    """A line of JSON has the same parts, the facts as fields, and a traceback as text."""
     line = JsonFormatter().format(
         record("It broke: %s", "'x'", error=caught("boom\nbang"), fields={"rows": 3, "table": "orders"})
     )
@@ -78,7 +78,7 @@ def test_json() -> None:
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
 def test_secrets(formatter: logging.Formatter) -> None:
-    """No secret is logged: not in a message, an argument, a traceback or a fact."""
+    """No secret is logged in a message, an argument, a traceback or a fact."""
     remember_secrets([SECRET])
     error = caught(f"mysql://u:{SECRET}@h: {SECRET}")
     line = formatter.format(record(f"{SECRET} %s", SECRET, error=error, fields={"table": SECRET, "tables": [SECRET]}))

@@ -16,7 +16,7 @@ ACTIONS = ["CASCADE", "SET NULL", *(pytest.param(action, marks=pytest.mark.slow)
 @pytest.mark.parametrize("dry_run", [False, True], ids=["", "dry run"])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_rows_that_others_refer_to_are_not_deleted(target: Target, action: str, dry_run: bool) -> None:
-    """A row that would be deleted, and to which another table refers, stops the merge before it writes, with the remedy."""
+    """A deleted row to which another table refers stops the merge before it writes, with the remedy."""
     target.note(f"ON DELETE {action}")
 
     with pytest.raises(ReferencedRowsError, match=r"'note_parent_id_fkey' of note.* 2 .*GRANT SET ON PARAMETER") as raised:
@@ -29,7 +29,7 @@ def test_rows_that_others_refer_to_are_not_deleted(target: Target, action: str, 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_rows_to_which_none_refers_are_deleted(target: Target, action: str) -> None:
-    """The content of the tables decides: a row without children is deleted, whatever the constraint would do."""
+    """A row without children is deleted, whatever the constraint's action is."""
     target.note(f"ON DELETE {action}")
 
     target.plain.sync("parent", [(1, "a"), (2, "changed"), (4, "new")])
@@ -75,7 +75,7 @@ def test_orphans_of_the_source_are_refused(target: Target) -> None:
 
 
 def test_actions_two_levels_deep(target: Target) -> None:
-    """Children of children are not touched either."""
+    """Children of children are not changed, either."""
     target.note("ON DELETE CASCADE")
     target.owner.execute(
         "CREATE TABLE leaf (id int PRIMARY KEY, note_id int REFERENCES note ON DELETE CASCADE)", "INSERT INTO leaf VALUES (1, 20)"
@@ -105,7 +105,7 @@ def test_a_table_that_refers_to_itself(target: Target) -> None:
 
 @pytest.mark.parametrize("deferrable", ["", "DEFERRABLE", "DEFERRABLE INITIALLY DEFERRED"])
 def test_rows_that_others_replace(target: Target, deferrable: str) -> None:
-    """Rows with codes that others refer to get other keys if the constraint is deferrable; else the error says so."""
+    """Rows with referenced codes get other keys if the constraint is deferrable; if not, the error says so."""
     target.owner.execute(
         f"CREATE TABLE tree (id int PRIMARY KEY, code text UNIQUE, up text NOT NULL REFERENCES tree (code) {deferrable})",
         "INSERT INTO tree VALUES (1, 'a', 'a'), (2, 'b', 'a')",
@@ -121,7 +121,7 @@ def test_rows_that_others_replace(target: Target, deferrable: str) -> None:
 
 
 def test_children_in_another_schema_and_in_partitions(target: Target) -> None:
-    """Constraints of tables in another schema, and of partitioned tables, count, too."""
+    """Constraints of tables in another schema, and of partitioned tables, are respected, too."""
     target.owner.execute(
         "CREATE SCHEMA elsewhere",
         "CREATE TABLE elsewhere.note (id int, at int, p int REFERENCES parent ON DELETE SET NULL) PARTITION BY RANGE (at)",
@@ -137,7 +137,7 @@ def test_children_in_another_schema_and_in_partitions(target: Target) -> None:
 
 
 def test_partitioned_parents(target: Target) -> None:
-    """Children of a partitioned table are not touched, whether they refer to the whole table or to one partition."""
+    """Children of a partitioned table are not changed, for references to the table and to a partition."""
     target.owner.execute(
         "CREATE TABLE big (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",
         "CREATE TABLE low PARTITION OF big FOR VALUES FROM (0) TO (10)",
@@ -236,7 +236,7 @@ def test_a_key_that_changes_its_case_keeps_its_children(words: Target, action: s
 
 @pytest.mark.parametrize("action", ["ON UPDATE CASCADE", "ON UPDATE SET NULL", "ON UPDATE RESTRICT"])
 def test_updates_of_keys_do_not_reach_children(words: Target, action: str) -> None:
-    """Actions on update do not fire: the constraint is dropped and made again if the role may, otherwise the merge is refused."""
+    """Actions on update do not fire: the constraint is dropped and created again, or the merge is refused."""
     _uses(words, action)
     words.owner.execute("COMMENT ON CONSTRAINT uses_code_fkey ON uses IS 'it''s 100% mine'")
 
@@ -258,7 +258,7 @@ def test_updates_of_keys_do_not_reach_children(words: Target, action: str) -> No
 
 
 def test_referenced_values_that_change(target: Target) -> None:
-    """A value to which other rows refer may change together with them, but not without them."""
+    """A referenced value may change together with its references, but not without them."""
     target.owner.execute(
         "CREATE TABLE item (id int PRIMARY KEY, code text NOT NULL UNIQUE)",
         "CREATE TABLE line (id int PRIMARY KEY, code text REFERENCES item (code) ON UPDATE CASCADE)",
@@ -276,7 +276,7 @@ def test_referenced_values_that_change(target: Target) -> None:
 
 
 def test_columns_of_different_collations(target: Target) -> None:
-    """A foreign key may join columns of different collations; rows are counted by the rules of the parent."""
+    """If a foreign key joins columns of different collations, rows are counted by the parent's rules."""
     target.owner.execute(
         'CREATE TABLE p (code text COLLATE "C" PRIMARY KEY)',
         'CREATE TABLE c (id int PRIMARY KEY, code text COLLATE "en-US-x-icu" REFERENCES p ON DELETE CASCADE)',
@@ -316,7 +316,7 @@ def test_broken_foreign_keys_are_still_named(target: Target) -> None:
 
 
 def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
-    """A new row may take a unique value from a row that is deleted last, after its children have moved."""
+    """A new row may take a unique value of a row that is deleted last, after its children have moved."""
     target.owner.execute("ALTER TABLE parent ALTER v SET NOT NULL", "ALTER TABLE parent ADD UNIQUE (v)")
     target.note("ON DELETE CASCADE")
     rows = {"parent": [(1, "c"), (3, "a"), (4, "b")], "note": [(10, 1, "x"), (20, 4, "y"), (21, 3, "z")]}
@@ -330,7 +330,7 @@ def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
 @pytest.mark.parametrize("counts", ["on", "off"])
 @pytest.mark.parametrize("trigger", [False, True], ids=["", "trigger"])
 def test_referenced_values_that_the_database_computes(target: Target, trigger: bool, counts: str) -> None:
-    """An action over a generated column is noticed, too, and rolled back."""
+    """An action on a generated column is noticed, too, and rolled back."""
     target.owner.execute(
         "CREATE TABLE item (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED UNIQUE)",
         "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)",
@@ -348,7 +348,7 @@ def test_referenced_values_that_the_database_computes(target: Target, trigger: b
 
 
 def test_tables_that_inherit_from_a_child(target: Target) -> None:
-    """A foreign key says nothing about rows of tables that inherit from its own: they neither stop a merge nor are orphans."""
+    """Rows of tables that inherit from a child neither stop a merge nor count as orphans."""
     target.note("ON DELETE CASCADE")
     target.owner.execute(
         "CREATE TABLE old_note (CHECK (id >= 100)) INHERITS (note)",
@@ -363,7 +363,7 @@ def test_tables_that_inherit_from_a_child(target: Target) -> None:
 
 
 def test_parents_with_tables_that_inherit_from_them(target: Target) -> None:
-    """A row that refers to a row of an inheriting table only is an orphan, since the foreign key does not look there."""
+    """A row that refers only to a row of an inheriting table is an orphan, because the foreign key ignores that row."""
     target.owner.execute("CREATE TABLE older (CHECK (id >= 100)) INHERITS (parent)")
     target.owner.execute("INSERT INTO older VALUES (100, 'old')")
     target.note("ON DELETE CASCADE")

@@ -31,19 +31,19 @@ def shop(on: Scenario) -> Scenario:
 
 
 def test_parents_come_first(shop: Scenario) -> None:
-    """Whatever the given order, a table comes after those that it refers to."""
+    """In any given order, a table comes after the tables to which it refers."""
     for names in permutations("abc"):
         assert order(shop, *names) == ["a", "b", "c"]
 
 
 def test_tables_that_are_not_given_do_not_count(shop: Scenario) -> None:
-    """Tables outside the merge have no place in it."""
+    """Tables outside the merge are not in the order."""
     assert sorted(order(shop, "free", "c", "a")) == ["a", "c", "free"]
     assert order(shop, "free") == ["free"]
 
 
 def test_a_ring_leaves_the_order_of_others_alone(on: Scenario) -> None:
-    """Tables outside of a ring still come after those that they refer to."""
+    """Tables outside of a ring come after the tables to which they refer."""
     if on.dialect == "duckdb":
         pytest.skip("a foreign key names a table that is there, so no ring can be made")
     on.execute("CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY)")

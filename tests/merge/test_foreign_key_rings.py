@@ -64,7 +64,7 @@ UNIQUE = {
 @pytest.mark.parametrize("unique", UNIQUE)
 @pytest.mark.parametrize("action", ["CASCADE", pytest.param("SET NULL", marks=pytest.mark.slow)])
 def test_a_new_row_takes_the_place_of_one_below_it(target: Target, action: str, unique: str) -> None:
-    """A row may get a new parent in its own table that takes its unique value, and columns that are not synced stay."""
+    """A row may get a new parent in its own table that takes its unique value; columns that are not synced stay."""
     target.owner.execute(
         f"CREATE TABLE page (id int PRIMARY KEY, up int REFERENCES page ON DELETE {action}, slug text NOT NULL, mine text)",
         UNIQUE[unique],
@@ -79,7 +79,7 @@ def test_a_new_row_takes_the_place_of_one_below_it(target: Target, action: str, 
 
 
 def test_a_missing_parent_is_not_told_as_a_duplicate(target: Target) -> None:
-    """If a row lacks its parent, that is the error, whatever value of a unique key another row takes from it."""
+    """A missing parent is the reported error, even if another row takes a unique value of the row."""
     target.owner.execute(
         "CREATE TABLE line (id int PRIMARY KEY, parent int NOT NULL REFERENCES parent, place int NOT NULL UNIQUE)",
         "INSERT INTO line VALUES (1, 1, 10)",

@@ -34,7 +34,7 @@ def plain(request: pytest.FixtureRequest) -> Iterator[tuple[Scenario, Scenario, 
 
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
 def test_children_in_another_database(plain: tuple[Scenario, Scenario, str], action: str) -> None:
-    """Deleting rows, renaming keys and exchanging values do not reach rows of another database, two levels deep."""
+    """Deleting rows, renaming keys and swapping values do not change rows of another database, two levels deep."""
     owner, user, elsewhere = plain
     database = owner.scalar("SELECT DATABASE()")
     actions = f"ON DELETE {action} ON UPDATE {action}"
@@ -58,7 +58,7 @@ def test_children_in_another_database(plain: tuple[Scenario, Scenario, str], act
 
 
 def test_checks_that_cannot_be_switched_off(sqlite_on: Scenario) -> None:
-    """If SQLite cannot switch its checks off, a table that they concern is refused before anything is written."""
+    """If SQLite cannot switch its checks off, a table with foreign keys is refused before anything is written."""
     sqlite_on.execute(
         PARENT,
         "CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent (id) ON DELETE CASCADE)",

@@ -30,7 +30,7 @@ def roles(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[tuple
 
 
 def test_rows_are_updated_beside_an_identity(roles: tuple[Scenario, Scenario]) -> None:
-    """An identity that is equal on both sides is not written; the identity of a new row is."""
+    """An equal identity is not written; the identity of a new row is."""
     owner, role = roles
 
     result = role.sync("t", [(1, 1, "x"), (2, 2, "b"), (9, 77, "new")], columns=COLUMNS)
@@ -42,7 +42,7 @@ def test_rows_are_updated_beside_an_identity(roles: tuple[Scenario, Scenario]) -
 
 
 def test_identities_that_differ_arrive(roles: tuple[Scenario, Scenario]) -> None:
-    """Identities that differ, swapped ones too, become the source's; other columns stay, and the column stays ALWAYS."""
+    """Different identities, also swapped ones, become the source's; other columns stay, and the column stays ALWAYS."""
     owner, role = roles
 
     role.sync("t", [(1, 2, "x"), (2, 1, "b"), (3, 33, "c")], columns=COLUMNS)
@@ -74,7 +74,7 @@ def test_identities_of_rows_with_children_are_refused(roles: tuple[Scenario, Sce
 
 @pytest.mark.parametrize("rows", [1, 0], ids=["merged", "loaded"])
 def test_a_sequence_that_is_not_rolled_back_moves_last(postgresql_on: Scenario, rows: int) -> None:
-    """A merge that fails its verification leaves the sequence where it was, so that the next own row gets the next key."""
+    """A merge that fails its verification does not move the sequence, so the next local row gets the next key."""
     postgresql_on.execute("CREATE TABLE t (id serial PRIMARY KEY, v text)", *["INSERT INTO t (v) VALUES ('own')"] * rows)
 
     def fail(*_: object) -> None:

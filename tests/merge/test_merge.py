@@ -12,7 +12,7 @@ FRUIT = "CREATE TABLE fruit (id INTEGER NOT NULL PRIMARY KEY, name {CASELESS})"
 
 
 def test_inserts_updates_and_deletes(fruit: Scenario) -> None:
-    """What is missing is inserted, what differs is updated, what the source lacks is deleted, and all is counted."""
+    """Missing rows are inserted, different rows updated, surplus rows deleted, and all are counted."""
     result = fruit.sync("fruit", [(1, "apple"), (2, "PEACH"), (4, "fig")])
 
     assert fruit.rows("fruit") == [(1, "apple"), (2, "PEACH"), (4, "fig")]
@@ -23,7 +23,7 @@ def test_inserts_updates_and_deletes(fruit: Scenario) -> None:
 
 
 def test_equal_rows_change_nothing(fruit: Scenario) -> None:
-    """Staged rows that equal the target's change none."""
+    """Staged rows that equal the target's change no row."""
     result = fruit.sync("fruit", [(1, "apple"), (2, "pear"), (3, "plum")])
 
     assert result.counts.changes == 0
@@ -31,7 +31,7 @@ def test_equal_rows_change_nothing(fruit: Scenario) -> None:
 
 
 def test_more_columns_than_levels_of_an_expression(sqlite_on: Scenario) -> None:
-    """A table may have more columns than an expression may have levels, of which SQLite allows 1,000."""
+    """A table may have more columns than the 1,000 levels of an expression that SQLite allows."""
     names = [f"c{number} INTEGER" for number in range(1, 1100)]
     sqlite_on.execute(
         f"CREATE TABLE wide (id INTEGER NOT NULL PRIMARY KEY, {', '.join(names)})", "INSERT INTO wide (id) VALUES (1)"
@@ -69,7 +69,7 @@ def test_empties_a_table(fruit: Scenario) -> None:
     ],
 )
 def test_compares_by_bytes(on: Scenario, before: str, after: str | None) -> None:
-    """Values that a collation calls equal, and NULL beside the empty text, are different values."""
+    """Values that a collation considers equal, and NULL and the empty text, are different values."""
     on.execute(FRUIT, f"INSERT INTO fruit VALUES (1, {before})")
 
     assert on.sync("fruit", [(1, after)]).counts.updated == 1
@@ -82,7 +82,7 @@ def test_compares_by_bytes(on: Scenario, before: str, after: str | None) -> None
     ("before", "after"), [('{"a": 1.0}', '{"a": 1}'), ('[true, "x", 2]', '[true, "x", 2.00]'), ("-0.0", "0"), ("null", "[]")]
 )
 def test_json_is_written_as_it_is(on: Scenario, before: str, after: str, null: str) -> None:
-    """JSON that a database calls equal by meaning, as 1 and 1.0, becomes what was staged; MySQL skips such an update."""
+    """JSON that a database considers equal, such as 1 and 1.0, becomes the staged text; MySQL skips such an update."""
     on.execute(
         f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, j JSON{null}, n INTEGER)",
         f"INSERT INTO item VALUES (1, '{before}', 5)",
@@ -108,7 +108,7 @@ def test_values_without_a_type_keep_theirs(sqlite_on: Scenario, before: str, aft
 
 
 def test_keys_that_differ_in_case_arrive_as_they_are(on: Scenario) -> None:
-    """A key whose case changes is written as the source has it; it is another row only if the database says so."""
+    """A key whose case changes is written as at the source; only the database decides whether it is another row."""
     on.execute(
         "CREATE TABLE word (code {CASELESS} NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO word VALUES ('abc', 1), ('x', 2)"
     )
@@ -121,7 +121,7 @@ def test_keys_that_differ_in_case_arrive_as_they_are(on: Scenario) -> None:
 
 
 def test_composite_text_keys(on: Scenario) -> None:
-    """A key may have several columns, of text and of numbers, in another order than the table's."""
+    """A key may have several columns, of text and of numbers, in another order than in the table."""
     on.execute(
         "CREATE TABLE price (amount INTEGER, region VARCHAR(20) NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (region, id))",
         "INSERT INTO price VALUES (1, 'nörd', 1), (2, 'nörd', 2), (3, 'süd', 1)",
@@ -134,7 +134,7 @@ def test_composite_text_keys(on: Scenario) -> None:
 
 
 def test_columns_called_as_those_of_the_merge(on: Scenario) -> None:
-    """A key column may be called ``op``, as one of the merge's own tables once had it."""
+    """A key column may have the name ``op``, like a column of the merge's own tables."""
     on.execute("CREATE TABLE step (op VARCHAR(9) NOT NULL, id INTEGER NOT NULL, v INTEGER UNIQUE, PRIMARY KEY (op, id))")
     on.execute("INSERT INTO step VALUES ('D', 1, 10), ('U', 2, 20), ('I', 3, 30)")
 
@@ -183,7 +183,7 @@ def test_rows_without_a_key_are_refused(on: Scenario) -> None:
 
 
 def test_key_of_zero(on: Scenario) -> None:
-    """A key of 0 is a value like any other, also in a column whose numbers the database generates."""
+    """A key of 0 is a normal value, also in a column whose numbers the database generates."""
     on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
 
     on.sync("item", [(0, 1), (7, 2)])
@@ -227,14 +227,14 @@ def test_column_without_a_default_that_the_source_lacks_is_refused(on: Scenario)
 
 
 def test_columns_in_another_order(fruit: Scenario) -> None:
-    """The source's columns may stand in another order than the target's."""
+    """The source's columns may have another order than the target's."""
     fruit.sync("fruit", [("kiwi", 1), ("pear", 2)], columns=["name", "id"])
 
     assert fruit.rows("fruit") == [(1, "kiwi"), (2, "pear")]
 
 
 def test_table_of_nothing_but_its_key(on: Scenario) -> None:
-    """A table may have no columns beside its key."""
+    """A table may have only key columns."""
     on.execute(
         "CREATE TABLE pair (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))", "INSERT INTO pair VALUES (1, 1), (1, 2)"
     )
@@ -247,7 +247,7 @@ ODD = ["select", 'quote"d', "back`tick", "per%cent", "co:lon", "with space", "ü
 
 
 def test_odd_names(on: Scenario) -> None:
-    """Tables and columns may be called anything: reserved words, quotes, percent signs, other alphabets."""
+    """Tables and columns may have any names: reserved words, quotes, percent signs, other alphabets."""
     quote = on.database.quote
     with on.database.connect() as connection:
         columns = ", ".join(f"{quote(name)} VARCHAR(20)" for name in ODD[1:])
@@ -269,7 +269,7 @@ def test_odd_names(on: Scenario) -> None:
 
 
 def test_unicode_and_control_characters(on: Scenario) -> None:
-    """Text of any alphabet, quotes, backslashes, tabs and line ends arrives as it is."""
+    """Text of any alphabet, quotes, backslashes, tabs and line ends arrives unchanged."""
     on.execute("CREATE TABLE note (id INTEGER NOT NULL PRIMARY KEY, body TEXT)")
     texts = [
         "é😀",

@@ -26,7 +26,7 @@ def family(on: Scenario) -> Scenario:
 
 
 def test_deleted_parents_leave_orphans_that_are_counted(family: Scenario) -> None:
-    """Foreign keys do not stop the merge and do not cascade; the rows left without a parent are counted."""
+    """Foreign keys do not stop the merge and do not cascade; rows without a parent are counted."""
     result = family.sync("parent", [(1, "a")])
 
     assert family.rows("parent") == [(1, "a")]
@@ -36,7 +36,7 @@ def test_deleted_parents_leave_orphans_that_are_counted(family: Scenario) -> Non
 
 
 def test_children_without_parents_are_counted(family: Scenario) -> None:
-    """Rows that come without their parent are merged and counted."""
+    """Rows that arrive without their parent are merged and counted."""
     result = family.sync("child", [(10, 1), (30, 7), (40, 8), (50, None)])
 
     assert family.rows("child") == [(10, 1), (30, 7), (40, 8), (50, None)]
@@ -44,7 +44,7 @@ def test_children_without_parents_are_counted(family: Scenario) -> None:
 
 
 def test_updated_parents_do_not_cascade(family: Scenario) -> None:
-    """An updated row stays the same row: nothing cascades to those that refer to it."""
+    """An updated row keeps its identity, so nothing cascades to rows that refer to it."""
     result = family.sync("parent", [(1, "x"), (2, "y")])
 
     assert family.rows("child") == [(10, 1), (20, 2)]
@@ -85,7 +85,7 @@ def test_tables_that_refer_to_each_other(on: Scenario) -> None:
 
 
 def test_foreign_keys_are_checked_again_afterwards(family: Scenario) -> None:
-    """The connection checks foreign keys after the merge as it did before, after a failed one too."""
+    """After the merge, also a failed one, the connection checks foreign keys as before."""
     with family.database.connect() as connection:
         if family.dialect == "sqlite":
             connection.exec_driver_sql("PRAGMA foreign_keys = ON")
@@ -113,7 +113,7 @@ TRIGGERS = {
 
 
 def test_triggers_fire_and_are_told(on: Scenario) -> None:
-    """Triggers fire for the rows that change and for no others, and one warning names them."""
+    """Triggers fire only for rows that change, and one warning names them."""
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "CREATE TABLE log (id INTEGER NOT NULL PRIMARY KEY)"
     )
@@ -127,7 +127,7 @@ def test_triggers_fire_and_are_told(on: Scenario) -> None:
 
 
 def test_rules_are_told(postgresql_url: str) -> None:
-    """A rule of PostgreSQL acts for the rows that change, as a trigger does, and the same warning names it."""
+    """A rule of PostgreSQL acts on rows that change, like a trigger, and the same warning names it."""
     engine = open_engine(postgresql_url)
     on = Scenario(database_for(engine))
     try:
@@ -146,7 +146,7 @@ def test_rules_are_told(postgresql_url: str) -> None:
 
 
 def test_triggers_are_not_told_when_nothing_changes(on: Scenario) -> None:
-    """Without a change there is no warning."""
+    """Without a change, there is no warning about triggers."""
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "CREATE TABLE log (id INTEGER NOT NULL PRIMARY KEY)"
     )
@@ -166,7 +166,7 @@ MANGLING = {
 
 
 def test_triggers_that_change_rows_are_found(on: Scenario) -> None:
-    """A trigger that changes what is written fails the verification; the error names it, and nothing is written."""
+    """A trigger that changes written rows fails the verification; the error names it, and nothing is written."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", *on.pick(MANGLING))
 
     with pytest.raises(TableError, match=r"'item'.*audit") as raised:
@@ -180,7 +180,7 @@ GENERATED = "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twic
 
 
 def test_generated_columns_are_never_written(on: Scenario) -> None:
-    """A column that the target computes is left to it when the source does not send it."""
+    """A column that the target computes is not written if the source does not send it."""
     on.execute(GENERATED, "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)")
 
     on.sync("item", [(1, 5), (3, 3)], columns=["id", "n"])
@@ -189,7 +189,7 @@ def test_generated_columns_are_never_written(on: Scenario) -> None:
 
 
 def test_generated_columns_are_compared(on: Scenario) -> None:
-    """A column that the target computes and the source sends is compared: differing values are a warning."""
+    """A column that the target computes and the source sends is compared: different values are a warning."""
     on.execute(GENERATED, "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)")
 
     equal = on.sync("item", [(1, 5, 10), (3, 3, 6)], columns=["id", "n", "twice"])

@@ -15,7 +15,7 @@ from tests.scenario import Scenario
 
 
 def test_guard_stops_everything(fruit: Scenario) -> None:
-    """A check that raises leaves the target as it was; it gets the counts of what would have changed."""
+    """A guard that raises leaves the target as it was; it gets the counts of the changes."""
     told: list[MergeCounts] = []
 
     def refuse(_: Table, counts: MergeCounts) -> NoReturn:
@@ -39,7 +39,7 @@ def test_dry_run_counts_and_writes_nothing(fruit: Scenario) -> None:
 
 
 def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
-    """A row that somebody else writes after the changes were listed fails the verification, and all is rolled back."""
+    """A row that another session writes after the changes were listed fails the verification, and all is rolled back."""
 
     def interfere(_: Table, __: MergeCounts) -> None:
         connection.exec_driver_sql("INSERT INTO fruit VALUES (8, 'intruder')")
@@ -54,7 +54,7 @@ def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
 
 
 def test_verification_can_be_left_out(fruit: Scenario) -> None:
-    """Without verification the merge is the same, and its result says that it was not verified."""
+    """Without verification, the merge is the same, and its result says that it was not verified."""
     result = fruit.sync("fruit", [(1, "x")], verify_rows=False)
 
     assert not result.verified_rows
@@ -62,7 +62,7 @@ def test_verification_can_be_left_out(fruit: Scenario) -> None:
 
 
 def test_callers_verification_rolls_back(fruit: Scenario) -> None:
-    """An error of the caller's own verification rolls the merge back."""
+    """An error of the caller's verification rolls the merge back."""
 
     def refuse(_: Table, __: Sequence[str]) -> NoReturn:
         raise TableError("hashes differ")
@@ -74,7 +74,7 @@ def test_callers_verification_rolls_back(fruit: Scenario) -> None:
 
 
 def test_several_tables_arrive_together(fruit: Scenario) -> None:
-    """Tables that are merged together arrive in one transaction, in whatever order they are given."""
+    """Tables that are merged together arrive in one transaction, in any given order."""
     fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)")
 
     first, second = fruit.sync_all([("seed", [(1, 1)], (), ()), ("fruit", [(1, "x")], (), ())])
@@ -85,7 +85,7 @@ def test_several_tables_arrive_together(fruit: Scenario) -> None:
 
 
 def test_several_tables_fail_together(fruit: Scenario) -> None:
-    """When one of several tables fails, nothing of the others is written."""
+    """If one of several tables fails, no row of the others is written."""
     fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO seed VALUES (1, 1)")
 
     def refuse(target: Table, _: Sequence[str]) -> None:
@@ -100,7 +100,7 @@ def test_several_tables_fail_together(fruit: Scenario) -> None:
 
 
 def test_leaves_no_tables_behind(fruit: Scenario) -> None:
-    """After a merge, also a failed one or a second one over the same connection, only the user's tables exist."""
+    """After a merge, also a failed or a second one over the same connection, only the user's tables exist."""
 
     def refuse(_: Table, __: MergeCounts) -> NoReturn:
         raise GuardError("stop")
@@ -128,7 +128,7 @@ def test_work_tables_are_gone_from_the_connection(fruit: Scenario) -> None:
 
 
 def test_temporary_staging(fruit: Scenario) -> None:
-    """A staging table may be a temporary one."""
+    """A staging table may be temporary."""
     fruit.execute("CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(5) NOT NULL UNIQUE)")
     fruit.execute("INSERT INTO other VALUES (1, 'a'), (2, 'b')")
 
@@ -148,7 +148,7 @@ LOCK_TIMEOUTS = {
 
 
 def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
-    """During a merge others read what was there before, and write rows that the merge does not touch."""
+    """During a merge, other sessions read the old rows, and write rows that the merge does not change."""
     seen = []
 
     def meanwhile(_: Table, __: Sequence[str]) -> None:
@@ -166,7 +166,7 @@ def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
 
 
 def test_statements_inside_the_transaction(fruit: Scenario) -> None:
-    """Between BEGIN and COMMIT there is no DDL, which would commit, and nothing that replaces a row; deletes come first."""
+    """Between BEGIN and COMMIT there is no DDL, which would commit, and no REPLACE; deletes come first."""
     statements: list[str] = []
     inside: list[bool] = []
 

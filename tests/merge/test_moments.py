@@ -19,7 +19,7 @@ def column(scale: int | None) -> Column:
 
 
 def test_now_is_utc() -> None:
-    """The time of a merge is that of UTC, without saying so."""
+    """The time of a merge is in UTC, without a time zone."""
     assert now().tzinfo is None
     assert abs(now() - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
 
@@ -41,11 +41,11 @@ def test_now_is_utc() -> None:
     ],
 )
 def test_a_version_begins_after_the_one_before(earlier: list[object], scale: int | None, expected: datetime) -> None:
-    """A time that is not later than others becomes the next one, with as many digits of a second as the column keeps."""
+    """A time that is not later than the others becomes the next one, with the column's digits of a second."""
     assert moment_after(NOON, earlier, [column(scale), column(6)]) == expected
 
 
 def test_no_time_is_later() -> None:
-    """The last time of all, which some tables have for what never ends, is an error that says what to put there."""
+    """The last possible time, which some tables use for rows without an end, is an error that says what to use instead."""
     with pytest.raises(TableError, match=r"none is later.*has NULL in the column for its end"):
         moment_after(NOON, [NOON, datetime.max], [column(6)])

@@ -17,7 +17,7 @@ def column(kind: Kind, sql_type: str = "", *, length: int | None = None, unsigne
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if candidates(column(kind)) is not None])
 def test_never_repeat(kind: Kind) -> None:
-    """No candidate comes twice."""
+    """No candidate occurs twice."""
     values = list(islice(candidates(column(kind)) or (), 300))
 
     assert len(set(values)) == len(values) >= 2
@@ -75,5 +75,5 @@ def test_text_fits(length: int | None) -> None:
     ],
 )
 def test_kinds_without_placeholders(kind: Kind) -> None:
-    """Types that hardly any unique key has, or whose values follow rules of their own, have no placeholders."""
+    """Types that are rare in unique keys, or whose values follow rules, have no placeholders."""
     assert candidates(column(kind)) is None

@@ -34,7 +34,7 @@ def prepare(on: Scenario) -> None:
 
 @pytest.mark.parametrize("form", ["case", "accent", "trailing space", "one character", "collation", "digits"])
 def test_the_row_stays(on: Scenario, form: str) -> None:
-    """The key is written as the source has it, and columns that are not synced keep their values."""
+    """The key is written as at the source, and columns that are not synced keep their values."""
     if form not in on.pick(KEYS):
         pytest.skip("no such keys here")
     prepare(on)
@@ -54,7 +54,7 @@ def test_the_row_stays(on: Scenario, form: str) -> None:
 
 @pytest.mark.parametrize(("sql_type", "options"), [("", ""), ("ANY", " STRICT")])
 def test_keys_of_any_type(sqlite_on: Scenario, sql_type: str, options: str) -> None:
-    """In a key of SQLite that keeps any type, 1 and 1.0 are one value, whose row stays, and '1' is another one."""
+    """In a key without a type on SQLite, 1 and 1.0 are one value, whose row stays, and '1' is another one."""
     sqlite_on.execute(
         f"CREATE TABLE word (code {sql_type} NOT NULL PRIMARY KEY, n INTEGER, mine TEXT DEFAULT 'none'){options}",
         "INSERT INTO word VALUES (1, 1, 'kept'), (2.0, 2, 'kept'), ('3', 3, 'kept')",
@@ -71,7 +71,7 @@ def test_keys_of_any_type(sqlite_on: Scenario, sql_type: str, options: str) -> N
 
 
 def test_many_keys_change_their_case(on: Scenario) -> None:
-    """Some rows are renamed, some updated, some deleted, some new, with values of a unique key that move between them."""
+    """Rows are renamed, updated, deleted and inserted, with unique values that move between them."""
     prepare(on)
     sql_type, _, _ = on.pick(KEYS)["case"]
     on.execute(f"CREATE TABLE word (code {sql_type} NOT NULL PRIMARY KEY, n INTEGER NOT NULL UNIQUE)")

@@ -30,7 +30,7 @@ def item(on: Scenario) -> Scenario:
 
 
 def test_staging_has_types_and_key_and_nothing_else(item: Scenario) -> None:
-    """The staging table has the chosen columns in the given order and the key; no defaults, unique keys or generated columns."""
+    """The staging table has the chosen columns in order and the key, but no defaults, unique keys or generated columns."""
     target = item.describe("item")
     staging = PermanentStaging(item.database)
     with item.database.connect() as connection:
@@ -63,7 +63,7 @@ def test_a_retry_drops_what_its_failed_try_left(item: Scenario) -> None:
 
 
 def test_a_later_step_adopts_the_table(item: Scenario) -> None:
-    """Another step of the same run takes over the filled table; if it is gone, the error says what to do."""
+    """Another step of the same run uses the filled table; if it is gone, the error says what to do."""
     target = item.describe("item")
     with item.database.connect() as connection:
         first = PermanentStaging(item.database, "run 1")
@@ -94,7 +94,7 @@ def test_old_tables_are_found_by_their_age(item: Scenario) -> None:
 
 @pytest.mark.parametrize(("option", "names"), [("primary_key", ["nope"]), ("indexes", ["nope"])])
 def test_columns_that_are_not_staged_are_refused(item: Scenario, option: str, names: list[str]) -> None:
-    """A key or an index over a column that is not staged is refused, and nothing is made."""
+    """A key or an index over a column that is not staged is refused, and no table is created."""
     target = item.describe("item")
     layout = msgspec.structs.replace(layout_of(target), **{option: tuple(names)})
     with item.database.connect() as connection, pytest.raises(ConfigurationError, match="'nope', which is not staged"):
@@ -104,7 +104,7 @@ def test_columns_that_are_not_staged_are_refused(item: Scenario, option: str, na
 
 
 def test_a_table_that_was_not_made_is_refused(item: Scenario) -> None:
-    """Asking for the table before it was made is an error that says what to do; dropping it is not."""
+    """Asking for a table before it was created is an error that says what to do; dropping it is not."""
     staging = staging_for(item.database, "temporary")
     with pytest.raises(TableError, match="Download before the merge"):
         _ = staging.table
@@ -132,7 +132,7 @@ class OwnStaging:
 
 
 def test_a_users_staging_class(item: Scenario) -> None:
-    """A class named by its import path makes and drops the staging table."""
+    """A class named by its import path creates and drops the staging table."""
     OwnStaging.dropped.clear()
 
     item.sync("item", [("a", 1), ("b", 2)], columns=["code", "id"], staging=f"{__name__}.OwnStaging")
@@ -154,7 +154,7 @@ def test_a_users_staging_class_that_leaves_a_column_out(item: Scenario, monkeypa
 
 @pytest.mark.parametrize("path", ["nope", "no.such.module", "tests.scenario.Nope", "builtins.dict"])
 def test_staging_that_cannot_be_made(sqlite_on: Scenario, path: str) -> None:
-    """An import path that leads nowhere, or to something else, is refused with the path."""
+    """An import path that does not exist, or is not a staging class, is refused with the path."""
     with pytest.raises(ConfigurationError, match=path):
         staging_for(sqlite_on.database, path)
 
@@ -172,7 +172,7 @@ def test_a_column_that_cannot_be_indexed(postgresql_on: Scenario) -> None:
 
 
 def test_a_url_without_a_database(mariadb_url: str) -> None:
-    """Staging tables are found in the databases that targets name; the connection has none of its own."""
+    """Staging tables are found in the databases that targets name; the connection names none."""
     url = make_url(mariadb_url)
     engine = open_engine(url.set(database="").render_as_string(hide_password=False))
     with database_for(engine).connect() as connection:

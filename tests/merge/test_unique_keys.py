@@ -62,7 +62,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("sql_type", "values"), KINDS.values(), ids=KINDS)
 def test_values_of_every_kind_rotate(on: Scenario, sql_type: str, values: list[int | float | str | bytes]) -> None:
-    """Values of every type can be rotated, also if NULL is not allowed and the ends of the range are taken."""
+    """Values of every type can rotate, even if NULL is not allowed and the ends of the range are used."""
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code {sql_type} NOT NULL UNIQUE)")
     insert(on, "item", list(enumerate(values)))
     before = on.rows("item")
@@ -74,7 +74,7 @@ def test_values_of_every_kind_rotate(on: Scenario, sql_type: str, values: list[i
 
 
 def test_composite_unique_key(on: Scenario) -> None:
-    """For a unique key over several columns, a placeholder in one of them is enough."""
+    """For a unique key over several columns, a placeholder in one column is enough."""
     on.execute(
         "CREATE TABLE seat (id INTEGER NOT NULL PRIMARY KEY, line INTEGER NOT NULL, place INTEGER NOT NULL, who VARCHAR(9),"
         " UNIQUE (line, place))"
@@ -89,7 +89,7 @@ def test_composite_unique_key(on: Scenario) -> None:
 
 @pytest.mark.parametrize("sql_type", ["BOOLEAN", "BIT(1)"])
 def test_values_move_whatever_the_keys_type(on: Scenario, sql_type: str) -> None:
-    """Values move also if the database cannot compare the rows' keys with numbers."""
+    """Values move even if the database cannot compare the rows' keys with numbers."""
     if sql_type == "BIT(1)" and on.dialect == "duckdb":
         pytest.skip("bits are text there")
     on.execute(f"CREATE TABLE item (flag {sql_type} NOT NULL, code VARCHAR(9) NOT NULL UNIQUE, PRIMARY KEY (flag))")
@@ -101,7 +101,7 @@ def test_values_move_whatever_the_keys_type(on: Scenario, sql_type: str) -> None
 
 
 def test_values_move_whatever_the_columns_names(on: Scenario) -> None:
-    """Values move whatever the columns are called, also like the parameters of a statement."""
+    """Values move for any column names, also those of statement parameters."""
     on.execute("CREATE TABLE item (key_0 INTEGER NOT NULL PRIMARY KEY, free VARCHAR(9) NOT NULL UNIQUE)")
     insert(on, "item", [(1, "a"), (2, "b")])
 
@@ -124,7 +124,7 @@ def test_unique_key_that_is_staged_in_part(on: Scenario) -> None:
 
 
 def test_several_unique_keys(on: Scenario) -> None:
-    """Values of several unique keys can be exchanged at once, in different ways."""
+    """Values of several unique keys can be exchanged in one merge, in different ways."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, a INTEGER NOT NULL UNIQUE, b VARCHAR(9) UNIQUE)")
     insert(on, "item", [(1, 1, "x"), (2, 2, "y"), (3, 3, None)])
 
@@ -135,7 +135,7 @@ def test_several_unique_keys(on: Scenario) -> None:
 
 
 def test_primary_key_that_does_not_identify_rows(on: Scenario) -> None:
-    """Where rows are identified by another key, values of the primary key can be exchanged."""
+    """If another key identifies rows, values of the primary key can be exchanged."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(9) NOT NULL UNIQUE)")
     insert(on, "item", [(1, "a"), (2, "b"), (3, "c")])
 
@@ -146,7 +146,7 @@ def test_primary_key_that_does_not_identify_rows(on: Scenario) -> None:
 
 
 def test_nulls_do_not_conflict(on: Scenario) -> None:
-    """Several rows may give up their value for NULL."""
+    """Several rows may change their value to NULL."""
     on.execute(NULLABLE)
     insert(on, "item", [(1, "A"), (2, "B"), (3, None)])
 
@@ -167,7 +167,7 @@ def test_many_rows_rotate(on: Scenario) -> None:
 
 
 def test_value_that_a_row_keeps_is_refused(on: Scenario) -> None:
-    """A value that one row keeps and another is to get is an error that names table and key, and nothing is written."""
+    """A value that one row keeps and another should get is an error that names table and key, and nothing is written."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code {CASELESS} NOT NULL, n INTEGER)")
     on.execute("CREATE UNIQUE INDEX item_code ON item (code)")
     insert(on, "item", [(1, "A", 0), (2, "B", 0)])
@@ -181,7 +181,7 @@ def test_value_that_a_row_keeps_is_refused(on: Scenario) -> None:
 
 
 def test_value_that_two_new_rows_bring_is_refused(on: Scenario) -> None:
-    """Two staged rows with one value are an error that names the table, and nothing is written."""
+    """Two staged rows with the same value are an error that names the table, and nothing is written."""
     on.execute(ITEM)
     insert(on, "item", [(1, "A")])
 
@@ -192,7 +192,7 @@ def test_value_that_two_new_rows_bring_is_refused(on: Scenario) -> None:
 
 
 def test_values_without_a_free_one_move(on: Scenario) -> None:
-    """If no placeholder is free, the rows are deleted and inserted again."""
+    """If no placeholder is free, rows are deleted and inserted again."""
     sql_type = "ENUM('0', '1')" if on.dialect == "mysql" else "BOOLEAN"
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, flag {sql_type} NOT NULL UNIQUE, mine VARCHAR(9))")
     no, yes = ("0", "1") if on.dialect == "mysql" else (0, 1)
@@ -218,7 +218,7 @@ def test_deferrable_key_is_left_to_the_database(postgresql_on: Scenario) -> None
 @pytest.mark.parametrize("clause", ["REPLACE", "IGNORE", "FAIL", "ROLLBACK"])
 @pytest.mark.parametrize("rows", [[], [(2, "b"), (9, "a")]], ids=["first", "difference"])
 def test_a_clause_of_a_constraint_decides_nothing(sqlite_on: Scenario, clause: str, rows: list[Row]) -> None:
-    """On SQLite, ``ON CONFLICT`` of a constraint neither deletes rows nor leaves any out; the merge is refused as on others."""
+    """On SQLite, ``ON CONFLICT`` of a constraint deletes or skips no row; the merge is refused as on other engines."""
     sqlite_on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, e TEXT UNIQUE ON CONFLICT {clause})")
     for row in rows:
         sqlite_on.execute(f"INSERT INTO item VALUES {row}")

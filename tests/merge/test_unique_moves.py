@@ -51,7 +51,7 @@ FLAG_MOVES = {
 
 @pytest.mark.parametrize("kind", ["virtual column", "stored column", "partial", "expression", "exclusion"])
 def test_a_flag_moves(on: Scenario, kind: str) -> None:
-    """The one flag of a user moves between rows in every direction, and what is not synced stays."""
+    """The only flag of a user moves between rows in both directions, and columns that are not synced stay."""
     if kind not in FLAG_INDEXES[on.dialect]:
         pytest.skip("no such thing here")
     if kind == "expression" and "Maria" in str(on.scalar("SELECT VERSION()") if on.dialect == "mysql" else ""):
@@ -102,7 +102,7 @@ def test_values_of_an_expression_move(on: Scenario) -> None:
 
 
 def test_rows_keep_their_place(sqlite_on: Scenario) -> None:
-    """On SQLite, rows that are deleted and inserted again keep their rowid, by which version 1 orders them."""
+    """On SQLite, rows that are deleted and inserted again keep their rowid, which orders them in version 1."""
     sqlite_on.execute("CREATE TABLE item (id VARCHAR(9) NOT NULL PRIMARY KEY, email TEXT NOT NULL)", LOWER["sqlite"])
     sqlite_on.execute("INSERT INTO item VALUES ('b', 'x'), ('a', 'y'), ('c', 'z')")
 
@@ -113,7 +113,7 @@ def test_rows_keep_their_place(sqlite_on: Scenario) -> None:
 
 
 def test_prefixes_move(on: Scenario) -> None:
-    """Values move under a unique key over the beginning of a text, too."""
+    """Values move under a unique key over a prefix of a text, too."""
     if on.dialect != "mysql":
         pytest.skip("no such keys here")
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(99) NOT NULL, UNIQUE KEY (email(1)))")
@@ -156,7 +156,7 @@ def test_bookings_exchange_their_times(postgresql_on: Scenario) -> None:
 
 
 def test_nulls_that_are_not_distinct_move(postgresql_on: Scenario) -> None:
-    """The one NULL that a key allows moves between rows."""
+    """The only NULL that a key allows moves between rows."""
     with postgresql_on.database.connect() as connection:
         needs(connection, "postgresql", (15,), "NULLS NOT DISTINCT")
     postgresql_on.execute(
@@ -181,7 +181,7 @@ AUDIT = {
 
 
 def test_values_that_nothing_can_stand_for(on: Scenario) -> None:
-    """Where deleting would fire a trigger, and a CHECK allows no placeholder, a swap is refused with what to do, and not made."""
+    """A swap that would fire a trigger, or for which a CHECK allows no placeholder, is refused with what to do."""
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(9) NOT NULL UNIQUE CHECK (email LIKE '_@x'))",
         "CREATE TABLE gone (id INTEGER)",
@@ -197,7 +197,7 @@ def test_values_that_nothing_can_stand_for(on: Scenario) -> None:
 
 
 def test_rows_with_triggers_are_updated_one_by_one(on: Scenario) -> None:
-    """If deleting would fire a trigger, rows are updated in a working order or get placeholders, and none is deleted."""
+    """If deleting would fire a trigger, rows are updated one by one or get placeholders, and none is deleted."""
     audit = on.pick(AUDIT)
     kind = "partial" if on.dialect != "mysql" else "virtual column"
     on.execute(*FLAG_INDEXES[on.dialect][kind], "CREATE TABLE gone (id INTEGER)", *audit)
@@ -214,7 +214,7 @@ def test_rows_with_triggers_are_updated_one_by_one(on: Scenario) -> None:
 
 
 def test_rows_that_others_refer_to_exchange_values(postgresql_url: str) -> None:
-    """Rows with children swap values and keep their children, also if the role cannot switch foreign keys off."""
+    """Rows with children swap values and keep their children, even if the role cannot switch foreign keys off."""
     with plain_role(postgresql_url) as url:
         engines = [open_engine(postgresql_url), open_engine(url)]
         owner, plain = (Scenario(database_for(engine)) for engine in engines)

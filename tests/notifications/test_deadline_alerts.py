@@ -40,7 +40,7 @@ with DAG("{DAG}", schedule=None, deadline=deadline):
 
 
 def test_a_missed_deadline(airflow_stack: AirflowStack, tmp_path: Path) -> None:
-    """While the run is still busy, the webhook gets what it synced so far, and that it is late."""
+    """While the run is still busy, the webhook gets its reports so far, and that it is late."""
     flag = tmp_path / "released"
     with Webhook() as webhook:
         airflow_stack.set_connection("deadline_chat", **webhook.connection)

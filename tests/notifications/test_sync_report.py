@@ -49,7 +49,7 @@ def after(*reports: TableReport) -> Any:
 
 
 def test_callbacks(source: Source, target: Target, webhook: Webhook, history_url: str) -> None:
-    """After a sync, after one that failed, and after a check that found something, the webhook gets the report."""
+    """After a sync, a failed sync, and a check with differences, the webhook gets the report."""
     message = SyncReportNotifier(conn_id="chat")
     calls: Any = {"on_success_callback": message, "on_failure_callback": message}
     with DAG("messages", schedule=None) as dag:
@@ -68,7 +68,7 @@ def test_callbacks(source: Source, target: Target, webhook: Webhook, history_url
 
 
 def test_names_are_data(webhook: Webhook) -> None:
-    """A name or an error that another system chose calls nobody and links nowhere; what the template itself says stays."""
+    """A name or an error of another system mentions no user and contains no link; the template's own text is unchanged."""
     report = TableReport(name="<!channel>", status="failed", error="<https://evil.example|Click> & see")
     text = "<!here> {{ sync.summary }} {{ sync.table }} {{ sync.reports[0].error }} {{ sync.of_status('failed')[0] }}"
     seen: list[str] = []
@@ -86,7 +86,7 @@ def test_names_are_data(webhook: Webhook) -> None:
 
 
 def test_a_run(webhook: Webhook, history_url: str) -> None:
-    """The callback of a DAG tells of everything that the run synced, and of nothing that another run did."""
+    """The callback of a DAG reports everything that the run synced, and nothing of other runs."""
     for run_id, name in (("manual__0", "old"), ("manual__1", "orders"), ("manual__1", "customers")):
         origin = Origin(source="task", dag_id="shop", run_id=run_id, task_id=name)
         report = TableReport(name=name, status="changed", rows_inserted=3)
@@ -102,7 +102,7 @@ def test_a_run(webhook: Webhook, history_url: str) -> None:
 
 
 def test_a_run_of_several_tasks(webhook: Webhook, history_url: str) -> None:
-    """Where several tasks have synced, each name has its task before it; of the tries of a task, only the last one counts."""
+    """If several tasks synced, each name has its task before it; only the last try of a task counts."""
     history = open_history(history_url)
     done: Any = [("eu", 1, "failed"), ("eu", 2, "changed"), ("us", 1, "failed")]
     for task_id, number, status in done:
@@ -119,7 +119,7 @@ def test_a_run_of_several_tasks(webhook: Webhook, history_url: str) -> None:
 
 
 def test_a_run_of_which_no_task_is_told(webhook: Webhook, history_url: str) -> None:
-    """Where Airflow gives the DAG and the id of its run alone, what the run synced is found by these."""
+    """If Airflow gives only the DAG and the run id, they are enough to find the run's reports."""
     origin = Origin(source="task", dag_id="shop", run_id="manual__1", task_id="tables")
     open_history(history_url).record([TableReport(name="orders", status="changed")], origin, finished=STARTED)
     context: Any = {"dag": DAG("shop", schedule=None), "run_id": "manual__1", "reason": "success"}
@@ -128,7 +128,7 @@ def test_a_run_of_which_no_task_is_told(webhook: Webhook, history_url: str) -> N
 
 
 def test_a_deadline(webhook: Webhook, history_url: str) -> None:
-    """As Airflow's triggerer awaits it for a missed deadline, it says so, with what was synced so far."""
+    """Awaited by Airflow's triggerer for a missed deadline, the message says so, with the reports so far."""
     context: Any = {"dag_run": dict(RUN), "deadline": {"id": "1", "deadline_time": "2026-11-29 12:30:00+00:00"}}
 
     async def missed() -> None:
@@ -139,14 +139,14 @@ def test_a_deadline(webhook: Webhook, history_url: str) -> None:
 
 
 def test_the_template(webhook: Webhook) -> None:
-    """The text is a template, with the reports and everything that Airflow's context has."""
+    """The text is a template with the reports and Airflow's context."""
     text = "{{ task.task_id }}: {{ sync.of_status('changed') | join(', ') }} +{{ sync.reports[0].rows_inserted }}"
     SyncReportNotifier(conn_id="{{ 'chat' }}", text=text)(after(TableReport(name="orders", status="changed", rows_inserted=3)))
     assert webhook.texts == ["tables: orders +3"]
 
 
 def test_only_changes(webhook: Webhook) -> None:
-    """With ``skip_unchanged``, a sync that had nothing to do sends nothing; one that changed or failed does."""
+    """With ``skip_unchanged``, an unchanged sync sends nothing; a changed or failed one does."""
     for status in ("unchanged", "changed", "failed"):
         message = SyncReportNotifier(conn_id="chat", text="{{ sync.summary }}", skip_unchanged=True)
         message(after(TableReport(name="orders", status=status)))  # type: ignore[arg-type]
@@ -172,14 +172,14 @@ def test_through_another_notifier() -> None:
 
 
 def test_an_endless_answer(webhook: Webhook) -> None:
-    """The body of a webhook's answer is not read, so that it may be endless."""
+    """The body of a webhook's answer is not read, so it may be endless."""
     webhook.endless = True
     SyncReportNotifier(conn_id="chat", text="{{ sync.summary }}")(after(TableReport(name="orders", status="changed")))
     assert webhook.texts == ["shop/tables: 1 changed"]
 
 
 def test_a_webhook_that_refuses(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error of a webhook that does not take the message, or does not answer, has the connection and no secret."""
+    """The error of a webhook that refuses or does not answer names the connection, without a secret."""
     report = TableReport(name="orders", status="changed")
     gone = f"http://127.0.0.1:{webhook.server_port}/other"
     for host, what in ((gone, "answered with status 404"), ("http://127.0.0.1:1", "does not answer")):

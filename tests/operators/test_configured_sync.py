@@ -43,7 +43,7 @@ def execute(file: Path, **arguments: Any) -> dict[str, str]:
 
 
 def test_everything(file: Path, source: Source, target: Target, tmp_path: Path) -> None:
-    """A task does what the command line does with the file: tables, patterns, directories, connections of Airflow, variables."""
+    """A task syncs the same as the command line: tables, patterns, directories, Airflow connections, variables."""
     assert execute(file) == {"orders": "changed", "customers": "changed", "images": "changed"}
     assert target.rows("orders") == ROWS["orders"]
     assert (tmp_path / "images" / "one.txt").read_text() == "one of images"
@@ -52,7 +52,7 @@ def test_everything(file: Path, source: Source, target: Target, tmp_path: Path) 
 
 
 def test_some_of_it(file: Path, source: Source, target: Target) -> None:
-    """A task may take only some tables, also ones that a pattern matches, and some directories."""
+    """A task may sync only some tables, also ones that a pattern matches, and some directories."""
     assert execute(file, tables="customers") == {"customers": "changed"}
     assert execute(file, tables="['orders']", directories=["images"], dry_run="true") == {
         "orders": "planned",
@@ -62,7 +62,7 @@ def test_some_of_it(file: Path, source: Source, target: Target) -> None:
 
 
 def test_what_patterns_match(file: Path, source: Source) -> None:
-    """The list has what the patterns match, and not what has an entry of its own."""
+    """The list has the tables that the patterns match, without those that have their own entry."""
     assert ConfiguredListOperator(task_id="list", config=file).execute({}) == ["customers"]
     assert ConfiguredListOperator(task_id="list", config=changed(file, tables={"orders": {}, "*": {}})).execute({}) == [
         "customers",
@@ -86,7 +86,7 @@ def test_what_patterns_match(file: Path, source: Source) -> None:
     ],
 )
 def test_refused(file: Path, source: Source, target: Target, settings: Any, arguments: dict[str, Any], message: str) -> None:
-    """A file or an argument that cannot be used fails the task at once, and nothing is written."""
+    """An unusable file or argument fails the task at once, and nothing is written."""
     with pytest.raises(AirflowFailException, match=message):
         execute(arguments.pop("config", changed(file, **settings)), **arguments)
     assert target.rows("orders") == []

@@ -42,7 +42,7 @@ IMAGES = {"one.txt": "one of images", "deep/two.pdf": "two of images"}
 
 
 def test_one_directory(source: Source, folder: Path) -> None:
-    """A single directory arrives in the path itself, and what the source lacks goes."""
+    """The files of a single directory arrive in the path itself, and surplus files are deleted."""
     (folder / "old.txt").write_text("old")
     (report,) = execute(directories="images", path=str(folder))
     assert files(folder) == IMAGES
@@ -58,7 +58,7 @@ def test_paths_of_other_kinds(source: Source, folder: Path) -> None:
 
 
 def test_object_storage(source: Source, bucket: str) -> None:
-    """A URL with a connection is kept in a bucket; a second sync finds nothing to do."""
+    """A URL with a connection is synced into a bucket; a second sync finds no difference."""
     (report,) = execute(directories=["images"], path=f"s3://store@{bucket}/all")
     assert report["files_added"] == 2
     found = ObjectStoragePath(f"s3://store@{bucket}/all/images/deep/two.pdf")
@@ -68,7 +68,7 @@ def test_object_storage(source: Source, bucket: str) -> None:
 
 
 def test_several_directories(source: Source, folder: Path) -> None:
-    """Each directory of a list gets a folder of its name, and each report stands in its order."""
+    """Each directory of a list gets a folder of its name, and the reports have the same order."""
     reports = execute(directories=["letters", "images"], path=str(folder))
     assert [report["name"] for report in reports] == ["letters", "images"]
     assert files(folder / "images") == IMAGES
@@ -77,7 +77,7 @@ def test_several_directories(source: Source, folder: Path) -> None:
 
 
 def test_options(source: Source, folder: Path) -> None:
-    """Options of an entry decide, and those of the operator hold for the rest."""
+    """Options of an entry override those of the operator."""
     execute(
         directories={"images": {"include": ["**/*.pdf"], "path": str(folder / "pictures")}, "letters": None},
         path=str(folder),
@@ -89,7 +89,7 @@ def test_options(source: Source, folder: Path) -> None:
 
 
 def test_every_option_reaches_the_plan(folder: Path) -> None:
-    """Every option of a directory is an argument of the operator, also as the text that a template renders."""
+    """Every option of a directory is an argument of the operator, also as a template's text."""
     given = {
         "prefix": "2026/01",
         "hasher": "none",
@@ -120,7 +120,7 @@ def test_every_option_reaches_the_plan(folder: Path) -> None:
 
 
 def test_what_the_source_lacks_may_be_kept(source: Source, folder: Path) -> None:
-    """With ``delete=False`` nothing is deleted."""
+    """With ``delete=False``, no file is deleted."""
     (folder / "old.txt").write_text("old")
     (report,) = execute(directories="images", path=folder, delete=False)
     assert (report["files_added"], report["files_deleted"]) == (2, 0)
@@ -136,14 +136,14 @@ def test_dry_run(source: Source, folder: Path) -> None:
 
 
 def test_skip_when_all_are_unchanged(source: Source, folder: Path) -> None:
-    """With ``skip_unchanged`` the task is skipped when every directory was up to date."""
+    """With ``skip_unchanged``, the task is skipped if every directory was up to date."""
     execute(directories="images", path=folder, skip_unchanged=True)
     with pytest.raises(AirflowSkipException, match="up to date"):
         execute(directories="images", path=folder, skip_unchanged=True)
 
 
 def test_guard(source: Source, folder: Path) -> None:
-    """A limit that stops a sync fails the task at once, naming the option, and nothing is deleted."""
+    """A guard that stops a sync fails the task at once, naming the option, and nothing is deleted."""
     for number in range(200):
         (folder / f"{number}.txt").write_text("mine")
     with pytest.raises(AirflowFailException, match="max_deletes"):
@@ -186,7 +186,7 @@ def test_arguments_are_not_checked_early() -> None:
 
 
 def test_templates(source: Source, folder: Path) -> None:
-    """Names, options and paths come from templates, also inside an object storage path."""
+    """Names, options and paths may be templates, also inside an object storage path."""
     params = {"folder": str(folder), "name": folder.name, "names": ["images"]}
     with DAG("file_templates", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params=params) as dag:
         FileSyncOperator(task_id="text", directories="{{ params.names }}", path="{{ params.folder }}")

@@ -27,7 +27,7 @@ KEY: Any = SimpleNamespace(dag_id="shop", task_id="group.tables", run_id="r", tr
     ],
 )
 def test_where_it_leads(monkeypatch: pytest.MonkeyPatch, base_url: str, in_frame: bool, expected: str) -> None:
-    """The link is the page of the task's own syncs, in the frame of Airflow where that can be opened at any place."""
+    """The link leads to the page of the task's own syncs, inside Airflow's frame if the version supports that."""
     monkeypatch.setattr(history_link, "_FRAMES_TAKE_PATHS", in_frame)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
     assert conf.get("api", "base_url") == base_url
@@ -37,7 +37,7 @@ def test_where_it_leads(monkeypatch: pytest.MonkeyPatch, base_url: str, in_frame
 
 
 def test_operators_have_it() -> None:
-    """Both operators have the link, and Airflow is told of its class."""
+    """Both operators have the link, and its class is registered in Airflow."""
     for operator in (TableSyncOperator, FileSyncOperator):
         assert [link.name for link in operator.operator_extra_links] == ["Sync history"]
     kind = history_link.SyncHistoryLink

@@ -104,7 +104,7 @@ def test_out_of_time(dags: AirflowStack, target: StuckTarget) -> None:
 
 
 def test_a_request_is_ended(dags: AirflowStack) -> None:
-    """A task that waits for a server that says nothing ends as soon as it is marked failed."""
+    """A task that waits for a silent server ends as soon as it is marked failed."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(120)
         dags.set_connection("killed_silent", conn_type="sync", host=f"http://127.0.0.1:{silent.getsockname()[1]}")

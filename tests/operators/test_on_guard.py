@@ -82,7 +82,7 @@ def synced(source: Source, target: Target) -> Source:
 
 
 def test_go_on(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One question is about all that would be deleted, with numbers and keys; nothing is written before the answer yes."""
+    """One question covers all deletes, with numbers and keys; nothing is written before the answer yes."""
     asked = Asked(tables(), monkeypatch)
     assert (asked.question["options"], asked.question["subject"]) == (["Go on", "End"], "Delete from orders, customers?")
     text = asked.question["body"]
@@ -94,7 +94,7 @@ def test_go_on(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_end(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer no fails the task for good, by the name of who gave it, and so does no answer; nothing is written."""
+    """The answer no, or no answer, fails the task permanently, with the name of the person; nothing is written."""
     asked = Asked(tables(), monkeypatch)
     with pytest.raises(AirflowFailException, match=r"'orders', 'customers' would delete more than .* ann has ended it"):
         asked.answer(END)
@@ -104,7 +104,7 @@ def test_end(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_more_than_was_allowed(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer allows what the person saw; if more is gone by then, the task fails, and nothing is written."""
+    """An answer allows the shown number; if more would be deleted by then, the task fails, and nothing is written."""
     asked = Asked(tables(), monkeypatch)
     synced.execute("DELETE FROM orders WHERE id = 2")
     with pytest.raises(AirflowFailException, match="would delete 2 of 3 rows; max_deletes is 1"):
@@ -113,7 +113,7 @@ def test_more_than_was_allowed(synced: Source, target: Target, monkeypatch: pyte
 
 
 def test_more_of_an_empty_source_than_was_allowed(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer about a source without rows allows what the person saw, too, not all that the target has by then."""
+    """An answer about an empty source allows only the shown number, too, not all later rows of the target."""
     asked = Asked(tables(), monkeypatch)
     target.execute("INSERT INTO customers VALUES (2, 'Bob', NULL)")
     with pytest.raises(AirflowFailException, match="'customers' would delete 2 of 2 rows; max_deletes is 1"):
@@ -122,7 +122,7 @@ def test_more_of_an_empty_source_than_was_allowed(synced: Source, target: Target
 
 
 def test_a_question_of_an_earlier_try(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that was cleared asks nobody where Airflow goes on to show the earlier numbers; the same ones may be asked again."""
+    """A cleared task asks nothing if Airflow would show earlier numbers, unless they are still the same."""
     first = Asked(tables(), monkeypatch).question["body"]
     assert Asked(tables(), monkeypatch, shown=first).answer(GO_ON)["customers"] == "changed"
     target.execute("INSERT INTO customers VALUES (1, 'Ann', NULL), (2, 'Bob', NULL)")
@@ -132,7 +132,7 @@ def test_a_question_of_an_earlier_try(synced: Source, target: Target, monkeypatc
 
 
 def test_what_was_synced_before_the_question(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables with transactions of their own are synced without waiting, and still count as changed at the end."""
+    """Tables with their own transactions are synced without waiting, and still count as changed at the end."""
     asked = Asked(tables(tables="*", single_transaction=False), monkeypatch)
     assert target.rows("countries") == [(1, "Austria", None)]
     assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
@@ -140,7 +140,7 @@ def test_what_was_synced_before_the_question(synced: Source, target: Target, mon
 
 
 def test_tables_that_are_gone(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables that would be dropped beyond `max_drops` are asked about by name, and are dropped after the answer yes."""
+    """Drops beyond `max_drops` are asked about by table name, and done after the answer yes."""
     kept = target.tables()
     target.execute("CREATE TABLE old_1 (id INTEGER PRIMARY KEY)")
     target.execute("CREATE TABLE old_2 (id INTEGER PRIMARY KEY)")
@@ -162,7 +162,7 @@ def merge_of(**arguments: Any) -> TableMergeOperator:
 
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_the_merge_of_steps(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch, single_transaction: bool) -> None:
-    """The merge of a group asks about all that is staged, merges it after the answer yes, and leaves no staging table."""
+    """The merge of a group asks about all staged rows, merges them after the answer yes, and leaves no staging table."""
     before = target.tables()
     asked = Asked(merge_of(single_transaction=single_transaction), monkeypatch)
     text = asked.question["body"]
@@ -184,7 +184,7 @@ def test_the_merge_of_steps_ends(synced: Source, target: Target, monkeypatch: py
 
 
 def test_directories(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are asked about by their paths."""
+    """The question about files shows their paths."""
     arguments: dict[str, Any] = {"directories": "images", "path": str(tmp_path / "copy"), "max_deletes": 0}
     operator = FileSyncOperator(task_id="files", on_guard="ask", **arguments)
     operator.execute({})
@@ -200,7 +200,7 @@ def test_directories(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_when_nobody_is_asked(synced: Source, target: Target) -> None:
-    """By default, in a dry run, outside of a run of Airflow's, and for other failures, the task fails as it always did."""
+    """By default, in a dry run, outside of a run of Airflow, and for other failures, the task fails without a question."""
     for arguments in ({"on_guard": "fail"}, {"dry_run": True}, {}):
         context: Any = {"ti": None} if arguments else {}
         with pytest.raises(AirflowFailException, match="max_deletes is 0"):

@@ -38,7 +38,7 @@ def run(dag_id: str, tmp_path: Path, **options: Any) -> Any:
 
 
 def test_every_task_is_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:
-    """A run leaves one record for each table and directory, with its task, and for what failed with its error."""
+    """A run leaves one record for each table and directory, with its task, and with the error of a failure."""
     ended = run("recorded", tmp_path)
     assert task_states(ended) == {"tables": "success", "broken": "failed", "images": "success"}
     found = {sync.key.name: sync.latest for sync in history.syncs()}
@@ -55,7 +55,7 @@ def test_every_task_is_recorded(source: Source, target: Target, history: History
 
 
 def test_steps_are_one_series(source: Source, target: Target, history: History, tmp_path: Path) -> None:
-    """What the tasks of a group record is one series: by the last of them what changed, by the first what did not."""
+    """The records of a group's tasks are one series: of changes from the last task, of unchanged tables from the first."""
     with DAG("recorded_steps", schedule=None) as dag:
         TableSyncGroup("tables", tables=["orders", "customers"], target_conn_id="target")
         TableSyncGroup("broken", tables="prices", target_conn_id="target")
@@ -74,7 +74,7 @@ def test_steps_are_one_series(source: Source, target: Target, history: History, 
 
 
 def test_what_fails_before_it_begins_is_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:
-    """A task that finds no connection, or cannot read an argument, leaves a record of everything that it was to sync."""
+    """A task without its connection, or with a wrong argument, leaves a record for each of its names."""
     with DAG("recorded_early", schedule=None) as dag:
         TableSyncOperator(task_id="no_server", tables=["orders", "customers"], target_conn_id="target", sync_conn_id="gone")
         TableSyncOperator(
@@ -108,7 +108,7 @@ def test_what_fails_before_it_begins_is_recorded(source: Source, target: Target,
 def test_the_unforeseen_is_recorded(
     source: Source, target: Target, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that is none of a sync's leaves a record, too."""
+    """An unexpected error leaves a record, too."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
@@ -122,7 +122,7 @@ def test_the_unforeseen_is_recorded(
 
 
 def test_a_dry_run_is_not_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:
-    """What was only looked at is not in the history, failed or not."""
+    """A dry run leaves no record, failed or not."""
     run("looked_at", tmp_path, dry_run=True)
     assert history.syncs() == []
 
@@ -139,7 +139,7 @@ def test_a_history_out_of_reach_fails_no_task(
 
 
 def test_its_place_may_be_a_connection(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The history may be kept in the database of an Airflow connection."""
+    """The history may be in the database of an Airflow connection."""
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", "airflow://target")
     assert open_airflow_history().syncs() == []
     target.execute("SELECT count(*) FROM sync_history")

@@ -25,7 +25,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
 
 
 def test_a_task(source: Source, target: Target, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a task runs, it is there with its tables; when it has ended, also by a failure, it is not."""
+    """A running task is listed with its tables; after its end, also by a failure, it is not."""
     seen: list[RunningSync] = []
     run = sync_operator.run
 
@@ -48,7 +48,7 @@ def test_a_task(source: Source, target: Target, history: History, monkeypatch: p
 def test_a_history_out_of_reach(
     source: Source, target: Target, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """Where the history cannot be written, the sync goes on as without."""
+    """If the history cannot be written, the sync continues without it."""
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", f"sqlite:///{tmp_path}/no/folder/h.db")
     with DAG("unwatched", schedule=None) as dag:
         TableSyncOperator(task_id="good", tables="orders", target_conn_id="target")

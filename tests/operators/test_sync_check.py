@@ -49,7 +49,7 @@ def synced(history: History, hours: float, **record: Any) -> None:
 
 
 def test_equal(protocol: int, source: Source, target: Target, tmp_path: Path) -> None:
-    """After a sync, tables and directories pass, and the result says so."""
+    """After a sync, the check of tables and directories passes, and the result says so."""
     TableSyncOperator(task_id="t", tables=["orders", "customers"], target_conn_id="target").execute({})
     FileSyncOperator(task_id="f", directories="images", path=str(tmp_path / "images")).execute({})
     states = check(tables=["orders", "customers"], directories="images", path=str(tmp_path / "images"))
@@ -61,7 +61,7 @@ def test_equal(protocol: int, source: Source, target: Target, tmp_path: Path) ->
 
 
 def test_differences(protocol: int, source: Source, target: Target, tmp_path: Path) -> None:
-    """What differs fails, and the error says which and by how much; nothing is written, and what is equal is not named."""
+    """The error names tables that differ, and by how much, but no equal ones; nothing is written."""
     TableSyncOperator(task_id="t", tables=["orders", "customers"], target_conn_id="target").execute({})
     source.execute("UPDATE orders SET name = 'z' WHERE id < 3")
     source.execute("DELETE FROM orders WHERE id = 3")
@@ -86,7 +86,7 @@ def test_soft_fail(source: Source, target: Target) -> None:
 
 
 def test_age(source: Source, history: History) -> None:
-    """The last success counts: a failure since then does not make a copy younger, nor does another job or kind."""
+    """Only the last success of the same job and kind counts for the age; later failures do not change it."""
     synced(history, 5)
     synced(history, 1, status="failed", error="e")
     history.record([DirectoryReport(name="orders", status="changed")], NIGHTLY)
@@ -100,7 +100,7 @@ def test_age(source: Source, history: History) -> None:
 
 
 def test_age_of_patterns(source: Source, history: History) -> None:
-    """A pattern is resolved, so that a new table that nobody syncs is found."""
+    """A pattern is resolved, so a new table that no task syncs is found."""
     synced(history, 0)
     with pytest.raises(AirflowException) as failure:
         check(tables="*", compare=False, max_age=3600)
@@ -130,7 +130,7 @@ def test_wrong_arguments(source: Source, arguments: dict[str, Any], message: str
 
 
 def test_in_a_dag(source: Source, target: Target, history: History) -> None:
-    """After the task that syncs, a check of both passes; its arguments are templates."""
+    """After the sync task, a check of both passes; its arguments are templates."""
     with DAG("checked", schedule=None, params={"hours": 2}) as dag:
         tables = TableSyncOperator(task_id="tables", tables="orders", target_conn_id="target")
         tables >> SyncCheckOperator(

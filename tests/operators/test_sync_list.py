@@ -22,7 +22,7 @@ def listed(**arguments: Any) -> list[str]:
 
 
 def test_names(source: Source) -> None:
-    """The result is each name that the patterns match, once, in the order of the server; names are not asked about."""
+    """The result has each name that the patterns match once, in the server's order; plain names are returned unchecked."""
     assert listed() == list(TABLES)
     assert listed(exclude="orders") == ["customers", "countries"]
     assert listed(tables="['c*', 'elsewhere', '*']", exclude=["cust*"]) == ["elsewhere", "countries", "orders"]
@@ -39,7 +39,7 @@ def test_names(source: Source) -> None:
     ],
 )
 def test_refused(source: Source, arguments: Any, message: str) -> None:
-    """Arguments that cannot be meant, and patterns without a table, fail the task at once."""
+    """Invalid arguments, and patterns that match no table, fail the task at once."""
     with pytest.raises(AirflowFailException, match=message):
         listed(**arguments)
 
@@ -48,7 +48,7 @@ def test_refused(source: Source, arguments: Any, message: str) -> None:
     "name", ['{"orders": {"table": "mine"}}', '["orders"]', "{%", " orders", "*", "", pytest.param("{" * 9_000, id="long")]
 )
 def test_names_that_mean_something_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
-    """A server cannot choose options, patterns or other tables of mapped tasks by the names that it offers."""
+    """Offered names cannot choose options, patterns or other tables of mapped tasks."""
     with scripted_server() as server:
         server.answer(reply(body=json.dumps({"protocol": 2, "tables": {"customers": [], name: []}}).encode()))
         monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps({"conn_type": "sync", "host": server.url}))

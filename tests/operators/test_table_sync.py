@@ -25,7 +25,7 @@ def execute(**arguments: Any) -> list[dict[str, Any]]:
 
 
 def test_every_engine(source: Source, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target on any engine, behind an Airflow connection, becomes equal to the source, and then stays."""
+    """A target on any engine, behind an Airflow connection, becomes equal to the source, and then is unchanged."""
     target = Target(database_url, monkeypatch)
     (report,) = execute(tables="orders")
     assert target.rows("orders") == ROWS["orders"]
@@ -45,7 +45,7 @@ def test_unchanged(source: Source, target: Target) -> None:
 
 
 def test_consistent(source: Source, target: Target) -> None:
-    """``consistent`` is read as text, too, and its snapshot serves all tables of the task."""
+    """``consistent`` may be text, and its snapshot is used for all tables of the task."""
     assert [report["status"] for report in execute(tables=["orders", "customers"], consistent="true")] == ["changed"] * 2
     assert target.rows("orders") == ROWS["orders"]
     with pytest.raises(AirflowFailException, match="consistent"):
@@ -53,7 +53,7 @@ def test_consistent(source: Source, target: Target) -> None:
 
 
 def test_reports_are_json(source: Source, target: Target) -> None:
-    """The result is one report for each table, in their order, and survives JSON."""
+    """The result is one report for each table, in order, and is valid JSON."""
     reports = execute(tables=["orders", "customers"])
     assert [report["name"] for report in reports] == ["orders", "customers"]
     assert json.loads(json.dumps(reports)) == reports
@@ -68,7 +68,7 @@ def test_reports_are_logged_once(source: Source, target: Target) -> None:
 
 
 def test_long_work_is_logged(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While rows come, the log says from time to time how many there are by now."""
+    """While rows arrive, the log reports their number from time to time."""
     monkeypatch.setattr("airflow_provider_sync.operators.sync_operator.SECONDS_BETWEEN_LINES", 0.0)
     with capture_logs() as events:
         execute(tables="orders")
@@ -84,7 +84,7 @@ def test_secrets_are_not_logged(source: Source, target: Target, caplog: pytest.L
 
 
 def test_options_of_tables(source: Source, target: Target) -> None:
-    """Options of an entry decide, and those of the operator hold for the rest."""
+    """Options of an entry override those of the operator."""
     target.execute("ALTER TABLE customers RENAME COLUMN name TO title")
     target.execute("ALTER TABLE customers RENAME TO clients")
     execute(tables={"customers": {"table": "clients", "renames": {"name": "title"}}, "orders": None}, columns=["id", "name"])
@@ -94,7 +94,7 @@ def test_options_of_tables(source: Source, target: Target) -> None:
 
 
 def test_modes(source: Source, target: Target) -> None:
-    """A mode and the names of its columns are arguments, or options of an entry; what does not fit ends the task."""
+    """A mode and its column names are arguments, or options of an entry; invalid ones fail the task."""
     names = {"mode": "soft_delete", "deleted_at": "gone", "create_table": "true", "table": "marked"}
     (report,) = execute(tables="orders", **names)
     assert (report["status"], report["rows_inserted"]) == ("changed", 3)
@@ -109,7 +109,7 @@ def test_modes(source: Source, target: Target) -> None:
 
 
 def test_tables_of_several_connections(source: Source, target: Target, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry may be kept in a database of its own."""
+    """An entry may have its own database."""
     with monkeypatch.context() as patch:
         other = Target(f"sqlite:///{tmp_path}/other.db", patch)
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/other.db"}))
@@ -127,7 +127,7 @@ def test_dry_run(source: Source, target: Target) -> None:
 
 
 def test_skip_when_all_are_unchanged(source: Source, target: Target) -> None:
-    """With ``skip_unchanged`` the task is skipped only when every table was up to date."""
+    """With ``skip_unchanged``, the task is skipped only if every table was up to date."""
     names = ["orders", "customers"]
     execute(tables=names, skip_unchanged=True)
     source.execute("DELETE FROM orders WHERE id = 1")
@@ -140,7 +140,7 @@ def test_skip_when_all_are_unchanged(source: Source, target: Target) -> None:
 
 
 def test_guard(source: Source, target: Target) -> None:
-    """A limit that stops a sync fails the task at once, naming the option, and nothing is written."""
+    """A guard that stops a sync fails the task at once, naming the option, and nothing is written."""
     execute(tables="orders")
     source.execute("DELETE FROM orders")
     with pytest.raises(AirflowFailException, match="allow_empty_source"):
@@ -151,7 +151,7 @@ def test_guard(source: Source, target: Target) -> None:
 
 
 def test_a_new_column_of_the_source(source: Source, target: Target) -> None:
-    """``on_schema_change`` is a template field; what it added stands in the result of the task."""
+    """``on_schema_change`` is a template field, and the result of the task has the added column."""
     source.execute("ALTER TABLE orders ADD COLUMN note VARCHAR(9)")
     with pytest.raises(AirflowFailException, match="on_schema_change to 'add'"):
         execute(tables="orders")
@@ -162,7 +162,7 @@ def test_a_new_column_of_the_source(source: Source, target: Target) -> None:
 
 
 def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that the server does not know fails the task at once, and nothing is written."""
+    """A wrong token fails the task at once, and nothing is written."""
     wrong = json.dumps({"conn_type": "sync", "host": source.url, "password": "a-wrong-token"})
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", wrong)
     with pytest.raises(AirflowFailException) as caught:
@@ -184,14 +184,14 @@ def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_what_a_retry_cannot_help(source: Source, target: Target, arguments: dict[str, Any], message: str) -> None:
-    """A missing or wrong connection or table fails the task at once, in words that name it, and nothing is written."""
+    """A missing or wrong connection or table fails the task at once; the error names it, and nothing is written."""
     with pytest.raises(AirflowFailException, match=message):
         execute(**arguments)
     assert target.rows("orders") == []
 
 
 def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not answer leaves the task its retries."""
+    """If the server does not answer, the task keeps its retries."""
     nowhere = json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1", "extra": {"retries": 0}})
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", nowhere)
     with pytest.raises(AirflowException) as caught:
@@ -200,7 +200,7 @@ def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_transaction_for_all(source: Source, target: Target) -> None:
-    """A table that fails takes the others with it, unless each has a transaction of its own."""
+    """A failing table fails the others, unless each has its own transaction."""
     target.execute("DROP TABLE customers")
     with pytest.raises(AirflowFailException, match="customers"):
         execute(tables=["orders", "customers"])
@@ -238,7 +238,7 @@ def test_arguments_are_not_checked_early() -> None:
 
 
 def test_templates(source: Source, target: Target) -> None:
-    """Lists, options, switches and connections come from templates, XComs and the run's parameters."""
+    """Lists, options, switches and connections may come from templates, XComs and the run's parameters."""
     with DAG("templates", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"limit": 5}) as dag:
 
         @task
@@ -290,7 +290,7 @@ UNDEFINED = [
 
 @pytest.mark.parametrize(("arguments", "message"), UNDEFINED)
 def test_undefined_templates(source: Source, target: Target, arguments: dict[str, Any], message: str) -> None:
-    """A template that uses what the run does not have fails the task in words that name the argument; nothing is written."""
+    """A template with a value that the run lacks fails the task; the error names the argument, and nothing is written."""
     with DAG("undefined", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
         operator = TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target", **arguments)
     operator.render_template_fields({})
@@ -300,7 +300,7 @@ def test_undefined_templates(source: Source, target: Target, arguments: dict[str
 
 
 def test_nothing_is_no_option(source: Source, target: Target) -> None:
-    """An argument that another task, or a native template, makes ``None`` fails the task: it is not as if it was left out."""
+    """An argument that another task or a template renders to ``None`` fails the task; it does not count as left out."""
     target.execute("INSERT INTO orders VALUES (9, 'outside of the window', NULL)")
     with DAG("nothing", schedule=None, render_template_as_native_obj=True) as dag:
 
@@ -319,7 +319,7 @@ def test_nothing_is_no_option(source: Source, target: Target) -> None:
 
 
 def test_undefined_templates_are_not_tried_again(source: Source, target: Target) -> None:
-    """A run without a data interval fails at once, whatever the retries, mapped or not."""
+    """A run without a data interval fails at once, with any number of retries, mapped or not."""
     options: dict[str, Any] = {
         "target_conn_id": "target",
         "retries": 3,
@@ -342,7 +342,7 @@ def test_mapped(source: Source, target: Target) -> None:
 
 
 def test_time_zone(source: Source, target: Target) -> None:
-    """The operator's ``time_zone`` is taken instead of the connection's, and a wrong one fails the task at once."""
+    """The operator's ``time_zone`` overrides the connection's, and a wrong one fails the task at once."""
     operator = TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target", time_zone="+01:00")
     assert operator.server().time_zone == "+01:00"
     assert SyncClient.from_config(operator.server()).time_zone == time_zone_named("+01:00")
@@ -351,7 +351,7 @@ def test_time_zone(source: Source, target: Target) -> None:
 
 
 def test_limits(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time and size are limited by the operator and by the connection; nothing is written, and only time is worth a retry."""
+    """The operator and the connection limit time and size; nothing is written, and only a time limit is transient."""
     with scripted_server() as server:
         server.answer(server.silence)
         monkeypatch.setenv("AIRFLOW_CONN_STUCK", json.dumps({"conn_type": "sync", "host": server.url}))
@@ -366,7 +366,7 @@ def test_limits(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_whole_databases(source: Source, target: Target) -> None:
-    """A pattern stands for every table that the server offers when the task runs, but for those that `exclude` names."""
+    """A pattern stands for every table that the server offers when the task runs, except those in `exclude`."""
     reports = execute(tables="*", exclude="['countries']")
     assert [report["name"] for report in reports] == ["orders", "customers"]
     assert (target.rows("orders"), target.rows("countries")) == (ROWS["orders"], [])

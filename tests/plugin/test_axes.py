@@ -14,7 +14,7 @@ SIZE = {"width": 400.0, "height": HEIGHT, "places": 10}
 
 
 def test_values() -> None:
-    """The axis begins at 0, and has round numbers as far as there is room, none above the highest."""
+    """The axis begins at 0, and has as many round numbers as there is room for, up to the highest value."""
     chart = chart_of_changes([record(changed(10)), record(changed(1_000_000))], **SIZE)  # type: ignore[arg-type]
     assert chart.values[-1] == (HEIGHT, "0")
     assert all(upper.at + 18 <= lower.at for upper, lower in zip(chart.values, chart.values[1:], strict=False))
@@ -25,13 +25,13 @@ def test_values() -> None:
 
 
 def test_bytes_have_units() -> None:
-    """Bytes are labelled as people read them."""
+    """Bytes are labelled with units."""
     chart = chart_of_bytes([record(changed(4096))], **SIZE)  # type: ignore[arg-type]
     assert [tick.text for tick in chart.values if "KiB" in tick.text] != []
 
 
 def test_columns() -> None:
-    """Each run is one column with its numbers, newest at the right; as many as have room have their time below."""
+    """Each run is one column with its numbers, the newest at the right; columns are labelled with their time if there is room."""
     runs = [
         msgspec.structs.replace(
             record(changed(number, 1)), id=number, finished=record(changed(1)).finished - timedelta(hours=number)
@@ -46,6 +46,6 @@ def test_columns() -> None:
 
 
 def test_nothing_to_draw() -> None:
-    """Without runs, and with runs that failed or changed nothing, there are axes."""
+    """Axes are drawn even without runs, or with only failed or unchanged runs."""
     for runs in ([], [record(TableReport(name="orders", status="failed", error="e"))], [record(changed(0))]):
         assert chart_of_changes(runs, **SIZE).values == ((HEIGHT, "0"),)  # type: ignore[arg-type]

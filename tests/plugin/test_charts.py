@@ -36,14 +36,14 @@ def changed(inserted: int, updated: int = 0, deleted: int = 0) -> TableReport:
 
 
 def test_nothing_to_draw() -> None:
-    """Without runs there is no bar, and runs that changed nothing are a line at the bottom."""
+    """Without runs, there is no bar; unchanged runs are a line at the bottom."""
     assert bars() == []
     (bar,) = bars(TableReport(name="orders", status="unchanged"))
     assert (bar.kind, bar.x, bar.y + bar.height) == ("unchanged", 90, HEIGHT)
 
 
 def test_bars_stand_on_each_other() -> None:
-    """What was inserted, updated and deleted in one run is one pile, of the height of the chart for the largest."""
+    """Inserts, updates and deletes of a run are one stacked bar; the largest is as high as the chart."""
     pile = bars(changed(10, 20, 30), changed(1))[:3]
     assert [bar.kind for bar in pile] == ["inserted", "updated", "deleted"]
     assert abs(sum(bar.height for bar in pile) - HEIGHT) < 0.1
@@ -52,7 +52,7 @@ def test_bars_stand_on_each_other() -> None:
 
 
 def test_a_first_sync_leaves_the_others_visible() -> None:
-    """Ten rows can still be seen beside a million."""
+    """Ten rows are visible beside a million."""
     small, large = bars(changed(10), changed(1_000_000))
     assert large.height == HEIGHT
     assert small.height >= 1.5
@@ -60,12 +60,12 @@ def test_a_first_sync_leaves_the_others_visible() -> None:
 
 
 def test_a_failure_is_as_high_as_the_chart() -> None:
-    """A run that failed is seen at once."""
+    """The bar of a failed run is as high as the chart."""
     (bar,) = bars(TableReport(name="orders", status="failed", error="e"))
     assert (bar.kind, bar.y, bar.height, bar.title) == ("failed", 0, HEIGHT, "2026-11-23 20:15 UTC: failed")
 
 
 def test_bytes() -> None:
-    """Bytes have a chart of their own, and are told as people read them."""
+    """Bytes have their own chart, with units."""
     (bar,) = byte_bars([record(changed(4096))], width=100, height=HEIGHT, places=10)
     assert (bar.kind, bar.height, bar.title) == ("bytes", HEIGHT, "2026-11-23 20:15 UTC: 4.0 KiB")

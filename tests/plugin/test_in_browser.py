@@ -100,7 +100,7 @@ def _earlier_runs(stack: AirflowStack) -> None:
 
 
 def test_the_status_page(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """From the menu, in Airflow's frame, people find what was synced, its charts, its errors, and the way back to the task."""
+    """From the menu, inside Airflow's frame, the page shows syncs, charts, errors, and links back to tasks."""
     browser.open(airflow_stack.api_url)
     browser.click("//button[contains(., 'Browse')]")
     browser.click("//*[@role='menuitem'][contains(., 'Syncs')]")
@@ -127,7 +127,7 @@ def test_the_status_page(airflow_stack: AirflowStack, browser: Browser, run_id: 
 
 
 def test_choosing(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """A state is chosen by the keyboard alone, a heading sorts, and the page says what is chosen."""
+    """A state can be selected by keyboard, a heading sorts, and the page shows the selection."""
     browser.open(f"{airflow_stack.api_url}/sync-status/?text={DAG}")
     browser.type("select[name=state]", "failed")
     browser.wait(lambda: "state=failed" in browser.address, "chosen")
@@ -141,7 +141,7 @@ def test_choosing(airflow_stack: AirflowStack, browser: Browser, run_id: str) ->
 
 
 def test_what_runs(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """What runs is above, with a bar of how far it is; hundreds of tables at work leave the rest in sight."""
+    """Running syncs are at the top with progress bars; hundreds of running tables do not hide the rest."""
     origin = Origin(source="task", dag_id=DAG, run_id=run_id, task_id="tables", map_index=-1, try_number=1)
     note = open_history(f"sqlite:///{airflow_stack.home / 'sync-history.db'}").running_note(origin).begin()
     try:
@@ -163,7 +163,7 @@ def test_what_runs(airflow_stack: AirflowStack, browser: Browser, run_id: str) -
 
 
 def test_dark(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """Whose system is dark gets a dark page."""
+    """A dark system theme gives a dark page."""
     backgrounds = []
     for scheme in ("light", "dark"):
         browser.prefer(scheme)
@@ -175,7 +175,7 @@ def test_dark(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> Non
 
 
 def test_the_link_of_a_task(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """A task has a link to what it synced, also one that failed, and to nothing else; it is in Airflow's frame from 3.3 on."""
+    """A task has a link to its syncs only, also after a failure; from Airflow 3.3 on, it opens in Airflow's frame."""
     in_frame = AIRFLOW_VERSION >= (3, 3)
     for task, shown in (("tables", ["customers", "orders"]), ("prices", ["prices"])):
         browser.open(f"{airflow_stack.api_url}/dags/{DAG}/runs/{run_id}/tasks/{task}/details")
@@ -219,7 +219,7 @@ def test_the_connection_form(airflow_stack: AirflowStack, browser: Browser) -> N
 
 
 def test_the_button_test(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """A connection that was made in the form, with the port 0, can be tested in the list; so can one that has the URL's port."""
+    """A connection from the form, with the port 0 or with the URL's port, can be tested in the list."""
     with RunningServer(ServerConfig.from_dict({"tokens": [TOKEN]})) as server:
         browser.open(f"{airflow_stack.api_url}/connections")
         browser.click("//button[contains(., 'Add Connection')]")

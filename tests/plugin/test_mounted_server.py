@@ -84,7 +84,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def test_own_tokens(server: ApiServer) -> None:
-    """The server answers under its prefix to its own tokens only: no login of Airflow and no cookie counts."""
+    """The server under its prefix accepts only its own tokens, but no login of Airflow and no cookie."""
     assert server.get("/sync/health").json() == {"status": "ok"}
     offered = server.get("/sync/capabilities", headers=bearer(TOKEN)).json()
     assert [entry if isinstance(entry, str) else entry["name"] for entry in offered["tables"]] == ["orders"]
@@ -101,7 +101,7 @@ def test_a_connection_by_its_id(server: ApiServer) -> None:
 
 
 def test_a_connection_that_is_not_there(mounted: Mounted) -> None:
-    """A connection that Airflow does not have is an error that names it and the next step."""
+    """A connection that Airflow lacks is an error that names it and the next step."""
     migrate_metadata_database()
     client = mounted(connections={"shop": "airflow://nowhere"})["/sync"]
     answer = client.post("/getTable", data={"config_name": "orders"}, headers=bearer(TOKEN))
@@ -111,7 +111,7 @@ def test_a_connection_that_is_not_there(mounted: Mounted) -> None:
 
 
 def test_what_operators_ask(mounted: Mounted) -> None:
-    """The server in Airflow says whether it is ready, and has metrics for whoever has the token for them."""
+    """The server in Airflow has readiness, and metrics for requests with their token."""
     scraper = "token-of-the-scraper"
     with mounted(metrics={"token": scraper})["/sync"] as client:
         assert client.get("/ready").json() == {"status": "ready"}
@@ -123,7 +123,7 @@ def test_what_operators_ask(mounted: Mounted) -> None:
 
 
 def test_nothing_is_compressed_twice(server: ApiServer) -> None:
-    """Streams pass through Airflow's own compression as they are, also to clients that would take it."""
+    """Airflow's own compression does not change streams, also for clients that accept it."""
     headers = {**bearer(TOKEN), "Accept-Encoding": "gzip"}
     answer = server.client.post("/sync/getFiles", data={"config_name": "images", "files[]": ["large"]}, headers=headers)
     assert answer.status_code == 200
@@ -132,7 +132,7 @@ def test_nothing_is_compressed_twice(server: ApiServer) -> None:
 
 
 def test_tokens_of_airflow(configure: Configure) -> None:
-    """Where they are switched on, a JWT of a user who may read connections counts; anybody else's does not."""
+    """If they are enabled, a JWT of a user who may read connections is valid; other users' JWTs are not."""
     with ApiServer(configure(tokens=[]) | {"AIRFLOW__SYNC__SERVER_AIRFLOW_TOKENS": "True"}) as server:
         for user, status in (("ann", 200), ("otto", 200), ("vera", 401)):
             assert server.get("/sync/capabilities", headers=bearer(server.token(user))).status_code == status
@@ -154,7 +154,7 @@ def test_connections_are_closed(configure: Configure, monkeypatch: pytest.Monkey
 
 
 def test_the_rest_of_airflow_works(configure: Configure) -> None:
-    """A configuration that cannot be used answers 503 in JSON, and Airflow answers as ever."""
+    """A wrong configuration answers 503 in JSON, and Airflow still answers."""
     with ApiServer(configure(tokens=[])) as server:
         for answer in (server.get("/sync/capabilities", headers=bearer(TOKEN)), server.client.post("/sync/getTable")):
             assert answer.status_code == 503
@@ -167,7 +167,7 @@ WAITING = 45
 
 
 def test_requests_that_wait(configure: Configure, postgresql_url: str) -> None:
-    """While requests wait for a locked table, Airflow answers as ever; one more than may wait is told to come again."""
+    """While requests wait for a locked table, Airflow still answers; requests above the limit get 503."""
     execute(postgresql_url, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     settings = configure(connections={"shop": postgresql_url}, tables={"t": {}}, limits={"requests": WAITING})
     with ApiServer(settings) as server, ThreadPoolExecutor(WAITING + 1) as threads:
@@ -188,7 +188,7 @@ def test_requests_that_wait(configure: Configure, postgresql_url: str) -> None:
 
 
 def test_a_client_that_goes_away(mounted: Mounted) -> None:
-    """A client that goes away leaves no traceback in the API server's log: Airflow's middleware insists on an answer."""
+    """A client that disconnects leaves no traceback in the API server's log, although Airflow's middleware needs an answer."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, str]:
@@ -214,7 +214,7 @@ def test_a_client_that_goes_away(mounted: Mounted) -> None:
 def test_a_configuration_that_cannot_be_used(
     mounted: Mounted, changes: dict[str, object], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A wrong configuration is one line in the log with its reason, which requests are not told."""
+    """A wrong configuration is one line with the reason in the log, which requests do not show."""
     with caplog.at_level(logging.ERROR):
         answer = mounted(**changes)["/sync"].get("/capabilities", headers=bearer(TOKEN))
     (line,) = [record.message for record in caplog.records if record.name.startswith("airflow_provider_sync")]
@@ -225,17 +225,17 @@ def test_a_configuration_that_cannot_be_used(
 
 
 def test_another_prefix(mounted: Mounted) -> None:
-    """The prefix can be chosen, with or without slashes around it."""
+    """The prefix is configurable, with or without slashes around it."""
     assert list(mounted({"AIRFLOW__SYNC__SERVER_PREFIX": "offers/here/"})) == ["/offers/here"]
 
 
 def test_no_prefix(mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:
-    """Without a prefix nothing is mounted over Airflow itself, and the log says what to give."""
+    """Without a prefix, no server is mounted over Airflow itself, and the log says what to set."""
     assert mounted({"AIRFLOW__SYNC__SERVER_PREFIX": "/"}) == {}
     assert "server_prefix is empty" in caplog.text
 
 
 def test_settings_that_cannot_be_read(mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:
-    """An option of the section that is of the wrong kind mounts no server, and a line of the log names it; Airflow goes on."""
+    """A setting of the wrong type mounts no server, and the log names it; Airflow continues."""
     assert mounted({"AIRFLOW__SYNC__HISTORY_DAYS": "a while"}) == {}
     assert "history_days is 'a while'" in caplog.text

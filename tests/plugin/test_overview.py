@@ -58,13 +58,13 @@ def names(api_server: ApiServer, query: str) -> str:
     ],
 )
 def test_choice(api_server: ApiServer, query: str, expected: str) -> None:
-    """Name, job, state and staleness choose, columns sort, and what is not understood counts as not given."""
+    """Name, job, state and staleness filter, columns sort, and invalid values are ignored."""
     assert names(api_server, query) == expected
 
 
 @pytest.mark.usefixtures("syncs")
 def test_the_form_shows_what_is_chosen(api_server: ApiServer) -> None:
-    """The fields say what was chosen, a link sorts what was chosen, and each field has a label."""
+    """The fields show the selection, a link sorts it, and each field has a label."""
     page = api_server.get("/sync-status/?state=failed&text=price&sort=success", "vera").text
     assert '<option value="failed" selected>' in page
     assert 'name="text" value="price"' in page
@@ -77,7 +77,7 @@ def test_the_form_shows_what_is_chosen(api_server: ApiServer) -> None:
 
 @pytest.mark.usefixtures("syncs")
 def test_staleness(api_server: ApiServer) -> None:
-    """Each line says since when the copy is up to date, also when it failed since, or that it never was."""
+    """Each line says since when the copy is up to date, also after a later failure, or that it never was."""
     page = api_server.get("/sync-status/", "vera").text
     lines = [line for line in page.split("<tr>") if 'class="name"' in line]
     assert ["1 hour ago" in lines[0], "1 day ago" in lines[1], "never" in lines[2]] == [True] * 3
@@ -85,14 +85,14 @@ def test_staleness(api_server: ApiServer) -> None:
 
 @pytest.mark.usefixtures("syncs")
 def test_reload(api_server: ApiServer) -> None:
-    """A browser loads the page again as often as was chosen, and not by itself otherwise."""
+    """A browser reloads the page at the selected interval, and by default not at all."""
     assert api_server.get("/sync-status/?refresh=30", "vera").headers["refresh"] == "30"
     for query in ("", "?refresh=1", "?refresh=0"):
         assert "refresh" not in api_server.get(f"/sync-status/{query}", "vera").headers
 
 
 def test_addresses() -> None:
-    """An address holds only what differs from the plain page, begins again at the first page, and is read as it was meant."""
+    """An address has only values that differ from the defaults, starts at the first page, and is read back equally."""
     query = PageQuery(text="a&b", age="6h", page=3, refresh=10)
     assert PageQuery().link() == "./?"
     assert query.link(page=4) == "./?text=a%26b&age=6h&page=4&refresh=10"
@@ -104,7 +104,7 @@ def test_addresses() -> None:
 
 @pytest.mark.usefixtures("syncs")
 def test_what_runs(api_server: ApiServer, history: History) -> None:
-    """What runs stands above, with how far it is and a link to its log, if it is what was chosen; DAGs of others do not."""
+    """Running syncs are at the top with progress and a link to the log, if the filter and the user's rights include them."""
     task = Origin(source="task", dag_id="shop", run_id="r", task_id="tables", map_index=-1, try_number=2)
     notes = [history.running_note(origin).begin() for origin in (NIGHTLY, task)]
     notes[0].write([Work(name="orders", text="5 of 10 rows", share=0.5), Work(name="<b>")])

@@ -36,7 +36,7 @@ def one_dag(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", ["/sync-status/", RUNS])
 def test_nobody_sees_it_without_logging_in(api_server: ApiServer, history: History, path: str) -> None:
-    """Without a token of Airflow, or with a wrong one, there is 401 or 403 and nothing of the history."""
+    """Without a token of Airflow, or with a wrong one, the answer is 401 or 403 without any history."""
     history.record([changed()], COMMAND)
     for headers, status in (
         ({}, 401),
@@ -50,7 +50,7 @@ def test_nobody_sees_it_without_logging_in(api_server: ApiServer, history: Histo
 
 @pytest.mark.skipif(not READS_COOKIES, reason="Airflow 3.1.0 reads no cookie")
 def test_browsers_see_it(api_server: ApiServer, history: History) -> None:
-    """The cookie of the login is enough, since a browser sends nothing else when it opens a page."""
+    """The cookie of the login is enough, because a browser sends only that when it opens a page."""
     history.record([changed()], COMMAND)
     answer = api_server.get("/sync-status/", headers={"Cookie": f"_token={api_server.token('vera')}"})
     assert answer.status_code == 200
@@ -80,7 +80,7 @@ def test_only_dags_that_the_user_may_read(api_server: ApiServer, history: Histor
 
 
 def test_what_it_shows(api_server: ApiServer, history: History) -> None:
-    """Each table and directory has a line: what changed last, how much moved, how long it took, and the last error."""
+    """Each table and directory has a line: last changes, traffic, duration, and last error."""
     failed = changed(status="failed", error="The source is gone.")
     history.record([failed], COMMAND, finished=datetime.now(UTC) - timedelta(hours=3))
     good = changed(rows_total=28_000, rows_inserted=1_200, rows_updated=15, rows_deleted=3, bytes_received=62_464, seconds=1.26)
@@ -93,7 +93,7 @@ def test_what_it_shows(api_server: ApiServer, history: History) -> None:
 
 @pytest.mark.usefixtures("one_dag")
 def test_what_a_task_syncs_no_longer(api_server: ApiServer, history: History) -> None:
-    """What failed and was then left out is not among what failed; its line and its page say why."""
+    """A failed name that its task does not sync any more does not count as failed; its line and page say why."""
     for run_id, report in (("1", changed("odrers", status="failed", error="No such table.")), ("2", changed("orders"))):
         history.record([report], Origin(source="task", dag_id="shop", run_id=run_id, task_id="t", map_index=-1, try_number=1))
     page = api_server.get("/sync-status/", "vera").text
@@ -105,7 +105,7 @@ def test_what_a_task_syncs_no_longer(api_server: ApiServer, history: History) ->
 
 
 def test_what_failed_has_no_counts(api_server: ApiServer, history: History) -> None:
-    """A sync that failed shows that it did, and why, where others show counts; in the overview and among its runs."""
+    """A failed sync shows its error instead of counts, in the overview and among its runs."""
     history.record([changed(status="failed", error="The source is gone."), changed("odd", status="failed")], COMMAND)
     for path, reasons in (("/sync-status/", 2), (RUNS, 1)):
         page = api_server.get(path, "vera").text
@@ -137,7 +137,7 @@ def test_runs(api_server: ApiServer, history: History) -> None:
 
 @pytest.mark.usefixtures("one_dag")
 def test_the_steps_of_a_sync(api_server: ApiServer, history: History) -> None:
-    """The link of a step leads to the sync that it is a step of, and to nothing else."""
+    """The link of a step leads only to its own sync."""
     for job in ("shop/a", "shop/a.b", "shop/a.c", "shop/b"):
         history.record([changed(f"of-{job}")], Origin(source="task", dag_id="shop", job=job))
     page = api_server.get("/sync-status/?job=shop/a.b", "vera").text
@@ -145,7 +145,7 @@ def test_the_steps_of_a_sync(api_server: ApiServer, history: History) -> None:
 
 
 def test_pages(api_server: ApiServer, history: History) -> None:
-    """Who follows the links to more sees everything once."""
+    """The links to further pages show every entry once."""
     history.record([changed(f"t{number:03}") for number in range(PAGE + 2)], COMMAND)
     history.record([changed("t000")] * (RUNS_ON_PAGE + 1), COMMAND)
     seen: list[str] = []
@@ -164,7 +164,7 @@ def test_pages(api_server: ApiServer, history: History) -> None:
 
 
 def test_names_and_errors_are_not_trusted(api_server: ApiServer, history: History) -> None:
-    """Markup in a name, a job or an error is shown as text, and nothing that is not ours could run."""
+    """Markup in a name, a job or an error is shown as text, and no foreign script can run."""
     job = Origin(source="command", job=f"{SCRIPT}\"'")
     history.record([changed(SCRIPT, status="failed", error=SCRIPT, warnings=(SCRIPT,))], job)
     for path in ("/sync-status/", "/sync-status/?state=failed"):
@@ -193,20 +193,20 @@ def test_text_that_is_not_printable(api_server: ApiServer, history: History) -> 
 
 @pytest.mark.parametrize("query", ["name=%00&kind=x&job=y", "name=%ED%B3%BF&kind=x&job=y", "name=a&kind=b&job=c&before=1"])
 def test_what_is_not_there(api_server: ApiServer, query: str) -> None:
-    """A name that nobody recorded is not found, whatever it is made of."""
+    """A name without a record is not found, whatever characters it has."""
     assert api_server.get(f"/sync-status/runs?{query}", "vera").status_code == 404
 
 
 @pytest.mark.usefixtures("history")
 def test_nothing_yet(api_server: ApiServer) -> None:
-    """Before the first record the page says why it may be empty, and what to set."""
+    """Before the first record, the page says why it may be empty, and what to configure."""
     assert "<code>[sync] history</code>" in api_server.get("/sync-status/", "vera").text
 
 
 def test_a_history_that_cannot_be_read(
     api_server: ApiServer, history_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the history cannot be read the answer is 503, and its reason is in the log alone."""
+    """If the history cannot be read, the answer is 503, and only the log has the reason."""
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", f"{history_url}/no/folder")
     answer = api_server.get("/sync-status/", "vera")
     assert answer.status_code == 503
@@ -216,7 +216,7 @@ def test_a_history_that_cannot_be_read(
 
 
 def test_it_has_no_server(api_server: ApiServer) -> None:
-    """Without a configuration of a sync server none is mounted, and the status page is there."""
+    """Without a configuration of a sync server, no server is mounted, and the status page exists."""
     assert "sync server" not in api_server.get("/sync/capabilities").text
     assert api_server.get("/sync-status/static/style.css").status_code == 200
 

@@ -18,7 +18,7 @@ print(*sorted(set(sys.modules) - before))
 
 
 def test_import() -> None:
-    """Loading the plugin imports nothing but itself and where its page is, whichever process does."""
+    """Loading the plugin imports only itself and the address of its page, in every process."""
     result = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
     # The package itself is there already where provider metadata has been read.
     assert [name for name in result.stdout.splitlines()[-1].split() if name != "airflow_provider_sync"] == [

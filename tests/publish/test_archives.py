@@ -49,7 +49,7 @@ def test_the_metadata_is_what_the_index_accepts(archives: tuple[Path, Path]) -> 
 
 
 def test_the_source_archive_has_all_that_tests_and_release_need(archives: tuple[Path, Path]) -> None:
-    """The source archive has what git has, but nothing that was built or installed."""
+    """The source archive has the files of git, without built or installed ones."""
     with tarfile.open(archives[1]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {

@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_pip_installs_the_core_as_documented(wheel: Path, tmp_path: Path) -> None:
-    """The command of the guide installs a core that syncs, with nothing of Airflow, and all drivers that have wheels."""
+    """The command of the guide installs a working core without Airflow, and all drivers that have wheels."""
     call(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     need_registry(python, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-cache-dir", "mdurl")
@@ -35,7 +35,7 @@ def test_pip_installs_the_core_as_documented(wheel: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_the_core_works_on_each_python(version: str, wheel: Path, tmp_path: Path) -> None:
-    """On every supported Python that there is, the list installs without compiling anything, and the core syncs."""
+    """On every installed supported Python, the list installs without a compiler, and the core syncs."""
     python = find_python(version)
     call(UV, "venv", "--python", python, tmp_path / "venv")
     need_registry(UV, "pip", "install", "--python", tmp_path / "venv", "--dry-run", "--no-deps", "--no-cache", "mdurl")

@@ -31,7 +31,7 @@ NOT_NEEDED = {"airflow", "airportsdata", "MySQLdb", "compression"}
 
 
 def test_what_the_core_imports_is_in_its_groups() -> None:
-    """Each library that a module outside of Airflow's rooms imports is in the group of the core, or is a driver."""
+    """Each library that a module of the core imports is in the group of the core, or is a driver."""
     named = {canonicalize_name(Requirement(line).name) for lines in GROUPS.values() for line in lines}
     # pydantic names the only version of its core that it takes.
     named.add("pydantic-core")
@@ -63,7 +63,7 @@ def _imported(path: Path) -> set[str]:
 
 
 def test_the_group_says_the_same_as_the_package() -> None:
-    """What the package requires beside Airflow is in the group of the core with the same bounds; so are drivers of its extras."""
+    """The package's requirements besides Airflow, and the drivers of its extras, have the same bounds in the core's group."""
     ours = {line for line in PROJECT["dependencies"] if not line.startswith("apache-airflow")}
     assert ours <= set(GROUPS["core"])
     extras = {line for lines in PROJECT["optional-dependencies"].values() for line in lines}
@@ -71,7 +71,7 @@ def test_the_group_says_the_same_as_the_package() -> None:
 
 
 def test_the_list_is_complete() -> None:
-    """The list has all that the groups need, directly or not, and nothing else, so that pip needs to add nothing to it."""
+    """The list has exactly the direct and indirect requirements of the groups, so pip adds none."""
     listed = read_requirements(CORE_REQUIREMENTS)
     here = {canonicalize_name(entry.name) for entry in listed if not entry.marker or entry.marker.evaluate()}
     assert here == needed_by(map(Requirement, [*GROUPS["core"], *GROUPS["drivers"]]))

@@ -24,7 +24,7 @@ def licences() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def test_the_page_lists_the_licences_of_all_that_is_installed(licences: tuple[dict[str, str], dict[str, str]]) -> None:
-    """Each library that the package or an extra needs is in the page with the licence that it has; `make licences` writes it."""
+    """The page has each required library with its licence; `make licences` writes it."""
     rows = {
         tuple(cell.strip() for cell in line.strip("|").split("|")) for line in PAGE.read_text().splitlines() if line[:1] == "|"
     }
@@ -33,7 +33,7 @@ def test_the_page_lists_the_licences_of_all_that_is_installed(licences: tuple[di
 
 
 def test_all_licences_fit(licences: tuple[dict[str, str], dict[str, str]]) -> None:
-    """What is published has nothing inside whose licence does not fit; of the rest, only two drivers are under another one."""
+    """All published files have fitting licences; of the other libraries, only two drivers do not."""
     inside, beside = licences
     assert refused_among(inside) == {}
     assert refused_among(beside, by_choice=OPTIONAL) == {}
@@ -55,7 +55,7 @@ def test_a_licence_is_read_from_metadata(fields: dict[str, str], licence: str) -
 
 @pytest.mark.parametrize("fields", [{}, {"License": "All use is limited and permitted to nobody"}])
 def test_a_licence_that_is_not_known_is_an_error(fields: dict[str, str]) -> None:
-    """A licence is never guessed: neither from nothing nor from a part of a word."""
+    """A licence is never guessed, neither from an empty text nor from a part of a word."""
     with pytest.raises(UnknownLicence, match="some names no licence that is known"):
         licence_of(metadata(**fields))
 

@@ -43,7 +43,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.parametrize("find", [partial(find_python, PYTHONS[0]), find_newest_python], ids=["oldest", "newest"])
 def test_one_file_serves_and_syncs(find: Callable[[], Path], pyz: Path, empty: list[str], tmp_path: Path) -> None:
-    """On the oldest and the newest Python that there is, one file is enough, with all drivers and without Airflow."""
+    """On the oldest and the newest installed Python, the file alone works, with all drivers and without Airflow."""
     interpreter = find()
     sync(Site(tmp_path), *empty, interpreter, pyz)
     python = [*empty, "PEX_INTERPRETER=1", interpreter, pyz]
@@ -52,7 +52,7 @@ def test_one_file_serves_and_syncs(find: Callable[[], Path], pyz: Path, empty: l
 
 
 def test_the_demo_of_the_file_says_what_it_needs(pyz: Path, empty: list[str]) -> None:
-    """What needs Airflow says so in one line, and every other command shows its help."""
+    """Features that need Airflow say so in one line, and every other command shows its help."""
     program = [*empty, sys.executable, pyz]
     ended = try_to_call(*program, "demo")
     assert (ended.returncode, ended.stdout.count("\n")) == (2, 1)

@@ -46,7 +46,7 @@ def start(pyz: Path, root: Path, *, on_terminal: bool, **variables: str) -> str:
 
 
 def test_the_first_start_on_a_terminal_says_that_it_unpacks(pyz: Path, tmp_path: Path) -> None:
-    """A terminal gets a line at the first start, and none at the second; a pipe gets none at all."""
+    """A terminal gets a line at the first start only; a pipe gets none."""
     root = tmp_path / "root"
     assert start(pyz, root, on_terminal=True) == f"Unpacking airflow-sync below {root}, once. This takes some seconds.\r\n"
     assert start(pyz, root, on_terminal=True) == ""
@@ -54,6 +54,6 @@ def test_the_first_start_on_a_terminal_says_that_it_unpacks(pyz: Path, tmp_path:
 
 
 def test_it_is_said_once_where_pex_starts_again(pyz: Path, tmp_path: Path) -> None:
-    """With a PYTHONPATH, pex starts itself again without it, before it unpacks the file."""
+    """With a PYTHONPATH, pex starts itself again without it, and the line is still printed once."""
     said = start(pyz, tmp_path / "root", on_terminal=True, PYTHONPATH=str(tmp_path))
     assert said.count("Unpacking") == 1

@@ -68,12 +68,12 @@ def change_before_second_poll(source: Source, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_difference(source: Source, target: Target) -> None:
-    """A difference at the first look needs no triggerer."""
+    """A difference at the first comparison needs no triggerer."""
     sensor().execute({})
 
 
 def test_skip(synced: Target) -> None:
-    """What is skipped without a difference is skipped at the first look, deferrable or not."""
+    """Without a difference, the sensor is skipped at the first comparison, deferrable or not."""
     with pytest.raises(AirflowSkipException, match="equal"):
         sensor(when_unchanged="skip").execute({})
 
@@ -101,7 +101,7 @@ def test_tables_defer(source: Source, synced: Target) -> None:
 
 
 def test_directories_defer(source: Source, tmp_path: Path) -> None:
-    """Equal directories are left to the triggerer alike; where they are kept does not matter there."""
+    """Equal directories are left to the triggerer in the same way, without their target."""
     source.write("images", "2026/one.txt", "x")
     FileSyncOperator(task_id="sync", directories="images", path=tmp_path / "images", prefix="2026").execute({})
     waiting = FilesChangedSensor(
@@ -125,7 +125,7 @@ def test_directories_defer(source: Source, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("synced")
 def test_a_whole_wait(source: Source, tmp_path: Path, change_before_second_poll: list[str]) -> None:
-    """In a DAG, a sensor that defers ends when the source changes, and what follows it runs."""
+    """In a DAG, a deferred sensor ends when the source changes, and the next task runs."""
     path = str(tmp_path / "images")
     FileSyncOperator(task_id="sync", directories="images", path=path).execute({})
     waiting = {"when_unchanged": "wait", "deferrable": True, "poke_interval": 0}
@@ -144,7 +144,7 @@ def test_a_whole_wait(source: Source, tmp_path: Path, change_before_second_poll:
 
 
 def test_an_event_leads_to_another_look(source: Source, synced: Target) -> None:
-    """When the source has moved but the target has followed, the sensor waits on, from the new state and within its time."""
+    """If source and target both changed, the sensor waits again, from the new state and within its time."""
     with pytest.raises(TaskDeferred) as caught:
         sensor(timeout=1000).execute_complete({}, NEWS, started=time.time() - 600)
     assert caught.value.trigger.serialize()[1]["known"] == "another"
@@ -155,7 +155,7 @@ def test_an_event_leads_to_another_look(source: Source, synced: Target) -> None:
 
 @pytest.mark.usefixtures("synced")
 def test_timeout() -> None:
-    """When its time is over the sensor fails as in the other modes, or is skipped with ``soft_fail``."""
+    """After its time, the sensor fails as in the other modes, or is skipped with ``soft_fail``."""
     with pytest.raises(AirflowSensorTimeout, match=r"after 10\.0 seconds"):
         sensor(timeout=10).execute_complete({}, NEWS, started=time.time() - 11)
     with pytest.raises(AirflowSkipException):
@@ -163,7 +163,7 @@ def test_timeout() -> None:
 
 
 def test_permanent_errors(synced: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that no retry can fix, seen by the triggerer, fails the task at once, with its message."""
+    """A permanent error in the triggerer fails the task at once, with its message."""
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", '{"conn_type": "sync", "host": "http://127.0.0.1:1", "login": "ann"}')
     with pytest.raises(AirflowFailException, match="has a login but no password"):
         sensor().execute_complete({}, {"digest": None, "error": "Connection 'sync_default' has a login but no password."})
@@ -171,13 +171,13 @@ def test_permanent_errors(synced: Target, monkeypatch: pytest.MonkeyPatch) -> No
 
 @in_any_process
 def test_missing_connection(synced: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So does a connection that does not exist."""
+    """A missing connection in the triggerer fails the task at once, too."""
     with pytest.raises(AirflowFailException, match="no connection 'nowhere'"):
         sensor(sync_conn_id="nowhere").execute({})
 
 
 def test_errors_that_may_pass(synced: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that did not pass in the triggerer leaves the task its retries, and one that has passed by now does no harm."""
+    """A transient error in the triggerer leaves the task its retries; if it is over by then, the task continues."""
     event = {"digest": None, "error": "No answer."}
     with pytest.raises(TaskDeferred):
         sensor().execute_complete({}, event)

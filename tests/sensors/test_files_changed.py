@@ -36,7 +36,7 @@ def poke(**arguments: Any) -> bool:
 
 
 def test_difference(source: Source, folder: Path) -> None:
-    """A file that is new, another or gone, on either side, is a difference."""
+    """A new, changed or removed file on either side is a difference."""
     source.write("images", "three.txt", "new")
     assert poke(path=folder) is True
     source.folder.joinpath("images/three.txt").unlink()
@@ -47,7 +47,7 @@ def test_difference(source: Source, folder: Path) -> None:
 
 
 def test_skip(folder: Path) -> None:
-    """Without a difference the task is skipped at the first look; that is the default."""
+    """Without a difference, the task is skipped at the first comparison, by default."""
     with pytest.raises(AirflowSkipException, match="equal"):
         poke(path=str(folder))
 
@@ -76,7 +76,7 @@ def test_object_storage_path(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 def test_modes(source: Source, tmp_path: Path, mode: str) -> None:
-    """In both modes the sensor succeeds on a difference and skips what follows it without one."""
+    """In both modes, the sensor succeeds on a difference, and is skipped without one."""
     path = str(tmp_path / "modes")
     with DAG(f"files_sensor_{mode}", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"path": path}) as dag:
         changed = FilesChangedSensor(task_id="changed", directory="images", path="{{ params.path }}", mode=mode)
@@ -103,7 +103,7 @@ def test_wrong_arguments(source: Source, arguments: dict[str, Any], message: str
 
 @pytest.mark.parametrize("max_seconds", [0.5, "0.5"])
 def test_a_look_ends(folder: Path, monkeypatch: pytest.MonkeyPatch, max_seconds: float | str) -> None:
-    """A source that never answers fails the look after max_seconds, and a retry may see it answer."""
+    """If a source never answers, the comparison fails after max_seconds, and a retry may succeed."""
     with scripted_server() as server:
         server.answer(server.silence)
         monkeypatch.setenv("AIRFLOW_CONN_STUCK", json.dumps({"conn_type": "sync", "host": server.url}))

@@ -37,7 +37,7 @@ def test_every_engine(source: Source, database_url: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("when_unchanged", ["skip", "wait"])
 def test_difference(source: Source, target: Target, when_unchanged: str) -> None:
-    """A difference on either side is seen, whatever the sensor does without one."""
+    """A difference on either side is found, for both values of ``when_unchanged``."""
     sync()
     source.execute("UPDATE orders SET name = 'd' WHERE id = 2")
     assert poke(when_unchanged=when_unchanged) is True
@@ -47,21 +47,21 @@ def test_difference(source: Source, target: Target, when_unchanged: str) -> None
 
 
 def test_skip(source: Source, target: Target) -> None:
-    """Without a difference the task is skipped at the first look; that is the default."""
+    """Without a difference, the task is skipped at the first comparison, by default."""
     sync()
     with pytest.raises(AirflowSkipException, match="equal"):
         poke()
 
 
 def test_wait(source: Source, target: Target) -> None:
-    """Without a difference the sensor waits for one, when it is told to."""
+    """With ``when_unchanged="wait"``, the sensor waits for a difference."""
     sync()
     assert poke(when_unchanged="wait") is False
 
 
 @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
 def test_the_reason_of_a_soft_failure(source: Source, target: Target, option: str) -> None:
-    """A sensor that is skipped instead of failing says why in its log: Airflow does not."""
+    """The log of a sensor that is skipped instead of failing has the reason, because Airflow does not log it."""
     sensor = TableChangedSensor(task_id="changed", table="prices", target_conn_id="target", **{option: True})
     with capture_logs() as logs, pytest.raises(AirflowSkipException, match=option):
         sensor.execute({})
@@ -75,7 +75,7 @@ def test_empty_tables(source: Source, target: Target) -> None:
 
 
 def test_options(source: Source, target: Target) -> None:
-    """The target's own names are understood: of the table and of its columns."""
+    """The target's own names of the table and its columns are respected."""
     sync()
     target.execute("ALTER TABLE orders RENAME COLUMN name TO title")
     target.execute("ALTER TABLE orders RENAME TO copies")
@@ -84,7 +84,7 @@ def test_options(source: Source, target: Target) -> None:
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 def test_modes(source: Source, target: Target, mode: str) -> None:
-    """In both modes the sensor succeeds on a difference and skips what follows it without one."""
+    """In both modes, the sensor succeeds on a difference, and is skipped without one."""
     with DAG(f"table_sensor_{mode}", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         changed = TableChangedSensor(
             task_id="changed", table="{{ 'orders' }}", target_conn_id="target", mode=mode, when_unchanged="skip"
@@ -95,7 +95,7 @@ def test_modes(source: Source, target: Target, mode: str) -> None:
 
 
 def test_reschedule(source: Source, target: Target) -> None:
-    """A sensor that waits in mode reschedule gives its slot back."""
+    """A sensor that waits in mode reschedule releases its slot."""
     sync()
     with DAG("table_sensor_waits", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         TableChangedSensor(
@@ -121,7 +121,7 @@ def test_wrong_arguments(source: Source, target: Target, arguments: dict[str, An
 
 
 def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not answer leaves the task its retries."""
+    """If the server does not answer, the task keeps its retries."""
     nowhere = json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1", "extra": {"retries": 0}})
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", nowhere)
     with pytest.raises(AirflowException) as caught:
@@ -130,7 +130,7 @@ def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_server_that_cannot_hash(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that fails to hash a table counts as changed, and a warning says so."""
+    """A table that the server cannot hash counts as changed, with a warning."""
     server = HTTPServer(("127.0.0.1", 0), NoHashes)
     with serving(server), capture_logs() as events:
         fields = {"conn_type": "sync", "host": f"http://127.0.0.1:{server.server_port}", "extra": {"retries": 0}}
@@ -141,7 +141,7 @@ def test_server_that_cannot_hash(target: Target, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(("capabilities", "hashes"), [(503, 500), (500, 500), (429, 500), (404, 503), (404, 502)])
 def test_no_answer_about_the_table(target: Target, monkeypatch: pytest.MonkeyPatch, capabilities: int, hashes: int) -> None:
-    """A server that is overloaded, or restarts, leaves the task its retries; nothing is said of the table."""
+    """If a server is overloaded or restarts, the task keeps its retries, and the table does not count as changed."""
     handler = type("Overloaded", (NoHashes,), {"capabilities": capabilities, "hashes": hashes})
     server = HTTPServer(("127.0.0.1", 0), handler)
     with serving(server):
@@ -178,7 +178,7 @@ def test_arguments_are_not_checked_early() -> None:
 
 
 def test_time_zone(source: Source, target: Target) -> None:
-    """The sensor's ``time_zone`` is taken instead of the connection's, and a wrong one fails the task at once."""
+    """The sensor's ``time_zone`` overrides the connection's, and a wrong one fails the task at once."""
     sync()
     assert poke(time_zone="+01:00", when_unchanged="wait") is False
     with pytest.raises(AirflowFailException, match="time_zone is 'SYSTEM'"):

@@ -32,7 +32,7 @@ with DAG("{DAG}", schedule=None):
 
 
 def test_a_triggerer_is_killed(airflow_stack: AirflowStack, source: Source, sqlite_url: str) -> None:
-    """Sensors go on waiting with the next triggerer, see a change that came meanwhile, and succeed once."""
+    """Sensors wait with the next triggerer, notice a change in between, and succeed once."""
     folder = source.folder / "images"
     database = Path(sqlite_url.removeprefix("sqlite:///"))
     airflow_stack.set_connection("outlived_source", conn_type="sync", host=source.url, password=TOKEN)

@@ -6,7 +6,7 @@ from tests.soak.figures import MEGABYTES, SLACK, STAGING, Figures
 
 
 def test_growth() -> None:
-    """What grew by more than its slack is named with its figures; what grew by less, or shrank, is not."""
+    """A figure that grew by more than its slack is named with its values; others are not."""
     start = {
         ("scheduler", MEGABYTES): 500.0,
         ("triggerer", MEGABYTES): 300.0,
@@ -26,7 +26,7 @@ def test_growth() -> None:
 
 
 def test_rows() -> None:
-    """A figure has its start, median, highest and last value; one that is taken only at rest has no others than these."""
+    """A figure has start, median, highest and last value, also if it is measured only at rest."""
     memory, tables = ("scheduler", MEGABYTES), ("duckdb", STAGING)
     working = [{memory: value} for value in (510.0, 505.0, 590.0)]
     figures = Figures(start={memory: 500.0, tables: 0.0}, working=working, end={memory: 501.25, tables: 0.0})

@@ -9,7 +9,7 @@ from tests.soak.samples import left_in
 
 
 def test_what_is_left(tmp_path: Path) -> None:
-    """A server's locks and counts are not counted, since their number has an end; its folder and other files are."""
+    """A server's locks and counts are not counted, because their number is limited; its folder and other files are."""
     folder = tmp_path / "airflow-sync-x"
     (folder / "metrics").mkdir(parents=True)
     (folder / "metrics" / "counter_7.db").touch()

@@ -18,7 +18,7 @@ from tests.task_groups.test_table_sync import result_of, states_of
 
 
 def test_mapped(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files arrive through mapped downloads, and go where the source lacks them; then all tasks are skipped."""
+    """Files arrive through mapped downloads, and surplus files are deleted; then all tasks are skipped."""
     monkeypatch.setattr(steps, "FILE_BYTES", 1_000)
     monkeypatch.setattr(steps, "TASK_BYTES", 2_000)
     for number in range(3):
@@ -51,7 +51,7 @@ def test_several_directories_without_mapping(source: Source, tmp_path: Path) -> 
 
 
 def test_a_download_is_missing(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is deleted, and nothing called equal, if the result of a download is missing."""
+    """If the result of a download is missing, no file is deleted, and no directory counts as equal."""
     monkeypatch.setattr(steps, "FILE_BYTES", 1_000)
     monkeypatch.setattr(steps, "TASK_BYTES", 1_000)
     (tmp_path / "target").mkdir()
@@ -66,7 +66,7 @@ def test_a_download_is_missing(source: Source, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(("option", "value"), [("path", "elsewhere"), ("prefix", "deep"), ("include", ["*.txt"])])
 def test_changed_between_steps(source: Source, tmp_path: Path, option: str, value: Any) -> None:
-    """What decides which files are meant may not change between the steps of a run: that is an error that names it."""
+    """An option that decides which files are synced may not change between steps; the error names it."""
     (tmp_path / "target").mkdir()
     (tmp_path / "target/gone.txt").write_text("x")
     arguments: dict[str, Any] = {"directories": "images", "path": str(tmp_path / "target")}

@@ -34,7 +34,7 @@ def file(source: Source, target: Target, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_one_task(file: Path, target: Target, tmp_path: Path) -> None:
-    """Without more, one task syncs everything that the file names."""
+    """By default, one task syncs everything in the file."""
     dag = SyncDag.from_yaml(file, dag_id="of_yaml", tags=["a"])
     assert (dag.fileloc, dag.tags, dag.catchup, dag.max_active_runs) == (__file__, {"a"}, False, 1)
     assert task_states(run_dag(dag)) == {"sync": "success"}
@@ -43,7 +43,7 @@ def test_one_task(file: Path, target: Target, tmp_path: Path) -> None:
 
 
 def test_a_task_each(file: Path, target: Target, tmp_path: Path) -> None:
-    """With ``per_table`` there is a task for each table and directory, and mapped ones for what patterns match."""
+    """With ``per_table``, there is a task for each table and directory, and mapped ones for patterns."""
     dag = SyncDag.from_yaml(file, dag_id="of_yaml_each", per_table=True, task_arguments={"skip_unchanged": True})
     expected = {"tables.orders", "tables.list", "tables.each", "directories.images"}
     assert set(dag.task_ids) == expected
@@ -84,7 +84,7 @@ def test_no_secret_is_in_the_dag(file: Path) -> None:
     ],
 )
 def test_refused(tmp_path: Path, settings: dict[str, object], message: str) -> None:
-    """A file without names is an error of the DAG's file."""
+    """A file without tables and directories is an error of the DAG's file."""
     with pytest.raises(ConfigurationError, match=message):
         SyncDag.from_yaml(write(tmp_path / "client.yaml", **settings), dag_id="d")
     with pytest.raises(ConfigurationError, match="Cannot read"):
@@ -92,7 +92,7 @@ def test_refused(tmp_path: Path, settings: dict[str, object], message: str) -> N
 
 
 def test_one_moment_needs_one_task(tmp_path: Path) -> None:
-    """``consistent`` in the file is refused with a task for each table, and taken with one for all."""
+    """``consistent`` in the file is refused with a task for each table, and accepted with one task."""
     file = write(tmp_path / "client.yaml", url="http://x", consistent=True, tables={"orders": None})
     with pytest.raises(ConfigurationError, match=r"consistent needs one task .* per_table"):
         SyncDag.from_yaml(file, dag_id="d", per_table=True)

@@ -42,7 +42,7 @@ def fill(source: Source) -> None:
 
 
 def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On any engine a table arrives through mapped downloads; when nothing differs, all tasks are skipped."""
+    """On any engine, a table arrives through mapped downloads; without differences, all tasks are skipped."""
     monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     target = Target(database_url, monkeypatch)
     fill(source)
@@ -64,7 +64,7 @@ def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("slices", [1, 3])
 def test_an_empty_table_is_made(source: Source, target: Target, slices: int) -> None:
-    """If all that a comparison has to do is to make a table, its outlets have an event, and the other steps are skipped."""
+    """If a comparison only creates an empty table, its outlets have an event, and the other steps are skipped."""
     source.execute("DELETE FROM orders")
     target.execute("DROP TABLE orders")
     orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
@@ -83,7 +83,7 @@ def test_an_empty_table_is_made(source: Source, target: Target, slices: int) -> 
 
 
 def test_an_empty_table_beside_others(source: Source, target: Target) -> None:
-    """A table that is made empty has the event of its own asset at once; assets of all have one, when the rest is there."""
+    """The asset of a created empty table has its event at once; assets of all tables have theirs at the end."""
     source.execute("DELETE FROM orders")
     target.execute("DROP TABLE orders")
     orders, customers = (create_asset(url=source.url, table=name) for name in ("orders", "customers"))
@@ -114,7 +114,7 @@ def test_several_tables_without_mapping(source: Source, target: Target) -> None:
 
 
 def test_step_arguments() -> None:
-    """Each step may have arguments of its own, whatever those of all are; a step that is none is refused."""
+    """Each step may have its own arguments, in addition to those of all steps; an unknown step is refused."""
     with DAG("own_arguments", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
         own = {"download": {"queue": "downloads", "pool": "few"}, "merge": {"retries": 7}}
         group = TableSyncGroup(tables="orders", queue="all", step_arguments=own)
@@ -126,7 +126,7 @@ def test_step_arguments() -> None:
 
 
 def test_steps_alone(source: Source, target: Target) -> None:
-    """Each step is an operator of its own, whose results are all that the next one needs."""
+    """Each step is a separate operator, and its results are all that the next one needs."""
     arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
     slices = TableCompareOperator(task_id="compare", **arguments).execute({})
     staged = TableDownloadOperator(task_id="download", table_slice=slices[0], **arguments).execute({})
@@ -144,7 +144,7 @@ def test_steps_alone(source: Source, target: Target) -> None:
 
 
 def test_a_download_is_missing(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A merge that lacks the result of a download fails, names what to do, and writes nothing; with all of them it succeeds."""
+    """A merge without the result of a download fails, says what to do, and writes nothing; with all results it succeeds."""
     monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     fill(source)
     arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
@@ -159,7 +159,7 @@ def test_a_download_is_missing(source: Source, target: Target, monkeypatch: pyte
 
 
 def test_results_of_an_earlier_attempt(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results that Airflow keeps of an earlier comparison, which had cut more slices, do not stop the merge."""
+    """Results of an earlier comparison with more slices, which Airflow keeps, do not stop the merge."""
     monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     fill(source)
     arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
@@ -178,7 +178,7 @@ def test_results_of_an_earlier_attempt(source: Source, target: Target, monkeypat
 
 
 def test_two_comparisons_of_different_attempts(source: Source, target: Target) -> None:
-    """A merge takes the slices of two comparisons, of which one was tried again, and needs the downloads of each."""
+    """A merge accepts slices of two comparisons, one of them retried, and needs the downloads of each."""
 
     def staged_by(table: str, attempt: int) -> list[dict[str, Any]]:
         instance = SimpleNamespace(dag_id="d", run_id="r", task_id=f"{table}.compare", map_index=-1, try_number=attempt)
@@ -194,7 +194,7 @@ def test_two_comparisons_of_different_attempts(source: Source, target: Target) -
 
 @pytest.mark.parametrize("slices", [1, 2])
 def test_trigger_rule(source: Source, target: Target, slices: int) -> None:
-    """A group with a trigger rule runs though the task before it was skipped; if nothing differs, all its steps are skipped."""
+    """A group with a trigger rule runs after a skipped task; without differences, all its steps are skipped."""
     with DAG(f"ruled_{slices}", schedule=None, default_args={"trigger_rule": "all_done"}) as dag:
 
         @task
@@ -242,7 +242,7 @@ def test_wrong_arguments(source: Source, target: Target, operator: Any, argument
 
 
 def test_patterns(source: Source, target: Target) -> None:
-    """The steps of what a pattern matches name its tables to each other; only the first one asks the server what matches."""
+    """Only the first step asks the server which tables a pattern matches; it passes the names to the others."""
     target.execute("CREATE TABLE cold (id INTEGER PRIMARY KEY)")
     with DAG("pattern_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         TableSyncGroup("parts", tables={"c*": {"exclude": ["customers"]}, "orders": {}}, target_conn_id="target", slices=4)
@@ -267,7 +267,7 @@ def test_patterns(source: Source, target: Target) -> None:
 def test_changed_between_steps(
     source: Source, target: Target, monkeypatch: pytest.MonkeyPatch, then: dict[str, Any], option: str
 ) -> None:
-    """What decides which rows are meant may not change between the steps of a run: that is an error that names it."""
+    """An option that decides which rows are synced may not change between steps; the error names it."""
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", '{"conn_type": "sync", "host": "http://other.example"}')
     arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
     changed = {**arguments, **then}

@@ -38,7 +38,7 @@ class Keeps(BaseOperator):
 
 @pytest.mark.parametrize("assets", [0, 1, 2])
 def test_what_was_kept_is_found(assets: int) -> None:
-    """A digest is found again by whoever comes later: with a state store of one asset, with none, and where several compete."""
+    """A later reader finds a digest: with the state store of one asset, of none, and of several."""
     names = [f"kept_{assets}_{number}" for number in range(assets)]
     inlets = [Asset(name=name, uri=f"sync://source.example/tables/{name}") for name in names]
     with DAG(f"keeps_{assets}", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:

@@ -24,7 +24,7 @@ IMAGES = WatchedDirectory(name="images")
 
 
 def test_poll(source: Source) -> None:
-    """A poll answers the digest of what is at the source."""
+    """A poll returns the digest of the source."""
 
     async def polls() -> list[str]:
         first = await poll("sync_default", IMAGES)
@@ -41,7 +41,7 @@ def test_missing_connection() -> None:
 
 
 def test_polls_are_not_repeated(scripted: ScriptedServer) -> None:
-    """A poll that fails is left to the next one, whatever the connection says of retries."""
+    """A failed poll is not retried before the next one, whatever the connection's retries are."""
     scripted.answer(b"")
     with pytest.raises(TransportError):
         asyncio.run(poll("scripted", IMAGES))
@@ -49,7 +49,7 @@ def test_polls_are_not_repeated(scripted: ScriptedServer) -> None:
 
 
 def test_cancelled_poll(scripted: ScriptedServer) -> None:
-    """A poll that is cancelled while the server is still sending ends its thread at the next piece."""
+    """A poll that is cancelled while the server is sending ends its thread at the next piece."""
     sending, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
 
     def answer(connection: socket) -> None:
@@ -78,7 +78,7 @@ def test_cancelled_poll(scripted: ScriptedServer) -> None:
 
 
 def test_polls_end(scripted: ScriptedServer, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers that never answer keep no other server's polls waiting, and their own no longer than max_seconds."""
+    """Servers that never answer do not block other servers' polls, and their own polls end after max_seconds."""
     monkeypatch.setenv("AIRFLOW_CONN_STUCK", json.dumps({"conn_type": "sync", "host": scripted.url, "extra": {"timeout": 60}}))
     scripted.answer(scripted.silence)
 

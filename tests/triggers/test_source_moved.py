@@ -45,7 +45,7 @@ def events(one: SourceMovedTrigger) -> list[Any]:
 
 
 def test_change(source: Source) -> None:
-    """It fires once, when the digest is another than the known one; so it does after a restart."""
+    """It fires once, when the digest differs from the known one, also after a restart."""
     [first] = events(trigger())
     assert first["error"] is None
     waiting = trigger(known=first["digest"])
@@ -57,7 +57,7 @@ def test_change(source: Source) -> None:
 
 
 def test_no_change(source: Source, polled: asyncio.Queue[str]) -> None:
-    """It polls on while the digest is the known one."""
+    """It keeps polling while the digest is the known one."""
     [first] = events(trigger())
 
     async def change_later() -> Any:
@@ -72,7 +72,7 @@ def test_no_change(source: Source, polled: asyncio.Queue[str]) -> None:
 
 
 def test_directories(source: Source) -> None:
-    """Directories are watched alike."""
+    """Directories are watched in the same way."""
     images = {"kind": "directory", "name": "images", "include": [], "exclude": []}
     [first] = events(restarted(trigger(watched=images)))
     source.write("images", "one.txt", "another")
@@ -81,7 +81,7 @@ def test_directories(source: Source) -> None:
 
 
 def test_permanent_errors(source: Source, scripted: ScriptedServer) -> None:
-    """What somebody has to fix ends it at the first poll, with the message."""
+    """A permanent error ends it at the first poll, with the message."""
     nothing = {"kind": "table", "table_slice": {"name": "nothing"}}
     [event] = events(trigger(watched=nothing))
     assert event["digest"] is None
@@ -91,14 +91,14 @@ def test_permanent_errors(source: Source, scripted: ScriptedServer) -> None:
 
 
 def test_errors_that_may_pass(scripted: ScriptedServer) -> None:
-    """What may pass is polled again, up to a number of times in a row."""
+    """A transient error is polled again, up to a number of times in a row."""
     [event] = events(trigger(sync_conn_id="scripted"))
     assert event["digest"] is None
     assert len(scripted.requests) == MAX_ERRORS
 
 
 def test_errors_that_pass(scripted: ScriptedServer) -> None:
-    """After an answer, errors are counted anew."""
+    """After an answer, the count of errors starts again."""
     known = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"hash":"a"}'
     news = known.replace(b'"a"', b'"b"')
     scripted.answer(*[b""] * (MAX_ERRORS - 1), known, *[b""] * (MAX_ERRORS - 1), news)
@@ -106,7 +106,7 @@ def test_errors_that_pass(scripted: ScriptedServer) -> None:
 
 
 def test_cancel(source: Source) -> None:
-    """It ends when it is cancelled in a pause; a cancelled poll is a matter of polls."""
+    """It ends when it is cancelled in a pause; polls handle their own cancellation."""
 
     async def cancel() -> None:
         waiting = asyncio.create_task(anext(trigger(poll_interval=3600.0).run()))

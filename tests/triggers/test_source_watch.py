@@ -70,7 +70,7 @@ async def running(trigger: SourceWatch, store: Store) -> AsyncIterator[asyncio.Q
 
 
 def test_events(source: Source) -> None:
-    """The first state is announced and each change after it, once, with name, kind and digest."""
+    """The first state and each later change is announced once, with name, kind and digest."""
 
     async def watch() -> list[Any]:
         async with running(TableChangedTrigger(table="orders", poll_interval=INTERVAL), Store()) as payloads:
@@ -94,7 +94,7 @@ def test_events(source: Source) -> None:
     ids=["table", "directory"],
 )
 def test_restarts(source: Source, trigger: SourceWatch, polled: asyncio.Queue[str]) -> None:
-    """After a restart an old state is not announced again, and one that came meanwhile is not missed."""
+    """After a restart, an old state is not announced again, and a change in between is not missed."""
 
     async def watch() -> list[Any]:
         store = Store()
@@ -136,7 +136,7 @@ def test_an_event_that_may_be_lost_is_sent_again(source: Source, monkeypatch: py
 
 @pytest.mark.parametrize("status", [500, 401], ids=["may pass", "permanent"])
 def test_errors(scripted: ScriptedServer, status: int) -> None:
-    """Errors are logged with what to do, and polling goes on."""
+    """Errors are logged with what to do, and polling continues."""
     scripted.answer(reply(status, b'{"message": "No."}'), reply(200, b'{"hash": "a"}'))
     trigger = TableChangedTrigger(table="orders", sync_conn_id="scripted", poll_interval=INTERVAL)
 
@@ -151,7 +151,7 @@ def test_errors(scripted: ScriptedServer, status: int) -> None:
 
 
 def test_keys() -> None:
-    """Everything that is watched has a place of its own for its digest, under a name that tells what it is."""
+    """Every watched table and directory has its own place for its digest, with a clear name."""
     triggers = [
         TableChangedTrigger(table="shop.orders"),
         TableChangedTrigger(table="shop.orders", columns=["id"]),
@@ -167,7 +167,7 @@ def test_keys() -> None:
 
 
 def test_wrong_arguments() -> None:
-    """A pause that is none is refused when the DAG is parsed."""
+    """An invalid pause is refused when the DAG is parsed."""
     with pytest.raises(ConfigurationError, match="'poll_interval' is 0"):
         TableChangedTrigger(table="orders", poll_interval=0)
     with pytest.raises(ConfigurationError, match="'max_seconds' is -1"):
@@ -175,7 +175,7 @@ def test_wrong_arguments() -> None:
 
 
 def test_assets() -> None:
-    """Airflow takes it as the watcher of an asset, and reads back what it serialized."""
+    """Airflow accepts it as the watcher of an asset, and deserializes it."""
     trigger = FilesChangedTrigger(directory="images", include="*.png")
     asset = Asset("sync://source.example/directories/images", watchers=[AssetWatcher(name="images_changed", trigger=trigger)])
     with DAG("watches", schedule=[asset], start_date=datetime(2026, 1, 1, tzinfo=UTC)):

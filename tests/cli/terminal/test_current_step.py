@@ -48,14 +48,14 @@ def terminal(awaited: str) -> Iterator[Screen]:
 
 
 def test_a_terminal_shows_the_step() -> None:
-    """What is done now is drawn while it lasts, without codes that a name may have."""
+    """A terminal shows the current step, without escape codes from names."""
     with terminal("Comparing orders\\x1b") as screen, show_steps() as say:
         say("Comparing orders\x1b")
         assert screen.drawn.wait(60)
 
 
 def test_quiet() -> None:
-    """Whoever wants errors only sees no steps."""
+    """``--quiet`` shows no steps."""
     with terminal("Comparing") as screen:
         with show_steps(quiet=True) as say:
             say("Comparing orders")
@@ -63,7 +63,7 @@ def test_quiet() -> None:
 
 
 def test_a_pipe_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is no terminal stays as it is without steps."""
+    """Without a terminal, no steps are written."""
     with show_steps() as say:
         say("Comparing orders")
     assert capsys.readouterr() == ("", "")
@@ -71,7 +71,7 @@ def test_a_pipe_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("command", [["doctor"], ["list"], ["check", "--connect"]], ids=lambda command: command[0])
 def test_commands_end_with_their_results(site: Site, command: list[str]) -> None:
-    """The line of the step is gone when the results are shown."""
+    """The line of the step is removed before the results are shown."""
     shown = on_a_terminal(*command, "--config", str(site.config))
     _, _, results = shown.text.rpartition("\x1b[?25h")
     assert "orders" in results

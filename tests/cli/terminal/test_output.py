@@ -18,7 +18,7 @@ ESCAPE = "\x1b"
 
 
 def test_a_terminal_has_colours(site: Site) -> None:
-    """On a terminal differences are coloured by what happens to them, and an error ends with the next step on its own line."""
+    """On a terminal, differences have colours by their kind, and an error has the next step on its own line."""
     shown = on_a_terminal("diff", folder=site.folder)
     assert shown.code == 1
     assert f"{ESCAPE}[36mplanned{ESCAPE}[0m" in shown.text
@@ -32,7 +32,7 @@ def test_a_terminal_has_colours(site: Site) -> None:
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_plain_terminals(site: Site, command: Command, capsys: pytest.CaptureFixture[str], environment: dict[str, str]) -> None:
-    """With NO_COLOR, and on a dumb terminal, the text is the one that a pipe gets, without a single code."""
+    """With NO_COLOR, and on a dumb terminal, the text is the same as in a pipe, without escape codes."""
     assert command("check", "--connect") == 0
     expected = capsys.readouterr().out
     shown = on_a_terminal("check", "--connect", "--config", str(site.config), **environment)
@@ -76,7 +76,7 @@ def test_plain_output_on_a_terminal(site: Site) -> None:
 
 
 def test_quiet(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--quiet`` shows nothing but errors; the work and the exit code are the same, and data is printed all the same."""
+    """``--quiet`` shows only errors; the work, the exit code and printed data are the same."""
     assert command("diff", "--quiet") == 1
     assert command("run", "--quiet") == 0
     assert command("clean", "--quiet") == 0
@@ -95,14 +95,14 @@ def test_quiet(site: Site, command: Command, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_quiet_terminal(site: Site) -> None:
-    """On a terminal ``--quiet`` draws no progress, and errors have their reasons, since no table shows them."""
+    """On a terminal, ``--quiet`` draws no progress, and errors have their reasons, because no table shows them."""
     assert on_a_terminal("run", "--quiet", folder=site.folder) == (0, "")
     execute(site.target, "DROP TABLE orders")
     assert "There is no table 'orders'" in on_a_terminal("run", "--quiet", folder=site.folder).text
 
 
 def test_columns_are_as_wide_as_their_cells() -> None:
-    """In a pipe a table has no width that it must keep to."""
+    """In a pipe, the width of a table is not limited."""
     stream = io.StringIO()
     Output(stream).show([TextTable(("a", "b"), [("x" * 300, "y")])])
     assert stream.getvalue().splitlines()[1] == f"{'x' * 300}  y"

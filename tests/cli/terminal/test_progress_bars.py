@@ -36,7 +36,7 @@ def test_bars_on_a_terminal(site: Site) -> None:
 
 
 def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal a line says from time to time how far things are."""
+    """Without a terminal, a line reports the progress from time to time."""
     monkeypatch.setattr(progress_display, "SECONDS_BETWEEN_LINES", 0.0)
     with progress_display.show_progress() as show:
         show("orders", 1000, "rows")
@@ -54,7 +54,7 @@ def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_a_pipe_imports_nothing_that_draws() -> None:
-    """Commands whose output is not a terminal's do not take the time to import rich."""
+    """Commands without a terminal do not spend time on importing rich."""
     program = "import sys, airflow_provider_sync.cli.diff; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
@@ -66,7 +66,7 @@ def drawing(width: int = 140) -> tuple[io.StringIO, Console]:
 
 
 def test_bars_fill_as_far_as_is_known() -> None:
-    """A bar fills by the unit that is furthest behind, and pulses while no total is known; however many threads tell of it."""
+    """A bar shows the unit with the least progress, and pulses without a total, for updates from any number of threads."""
     drawn, console = drawing()
     with ThreadPoolExecutor(4) as threads, progress_bars.Bars(console) as bars:
         for done in [threads.submit(bars.take, "images", 1, "files", 40) for _ in range(10)]:
@@ -79,7 +79,7 @@ def test_bars_fill_as_far_as_is_known() -> None:
 
 
 def test_how_fast_and_how_long() -> None:
-    """A bar tells the total, how much is done in a second, and how long the rest takes, for tables and directories at once."""
+    """A bar shows total, speed and remaining time, for tables and directories at the same time."""
     seconds = 0.0
     drawn, console = drawing()
     with progress_bars.Bars(console, lambda: seconds) as bars:
@@ -96,7 +96,7 @@ def test_how_fast_and_how_long() -> None:
 
 
 def test_narrow_bars() -> None:
-    """On a terminal of 80 columns nothing is cut: shares take the place of amounts, unless they are not known."""
+    """On a terminal of 80 columns, no bar is cut: shares replace amounts if they are known."""
     seconds = 0.0
     drawn, console = drawing(80)
     with progress_bars.Bars(console, lambda: seconds) as bars:
@@ -115,7 +115,7 @@ def test_narrow_bars() -> None:
 
 
 def test_many_bars(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many tables those show that told of progress last, and names can neither style the terminal nor fill it."""
+    """Of many tables, those with the latest progress are shown; names can neither style nor fill the terminal."""
     monkeypatch.setattr(progress_bars, "MAX_BARS", 2)
     drawn, console = drawing()
     with progress_bars.Bars(console) as bars:
@@ -129,7 +129,7 @@ def test_many_bars(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> None:
-    """What anything prints while the work goes on, as Airflow's log does, keeps out of standard output."""
+    """Output during the work, such as Airflow's log, does not go to standard output."""
     with progress_display.show_progress():
         print("noise")  # noqa: T201  # as libraries do
     print("result")  # noqa: T201  # as commands do
