@@ -45,7 +45,7 @@ def url(settings: ServerConfig) -> Iterator[str]:
 
 @pytest.mark.parametrize("prefix", ["", "/", "api", "/api/sync", "api/sync/"])
 def test_prefix(settings: ServerConfig, prefix: str) -> None:
-    """Clients are configured with a base URL, at the root or below any prefix."""
+    """Clients use a base URL, at the root or below any prefix."""
     with RunningServer(settings, prefix=prefix) as server:
         assert not server.url.endswith("/")
         assert post(server.url, "/getTableHash", FIELDS).status == 200
@@ -55,7 +55,7 @@ def test_prefix(settings: ServerConfig, prefix: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/getTable/", "/gettable", "/docs", "/openapi.json", "/redoc", "/capabilities/"])
 def test_unknown_paths(url: str, path: str) -> None:
-    """There is nothing beside the endpoints, and no redirection."""
+    """Other paths than the endpoints do not exist, without a redirect."""
     for method in ("GET", "POST"):
         answer = send(url, method, path)
         assert answer.status == 404
@@ -67,7 +67,7 @@ def test_unknown_paths(url: str, path: str) -> None:
     "path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles", "/describeTable", "/digestRows", "/getRows"]
 )
 def test_methods(url: str, method: str, path: str) -> None:
-    """Only POST is answered."""
+    """Only POST is allowed."""
     answer = send(url, method, path)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     message = f"The {method} method is not supported for route {path[1:]}. Supported methods: POST."
@@ -76,19 +76,19 @@ def test_methods(url: str, method: str, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_capabilities_are_read(url: str, method: str) -> None:
-    """What the server can do is asked for with GET."""
+    """Capabilities are requested by GET."""
     answer = send(url, method, "/capabilities")
     assert (answer.status, sorted(answer.headers["allow"].split(", "))) == (405, ["GET", "HEAD"])
 
 
 def test_health(url: str) -> None:
-    """A server that answers says so, whatever its databases do."""
+    """``/health`` answers, whatever the state of the databases is."""
     answer = send(url, "GET", "/health")
     assert (answer.status, answer.body) == (200, b'{"status":"ok"}')
 
 
 def test_large_requests(url: str) -> None:
-    """A request beyond the limit is refused, and one at the limit is read."""
+    """A request above the limit is refused, and one at the limit is read."""
     padding = b"config_name=t&padding="
     largest = padding + b"x" * (MAX_REQUEST_BYTES - len(padding))
     assert send(url, "POST", "/getTableHash", body=largest, headers={"Content-Type": FORM}).status == 200
@@ -98,7 +98,7 @@ def test_large_requests(url: str) -> None:
 
 
 def test_large_requests_of_version_2(url: str) -> None:
-    """So many keys fit into one request of version 2, and not more."""
+    """A request of version 2 has at most the allowed number of keys."""
     start, end = b'{"table_slice":{"name":"t"},"keys":"', b'"}'
     largest = start + b"1" * (MAX_KEYS_BYTES - len(start) - len(end)) + end
     assert send(url, "POST", "/getRows", body=largest).status == 422
@@ -108,7 +108,7 @@ def test_large_requests_of_version_2(url: str) -> None:
 
 
 def test_unforeseen_faults(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A fault in the program is answered without its reason, which goes to the log."""
+    """A bug is answered without its reason, which is in the log."""
     for path in ("/getTableHash", "/getTable"):
         answer = post(url, path, {"config_name": "failing", "hash": "x"})
         assert (answer.status, answer.body) == (500, b'{\n    "message": "Server Error"\n}')
@@ -120,7 +120,7 @@ def test_unforeseen_faults(url: str, caplog: pytest.LogCaptureFixture) -> None:
     "connection", ["postgresql://someone:hunter2@127.0.0.1:1/shop", "mysql+pymysql://someone:hunter2@127.0.0.1:1/shop"]
 )
 def test_sources_that_are_down(connection: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A server starts without its databases; asking for one that is down may be tried again, and tells no secret."""
+    """A server starts without its databases; a request for one is a transient error without secrets."""
     caplog.set_level(logging.DEBUG)
     with RunningServer(config(connection, tables={"t": {}})) as server:
         for path in ("/getTableHash", "/getTable"):
@@ -133,7 +133,7 @@ def test_sources_that_are_down(connection: str, caplog: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("path", ["/getTable", "/getFiles", "/getRows"])
 def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str) -> None:
-    """Mounted in an application that compresses, streams pass as they are, below its prefix."""
+    """In an application that compresses, streams pass unchanged below the prefix."""
     host = Starlette()
     host.add_middleware(GZipMiddleware, minimum_size=100)
     host.mount("/sync", create_app(settings, host_compresses=True))
@@ -152,7 +152,7 @@ def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str)
 
 
 def test_where_a_directory_lies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Errors of files call the directory by its name; where it lies is in the log only."""
+    """Errors of files have the directory's name; only the log has its path."""
     places = {"lost": str(tmp_path / "gone"), "found": str(tmp_path)}
     with RunningServer(config(directories={name: {"path": path} for name, path in places.items()})) as server:
         lost = post(server.url, "/getFileHashes", {"config_name": "lost"})

@@ -53,7 +53,7 @@ class Outer(msgspec.Struct):
     ],
 )
 def test_the_place_and_the_reason(document: bytes, place: str, words: str) -> None:
-    """A body that is wrong is refused with the place of the wrong value, and the reason of msgspec."""
+    """A wrong body is refused with the place of the wrong value, and the reason from msgspec."""
     with pytest.raises(InvalidRequest) as refused:
         decode_json(document, Outer)
     ((field, (message,)),) = refused.value.errors.items()
@@ -62,7 +62,7 @@ def test_the_place_and_the_reason(document: bytes, place: str, words: str) -> No
 
 
 def test_a_long_value_is_cut() -> None:
-    """The place is named behind a value of any length, of which the message has only the beginning."""
+    """The place follows a value of any length, of which the message has only the beginning."""
     with pytest.raises(InvalidRequest) as refused:
         decode_json(b'{"inner":{"name":"n","kind":"%s"}}' % (b"c" * 100_000), Outer)
     ((field, (message,)),) = refused.value.errors.items()

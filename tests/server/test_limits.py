@@ -38,7 +38,7 @@ def large_url(database_url: str) -> str:
 
 @pytest.mark.parametrize("count", [3, pytest.param(45, marks=pytest.mark.slow)])
 def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Streams whose clients stand still are cut: their transactions end, their places are free, and the log says why."""
+    """Streams of stalled clients are cut: transactions end, places are free, and the log says why."""
     limits = {"stall_seconds": 0.3, "min_bytes_per_second": 10_000_000, "requests": count + 1}
     requests = [("/getTable", [("config_name", "t")]), *[("/getRows", T)] * (count - 1)]
     with RunningServer(config(large_url, tables={"t": {}}, limits=limits)) as server, ExitStack() as held:
@@ -53,7 +53,7 @@ def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.Log
 
 
 def test_the_age_of_a_stream(large_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A stream ends at its greatest age, even if its client reads a little all the while."""
+    """A stream ends at its maximum age, even if its client reads slowly."""
     with RunningServer(config(large_url, tables={"t": {}}, limits={"max_stream_seconds": 0.5})) as server:
         for path, request in (("/getRows", T), ("/getTable", [("config_name", "t")])):
             with closing(open_stream(server.url, path, request)) as stream:
@@ -77,7 +77,7 @@ def is_cut_while_reading(stream: socket, caplog: pytest.LogCaptureFixture) -> bo
 
 @pytest.mark.parametrize("engine", WAITING)
 def test_the_age_of_a_request(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A request that waits for a locked table ends at its greatest age, in either version, and nothing waits on."""
+    """A request that waits for a locked table ends at its maximum age, in both versions."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url, 1000)
     with RunningServer(config(url, tables={"t": {}}, limits={"max_stream_seconds": 0.5})) as server, locked(url):
@@ -96,7 +96,7 @@ def test_the_age_of_a_request(request: pytest.FixtureRequest, engine: str, caplo
 def test_a_client_that_goes_away_while_the_source_waits(
     request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once its client has gone, a request waits for nothing any more, whatever it asked for, and no log calls that an error."""
+    """After its client disconnected, a request stops waiting, and no log calls that an error."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url, 1000)
     caplog.set_level(logging.DEBUG, "airflow_provider_sync")
@@ -135,7 +135,7 @@ reading = Event()
 
 
 def test_a_client_that_goes_away_while_files_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Files are read for nobody, not to the end of one either."""
+    """After the client disconnected, no more of a file is read."""
     (tmp_path / "large").write_bytes(bytes(1 << 20))
     reading.clear()
     directory = {"path": str(tmp_path), "hasher": f"{__name__}.EndlessHasher"}
@@ -149,7 +149,7 @@ def test_a_client_that_goes_away_while_files_are_read(tmp_path: Path, caplog: py
 
 @pytest.mark.parametrize("engine", WAITING)
 def test_places(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Where all places are taken by requests that wait, one more is told to come again, and the rest of the server answers."""
+    """If waiting requests take all places, a further one gets 503, and other endpoints answer."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url, 1000)
     with RunningServer(config(url, tables={"t": {}}, limits={"requests": 3})) as server, ExitStack() as held:
@@ -166,7 +166,7 @@ def test_places(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogC
 
 
 def test_one_database_at_a_time(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``limits.scans`` a database is read for so many requests; others wait for a place, then are told to come later."""
+    """``limits.scans`` limits the requests that read a database; others wait for a place, then get 503."""
     fill(sqlite_url)
     monkeypatch.setattr(active_requests, "SCAN_WAIT_SECONDS", 0.1)
     tables, other = {"t": {}, "other": {"table": "t"}}, RequestedSlice(name="other")
@@ -187,7 +187,7 @@ def test_one_database_at_a_time(sqlite_url: str, tmp_path: Path, monkeypatch: py
 
 
 def test_large_bodies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Bodies of more than a megabyte have a common limit; small ones are always read, and what was counted is free again."""
+    """Bodies above a megabyte have a common limit; small ones are always read, and their memory is freed."""
     monkeypatch.setattr(body_budget, "MAX_BYTES", 5 << 20)
     counted = _counted_bytes(monkeypatch)
     large = msgspec.json.encode(DigestFiles(directory="d", paths=("x" * 200,) * 15_000))
@@ -222,7 +222,7 @@ def _counted_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_more_places_than_threads(tmp_path: Path) -> None:
-    """As many requests as there are places are at work at once, however many threads others share."""
+    """As many requests as places run at the same time, whatever number of threads others share."""
     (tmp_path / "large").write_bytes(bytes(16 << 20))
     files = [("config_name", "d"), ("files[0]", "large")]
     with RunningServer(config(directories={"d": {"path": str(tmp_path)}})) as server, ExitStack() as held:
@@ -242,6 +242,6 @@ def test_more_places_than_threads(tmp_path: Path) -> None:
     ],
 )
 def test_bad_limits(limits: dict[str, object], message: str) -> None:
-    """A limit that makes no sense is refused by its name."""
+    """An invalid limit is refused by its name."""
     with pytest.raises(ConfigurationError, match=message):
         ServerConfig.from_dict({"limits": limits})

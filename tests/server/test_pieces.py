@@ -59,14 +59,14 @@ class _Client:
 
 
 def test_a_client_that_keeps_up_gets_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message arrives in one piece, once the first has shown that the client is quick."""
+    """After the first piece has shown that the client is fast, a message is one piece."""
     client = _Client(0.1, monkeypatch)
     client.take()
     assert client.pieces == [SMALL, LARGE - SMALL, LARGE, LARGE, LARGE]
 
 
 def test_a_slow_client_gets_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between small pieces the server notices soon that the client has stalled."""
+    """With small pieces, the server notices a stalled client soon."""
     client = _Client(5, monkeypatch)
     client.take()
     assert max(client.pieces) == SMALL
@@ -74,7 +74,7 @@ def test_a_slow_client_gets_small_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("seconds", [0.1, 5])
 def test_large_pieces_allow_no_longer_stalls(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that stops reading is given up after the time of a small piece, however quick it was before."""
+    """A client that stops reading is cut after the time of a small piece, even if it was fast before."""
     client = _Client(seconds, monkeypatch)
     client.take()
     limits = _Active.limits

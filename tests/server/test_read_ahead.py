@@ -19,14 +19,14 @@ SECONDS = 30
 
 @given(st.lists(st.binary(max_size=700)), st.integers(min_value=1, max_value=1000))
 def test_every_byte_arrives_once(blocks: list[bytes], limit: int) -> None:
-    """All bytes arrive in their order, however few may wait."""
+    """All bytes arrive in order, for any limit of waiting bytes."""
     closed: list[int] = []
     assert b"".join(read_ahead(iter(blocks), lambda: closed.append(1), limit=limit)) == b"".join(blocks)
     assert closed == [1]
 
 
 def test_closed_while_the_client_has_read_nothing() -> None:
-    """The source is released as soon as everything was read from it, whatever the client has taken."""
+    """The source is released as soon as it was read, before the client has read everything."""
     closed = Event()
     blocks = read_ahead(iter([b"x"] * 1000), closed.set)
     assert next(blocks)
@@ -35,7 +35,7 @@ def test_closed_while_the_client_has_read_nothing() -> None:
 
 
 def test_waits_at_its_limit() -> None:
-    """No more than the limit, and one block, waits on disk; the source stays open then."""
+    """At most the limit and one block wait on disk; the source stays open then."""
     made: list[int] = []
     third = Event()
 
@@ -57,7 +57,7 @@ def test_waits_at_its_limit() -> None:
 
 
 def test_errors_come_after_what_was_before() -> None:
-    """An error of the source is raised unchanged, after all that came before it; the source is released."""
+    """An error of the source is raised after all bytes before it; the source is released."""
 
     def source() -> Iterator[bytes]:
         yield b"before"
@@ -72,7 +72,7 @@ def test_errors_come_after_what_was_before() -> None:
 
 
 def test_a_client_that_goes_away_ends_it() -> None:
-    """Closing ends the thread, also one that waits for room, and closes and releases the source."""
+    """Closing ends the thread, also one that waits for room, and releases the source."""
     events: list[str] = []
 
     def source() -> Generator[bytes, None, None]:

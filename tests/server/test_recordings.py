@@ -179,13 +179,13 @@ def same(answer: Answer, recording: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", sorted(RECORDINGS.keys() - OURS.keys() - MORE.keys()))
 def test_same_answer(url: str, guarded_url: str, name: str) -> None:
-    """Every request that a real server was recorded with gets the same answer from ours."""
+    """Every recorded request gets the same answer as from the existing server."""
     same(replay(guarded_url if name.startswith("auth_") else url, RECORDINGS[name]), RECORDINGS[name])
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_better_answer(url: str, name: str) -> None:
-    """Where existing servers fail or guess, ours says what is wrong, and where nothing lies."""
+    """If existing servers fail or guess, our answer says what is wrong."""
     status, words = OURS[name]
     answer = replay(url, RECORDINGS[name])
     assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
@@ -196,7 +196,7 @@ def test_better_answer(url: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(MORE))
 def test_more_files(url: str, name: str) -> None:
-    """Names that existing servers cannot send are sent as they are."""
+    """Names that existing servers cannot send are sent unchanged."""
     path, content = MORE[name]
     answer = replay(url, RECORDINGS[name])
     metadata = json.dumps({"file": path, "size": len(content)}, separators=(",", ":")).encode()
@@ -228,7 +228,7 @@ def options(vector: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("engine", ["mysql", "sqlite"])
 def test_golden_tables(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
-    """Every golden table goes over the wire as a real server sent it, line for line, with its hash as ETag."""
+    """Every golden table is sent like by an existing server, line for line, with its hash as ETag."""
     vectors = [vector for vector in VECTORS if vector["engine"] == engine]
     scripts = [(GOLDEN / "tables" / f"{vector['name']}.sql").read_text(encoding="utf-8") for vector in vectors]
     if engine == "sqlite":

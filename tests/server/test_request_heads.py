@@ -35,7 +35,7 @@ def ask(url: str, method: str, path: str, **headers: str) -> Answer:
     ],
 )  # fmt: skip
 def test_names_of_others(url: str, host: str) -> None:
-    """Without tokens, whoever has a browser ask this machine under another name learns nothing, not even what there is."""
+    """Without tokens, a request to another host name gets no information."""
     answers = [ask(url, method, path, Host=host) for method, path in PATHS]
     assert {answer.status for answer in answers} == {421}
     for answer in answers:
@@ -46,19 +46,19 @@ def test_names_of_others(url: str, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:99", "localhost.", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8765"])
 def test_own_names(url: str, host: str) -> None:
-    """This machine may call itself as it likes."""
+    """Every name of this machine is allowed."""
     assert ask(url, "GET", "/capabilities", Host=host).status == 200
 
 
 def test_pages_of_others(url: str) -> None:
-    """A page of somebody else's cannot have a browser ask either: the browser says whose page it is."""
+    """A request that a browser sends for another site's page is refused."""
     for origin in ("https://evil.example", "null", "http://evil.example:8765"):
         assert ask(url, "POST", "/getTableHash", Origin=origin).status == 403
     assert ask(url, "GET", "/capabilities", Origin="http://localhost:3000").status == 200
 
 
 def test_heads_have_a_limit(url: str) -> None:
-    """A head of more than 16 KB is refused, although it arrives at once; one just below is answered."""
+    """A head above 16 KB is refused; one just below is answered."""
     assert ask(url, "GET", "/capabilities", Cookie="x" * 16_000).status == 200
     for answer in (
         ask(url, "GET", "/health", Cookie="x" * 16_400),
@@ -70,7 +70,7 @@ def test_heads_have_a_limit(url: str) -> None:
 
 
 def test_further_names(tmp_path: Path) -> None:
-    """What the configuration allows is answered, beside this machine's own names."""
+    """Names in the configuration are allowed, in addition to this machine's names."""
     with RunningServer(config(allowed_hosts=["Sync.Example"])) as server:
         assert ask(server.url, "GET", "/health", Host="sync.example:80").status == 200
         assert ask(server.url, "GET", "/health", Host="localhost").status == 200
@@ -78,7 +78,7 @@ def test_further_names(tmp_path: Path) -> None:
 
 
 def test_tokens_and_names() -> None:
-    """With tokens any name is answered, unless the configuration names some."""
+    """With tokens, any name is allowed, unless the configuration lists names."""
     with RunningServer(config(tokens=["secret"])) as server:
         assert ask(server.url, "GET", "/health", Host="sync.example").status == 200
     with RunningServer(config(tokens=["secret"], allowed_hosts=["sync.example"])) as server:
@@ -87,6 +87,6 @@ def test_tokens_and_names() -> None:
 
 
 def test_the_address_that_was_given() -> None:
-    """The name under which the server listens is one of its own."""
+    """The name on which the server listens is allowed."""
     with RunningServer(config(), host="127.0.0.2") as server:
         assert send(server.url, "GET", "/health").status == 200

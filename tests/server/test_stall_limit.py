@@ -9,7 +9,7 @@ LIMITS = ServerLimits(stall_seconds=10, min_bytes_per_second=100)
 
 
 def test_a_client_that_stands_still() -> None:
-    """What it does not use of its time is left, and no byte earns more."""
+    """A stalled client keeps only its remaining time, and no byte extends it."""
     patience = StallLimit(LIMITS)
     assert patience.allowed() == 10
     patience.took(4, 0)
@@ -19,7 +19,7 @@ def test_a_client_that_stands_still() -> None:
 
 
 def test_a_slow_client() -> None:
-    """At the minimum rate it may go on for ever; below it, its time runs out."""
+    """At the minimum rate a client may continue forever; below it, its time runs out."""
     patience = StallLimit(LIMITS)
     for _ in range(1000):
         patience.took(2, 200)
@@ -30,7 +30,7 @@ def test_a_slow_client() -> None:
 
 
 def test_a_fast_client() -> None:
-    """Nobody saves time up."""
+    """A fast client saves up no time."""
     patience = StallLimit(LIMITS)
     for _ in range(1000):
         patience.took(0.01, 1_000_000)
@@ -38,5 +38,5 @@ def test_a_fast_client() -> None:
 
 
 def test_a_large_block() -> None:
-    """Bytes that are on their way count."""
+    """Bytes that are being sent count."""
     assert StallLimit(LIMITS).allowed(1000) == 20

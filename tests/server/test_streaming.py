@@ -110,7 +110,7 @@ def is_read(url: str) -> bool:
 
 
 def test_client_that_goes_away(large_url: str) -> None:
-    """A client that leaves in the middle frees the connection and its snapshot, and the server goes on."""
+    """A client that disconnects frees the connection and its snapshot, and the server continues."""
     with RunningServer(config(large_url, tables={"t": {}})) as server:
         with closing(open_stream(server.url, "/getTable", [("config_name", "t")])) as stream:
             assert stream.recv(12) == b"HTTP/1.1 200"
@@ -122,7 +122,7 @@ def test_client_that_goes_away(large_url: str) -> None:
 
 
 def test_two_streams(large_url: str) -> None:
-    """Two clients read at their own pace, and both get everything."""
+    """Two clients read at their own speed, and both get everything."""
     with (
         RunningServer(config(large_url, tables={"t": {}})) as server,
         closing(open_stream(server.url, "/getTable", [("config_name", "t")], version="1.0")) as slow,
@@ -139,7 +139,7 @@ def test_two_streams(large_url: str) -> None:
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
 def test_one_state(request: pytest.FixtureRequest, engine: str) -> None:
-    """What changes in the table while it is sent is not in the stream, of which the hash was announced before."""
+    """Changes of the table during a stream are not in it, and its announced hash is correct."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url)
     database = open_engine(url)
@@ -159,7 +159,7 @@ def test_one_state(request: pytest.FixtureRequest, engine: str) -> None:
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
 def test_database_that_fails(request: pytest.FixtureRequest, engine: str, version: str, caplog: pytest.LogCaptureFixture) -> None:
-    """When the database drops the connection, so does the server: the body never looks complete."""
+    """If the database closes the connection, the body never looks complete."""
     url = request.getfixturevalue(f"{engine}_url")
     # So much that the database has not sent it all when it ends the connection.
     fill(url, 4 * ROWS)
@@ -197,7 +197,7 @@ def end_readers(connection: sqlalchemy.Connection) -> None:
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 @pytest.mark.parametrize("change", ["shrinks", "grows", "is rewritten"])
 def test_file_that_changes(large_files: Path, version: str, change: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that changes while it is sent breaks the connection before its last byte."""
+    """If a file changes while it is sent, the connection breaks before its last byte."""
     large = large_files / "large"
     with RunningServer(config(directories={"d": {"path": str(large_files)}})) as server:
         fields = [("config_name", "d"), ("files[0]", "small"), ("files[1]", "large")]
@@ -221,7 +221,7 @@ def test_file_that_changes(large_files: Path, version: str, change: str, caplog:
 
 
 def test_broken_chunks(large_files: Path) -> None:
-    """A client that knows chunks is told by them that the body is cut."""
+    """A client that knows chunks sees that the body is truncated."""
     with RunningServer(config(directories={"d": {"path": str(large_files)}})) as server:
         fields = [("config_name", "d"), ("files[0]", "large")]
         stream = open_stream(server.url, "/getFiles", fields)
@@ -249,7 +249,7 @@ def raise_if_cut(answer: bytes) -> None:
 
 
 def test_file_descriptors(large_files: Path) -> None:
-    """A client that leaves in the middle leaves no file open."""
+    """A client that disconnects leaves no file open."""
     with RunningServer(config(directories={"d": {"path": str(large_files)}})) as server:
         fields = [("config_name", "d"), ("files[0]", "small"), ("files[1]", "large")]
         with closing(open_stream(server.url, "/getFiles", fields)) as stream:
@@ -261,7 +261,7 @@ ALL_ROWS = GetRows(table_slice=RequestedSlice(name="t"))
 
 
 def test_client_of_version_2_that_goes_away(large_url: str) -> None:
-    """A client that leaves in the middle frees the connection and its snapshot, whatever it asked for."""
+    """A version 2 client that disconnects frees the connection and its snapshot."""
     with RunningServer(config(large_url, tables={"t": {}})) as server:
         with closing(open_stream(server.url, "/getRows", ALL_ROWS)) as stream:
             assert stream.recv(12) == b"HTTP/1.1 200"
@@ -288,7 +288,7 @@ def test_client_of_version_2_that_goes_away(large_url: str) -> None:
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
 def test_one_state_in_version_2(request: pytest.FixtureRequest, engine: str) -> None:
-    """Rows are those of one moment, whatever is written while they are sent."""
+    """Rows are of one moment, even if others write while they are sent."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url)
     database = open_engine(url)
@@ -306,7 +306,7 @@ def test_one_state_in_version_2(request: pytest.FixtureRequest, engine: str) -> 
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
 def test_database_that_fails_version_2(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture) -> None:
-    """When the database drops the connection, a stream of messages ends with what the client may know of it."""
+    """If the database closes the connection, a stream of messages ends with the reason for the client."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url, 4 * ROWS)
     database = open_engine(url)
@@ -326,7 +326,7 @@ def test_database_that_fails_version_2(request: pytest.FixtureRequest, engine: s
 
 
 def test_idle_streams() -> None:
-    """While an item takes its time, something is said; the next one is made while one is being sent."""
+    """While an item takes long, keep-alives are sent; the next item is prepared while one is sent."""
     first, second = Event(), Event()
 
     def items() -> Generator[str, None, None]:
@@ -344,7 +344,7 @@ def test_idle_streams() -> None:
 
 
 def test_work_ahead_ends() -> None:
-    """An error comes through, and whoever closes the stream waits for the work on an item and gives back what it uses."""
+    """An error is passed on, and closing the stream waits for the work and frees what it uses."""
     going_on, closed = Event(), Event()
 
     def items() -> Generator[int, None, None]:
@@ -368,7 +368,7 @@ def test_work_ahead_ends() -> None:
 
 
 def test_one_line_for_a_broken_stream() -> None:
-    """A stream that broke off is logged once, with its reason; every other error of the web server is logged as ever."""
+    """A broken stream is logged once with its reason; other errors of the web server are logged as usual."""
 
     def says(error: BaseException) -> logging.LogRecord:
         return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "x", (), (type(error), error, None))
@@ -382,7 +382,7 @@ def test_one_line_for_a_broken_stream() -> None:
 
 
 def test_attachment() -> None:
-    """No name can end the header that carries it."""
+    """No name can end the header that contains it."""
     assert attachment("a.txt") == 'attachment; filename="a.txt"'
     assert attachment('a"\\\r\n\x7f\0b') == 'attachment; filename="a\\"\\\\____b"'
     assert attachment("é\udcff").encode("latin-1") == 'attachment; filename="é?"'.encode()

@@ -25,7 +25,7 @@ class Clock:
 
 
 def test_delays() -> None:
-    """The first refusals cost nothing, the others ever more up to a limit, and are forgotten after a while."""
+    """The first refusals are not delayed, later ones longer each time up to a limit, and all are forgotten after a while."""
     clock = Clock()
     refusals = RefusalDelays(clock=clock)
     assert [refusals.count("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
@@ -39,7 +39,7 @@ def test_delays() -> None:
 
 
 def test_bounded_memory() -> None:
-    """Addresses are forgotten, the oldest first, when there are too many."""
+    """The number of remembered addresses is limited; the oldest are forgotten first."""
     refusals = RefusalDelays()
     for _ in range(FREE_TRIES + 1):
         last = refusals.count("first")
@@ -50,7 +50,7 @@ def test_bounded_memory() -> None:
 
 
 def test_waiting() -> None:
-    """A client that was refused waits its time, whatever it sends meanwhile; nothing waits for one that has gone."""
+    """A refused client waits its time, whatever it sends; the server does not wait for a client that disconnected."""
     messages = ["http.request", "http.request", "http.disconnect"]
 
     async def receive() -> dict[str, str]:

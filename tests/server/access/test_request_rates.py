@@ -19,7 +19,7 @@ from tests.server.wire import send
 
 
 def test_rates() -> None:
-    """An address may send a minute's requests at once, then one in each share of a minute; other addresses have their own."""
+    """An address may send a minute's requests at once, then one in each share of a minute, independently of other addresses."""
     now = 1000.0
     rates = Rates(60, clock=lambda: now)
     assert [rates.take("a") for _ in range(60)] == [0.0] * 60
@@ -38,7 +38,7 @@ def test_rates() -> None:
 
 @pytest.mark.parametrize("per_minute", [20, 100, 1000])
 def test_who_comes_when_told(per_minute: int) -> None:
-    """Of many that are refused at once, each is told a time of its own, at which it is answered; nobody waits over a minute."""
+    """Simultaneously refused requests get different retry times within a minute, and are then answered."""
     now = start = 1000.0
     rates = Rates(per_minute, clock=lambda: now)
     for _ in range(per_minute):
@@ -52,7 +52,7 @@ def test_who_comes_when_told(per_minute: int) -> None:
 
 
 def test_many_addresses() -> None:
-    """However many addresses there are, the memory is bounded, and who was seen last is not forgotten."""
+    """Memory is limited for any number of addresses, and recent ones are kept."""
     rates = Rates(1, clock=lambda: 0.0)
     for number in range(10_000):
         assert rates.take(str(number)) == 0
@@ -60,7 +60,7 @@ def test_many_addresses() -> None:
 
 
 def test_an_address_that_sends_too_much() -> None:
-    """One request more than ``requests_per_minute`` is answered 429 with ``Retry-After``; ``/health`` always answers."""
+    """A request above ``requests_per_minute`` is answered 429 with ``Retry-After``; ``/health`` always answers."""
     config = ServerConfig.from_dict({"tokens": ["t"], "limits": {"requests_per_minute": 3}})
     with RunningServer(config) as server:
         for _ in range(3):
@@ -75,7 +75,7 @@ def test_an_address_that_sends_too_much() -> None:
 
 @pytest.mark.parametrize(("mounted_at", "prefix"), [("", "/api/sync"), ("/sync", ""), ("/sync", "/api")])
 def test_health_below_a_path(mounted_at: str, prefix: str) -> None:
-    """``/health`` always answers, whatever path stands before it, also that of an application that mounts the server."""
+    """``/health`` always answers below any path, also in an application that mounts the server."""
     app = create_app(ServerConfig.from_dict({"tokens": ["t"], "limits": {"requests_per_minute": 1}}), prefix=prefix)
     with TestClient(Starlette(routes=[Mount(mounted_at, app)])) as client:
         health = f"{mounted_at}{prefix}/health"
@@ -87,6 +87,6 @@ def test_health_below_a_path(mounted_at: str, prefix: str) -> None:
 @pytest.mark.parametrize("option", ["requests_per_minute", "scans"])
 @pytest.mark.parametrize("value", [0, -1, "many", True])
 def test_wrong_limits(option: str, value: object) -> None:
-    """A limit that is no number above 0 is refused with its name."""
+    """A limit that is not a number above 0 is refused with its name."""
     with pytest.raises(ConfigurationError, match=option):
         ServerConfig.from_dict({"limits": {option: value}})

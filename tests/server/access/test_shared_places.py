@@ -28,7 +28,7 @@ sys.stdin.read()
 
 
 def test_as_many_as_there_are(tmp_path: Path) -> None:
-    """There are as many places of a kind as one says, and a place that is given back is free."""
+    """There are exactly as many places of a kind as configured, and a returned place is free."""
     places = SharedPlaces(tmp_path)
     first, second = places.take("a", 2), places.take("a", 2)
     assert first is not None
@@ -45,7 +45,7 @@ def test_as_many_as_there_are(tmp_path: Path) -> None:
 
 
 def test_processes_share_them(tmp_path: Path) -> None:
-    """A place that a process has is nobody else's, and free when the process was killed."""
+    """A place of one process is not available to others, and is free after the process was killed."""
     places = SharedPlaces(tmp_path)
     with subprocess.Popen([sys.executable, "-c", TAKE, str(tmp_path)], stdin=-1, stdout=-1) as process:
         assert process.stdout is not None
@@ -58,7 +58,7 @@ def test_processes_share_them(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_removed(tmp_path: Path) -> None:
-    """Folders of temporary files are cleaned up: this one is locked against it, and made again if that did not help."""
+    """The folder is locked against clean-up of temporary files, and created again if it was removed."""
     given = tmp_path / "given"
     given.mkdir()
     for places in (SharedPlaces(given), SharedPlaces()):
@@ -75,7 +75,7 @@ def test_a_folder_that_was_removed(tmp_path: Path) -> None:
 
 
 def test_waiting(tmp_path: Path) -> None:
-    """Who waits gets the place of who leaves, or nothing when the time is over; a request that was ended waits no longer."""
+    """A waiting request gets the next free place, or none when its time is over; a cancelled request stops waiting."""
     places = SharedPlaces()
     held = places.take("a", 1)
     assert held is not None

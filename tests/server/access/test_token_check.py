@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
 
 
 def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Wrong tokens are logged with address and endpoint, never themselves, and held back; the right one is not."""
+    """Wrong tokens are logged with address and endpoint but without the token, and delayed; the correct one is not."""
     waited: list[float] = []
 
     async def wait(request: Request, seconds: float) -> None:
@@ -46,7 +46,7 @@ def test_no_token(url: str, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_behind_a_proxy(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The address is the client's, where a proxy on this machine says it."""
+    """The client's address is the one that a proxy on this machine sends."""
     headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
     assert send(url, "GET", "/capabilities", headers=headers).status == 401
     assert "refused a request from 198.51.100.7" in caplog.text
@@ -54,7 +54,7 @@ def test_behind_a_proxy(url: str, caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("token", ["schlüssel-ü", "ключ", "鍵"])
 def test_tokens_beyond_ascii(token: str) -> None:
-    """A token may have any letters, however the client encodes them."""
+    """A token may have any letters, in any encoding of the client."""
     with RunningServer(config(tokens=[token])) as server:
         encodings = ["utf-8", "latin-1"] if token.isascii() or max(token) < "\u0100" else ["utf-8"]
         for encoding in encodings:

@@ -44,7 +44,7 @@ def ask(url: str, token: str, **headers: str) -> Answer:
 
 
 def test_a_token_of_which_the_server_has_the_digest(url: str) -> None:
-    """A token counts where the server has its SHA-256 only; the SHA-256 itself opens nothing."""
+    """A token is valid if the server has its SHA-256; the SHA-256 itself is not a valid token."""
     for encoding in ("utf-8", "latin-1"):
         answer = ask(url, "schlüssel".encode(encoding).decode("latin-1"))
         assert answer.status == 200
@@ -53,7 +53,7 @@ def test_a_token_of_which_the_server_has_the_digest(url: str) -> None:
 
 
 def test_an_expired_token(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An expired token is answered as a wrong one is, to the byte; only the log says which, why and from where."""
+    """The answer to an expired token equals that to a wrong one, to the byte; only the log says more."""
     caplog.clear()
     expired, wrong = ask(url, "old"), ask(url, "wrong")
     assert (expired.status, expired.body) == (wrong.status, wrong.body) == (401, b'{"message":"Unauthenticated."}')
@@ -64,12 +64,12 @@ def test_an_expired_token(url: str, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_two_tokens_at_once(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A new token counts beside the old one, which may run out without harm to it."""
+    """A new token is valid beside the old one, and stays valid when the old one expires."""
     assert [ask(url, token).status for token in ("new", "old", "new")] == [200, 401, 200]
 
 
 def test_the_end_of_a_token() -> None:
-    """A token counts to the last moment of its day in UTC, and not after it."""
+    """A token is valid to the last moment of its day in UTC, and not after it."""
     entry = {"token": "a", "expires": "2027-01-31"}
     end = datetime(2027, 2, 1, tzinfo=UTC)
     assert tokens(entry, now=end - timedelta(microseconds=1)).authenticate("Bearer a").name == "tokens[0]"
@@ -78,7 +78,7 @@ def test_the_end_of_a_token() -> None:
 
 
 def test_a_token_from_another_address(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A token with addresses counts from there, also behind a proxy that the server trusts; elsewhere it is a wrong one."""
+    """A token with addresses is valid only from there, also behind a trusted proxy; elsewhere it counts as wrong."""
     assert ask(url, "token-for-elsewhere").status == 401
     assert "the token 'elsewhere', which may not be used from there, only from 192.0.2.0/24, 2001:db8::/32" in caplog.text
     assert ask(url, "token-for-elsewhere", **{"X-Forwarded-For": "192.0.2.9"}).status == 200
@@ -88,7 +88,7 @@ def test_a_token_from_another_address(url: str, caplog: pytest.LogCaptureFixture
 
 
 def test_addresses_of_proxies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FORWARDED_ALLOW_IPS names the networks whose X-Forwarded-For is believed, and no other is."""
+    """X-Forwarded-For counts only from the networks in FORWARDED_ALLOW_IPS."""
     config = ServerConfig.from_dict({"tokens": [{"token": "a", "addresses": ["192.0.2.0/24"]}]})
     for believed, expected in (("10.0.0.0/8", 401), ("10.0.0.0/8,127.0.0.0/8", 200)):
         monkeypatch.setenv("FORWARDED_ALLOW_IPS", believed)
@@ -104,7 +104,7 @@ def test_addresses_of_proxies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )  # fmt: skip
 def test_addresses(host: str | None, counts: bool) -> None:
-    """Networks of both families hold for exact addresses; a sender without an address is in none."""
+    """Networks of both families match addresses; a sender without an address is in none."""
     known = tokens({"token": "a", "addresses": ["192.0.2.0/24", "2001:db8::/32", "fe80::/10"]})
     if counts:
         known.authenticate("Bearer a", host)
@@ -114,7 +114,7 @@ def test_addresses(host: str | None, counts: bool) -> None:
 
 
 def test_warnings_before_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    """From two weeks before its end on, the log has one line a day for each token, by its name."""
+    """In the last two weeks of a token, the log has one line a day with its name."""
     expires = NOW + timedelta(days=15)
     grants = [Grant(frozenset(), frozenset(), caller=name.encode(), name=name, expires=expires) for name in ("berlin", "bonn")]
     clock = [NOW]
@@ -138,7 +138,7 @@ def test_warnings_before_the_end(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_server_warns(caplog: pytest.LogCaptureFixture) -> None:
-    """A server says at its start which tokens expire soon or have expired, once, also when they are used."""
+    """At its start, a server logs once which tokens expire soon or have expired, also if they are used."""
     soon = datetime.now(UTC) + timedelta(days=3, hours=1)
     entries = [{"token": "a", "expires": soon, "name": "soon"}, {"token": "b", "expires": "2020-01-31"}, "c"]
     with RunningServer(ServerConfig.from_dict({"tokens": entries})) as server:

@@ -50,21 +50,21 @@ def url(settings: ServerConfig) -> Iterator[str]:
     ],
 )  # fmt: skip
 def test_refused(settings: ServerConfig, authorization: str | None) -> None:
-    """Nobody gets in without one of the tokens, sent as a bearer token."""
+    """Requests without one of the tokens, as a bearer token, are refused."""
     with pytest.raises(Unauthenticated):
         Tokens(settings).authenticate(authorization)
 
 
 @pytest.mark.parametrize("authorization", ["Bearer all", "bearer all", "BEARER  all "])
 def test_accepted(settings: ServerConfig, authorization: str) -> None:
-    """A token counts however its scheme is written."""
+    """A token is accepted for any spelling of its scheme."""
     grant = Tokens(settings).authenticate(authorization)
     assert grant.tables == {"open", "closed"}
     assert grant.directories == {"files", "private"}
 
 
 def test_limits(settings: ServerConfig) -> None:
-    """A token with limits sees what they name, and nothing else."""
+    """A token with limits sees only what they name."""
     tokens = Tokens(settings)
     assert tokens.authenticate("Bearer some").tables == {"open"}
     assert tokens.authenticate("Bearer some").directories == {"files"}
@@ -73,7 +73,7 @@ def test_limits(settings: ServerConfig) -> None:
 
 
 def test_no_tokens() -> None:
-    """Without tokens in the configuration everybody sees everything."""
+    """Without tokens in the configuration, every client sees everything."""
     open_to_all = config("sqlite://", tables={"t": {}})
     assert Tokens(open_to_all).authenticate(None).tables == {"t"}
     assert Tokens(open_to_all).authenticate("Bearer whatever").tables == {"t"}
@@ -83,7 +83,7 @@ def test_no_tokens() -> None:
     "path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles", "/describeTable", "/digestRows", "/getRows"]
 )
 def test_every_endpoint_asks(url: str, path: str) -> None:
-    """No endpoint says anything about names or fields to someone without a token."""
+    """Without a token, no endpoint shows anything about names or fields."""
     for fields in ({}, {"config_name": "open"}, {"config_name": "nope"}):
         answer = post(url, path, fields)
         assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
@@ -97,7 +97,7 @@ def test_every_endpoint_asks(url: str, path: str) -> None:
     [("/getTableHash", "closed"), ("/getTable", "closed"), ("/getFileHashes", "private"), ("/getFiles", "private")],
 )
 def test_hidden_is_unknown(url: str, path: str, name: str) -> None:
-    """What a token may not see answers, to the byte, as what does not exist."""
+    """The answer for what a token may not see equals that for a missing name, to the byte."""
     hidden = post(url, path, {"config_name": name, "files[0]": "a"}, token="some")
     unknown = post(url, path, {"config_name": "nope", "files[0]": "a"}, token="some")
     assert hidden.status == 422
@@ -108,7 +108,7 @@ def test_hidden_is_unknown(url: str, path: str, name: str) -> None:
 
 @pytest.mark.parametrize("path", ["/describeTable", "/digestRows", "/getRows"])
 def test_hidden_is_unknown_to_version_2(url: str, path: str) -> None:
-    """Version 2 keeps the same secret, whatever else is wrong with the request."""
+    """Version 2 hides it in the same way, whatever else is wrong with the request."""
 
     def body(name: str, further: str = "") -> bytes:
         partitioning = '"partitioning":{"scheme":"row_hash","segment_count":1},' if path == "/digestRows" else ""
@@ -124,7 +124,7 @@ def test_hidden_is_unknown_to_version_2(url: str, path: str) -> None:
 
 
 def test_capabilities(url: str) -> None:
-    """Each token is told of what it may see, and nobody else is told anything."""
+    """The capabilities show each token only what it may see, and nothing without a token."""
     for token, tables, directories in (
         ("all", {"open": [], "closed": []}, ["files", "private"]),
         ("some", {"open": []}, ["files"]),
@@ -150,18 +150,18 @@ def test_capabilities(url: str) -> None:
 
 
 def test_health_needs_no_token(url: str) -> None:
-    """Whether the server answers may be asked without a token."""
+    """``/health`` needs no token."""
     assert send(url, "GET", "/health").status == 200
 
 
 def test_tokens_are_not_shown(settings: ServerConfig) -> None:
-    """A token never shows where values are printed."""
+    """Printed values never show a token."""
     assert "some" not in repr(settings.tokens[1])
 
 
 @pytest.mark.parametrize("token", ["schlüssel-ü", "ключ", "a b", "=+/~"])
 def test_both_halves_agree_on_any_token(settings: ServerConfig, token: str) -> None:
-    """A token of any letters lets a client in, and one that differs in a letter does not."""
+    """A token of any letters is accepted from our client, and one that differs in a letter is not."""
     with RunningServer(settings.model_copy(update={"tokens": (Token(token=token),)})) as server:
         with SyncClient(server.url, token=token, retries=0) as client:
             client.ping()

@@ -13,7 +13,7 @@ TEXT = b"all work and no play " * 200
 
 
 def test_text_and_noise() -> None:
-    """Text is compressed, noise is not, nor what is compressed by its name or too small."""
+    """Text is compressed; noise, small files and compressed formats are not."""
     compression = BlockCompression()
     assert compression.is_worthwhile("a.txt", TEXT)
     assert not compression.is_worthwhile("a.bin", NOISE)
@@ -23,7 +23,7 @@ def test_text_and_noise() -> None:
 
 @pytest.mark.parametrize("name", ["{}.bin", "folder.d/{}"], ids=["an ending", "no ending"])
 def test_files_after_many_that_were_not_worth_it(name: str) -> None:
-    """After many files of noise, of one kind only some are tried; the first of them that is worth it has all tried again."""
+    """After many incompressible files of one type, only some are tried, until one of them compresses."""
     compression = BlockCompression()
     assert not any(compression.is_worthwhile(name.format("noise"), NOISE) for _ in range(100))
 

@@ -31,7 +31,7 @@ def asked(client: SyncClient, request: ChunkFile, *, size: int) -> ChunkList:
 
 
 def test_chunks_are_those_of_the_file(tmp_path: Path) -> None:
-    """The chunks that the client gets are those that it would cut itself; a folder is taken off the path."""
+    """The server's chunks are those that the client would cut; paths are relative to the folder."""
     content = os.urandom(1_000_000)
     make(tmp_path, {"a/1": content, "empty": b""})
     with served(tmp_path) as client:
@@ -43,7 +43,7 @@ def test_chunks_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 def test_chunks_of_what_is_no_file(tmp_path: Path) -> None:
-    """A file that is gone, or not offered, is an error that names it."""
+    """A missing or not offered file is an error that names it."""
     make(tmp_path, {"a.tmp": b"x"})
     with served(tmp_path, exclude=["*.tmp"]) as client:
         for path in ("gone", "a.tmp"):
@@ -54,7 +54,7 @@ def test_chunks_of_what_is_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "status"), [(0, 409), (errno.EIO, 422)])
 def test_a_file_that_changes_has_no_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: int) -> None:
-    """Chunks are those of one version, or an error; a change may pass, a broken disk does not."""
+    """Chunks are of one version, or an error: transient after a change, permanent for a broken disk."""
     make(tmp_path, {"a": _TEXT})
 
     def change(opened: VersionedFile) -> VersionedFile:
@@ -69,7 +69,7 @@ def test_a_file_that_changes_has_no_chunks(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("code", "status"), [(0, 409), (errno.EIO, 422)])
 def test_a_large_file_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: int) -> None:
-    """The chunks of a large file come while it is read; an error then ends them, and names the file."""
+    """The chunks of a large file are sent while it is read; an error then ends them and names the file."""
     monkeypatch.setattr(content_answers, "_MESSAGE_CHUNKS", 16)
     content = os.urandom(24_000_000)
     make(tmp_path, {"a": content})

@@ -48,7 +48,7 @@ def _messages(url: str, *files: RequestedFile, compression: str = "none") -> lis
 
 
 def test_files_arrive_as_they_are(tmp_path: Path) -> None:
-    """Empty, small and large files, those that compress and those that do not, in the order of the request."""
+    """Empty, small and large files, compressible or not, arrive in the order of the request."""
     files = {
         "empty": b"",
         "small": b"x",
@@ -67,7 +67,7 @@ def test_files_arrive_as_they_are(tmp_path: Path) -> None:
 
 
 def test_many_pieces_make_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few bytes go out at once, and however few digests are recorded at once, all files come."""
+    """With any sizes of pieces and of digest records, all files arrive."""
     files = {f"{number:02}": os.urandom(number) for number in range(40)}
     make(tmp_path, files)
     monkeypatch.setattr(content_messages, "GROUP_BYTES", 100)
@@ -78,7 +78,7 @@ def test_many_pieces_make_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_small_files_share_a_piece_and_large_ones_are_cut(tmp_path: Path) -> None:
-    """A small file is one message with its digest and mode; a large one is blocks, the last with the digest of all."""
+    """A small file is one message with digest and mode; a large one is several, the last with its digest."""
     large = os.urandom(2 * MAX_CONTENT_BYTES)
     make(tmp_path, {"a": b"one", "b": large})
     (tmp_path / "a").chmod(0o640)
@@ -95,7 +95,7 @@ def test_small_files_share_a_piece_and_large_ones_are_cut(tmp_path: Path) -> Non
 
 
 def test_what_compresses_is_compressed(tmp_path: Path) -> None:
-    """The first block decides, and the name of a format that is compressed already."""
+    """The first block, and the file name of a compressed format, decide about compression."""
     late = os.urandom(MAX_CONTENT_BYTES) + _TEXT
     early = _TEXT * 14 + os.urandom(2 * MAX_CONTENT_BYTES)
     make(tmp_path, {"a.txt": _TEXT, "b.JPG": _TEXT, "c": os.urandom(9_000), "d": b"x" * 100, "late": late, "early": early})
@@ -116,7 +116,7 @@ def test_what_compresses_is_compressed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compression", CONTENT_COMPRESSIONS)
 def test_a_client_says_what_it_reads(tmp_path: Path, compression: str) -> None:
-    """Streams without compression are for those who name it."""
+    """Only a client that names it gets streams without compression."""
     make(tmp_path, {"a": _TEXT})
     with serving(tmp_path) as url:
         (message,) = _messages(url, _requested("a", len(_TEXT)), compression=compression)
@@ -125,7 +125,7 @@ def test_a_client_says_what_it_reads(tmp_path: Path, compression: str) -> None:
 
 
 def test_ranges(tmp_path: Path) -> None:
-    """Only the stretches that were asked for are sent, with the digest of those bytes."""
+    """Only the requested ranges are sent, with the digest of their bytes."""
     content = os.urandom(3 * MAX_CONTENT_BYTES)
     make(tmp_path, {"a": content, "b": _TEXT})
     ranges = ((0, 5), (7, MAX_CONTENT_BYTES + 3), (len(content) - 4, 4))
@@ -135,7 +135,7 @@ def test_ranges(tmp_path: Path) -> None:
 
 
 def test_a_folder_and_links(tmp_path: Path) -> None:
-    """Paths are relative to the folder; links are followed on request, and never out of the directory."""
+    """Paths are relative to the folder; links are followed on request, but never out of the directory."""
     make(tmp_path / "root", {"a/1": b"one"})
     make(tmp_path, {"secret": b"no!"})
     (tmp_path / "root/in").symlink_to("a/1")
@@ -151,7 +151,7 @@ def test_a_folder_and_links(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_sent_is_told_and_the_others_come(tmp_path: Path) -> None:
-    """Gone, changed since the listing, not offered, and no file at all: each in its place."""
+    """A missing, changed, not offered or non-regular file fails in its place, and the others are sent."""
     make(tmp_path, {"a": b"one", "b": b"two", "c": b"three", "d.tmp": b"", "z": b"last"})
     (tmp_path / "folder").mkdir()
     asked = {
@@ -190,7 +190,7 @@ _SIZES = pytest.mark.parametrize("size", [3, 2 * MAX_CONTENT_BYTES + 1])
 
 @_SIZES
 def test_a_file_that_changes_while_it_is_read_has_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """What is sent whole is one version; the next file comes all the same."""
+    """A file that changes while it is read has no end message, and the next file is sent."""
     make(tmp_path, {"a": bytes(size), "b": b"two"})
     opening(
         monkeypatch,
@@ -206,7 +206,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_end(tmp_path: Path, monkeyp
 @_SIZES
 @pytest.mark.parametrize(("code", "reason"), [(0, "changed"), (errno.EACCES, "unreadable")])
 def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, code: int, reason: str) -> None:
-    """A file that becomes shorter, or unreadable, while it is read fails alone."""
+    """A file that becomes shorter or unreadable while it is read fails alone."""
     make(tmp_path, {"a": bytes(size), "b": b"two"})
 
     def cut(opened: VersionedFile) -> VersionedFile:
@@ -224,7 +224,7 @@ def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 @_SIZES
 def test_a_broken_disk_ends_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """What concerns more than one file is an error of the whole answer, which names the file."""
+    """An error of more than one file ends the whole answer, and names the file."""
     make(tmp_path, {"a": bytes(size)})
 
     def breaking(opened: VersionedFile) -> VersionedFile:
@@ -237,7 +237,7 @@ def test_a_broken_disk_ends_the_answer(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_objects_are_read_several_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small objects are read while others are sent, large ones and ranges in between; all come in the order of the request."""
+    """Small objects are read while others are sent; all arrive in the order of the request."""
     store = fsspec.filesystem("memory")
     files = {f"{number:03}": os.urandom(number) for number in range(60)}
     files |= {"020 large": os.urandom(MAX_CONTENT_BYTES + 1), "040 text": _TEXT}

@@ -47,7 +47,7 @@ def _ranged(*ranges: object) -> dict[str, object]:
     ],
 )
 def test_requests_are_decoded(request_: Any) -> None:
-    """What a client encodes is what the server has; blanks around the name of the directory are no part of it."""
+    """The server decodes what the client encodes; white space around the directory's name is ignored."""
     assert decode_file_request(msgspec.json.encode(request_), type(request_), {"d"}) == request_
     padded = msgspec.structs.replace(request_, directory=" d ")
     assert decode_file_request(msgspec.json.encode(padded), type(request_), {"d"}) == request_
@@ -87,7 +87,7 @@ def test_requests_are_decoded(request_: Any) -> None:
     ],
 )
 def test_other_requests_are_refused(kind: Any, fields: dict[str, Any], field: str, text: str) -> None:
-    """Paths that lead out, ranges outside the file, and more than a request may ask for; the answer names the field."""
+    """Paths that lead out, ranges outside the file, and too large requests are refused with the field's name."""
     with pytest.raises(InvalidRequest) as caught:
         _decode(kind, **fields)
     ((name, (message,)),) = caught.value.errors.items()

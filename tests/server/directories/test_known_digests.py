@@ -59,7 +59,7 @@ def digest(client: SyncClient, *paths: str, always: bool = False, folder: str | 
 
 
 def test_digests_are_read_once(tmp_path: Path, reads: list[str]) -> None:
-    """Files that were digested are known to listings and further requests, until they change or all are to be read."""
+    """Digests are known to later requests, until a file changes or all are to be read."""
     make(tmp_path, _TREE)
     with served(tmp_path) as client:
         assert set(digests(listing(client)).values()) == {None}
@@ -80,7 +80,7 @@ def test_digests_are_read_once(tmp_path: Path, reads: list[str]) -> None:
 
 
 def test_a_state_that_does_not_hold_has_digests_too(tmp_path: Path) -> None:
-    """Where something changed, the listing that was kept back until then has the digests that are known."""
+    """If the state has changed, the listing has the known digests."""
     make(tmp_path, _TREE)
     with served(tmp_path) as client:
         digest(client, *_TREE)
@@ -90,7 +90,7 @@ def test_a_state_that_does_not_hold_has_digests_too(tmp_path: Path) -> None:
 
 
 def test_files_that_were_sent_are_known(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was sent whole, in one piece or in many, need not be read for its digest; ranges of a file tell nothing."""
+    """The digest of a file is known after it was sent whole, but not after ranges were sent."""
     make(tmp_path, _TREE)
     monkeypatch.setattr(content_messages, "RECORDED", 2)
     with served(tmp_path) as client:
@@ -113,7 +113,7 @@ def test_chunks_are_made_once(tmp_path: Path, reads: list[str]) -> None:
 
 
 def test_without_hasher_nothing_is_known(tmp_path: Path) -> None:
-    """A server that is not to digest names no digests, not even of files that it has sent."""
+    """A server with the hasher ``none`` sends no digests, not even of files that it has sent."""
     make(tmp_path, {"z": b"three"})
     with served(tmp_path, hasher="none") as client:
         read(client, requested(listing(client)["z"]))
@@ -124,7 +124,7 @@ def test_without_hasher_nothing_is_known(tmp_path: Path) -> None:
 def test_a_cache_that_goes_away(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object]
 ) -> None:
-    """A cache that is lost or damaged while the server runs costs reads, and no answer."""
+    """If the cache is lost or damaged while the server runs, files are read again, and no answer fails."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     make(tmp_path / "root", {"z": b"three"})
     with served(tmp_path / "root") as client:

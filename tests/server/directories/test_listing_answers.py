@@ -22,7 +22,7 @@ _TREE = {"a/b/1": b"one", "a/b!": b"", "a/2": b"two", "ü": b"three", ".hidden":
 
 
 def test_everything_is_listed_in_the_order_of_paths(tmp_path: Path) -> None:
-    """Files with size, time and mode, directories before what they hold, also empty ones."""
+    """Files have size, time and mode; directories, also empty ones, come before their content."""
     make(tmp_path, _TREE)
     (tmp_path / "empty").mkdir(mode=0o700)
     (tmp_path / "a/2").chmod(0o640)
@@ -34,7 +34,7 @@ def test_everything_is_listed_in_the_order_of_paths(tmp_path: Path) -> None:
 
 
 def test_many_messages_make_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many messages it takes, the entries are the same, with and without a state to compare."""
+    """The entries are the same in any number of messages, with and without a state to compare."""
     make(tmp_path, {f"{number % 3}/{number:02}": b"x" for number in range(20)})
     with served(tmp_path) as client:
         whole = listing(client)
@@ -45,7 +45,7 @@ def test_many_messages_make_one_listing(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_unchanged_directory_is_one_short_answer(tmp_path: Path) -> None:
-    """The state of a listing is enough to learn that nothing changed, in less than a kilobyte; any change shows."""
+    """For an unchanged state, the answer has less than a kilobyte; any change is listed."""
     make(tmp_path, {f"{number}": b"x" for number in range(200)})
     with served(tmp_path) as client:
         with client.list_files(ListFiles(directory="d")) as first:
@@ -65,7 +65,7 @@ def test_an_unchanged_directory_is_one_short_answer(tmp_path: Path) -> None:
 
 
 def test_a_file_of_this_moment_leaves_no_state(tmp_path: Path) -> None:
-    """While a change could still go unseen, the listing has no state."""
+    """While a change could still be missed, the listing has no state."""
     make(tmp_path, _TREE)
     (tmp_path / "now").write_bytes(b"")
     with served(tmp_path) as client, client.list_files(ListFiles(directory="d")) as answer:
@@ -74,7 +74,7 @@ def test_a_file_of_this_moment_leaves_no_state(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_listed_by_itself(tmp_path: Path) -> None:
-    """Paths are relative to the folder, and nothing of its neighbours is listed."""
+    """Paths are relative to the folder, and its neighbours are not listed."""
     make(tmp_path, {"a/b/1": b"", "a/b/c/2": b"", "a/b2": b"", "a/c/3": b"", "b/1": b""})
     with served(tmp_path, exclude=["**/2"]) as client:
         assert list(listing(client, folder="a/b")) == ["1", "c"]
@@ -83,7 +83,7 @@ def test_a_folder_is_listed_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["none", "a/none", "closed", "file/x", "link"])
 def test_a_folder_that_is_not_there_is_empty(tmp_path: Path, folder: str) -> None:
-    """Whoever waits for the folder of a day gets an empty listing until it is there, as with version 1."""
+    """A missing folder is an empty listing, as with version 1, so that clients can wait for it."""
     make(tmp_path, {"a/1": b"", "file": b"", "closed/1": b"", "closed2": b""})
     (tmp_path / "link").symlink_to("a")
     with served(tmp_path, exclude=["closed/"]) as client:
@@ -91,7 +91,7 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path: Path, folder: str) -> Non
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
-    """A prefix that names a file is a mistake, and is said to be one."""
+    """A prefix that names a file is an error that says so."""
     make(tmp_path, {"file": b""})
     with served(tmp_path) as client, pytest.raises(ServerError, match="'file' in 'd' is not a folder") as caught:
         listing(client, folder="file")
@@ -100,7 +100,7 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["out", "out/x", "circle", "circle/x", "nowhere", "a/above/x"])
 def test_a_link_that_cannot_be_followed_in_the_place_of_the_folder_is_an_error(tmp_path: Path, folder: str) -> None:
-    """A prefix at or below a link that leads out, in a circle or nowhere is a mistake of the client, and is said to be one."""
+    """A prefix at or below a bad link is the client's error, and the message says so."""
     make(tmp_path / "root", {"a/1": b""})
     for link, target in (("out", tmp_path), ("circle", "circle"), ("nowhere", "none"), ("a/above", "../..")):
         (tmp_path / "root" / link).symlink_to(target)
@@ -110,7 +110,7 @@ def test_a_link_that_cannot_be_followed_in_the_place_of_the_folder_is_an_error(t
 
 
 def test_only_what_is_offered_is_listed(tmp_path: Path) -> None:
-    """Files that the configuration leaves out are neither listed nor digested."""
+    """Files that the configuration excludes are neither listed nor digested."""
     make(tmp_path, {"a.png": b"", "a.txt": b"", "b/a.png": b"", "tmp/a.png": b""})
     with served(tmp_path, include=["**/*.png"], exclude=["tmp/**"]) as client:
         assert list(listing(client)) == ["a.png", "b/a.png"]
@@ -119,7 +119,7 @@ def test_only_what_is_offered_is_listed(tmp_path: Path) -> None:
 
 
 def test_links(tmp_path: Path) -> None:
-    """Links are left out and counted, listed as links, or followed inside the directory, as the request says."""
+    """Links are left out and counted, listed as links, or followed inside the directory, as requested."""
     root, outside = tmp_path / "root", tmp_path / "outside"
     make(root, {"a/1": b"one"})
     make(outside, {"secret": b"no"})
@@ -145,7 +145,7 @@ def test_links(tmp_path: Path) -> None:
 
 
 def test_hard_links_refer_to_the_first(tmp_path: Path) -> None:
-    """Further names of a file say which it is, relative to the folder that was asked for."""
+    """Further names of a file refer to its first name, relative to the requested folder."""
     make(tmp_path, {"a/1": b"x", "a/3": b"x"})
     os.link(tmp_path / "a/1", tmp_path / "a/2")
     with served(tmp_path) as client:
@@ -158,7 +158,7 @@ def test_hard_links_refer_to_the_first(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that cannot travel are told with their reasons; such a listing has no state, and too many are an error."""
+    """Names that cannot be sent have reasons; such a listing has no state, and too many are an error."""
     make(tmp_path, {f"a/{number}": b"" for number in range(3)})
     for number in range(3):
         Path(os.fsdecode(bytes(tmp_path / "a") + b"/caf\xe9%d" % number)).write_bytes(b"")
@@ -176,7 +176,7 @@ def test_what_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_missing_directory_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An unmounted disk does not look like an empty directory; only the log says where it should be."""
+    """A missing directory is an error instead of an empty listing; only the log has its path."""
     with served(tmp_path / "none") as client, pytest.raises(ServerError, match="'d'") as caught:
         listing(client)
     assert caught.value.retryable
@@ -185,7 +185,7 @@ def test_a_missing_directory_is_an_error(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_digests_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file's digest, with the size and time of what was read; what is gone or no file has none."""
+    """Each file has its digest, size and time in the order of the request; a missing or non-regular file has none."""
     monkeypatch.setattr(listing_answers, "DIGESTED_AT_ONCE", 7)
     large = os.urandom(3_000_000)
     make(tmp_path, {"a": b"one", "b": b"", "c": large, **{f"many/{number}": b"%d" % number for number in range(150)}})
@@ -203,7 +203,7 @@ def test_digests_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch: p
 
 
 def test_a_broken_disk_ends_the_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What concerns more than one file is an error of the whole answer; no further file is read."""
+    """An error of more than one file ends the whole answer and names the file; no further file is read."""
     make(tmp_path, {f"{number:03}": b"x" for number in range(50)})
     monkeypatch.setattr(listing_answers, "DIGESTED_AT_ONCE", 1)
     opening(
@@ -216,7 +216,7 @@ def test_a_broken_disk_ends_the_digests(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_error_in_the_middle_of_a_listing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing that cannot be completed ends with the reason, and is not taken for a whole one."""
+    """A listing that cannot be completed ends with the reason, and the client refuses it."""
     make(tmp_path, {"a": b"", "b": b""})
     Path(os.fsdecode(bytes(tmp_path) + b"/c\xe9")).write_bytes(b"")
     monkeypatch.setattr(listing_answers, "MESSAGE_ENTRIES", 1)
@@ -234,7 +234,7 @@ def test_digests_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_without_hasher_nothing_is_read_for_digests(tmp_path: Path) -> None:
-    """A server that does not digest says so by an empty answer."""
+    """A server without a hasher answers with no digests."""
     make(tmp_path, {"a": b"one"})
     with served(tmp_path, hasher="none") as client:
         with client.digest_files(DigestFiles(directory="d", paths=("a",))) as answer:
@@ -258,7 +258,7 @@ def _changing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
 
 @pytest.mark.parametrize(("times", "digested"), [(2, True), (3, False)])
 def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, digested: bool) -> None:
-    """A digest is that of one version; a file that keeps changing has none, and a reason."""
+    """A digest is of one version; a file that changes each time has a reason instead."""
     make(tmp_path, {"a": b"one"})
     opened = _changing(monkeypatch, times)
     with served(tmp_path) as client, client.digest_files(DigestFiles(directory="d", paths=("a",))) as answer:
@@ -271,7 +271,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_only_this_callers_directories(tmp_path: Path) -> None:
-    """A name that is not offered is refused, in the words of version 1."""
+    """A name that is not offered is refused with version 1's message."""
     with served(tmp_path) as client:
         for call in (_list_other, _digest_other):
             with pytest.raises(ServerError, match="does not offer a directory 'other'") as caught:

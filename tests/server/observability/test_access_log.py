@@ -85,7 +85,7 @@ def fact(lines: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
 
 
 def test_tables(watched: Watched) -> None:
-    """Each request about tables has a line with the name of the token, the table, and the rows read for it."""
+    """Each request about tables has a line with the token's name, the table, and the number of read rows."""
     t = RequestedSlice(name="t")
     ask(watched.url, "/describeTable", DescribeTable(table_slice=t), token=TOKEN)
     both = DescribeTables(table_slices=(t, RequestedSlice(name="broken")), max_rows=100)
@@ -108,7 +108,7 @@ def test_tables(watched: Watched) -> None:
 
 
 def test_many_tables(watched: Watched) -> None:
-    """A line about many tables names the first of them, and says how many there are beside; the audit log names all."""
+    """A line about many tables names the first ones and counts the others; the audit log names all."""
     asked = DescribeTables(table_slices=tuple(RequestedSlice(name="t") for _ in range(25)), max_rows=10)
     ask(watched.url, "/describeTables", asked, token=TOKEN)
     (line,) = watched.lines()
@@ -118,7 +118,7 @@ def test_many_tables(watched: Watched) -> None:
 
 
 def test_directories(watched: Watched, tmp_path: Path) -> None:
-    """Each request about a directory has a line with its name and the files read for it."""
+    """Each request about a directory has a line with its name and the number of read files."""
     ask(watched.url, "/listFiles", ListFiles(directory="d"), token=TOKEN)
     ask(watched.url, "/digestFiles", DigestFiles(directory="d", paths=("one", "gone")), token=TOKEN)
     listed = (tmp_path / "files" / "one").stat().st_mtime_ns
@@ -138,7 +138,7 @@ def test_directories(watched: Watched, tmp_path: Path) -> None:
 
 
 def test_refusals(watched: Watched) -> None:
-    """A request that is refused has a line that says why, without what it sent as a token or anything that forges a line."""
+    """The line of a refused request has the reason, but neither its token nor text that imitates a line."""
     post(watched.url, "/getTable", {"config_name": "t"}, token="wrong-token-of-somebody")
     post(watched.url, "/getTable", {"config_name": "nope"}, token=TOKEN)
     post(watched.url, "/getTable", {"config_name": "broken"}, token=TOKEN)
@@ -154,7 +154,7 @@ def test_refusals(watched: Watched) -> None:
 
 
 def test_text(watched: Watched) -> None:
-    """As text, a line begins with address, token, method and endpoint, and goes on with words of the form name=value."""
+    """As text, a line has address, token, method and endpoint, and then words of the form name=value."""
     post(watched.url, "/getTable", {"config_name": "t"}, token=TOKEN)
     (line,) = watched.messages()
     words = line.split(" ")
@@ -163,13 +163,13 @@ def test_text(watched: Watched) -> None:
 
 
 def test_probes(watched: Watched) -> None:
-    """What is asked every few seconds fills no log."""
+    """Frequent probes are not logged at the default level."""
     assert send(watched.url, "GET", "/health").status == 200
     assert watched.messages() == []
 
 
 def test_audit_log(watched: Watched) -> None:
-    """The audit log has one object for each answer with data or digests: to whom, what, how much; none for refusals."""
+    """The audit log has one object for each answer with data or digests, and none for refusals."""
     post(watched.url, "/getTable", {"config_name": "t"}, token=TOKEN)
     ask(watched.url, "/listFiles", ListFiles(directory="d"), token=TOKEN)
     send(watched.url, "GET", "/capabilities", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -186,7 +186,7 @@ def test_audit_log(watched: Watched) -> None:
 
 
 def test_an_audit_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A server whose audit log cannot be written answers all the same, and says so once."""
+    """A server whose audit log cannot be written still answers, and says so once."""
     (tmp_path / "d").mkdir()
     settings = {"directories": {"d": {"path": str(tmp_path / "d")}}, "audit_log": "/dev/full", "log": {"access": False}}
     with RunningServer(ServerConfig.from_dict(settings)) as server:
@@ -204,7 +204,7 @@ def test_an_audit_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.Capt
     ],
 )
 def test_a_path_that_looks_like_other_words(caplog: pytest.LogCaptureFixture, path: str, word: str) -> None:
-    """A path with spaces or quotes is one word of the line, whatever it has in it."""
+    """A path with spaces or quotes is one word of the line."""
     caplog.set_level(logging.INFO, ACCESS)
     with RunningServer(ServerConfig()) as server:
         assert send(server.url.removesuffix("/api/sync"), "GET", path).status == 404
@@ -214,7 +214,7 @@ def test_a_path_that_looks_like_other_words(caplog: pytest.LogCaptureFixture, pa
 
 
 def test_without_access_log(caplog: pytest.LogCaptureFixture) -> None:
-    """``log: {access: false}`` writes no lines of requests."""
+    """With ``log: {access: false}``, requests have no lines."""
     caplog.set_level(logging.INFO, ACCESS)
     with RunningServer(ServerConfig.from_dict({"log": {"access": False}})) as server:
         assert send(server.url, "GET", "/capabilities").status == 200
@@ -222,7 +222,7 @@ def test_without_access_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_log_that_is_full(tmp_path: Path) -> None:
-    """A server whose log file cannot be written serves on, and says so once, on standard error."""
+    """A server whose log file cannot be written still answers, and says so once on standard error."""
     with running(tmp_path, "--log-file", "/dev/full", "--log-level", "debug") as server:
         for _ in range(3):
             assert send(server.url, "GET", "/capabilities").status == 200
@@ -233,7 +233,7 @@ def test_a_log_that_is_full(tmp_path: Path) -> None:
 
 
 def test_a_log_of_several_processes(tmp_path: Path) -> None:
-    """Workers write to one log file, as JSON where that is wanted; the flags go before the configuration."""
+    """Workers write to one log file, as JSON if configured; flags override the configuration."""
     path = tmp_path / "logs" / "server.log"
     log = {"file": str(path), "format": "text", "max_bytes": 2000, "backups": 50}
     with running(tmp_path, "--workers", "2", "--log-format", "json", log=log) as server:

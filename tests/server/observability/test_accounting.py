@@ -53,14 +53,14 @@ async def whole(scope: Scope, receive: Receive, send: Send) -> None:
     [(breaks_off, (200, 3, False, False), [1, -1]), (leaves, (499, 0, False, False), []), (whole, (200, 5, True, True), [1, -1])],
 )
 def test_ends(app: App, expected: tuple[int, int, bool, bool], streams: list[int]) -> None:
-    """Status, bytes and completeness are those of what was sent; every stream that was opened is closed."""
+    """Status, bytes and completeness are those of the sent answer; every opened stream is closed."""
     account, changes = account_after(app)
     assert (account.status, account.bytes_sent, account.complete, account.has_content) == expected
     assert changes == streams
 
 
 def test_a_bug() -> None:
-    """An error that leaves the application is 500, and goes on to the server."""
+    """An error that leaves the application counts as 500, and is passed on to the server."""
     accounts: list[RequestAccount] = []
 
     async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -135,7 +135,7 @@ def _requests(found: Samples) -> Samples:
 
 
 def test_what_is_counted(base: str, tmp_path: Path) -> None:
-    """Requests, rows, files, bytes, seconds, refused tokens and errors are counted; the age of the digest cache is looked up."""
+    """Requests, rows, files, bytes, seconds, refused tokens, errors and the age of the digest cache are measured."""
     found = scraped_after_use(base)
     assert value(found, "requests_total", endpoint="getRows", status="200") == 1
     assert value(found, "requests_total", endpoint="getTable", status="401") == 1
@@ -153,7 +153,7 @@ def test_what_is_counted(base: str, tmp_path: Path) -> None:
 
 
 def test_what_is_refused_before_any_endpoint() -> None:
-    """Requests that are refused by their head, or by their number, are errors of kinds of their own."""
+    """Requests that are refused for their head or their number have separate kinds of errors."""
     kinds = ("AmbiguousLength", "HeadTooLarge", "HostNotServed", "SentByWebPage", "TooManyOfAddress")
     refused = [
         {"Transfer-Encoding": "chunked", "Content-Length": "0"},
@@ -171,7 +171,7 @@ def test_what_is_refused_before_any_endpoint() -> None:
 
 
 def test_no_label_is_chosen_by_a_client(base: str) -> None:
-    """Whatever paths and names clients send, there are no more series than before."""
+    """Clients cannot create series by paths and names."""
     send(base, "GET", "/a")
     before = scraped(base)
     for number in range(20):
@@ -183,7 +183,7 @@ def test_no_label_is_chosen_by_a_client(base: str) -> None:
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
 def test_only_this_machine(base: str, header: str) -> None:
-    """Without a token for them, metrics are for this machine: a request that came through a proxy is refused."""
+    """Without a token for metrics, only requests from this machine without a proxy are answered."""
     assert send(base, "GET", "/metrics").status == 200
     refused = send(base, "GET", "/metrics", headers={header: "10.0.0.1"})
     assert refused.status == 403
@@ -193,7 +193,7 @@ def test_only_this_machine(base: str, header: str) -> None:
 
 @pytest.mark.parametrize("stored", ["token", "token_sha256"])
 def test_its_own_token(settings: dict[str, Any], stored: str) -> None:
-    """With a token of their own, metrics are for whoever has it, from anywhere; no other token opens them, nor it others."""
+    """With a token for metrics, it is valid from anywhere, only for metrics, and no other token is."""
     own = "token-of-the-scraper"
     metrics = {stored: own if stored == "token" else token_digest(own)}
     with RunningServer(ServerConfig.from_dict({**settings, "metrics": metrics})) as server:
@@ -219,7 +219,7 @@ def test_its_own_token(settings: dict[str, Any], stored: str) -> None:
     ],
 )
 def test_wrong_options(metrics: dict[str, Any], words: str) -> None:
-    """A mistake in ``metrics`` is refused, by its name."""
+    """A mistake in ``metrics`` is refused by its name."""
     with pytest.raises(ConfigurationError, match=words):
         ServerConfig.from_dict({"metrics": metrics})
 
@@ -250,7 +250,7 @@ class Counting:
 
 
 def test_several_processes(tmp_path: Path) -> None:
-    """Processes add up what they count; of those that have ended stays what they counted, in as many files as of one."""
+    """Processes add up their counts; those of ended ones stay, in as many files as of one process."""
     counting = Counting(tmp_path)
     counting.count(5)
     found = counting.count(7)
@@ -268,14 +268,14 @@ def test_several_processes(tmp_path: Path) -> None:
 
 
 def test_a_process_killed_before_it_counted(tmp_path: Path) -> None:
-    """A process that was killed while it made its file has counted nothing; its file goes, too."""
+    """A process that was killed while it created its file has no counts, and its file is removed."""
     (tmp_path / "counter_4.db").touch()
     Counting(tmp_path).run(_FORGET, "4")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_scrape_while_processes_end(tmp_path: Path) -> None:
-    """Whoever reads the metrics while what ended processes counted is moved together sees the same sums all the time."""
+    """Sums do not change while the counts of ended processes are combined."""
     counting = Counting(tmp_path)
     counting.count(5)
     (process,) = counting.processes
@@ -290,7 +290,7 @@ def queries() -> list[tuple[str, str]]:
 
 
 def test_the_dashboard(base: str, tmp_path: Path) -> None:
-    """Each query of the Grafana dashboard asks for a series that the server has, by labels that it has."""
+    """Each query of the Grafana dashboard uses an existing series with its labels."""
     (tmp_path / "digests.sqlite").touch()
     found = scraped_after_use(base)
     labels_of: dict[str, set[str]] = {}
@@ -310,7 +310,7 @@ def test_the_dashboard(base: str, tmp_path: Path) -> None:
 
 
 def test_workers_of_a_server(settings: dict[str, Any], tmp_path: Path) -> None:
-    """Whichever worker answers, metrics are those of all of them, also of one that was killed."""
+    """Any worker answers with the metrics of all, including killed ones."""
     (tmp_path / "server").mkdir()
     (tmp_path / "metrics").mkdir()
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
@@ -331,7 +331,7 @@ def test_workers_of_a_server(settings: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_waiting_scans() -> None:
-    """A request that waits for a place among those that read a database counts as waiting, until it has one."""
+    """A request that waits for a place to read a database counts as waiting until it has one."""
     state = ProcessState.begin(ServerLimits(scans=1))
 
     def waiting() -> float | None:

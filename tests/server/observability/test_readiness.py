@@ -41,7 +41,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_ready(settings: dict[str, Any]) -> None:
-    """A server whose sources answer is ready; their names are for whoever has a token, and only of what that sees."""
+    """A server is ready if its sources answer; a token shows the names of the sources that it sees."""
     with RunningServer(ServerConfig.from_dict(settings)) as server:
         assert ready(server.url) == (200, {"status": "ready"})
         both = {"a": "ready", "b": "ready"}
@@ -52,7 +52,7 @@ def test_ready(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("what", ["database", "directory"])
 def test_not_ready(settings: dict[str, Any], tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture) -> None:
-    """One source that does not answer makes the server not ready: 503; the log has the reason, and nobody else."""
+    """If one source does not answer, the server answers 503; only the log has the reason."""
     if what == "database":
         (tmp_path / "a.db").write_bytes(b"no database" * 1000)
     else:
@@ -69,13 +69,13 @@ def test_not_ready(settings: dict[str, Any], tmp_path: Path, what: str, caplog: 
 
 
 def test_a_server_without_tokens(settings: dict[str, Any]) -> None:
-    """Where no token is needed, everybody sees the names."""
+    """If no token is needed, every client sees the names."""
     with RunningServer(ServerConfig.from_dict({**settings, "tokens": []})) as server:
         assert ready(server.url)[1]["directories"] == {"d": "ready"}
 
 
 def test_nobody_can_keep_a_database_busy() -> None:
-    """However many ask at once, and soon after another, each source is looked at once."""
+    """With many simultaneous or frequent requests, each source is queried once."""
     looks: list[int] = []
 
     async def ask_often() -> None:
@@ -90,7 +90,7 @@ def test_nobody_can_keep_a_database_busy() -> None:
 
 
 def test_a_source_that_hangs() -> None:
-    """A source that does not answer in time is not ready, is not asked again meanwhile, and holds nobody up at the end."""
+    """A source that does not answer in time is not ready, is not queried again meanwhile, and does not delay the end."""
     released, looks = Event(), [0]
 
     def hang() -> None:
@@ -108,7 +108,7 @@ def test_a_source_that_hangs() -> None:
 
 
 def test_a_source_that_comes_back() -> None:
-    """An outcome holds for some seconds only."""
+    """A result is used only for some seconds."""
     outcomes = iter([OSError("down"), None])
 
     def look() -> None:
@@ -135,7 +135,7 @@ def test_a_source_that_comes_back() -> None:
     ],
 )
 def test_names_of_connections(entries: tuple[str, ...], grant: Grant, own: str | None) -> None:
-    """A caller learns a connection's name if it may see one of its tables; without such a name, that of this table."""
+    """A caller sees a connection's name if it may see one of its tables; an unnamed connection has that table's name."""
     named = Source("connections", "a", lambda: None, entries)
     assert named.name_for(grant) == (own and "a")
     unnamed = Source("connections", f"of table {entries[0]}", lambda: None, entries, is_named=False)
@@ -143,7 +143,7 @@ def test_names_of_connections(entries: tuple[str, ...], grant: Grant, own: str |
 
 
 def test_a_table_that_a_token_does_not_see(settings: dict[str, Any]) -> None:
-    """Of a database that tables name by its URL, a token is not told a table that it does not see."""
+    """For a database that tables name by URL, a token does not get the name of a hidden table."""
     settings["tables"] = {name: {"connection": settings["connections"]["a"], "table": "t"} for name in ("payroll", "shop.orders")}
     del settings["connections"]
     with RunningServer(ServerConfig.from_dict(settings)) as server:

@@ -59,7 +59,7 @@ def is_closed(connection: socket.socket, *, sending: bytes = b"") -> bool:
 @pytest.mark.parametrize("start", [b"", b"POST /getFiles HTTP/1.1\r\nHost: localhost\r\nX: "], ids=["silent", "half a head"])
 @pytest.mark.parametrize("count", [64, 200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_connections_that_ask_for_nothing(tmp_path: Path, start: bytes, count: int) -> None:
-    """However many connections ask for nothing, whoever asks for something is answered, and nobody's answer is cut."""
+    """With any number of silent connections, requests are answered, and no answer is cut."""
     with serving(tmp_path) as url, ExitStack() as held:
         stream = held.enter_context(closing(open_stream(url, "/getFiles", FILES, version="1.0")))
         received = stream.recv(12)
@@ -73,7 +73,7 @@ def test_connections_that_ask_for_nothing(tmp_path: Path, start: bytes, count: i
 
 
 def test_the_oldest_of_an_address_goes(tmp_path: Path) -> None:
-    """Of connections without a token an address has so many, and the one that has waited longest goes for each new one."""
+    """An address has a limited number of connections without a token; the oldest is closed for each new one."""
     with serving(tmp_path, connections_per_address=2) as url, ExitStack() as held:
         first, *others = [held.enter_context(closing(connect(url))) for _ in range(3)]
         assert is_closed(first)
@@ -83,7 +83,7 @@ def test_the_oldest_of_an_address_goes(tmp_path: Path) -> None:
 
 
 def test_many_at_once(tmp_path: Path) -> None:
-    """Clients behind one address that come within a moment, more than it may have without a token, are all answered."""
+    """Simultaneous clients behind one address, more than it may have without a token, are all answered."""
 
     async def ask(host: str, port: int) -> bytes:
         reader, writer = await asyncio.open_connection(host, port)
@@ -102,7 +102,7 @@ def test_many_at_once(tmp_path: Path) -> None:
 
 
 def test_room_for_those_who_may_be_here(tmp_path: Path) -> None:
-    """What has shown a token stays, and is not closed for what has not; where all are at work, one more is told so."""
+    """A connection with a token is not closed for one without; if all are busy, a further one is told so."""
     with serving(tmp_path, connections=2) as url, ExitStack() as held:
         streams = []
         for _ in range(2):
@@ -117,7 +117,7 @@ def test_room_for_those_who_may_be_here(tmp_path: Path) -> None:
 
 
 def test_idle_connections_make_room(tmp_path: Path) -> None:
-    """Where all connections have shown a token, one that lies idle between two requests goes."""
+    """If all connections have shown a token, one that is idle between two requests is closed."""
     request = b"GET /capabilities HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving(tmp_path, connections=2) as url, ExitStack() as held:
         idle = [held.enter_context(closing(connect(url, request))) for _ in range(2)]
@@ -138,14 +138,14 @@ SLOW: Mapping[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_slow_heads(tmp_path: Path, kind: str) -> None:
-    """The head of a request comes in time, however it is sent, or the connection ends."""
+    """If the head of a request does not arrive in time, the connection is closed."""
     start, then = SLOW[kind]
     with serving(tmp_path, head_seconds=0.2) as url, closing(connect(url, start)) as connection:
         assert is_closed(connection, sending=then)
 
 
 def test_idle_seconds(tmp_path: Path) -> None:
-    """A connection that lies idle behind an answer is closed after its time."""
+    """A connection that is idle after an answer is closed after its time."""
     request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving(tmp_path, idle_seconds=0.1) as url, closing(connect(url, request)) as connection:
         assert read_all(connection).startswith(b"HTTP/1.1 200")
@@ -155,7 +155,7 @@ def test_idle_seconds(tmp_path: Path) -> None:
     "head", ["Content-Length: 100", "Transfer-Encoding: chunked", "Content-Length: 100\r\nExpect: 100-continue"], ids=str
 )
 def test_slow_bodies(tmp_path: Path, head: str) -> None:
-    """A body that stands still, or comes a byte at a time, is refused, and its place is free again."""
+    """A body that stalls, or arrives byte by byte, is refused, and its place is free again."""
     start = f"POST /getFiles HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode()
     byte = b"1\r\nx\r\n" if "chunked" in head else b"x"
     with serving(tmp_path, stall_seconds=0.2, min_bytes_per_second=1000, requests=2) as url:
@@ -214,7 +214,7 @@ ODD: Mapping[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_requests(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What is no proper request is refused, without a traceback, and the next one is answered."""
+    """A malformed request is refused without a traceback, and the next one is answered."""
     request, status = ODD[kind]
     with serving(tmp_path, head_seconds=2, idle_seconds=0.1) as url:
         with closing(connect(url, request)) as connection:
@@ -230,7 +230,7 @@ def test_odd_requests(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_broken_chunk_behind_an_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What is malformed after an answer has begun ends the connection."""
+    """Malformed data after an answer has begun ends the connection."""
     with serving(tmp_path) as url:
         for body in (b"-5\r\n", b"ffffffffffffffffffffff\r\n", b"1;" + b"x" * 70_000):
             head = b"POST /nope HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -243,7 +243,7 @@ def test_a_broken_chunk_behind_an_answer(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_malformed_behind_a_request_at_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What is malformed behind a request, before that one is answered, ends the connection without a traceback."""
+    """Malformed data after an unanswered request ends the connection without a traceback."""
     request = b"GET /capabilities HTTP/1.1\r\nHost: localhost\r\n\r\n"
     chunked = POST + b"Transfer-Encoding: chunked\r\n\r\nd\r\nconfig_name=d\r\nnothing\r\n"
     with serving(tmp_path) as url:
@@ -259,7 +259,7 @@ def test_malformed_behind_a_request_at_work(tmp_path: Path, caplog: pytest.LogCa
 
 
 def test_pipelined_requests(tmp_path: Path) -> None:
-    """Requests that are sent one behind the other are answered one after the other."""
+    """Pipelined requests are answered in order."""
     request = POST + b"Content-Length: 13\r\n\r\n" + BODY
     with serving(tmp_path, idle_seconds=0.1) as url, closing(connect(url, request * 10)) as connection:
         assert read_all(connection).count(b"HTTP/1.1 200") == 10
@@ -267,7 +267,7 @@ def test_pipelined_requests(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/capabilities"])
 def test_pipelined_requests_without_a_token(caplog: pytest.LogCaptureFixture, path: str) -> None:
-    """Who does not wait for an answer, and has shown no token, gets one at most, and no more of the server's time."""
+    """Pipelined requests without a token get at most one answer."""
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
     with RunningServer(config(tokens=["the-token"], limits={"idle_seconds": 0.1})) as server:
         with closing(connect(server.url, (request + b"\r\n") * 1000)) as connection:
@@ -284,7 +284,7 @@ def test_pipelined_requests_without_a_token(caplog: pytest.LogCaptureFixture, pa
 
 
 def test_half_closed_connections(tmp_path: Path) -> None:
-    """A client that has ended its half of the connection has gone away, and takes no place."""
+    """A client that has closed its half of the connection counts as gone, and takes no place."""
     with serving(tmp_path, requests=1) as url:
         for _ in range(3):
             with closing(open_stream(url, "/getFiles", FILES)) as stream:
@@ -295,7 +295,7 @@ def test_half_closed_connections(tmp_path: Path) -> None:
 
 
 def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What anybody can provoke as often as they like does not fill the log."""
+    """Events that any client can cause as often as it likes do not fill the log."""
     with serving(tmp_path, connections_per_address=2) as url, ExitStack() as held:
         idle = [held.enter_context(closing(connect(url))) for _ in range(20)]
         assert all(is_closed(connection) for connection in idle[:-2])
@@ -322,14 +322,14 @@ def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     ],
 )
 def test_addresses(host: Any, address: str) -> None:
-    """An IPv6 network counts as one address: whoever has one has all of it."""
+    """An IPv6 network counts as one address."""
     assert client_address(host) == address
 
 
 @pytest.mark.parametrize("chunk", [b"1\r\n \r\n", b"1;extension=1\r\n \r\n"], ids=["plain", "extensions"])
 @pytest.mark.parametrize("token", [b"", b"Authorization: Bearer secret\r\n"], ids=["no token", "token"])
 def test_tiny_chunks(tmp_path: Path, token: bytes, chunk: bytes) -> None:
-    """A body in thousands of tiny chunks is refused after the first hundred: to read them all would keep others waiting."""
+    """A body in thousands of tiny chunks is refused after the first hundred, because reading all would delay others."""
     head = b"POST /getFiles HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" + token + b"\r\n"
     with RunningServer(config(tokens=["secret"], directories={"d": {"path": str(tmp_path)}})) as server:
         with closing(connect(server.url, head + chunk * 2_000)) as connection:
@@ -340,7 +340,7 @@ def test_tiny_chunks(tmp_path: Path, token: bytes, chunk: bytes) -> None:
 
 
 def test_tiny_chunks_after_the_answer(tmp_path: Path) -> None:
-    """A connection that goes on sending tiny chunks after it was refused is closed, not listened to."""
+    """A connection that keeps sending tiny chunks after it was refused is closed."""
     head = b"POST /getFiles HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with (
         RunningServer(

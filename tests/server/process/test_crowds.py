@@ -34,13 +34,13 @@ def serving(url: str, opened: list[str]) -> Iterator[str]:
 
 
 def test_many_clients_at_once(postgresql_url: str) -> None:
-    """Of 200 clients at once all are served, those after a while that were told to come later."""
+    """All of 200 simultaneous clients are served; some are asked to come later."""
     with serving(postgresql_url, []) as url:
         assert {error for _, error in ask_at_once(url, TOKEN, 200)} == {None}
 
 
 def test_idle_and_slow_connections(sqlite_url: str) -> None:
-    """Connections that send nothing, or half of a request, keep nobody out, at whatever number."""
+    """Connections that send nothing, or half of a request, do not keep others out."""
     with serving(sqlite_url, []) as url:
         for count in (64, 500):
             with ExitStack() as stack:
@@ -49,7 +49,7 @@ def test_idle_and_slow_connections(sqlite_url: str) -> None:
 
 
 def test_requests_without_a_token(sqlite_url: str) -> None:
-    """Requests without a token cost the database nothing, and whoever has one is served beside them."""
+    """Requests without a token do not use the database, and clients with one are served beside them."""
     opened: list[str] = []
     with serving(sqlite_url, opened) as url:
         statuses = asyncio.run(ask_without_token(url, 2000, per_second=1000))

@@ -21,7 +21,7 @@ def hard() -> Iterator[int]:
 
 
 def test_open_files(hard: int, tmp_path: Path) -> None:
-    """A server may open what its limits need; a machine that does not allow that is one line of the log, with what to do."""
+    """A server raises its limit of open files as needed; if it cannot, one line of the log says what to do."""
     with running(tmp_path, limits={"requests": 3, "connections": 10}) as server:
         assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (320, hard)
         assert server.log == ""

@@ -74,7 +74,7 @@ def lived(test: Callable[[LiveApp, Said, asyncio.Event], Coroutine[Any, Any, Non
 
 
 def test_requests_end_where_they_began() -> None:
-    """The next application answers what comes after it; the one before is closed when its last request has ended."""
+    """The next application answers new requests; the old one is closed after its last request."""
 
     async def test(app: LiveApp, said: Said, go_on: asyncio.Event) -> None:
         running = asyncio.create_task(ask(app))
@@ -92,7 +92,7 @@ def test_requests_end_where_they_began() -> None:
 
 
 def test_one_that_does_not_start() -> None:
-    """An application that does not start leaves its predecessor in place."""
+    """If the new application does not start, the old one stays."""
 
     async def test(app: LiveApp, said: Said, go_on: asyncio.Event) -> None:
         with pytest.raises(OSError, match="cannot start"):

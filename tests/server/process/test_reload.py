@@ -41,7 +41,7 @@ def status(server: Running, token: str) -> int:
 
 
 def test_hangup_reads_the_configuration_again(server: Running, files: dict[str, object]) -> None:
-    """After SIGHUP the new configuration holds; one that is wrong leaves the old one in use, with one line that says why."""
+    """After SIGHUP, the new configuration applies; a wrong one leaves the old one, with one line that says why."""
     assert (status(server, "first"), status(server, "second")) == (200, 401)
     write_config(server.config, tokens=["second"], **files)
     server.process.send_signal(signal.SIGHUP)
@@ -71,7 +71,7 @@ def refusals(server: Running) -> list[str]:
 
 
 def test_hangup_while_the_server_stops(server: Running) -> None:
-    """A server that waits for its last stream reads no configuration, and ends without an error in its log."""
+    """A server that waits for its last stream does not reload, and ends without an error in its log."""
     fields = [("config_name", "d"), ("files[0]", "large")]
     with closing(open_stream(server.url, "/getFiles", fields, version="1.0", token="first")) as stream:
         stream.recv(12)
@@ -94,7 +94,7 @@ def is_open(url: str) -> bool:
 
 
 def test_a_stream_that_runs(server: Running, files: dict[str, object]) -> None:
-    """A stream that began before a reload ends as it should, although its token is not valid any more."""
+    """A stream that began before a reload ends normally, even if its token is not valid any more."""
     fields = [("config_name", "d"), ("files[0]", "large")]
     with closing(open_stream(server.url, "/getFiles", fields, version="1.0", token="first")) as stream:
         start = stream.recv(12)
@@ -107,7 +107,7 @@ def test_a_stream_that_runs(server: Running, files: dict[str, object]) -> None:
 
 
 def test_a_snapshot_that_is_held(tmp_path: Path, postgresql_url: str) -> None:
-    """A run with ``consistent`` goes on over a reload: it reads the snapshot that it began with."""
+    """A run with ``consistent`` continues after a reload with the snapshot that it began with."""
     execute(postgresql_url, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     offered = {"connections": {"main": postgresql_url}, "tables": {"t": {}}}
     with running(tmp_path, tokens=["first", "second"], **offered) as server, SyncClient(server.url, token="first") as client:
@@ -127,7 +127,7 @@ def rows(client: SyncClient) -> int:
 
 
 def test_a_watched_file(tmp_path: Path, files: dict[str, object]) -> None:
-    """With ``--watch`` a changed file is read without a signal; without tokens the server has to stay on loopback."""
+    """With ``--watch``, a changed file is read without a signal; without tokens the server has to stay on loopback."""
     with running(tmp_path, "--watch", **files) as server:
         assert send(server.url, "GET", "/capabilities").status == 200
         write_config(server.config, tokens=["second"], **files)

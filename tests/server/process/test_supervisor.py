@@ -22,7 +22,7 @@ def ask(server: Running, token: str = "first") -> Answer:
 
 
 def test_workers(tmp_path: Path) -> None:
-    """A killed worker is replaced, a new configuration reaches all of them, and SIGTERM ends all with 0."""
+    """A killed worker is replaced, a new configuration reaches all workers, and SIGTERM ends all with 0."""
     (tmp_path / "files").mkdir()
     directories = {"d": {"path": str(tmp_path / "files")}}
     with running(tmp_path, "--workers", "2", tokens=["first"], directories=directories) as server:
@@ -48,7 +48,7 @@ def test_workers(tmp_path: Path) -> None:
 
 
 def test_workers_share_their_limits(tmp_path: Path) -> None:
-    """Requests of all workers count together, also after one was killed; when their parent is killed, no worker stays."""
+    """Requests of all workers count together, also after one was killed; workers end with their parent."""
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "large").write_bytes(bytes(64 << 20))
     fields = [("config_name", "d"), ("files[0]", "large")]
@@ -82,7 +82,7 @@ def is_answered(server: Running) -> bool:
 
 
 def test_wrong_numbers_of_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A number of workers that makes no sense is refused, on the command line and in the file."""
+    """An invalid number of workers is refused, on the command line and in the file."""
     config = write_config(tmp_path / "server.yaml", workers=0)
     for arguments in (["--workers", "0"], ["--workers", "many"]):
         with pytest.raises(SystemExit) as end:
@@ -105,7 +105,7 @@ serve(ServerConfig.from_dict({"workers": 2, "directories": {"d": {"path": sys.ar
 
 @pytest.mark.slow
 def test_a_worker_that_hangs(tmp_path: Path) -> None:
-    """A worker that gives no sign of life is killed and replaced, and the server answers on."""
+    """A worker without a sign of life is killed and replaced, and the server still answers."""
     log = tmp_path / "log"
     with (
         log.open("w") as errors,

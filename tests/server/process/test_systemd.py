@@ -26,7 +26,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def test_a_service_of_systemd(tmp_path: Path, manager: socket.socket) -> None:
-    """A service says that it is ready, that it lives, that it reads its configuration, and that it stops; in this order."""
+    """A service reports in order that it is ready, lives, reloads and stops."""
     environment = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "300000"}
     with running(tmp_path, environment=environment, directories={"d": {"path": str(tmp_path)}}) as server:
         assert manager.recv(100) == b"READY=1"
@@ -49,7 +49,7 @@ def next_message(manager: socket.socket) -> str:
 
 
 def test_no_systemd(tmp_path: Path) -> None:
-    """Without systemd, or with one that has gone, nothing is sent, and nothing fails."""
+    """Without systemd, or if it has ended, no message is sent, and nothing fails."""
     for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
         systemd = Systemd(environment)
         systemd.ready()
@@ -69,12 +69,12 @@ def test_no_systemd(tmp_path: Path) -> None:
     ],
 )
 def test_the_watchdog_of_another_process(variables: dict[str, str], seconds: float | None) -> None:
-    """The watchdog is answered by the process that it is for."""
+    """Only the process that the watchdog is for answers it."""
     assert Systemd(variables).watchdog_seconds == seconds
 
 
 def test_an_abstract_address() -> None:
-    """An address that begins with @ is one without a file."""
+    """An address that begins with @ is an abstract socket without a file."""
     name = f"airflow-sync-{os.getpid()}"
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
         manager.bind(f"\0{name}")

@@ -41,7 +41,7 @@ def with_tls(folder: Path, limits: dict[str, object] | None = None, **tls: objec
 
 
 def test_a_server_over_tls(tmp_path: Path, authority: Authority) -> None:
-    """Clients that know the authority are answered at an https URL; others, and clients without TLS, get nothing."""
+    """Clients that know the authority are answered at an https URL; other clients are not."""
     with RunningServer(with_tls(tmp_path, certificate=authority.sign("server"))) as server:
         assert server.url.startswith("https://127.0.0.1:")
         assert shown_certificate(server.url, authority.path)
@@ -54,7 +54,7 @@ def test_a_server_over_tls(tmp_path: Path, authority: Authority) -> None:
 
 
 def test_clients_need_a_certificate(tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
-    """With ``client_authorities``, only clients with a certificate of theirs are answered; the log says who was not, and why."""
+    """With ``client_authorities``, only clients with a valid certificate are answered; the log names others with the reason."""
     config = with_tls(tmp_path, certificate=authority.sign("server"), client_authorities=authority.path)
     with RunningServer(config) as server:
         assert shown_certificate(server.url, authority.path, authority.sign("client"))
@@ -73,7 +73,7 @@ def _logged(caplog: pytest.LogCaptureFixture, line: str) -> bool:
 
 
 def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> None:
-    """Connections that do not begin to encrypt keep nobody out, and are closed after ``head_seconds``."""
+    """Connections that never begin TLS keep no client out, and are closed after ``head_seconds``."""
     limits = {"connections": 10, "connections_per_address": 5, "head_seconds": 0.4}
     with RunningServer(with_tls(tmp_path, limits, certificate=authority.sign("server"))) as server, ExitStack() as stack:
         idle = [stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60))) for _ in range(64)]
@@ -82,7 +82,7 @@ def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> N
 
 
 def test_connections_that_never_speak_take_little_memory(tmp_path: Path, authority: Authority) -> None:
-    """A connection that has not shown anything takes a fraction of asyncio's 256 KiB, of which hundreds fill the memory."""
+    """A silent connection takes a fraction of asyncio's 256 KiB."""
     with RunningServer(with_tls(tmp_path, certificate=authority.sign("server"))) as server, ExitStack() as stack:
         assert shown_certificate(server.url, authority.path)
         tracemalloc.start()
@@ -94,7 +94,7 @@ def test_connections_that_never_speak_take_little_memory(tmp_path: Path, authori
 
 
 def test_handshakes_that_end_leave_nothing(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a handshake has that does not come to its end is gone with it, and not only when Python looks for garbage."""
+    """The memory of an incomplete handshake is freed at its end, without waiting for garbage collection."""
     made = WeakSet[SSLProtocol]()
     count = 0
     original = SSLProtocol.connection_made
@@ -121,7 +121,7 @@ def test_handshakes_that_end_leave_nothing(tmp_path: Path, authority: Authority,
 
 
 def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
-    """A renewed certificate is shown without a restart, and a torn file keeps the one before; each is one line of the log."""
+    """A renewed certificate is used without a restart; a truncated one leaves the old; each is one line of the log."""
     path = authority.sign("server")
     with running(tmp_path, tls={"certificate": str(path)}, directories={"d": {"path": str(tmp_path)}}) as server:
         first = shown_certificate(server.url, authority.path)
@@ -136,14 +136,14 @@ def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
 
 
 def test_a_certificate_that_has_ended(tmp_path: Path, authority: Authority) -> None:
-    """A server with a certificate that has ended serves, and clients refuse it."""
+    """A server with an expired certificate still serves, and clients refuse it."""
     config = with_tls(tmp_path, certificate=authority.sign("server", ends_in=-DAY))
     with RunningServer(config) as server, pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         shown_certificate(server.url, authority.path)
 
 
 def test_the_end_of_a_certificate(tmp_path: Path, authority: Authority) -> None:
-    """The end of a certificate is read in both forms of a date, and what is no certificate is refused."""
+    """The end of a certificate is read in both date formats, and a file without a certificate is refused."""
     for name, years in (("near", 1), ("far", 40)):
         ends_in = timedelta(days=365 * years)
         end = end_of(authority.sign(name, ends_in=ends_in).read_text())
@@ -155,7 +155,7 @@ def test_the_end_of_a_certificate(tmp_path: Path, authority: Authority) -> None:
 
 
 def test_files_that_cannot_be_used(tmp_path: Path, authority: Authority) -> None:
-    """A missing, torn, foreign or encrypted file, and a key that others can read, are refused with the option and a remedy."""
+    """A missing, truncated, foreign or encrypted file, and a key that others can read, are refused with option and remedy."""
     good, other = authority.sign("good"), authority.sign("other")
     open_key = authority.sign("open")
     open_key.chmod(0o644)

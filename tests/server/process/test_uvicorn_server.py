@@ -63,7 +63,7 @@ def process(path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal ends the server in peace, after one line with its URL."""
+    """A signal ends the server normally, after one line with its URL."""
     with process(tmp_path) as (server, url):
         assert send(url, "GET", "/health").status == 200
         server.send_signal(number)
@@ -72,7 +72,7 @@ def test_signals(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def test_hangup(tmp_path: Path) -> None:
-    """SIGHUP, which ends a process unless it is told otherwise, does not end a server."""
+    """SIGHUP does not end a server."""
     with process(tmp_path) as (server, url):
         server.send_signal(signal.SIGHUP)
         assert send(url, "GET", "/health").status == 200
@@ -83,7 +83,7 @@ def test_hangup(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal(tmp_path: Path, number: signal.Signals) -> None:
-    """A second signal ends the server at once, streams that nobody reads included, without a traceback."""
+    """A second signal ends the server at once, including stalled streams, without a traceback."""
     (tmp_path / "large").write_bytes(bytes(64 << 20))
     fields = [("config_name", "d"), ("files[0]", "large")]
     with process(tmp_path) as (server, url), closing(open_stream(url, "/getFiles", fields)) as stream:
@@ -106,7 +106,7 @@ def wait_until_refused(url: str) -> None:
 
 @pytest.mark.parametrize("engine", [pytest.param("mariadb", marks=pytest.mark.slow), "postgresql"])
 def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, engine: str) -> None:
-    """A request that waits for a locked table keeps no server from ending: its statement is cancelled."""
+    """A request that waits for a locked table does not stop the server from ending: its statement is cancelled."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url, 1000)
     command = [sys.executable, "-c", SERVE_TABLE, url]
@@ -132,7 +132,7 @@ def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, 
 
 
 def test_work_that_cannot_be_cancelled(tmp_path: Path) -> None:
-    """A request that hangs where nothing ends it, as on a disk that no longer answers, keeps no server from ending."""
+    """A request that hangs and cannot be cancelled, such as on a broken disk, does not stop the server from ending."""
     url = f"sqlite:///{tmp_path / 'source.db'}"
     fill(url, 1)
     command = [sys.executable, "-c", SERVE_HANGING, url]
@@ -154,7 +154,7 @@ def test_work_that_cannot_be_cancelled(tmp_path: Path) -> None:
 
 
 def test_a_killed_server(tmp_path: Path) -> None:
-    """After SIGKILL in the middle of a stream another server takes the same port at once, and the client sees a cut body."""
+    """After SIGKILL during a stream, another server can use the port at once, and the client sees a truncated body."""
     (tmp_path / "large").write_bytes(bytes(64 << 20))
     with process(tmp_path) as (server, url):
         stream = open_stream(url, "/getFiles", [("config_name", "d"), ("files[0]", "large")])
@@ -169,7 +169,7 @@ def test_a_killed_server(tmp_path: Path) -> None:
 
 
 def test_streams_end(tmp_path: Path) -> None:
-    """A stream that runs when the server is told to stop ends as it should."""
+    """A running stream ends normally when the server is stopped."""
     (tmp_path / "large").write_bytes(bytes(64 << 20))
     with process(tmp_path) as (server, url):
         fields = [("config_name", "d"), ("files[0]", "large")]
@@ -183,7 +183,7 @@ def test_streams_end(tmp_path: Path) -> None:
 
 
 def test_streams_are_cut(tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    """At the end of its block a server in a thread waits for no client, and shows no traceback."""
+    """A server in a thread does not wait for clients at the end of its block, and shows no traceback."""
     (tmp_path / "large").write_bytes(bytes(64 << 20))
     server = RunningServer(config(directories={"d": {"path": str(tmp_path)}}))
     with server:
@@ -206,7 +206,7 @@ def is_cut(stream: socket.socket) -> bool:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
 def test_tokens_are_required(host: str) -> None:
-    """Without tokens nobody but this machine can reach the server."""
+    """Without tokens, only this machine can reach the server."""
     ready: list[str] = []
     with pytest.raises(ConfigurationError, match="Set tokens"):
         serve(config(), host=host, port=0, on_ready=ready.append)
@@ -216,7 +216,7 @@ def test_tokens_are_required(host: str) -> None:
 
 
 def test_tokens_open_the_door() -> None:
-    """With tokens the server may listen everywhere."""
+    """With tokens, the server may listen on any address."""
     with RunningServer(config(tokens=["secret"]), host="0.0.0.0") as server:
         local = server.url.replace("0.0.0.0", "127.0.0.1")
         assert send(local, "GET", "/health").status == 200
@@ -225,7 +225,7 @@ def test_tokens_open_the_door() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
 def test_loopback(host: str) -> None:
-    """Every loopback address will do without tokens."""
+    """Every loopback address is allowed without tokens."""
     with RunningServer(config(), host=host) as server:
         assert server.url.startswith(f"http://{host}:")
         assert send(server.url, "GET", "/health").status == 200
@@ -235,7 +235,7 @@ def test_loopback(host: str) -> None:
     ("host", "port"), [("127.0.0.1", None), ("203.0.113.1", 0), ("nowhere.invalid", 0), ("127.0.0.1", 70_000), ("127.0.0.1", -1)]
 )
 def test_bad_addresses(host: str, port: int | None) -> None:
-    """An address that cannot be used is named."""
+    """The error about an unusable address names it."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1] if port is None else port
         with pytest.raises(ConfigurationError, match=f"Cannot listen on {host}:{port}"):

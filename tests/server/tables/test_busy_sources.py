@@ -40,7 +40,7 @@ def opened(url: str) -> Iterator[Scenario]:
 
 
 def test_a_locked_table_is_told_before_the_client_gives_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for a table that somebody has locked is answered 503 with the reason, by both versions, on every engine."""
+    """A locked table is answered 503 with the reason, by both versions, on every engine."""
     monkeypatch.setattr(sources, "LOCK_SECONDS", 1)
     config = ServerConfig.from_dict({"connections": {"source": database_url}, "tables": {"t": {}}})
     with opened(database_url) as scenario, RunningServer(config) as server:
@@ -61,7 +61,7 @@ def test_a_locked_table_is_told_before_the_client_gives_up(database_url: str, mo
 
 
 def test_a_server_without_a_connection_left(postgresql_url: str) -> None:
-    """A role that may not connect once more is told so, and asked for no host, on PostgreSQL."""
+    """On PostgreSQL, the error for a role at its connection limit says so and does not ask for the host."""
     with opened(postgresql_url) as scenario:
         name = f"limited_{make_url(postgresql_url).database}"
         scenario.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
@@ -72,7 +72,7 @@ def test_a_server_without_a_connection_left(postgresql_url: str) -> None:
 
 
 def test_a_database_that_is_closed(database_servers: DatabaseServers, postgresql_url: str) -> None:
-    """A database that accepts no connections is an error that is not tried again, and that says so."""
+    """A database that accepts no connections is a permanent error that says so."""
     with opened(database_servers.url(POSTGRESQL)) as server:
         server.execute(f"ALTER DATABASE {make_url(postgresql_url).database} ALLOW_CONNECTIONS false")
     with (
@@ -85,7 +85,7 @@ def test_a_database_that_is_closed(database_servers: DatabaseServers, postgresql
 
 
 def test_a_database_that_is_closed_to_a_role(postgresql_url: str) -> None:
-    """So is one to which a role may not connect."""
+    """A database to which the role may not connect is a permanent error that says so."""
     with plain_role(postgresql_url) as url, opened(postgresql_url) as owner:
         owner.execute(f"REVOKE CONNECT ON DATABASE {make_url(postgresql_url).database} FROM PUBLIC")
         with (
@@ -98,7 +98,7 @@ def test_a_database_that_is_closed_to_a_role(postgresql_url: str) -> None:
 
 
 def test_a_server_without_a_connection_left_on_mariadb(mariadb_url: str) -> None:
-    """A user who may not connect once more is told so on MariaDB."""
+    """On MariaDB, the error for a user at its connection limit says so."""
     with opened(mariadb_url) as scenario:
         name = f"limited_{make_url(mariadb_url).database}"
         user = f"'{name}'@'%'"
@@ -133,7 +133,7 @@ def _assert_limit_is_told(url: str, name: str) -> None:
 def test_a_session_that_takes_longer_than_the_role_may(
     postgresql_url: str, driver: str, limit: str, kind: type[TransportError], advice: str
 ) -> None:
-    """A limit of the role that ends a session is told the client by name, where the driver tells it, and may be tried again."""
+    """If a role's limit ends a session, the transient error names it if the driver does."""
     url = make_url(postgresql_url).set(drivername=f"postgresql+{driver}").render_as_string(False)
     with opened(postgresql_url) as watcher, opened(url) as scenario, scenario.database.connect() as connection:
         if not watcher.scalar(f"SELECT count(*) FROM pg_settings WHERE name = '{limit}'"):
@@ -154,7 +154,7 @@ def test_a_session_that_takes_longer_than_the_role_may(
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
 def test_a_file_that_is_not_there_is_not_made(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A mistyped path is a source that cannot be reached, which the log names; it becomes no empty database."""
+    """A mistyped path is an unreachable source that the log names; no empty database is created."""
     url = f"{kind}:///{tmp_path}/source.db"
     with RunningServer(ServerConfig.from_dict({"connections": {"source": url}, "tables": {"t": {}}})) as server:
         answer = post(server.url, "/getTable", {"config_name": "t"})

@@ -77,7 +77,7 @@ def said(base: str, request_name: str) -> Answer:
 @pytest.mark.parametrize("request_name", [*REQUESTS, "version 1", "hash of version 1"])
 @pytest.mark.parametrize("way", ["where", "query", "view"])
 def test_errors_of_the_database(url: str, way: str, request_name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An error about a row or column that is not offered quotes it in the log, and not to the client."""
+    """If a database error quotes a row or column that is not offered, only the log shows the quotation."""
     caplog.set_level(logging.WARNING, "airflow_provider_sync")
     with RunningServer(config(url, tables={"offered": offers(url)[way]})) as server:
         answer = said(server.url, request_name)
@@ -102,7 +102,7 @@ def _messages(answer: Answer) -> list[object]:
 @on_engines("sqlite")
 @pytest.mark.parametrize("columns", [["id", "number"], []])
 def test_errors_of_computed_columns(database_url: str, columns: list[str]) -> None:
-    """An error of a computed column, which may quote a column that is not offered, is shown if all columns are offered."""
+    """An error of a computed column, which may quote other columns, is shown only if all columns are offered."""
     execute(
         database_url,
         "CREATE TABLE orders (id INTEGER PRIMARY KEY, extra TEXT)",
@@ -116,7 +116,7 @@ def test_errors_of_computed_columns(database_url: str, columns: list[str]) -> No
 
 @on_engines("postgresql")
 def test_check_shows_what_the_database_said(url: str) -> None:
-    """Whoever may read the configuration sees the words of the database in `check --connect`."""
+    """`check --connect` shows the database's message."""
     settings = {"connections": {"source": url}, "tables": {"offered": offers(url)["view"]}}
     execute(url, "DELETE FROM orders WHERE id = 1")
     [trial] = [trial for trial in try_server(ServerConfig.from_dict(settings)) if trial.what == "table"]

@@ -25,7 +25,7 @@ REQUESTS: dict[str, tuple[str, msgspec.Struct]] = {
 
 @pytest.mark.parametrize("request_name", [*REQUESTS, "version 1"])
 def test_one_line_without_sql(url: str, request_name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An error of a database is one line of the log, in our words; the driver's, with SQL, are there only at DEBUG."""
+    """A database error is one line of the log in our words; only DEBUG has the driver's message with SQL."""
     engine = make_url(url).get_backend_name().replace("mariadb", "mysql")
     if engine not in FAILING:
         pytest.skip("no such expression here")

@@ -56,7 +56,7 @@ def ask_about(base: str, *names: str, max_rows: int = 1000) -> list[list[Message
 
 
 def test_each_is_answered_as_alone(base: str) -> None:
-    """Tables are answered in the order of the request, each described as by itself, with the sum of its segments as one."""
+    """Tables are answered in order, each with its own description and the sum of its segments as one."""
     empty, filled = ask_about(base, "u", "t")
     described, segments = describe(base)
     assert filled[0] == msgspec.structs.replace(described, partitioning=ONE_SEGMENT)
@@ -70,7 +70,7 @@ def test_each_is_answered_as_alone(base: str) -> None:
 
 
 def test_failures_are_of_one_table(base: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A table that is missing, unknown, or without a key fails by itself, with status and reason; those after it are answered."""
+    """A missing, unknown or keyless table fails alone, with status and reason; the next ones are answered."""
     *failed, last = ask_about(base, "missing", "nope", "keyless", "nulls", "t")
     reasons = [(message.status, message.message) for [message] in failed if isinstance(message, TableFailed)]
     assert [status for status, _ in reasons] == [422] * 4
@@ -86,7 +86,7 @@ def test_failures_are_of_one_table(base: str, caplog: pytest.LogCaptureFixture) 
 
 
 def test_large_tables_are_described_only(url: str) -> None:
-    """A table of more rows than the request allows has no digests, which its last message says, and is cut as by itself."""
+    """A table with more rows than allowed has no digests, says so, and is cut as in its own request."""
     execute(url, "DELETE FROM t", *many_rows(3000))
     with served(url, t={}) as base:
         [[described, done]] = ask_about(base, "t", max_rows=100)
@@ -96,7 +96,7 @@ def test_large_tables_are_described_only(url: str) -> None:
 
 
 def test_tokens(sqlite_url: str) -> None:
-    """A table that the token may not see is answered as one that does not exist."""
+    """A table that the token may not see is answered like a missing one."""
     execute(sqlite_url, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "CREATE TABLE u (id INTEGER PRIMARY KEY)")
     offered = config(sqlite_url, tables={"t": {}, "u": {}}, tokens=[{"token": TOKEN, "tables": ["t"]}])
     with RunningServer(offered) as server:
@@ -110,7 +110,7 @@ def test_tokens(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("count", [0, MAX_TABLES + 1])
 def test_bounds(refusing: str, count: int) -> None:
-    """A request about no table, or about more than the capabilities say, is refused."""
+    """A request about no table, or about more than the capabilities allow, is refused."""
     request = json.dumps({"table_slices": [{"name": "t"}] * count, "max_rows": 10}).encode()
     field, message = refusal(ask(refusing, "/describeTables", request))
     assert field == "table_slices"

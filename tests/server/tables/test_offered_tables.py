@@ -66,7 +66,7 @@ def shop(tmp_path: Path) -> str:
 
 
 def test_every_table_of_a_database(database_url: str) -> None:
-    """A pattern offers all tables but those that it excludes: no view, nothing of ours; new ones without a restart."""
+    """A pattern offers all tables but excluded ones, views and ours; new ones without a restart."""
     execute(database_url, *create("items", "orders", "tmp_1", "_sync_left"), "CREATE VIEW seen AS SELECT * FROM orders")
     if not database_url.startswith("duckdb"):
         open_history(database_url).record([TableReport(name="t", status="unchanged")], Origin(source="command", job="run"))
@@ -81,7 +81,7 @@ def test_every_table_of_a_database(database_url: str) -> None:
 
 
 def test_tables_of_a_schema(database_url: str) -> None:
-    """A pattern with a schema offers that schema's tables under their full names, or under others that `table` makes of them."""
+    """A pattern with a schema offers its tables under full names, or under those from `table`."""
     if database_url.startswith("sqlite"):
         pytest.skip("SQLite has schemas only in databases that are attached")
     name = f"other_{Path(str(sqlalchemy.make_url(database_url).database)).stem}"
@@ -99,7 +99,7 @@ def test_tables_of_a_schema(database_url: str) -> None:
 
 
 def test_names_and_earlier_patterns_win(shop: str) -> None:
-    """The options of a name, or else those of the first pattern, hold; each table is offered once."""
+    """A name's own options apply, or those of the first matching pattern; each table is offered once."""
     tables = {"o*": {"windows": ["id"]}, "*": {"exclude": ["tmp_*"]}, "items": {"columns": ["id"]}, "renamed": {"table": "Parts"}}
     with offering(shop, tables) as base:
         assert offered(base) == {"orders": ["id"], "Parts": [], "items": [], "renamed": []}
@@ -107,7 +107,7 @@ def test_names_and_earlier_patterns_win(shop: str) -> None:
 
 
 def test_several_databases(shop: str, tmp_path: Path) -> None:
-    """Each connection has its own pattern."""
+    """Each connection may have its own pattern."""
     run_sqlite(tmp_path / "crm.db", ";".join(create("people", "orders")))
     tables = {"*": {"connection": "main"}, "crm.*": {"connection": "crm", "table": "*"}}
     connections = {"main": shop, "crm": f"sqlite:///{tmp_path / 'crm.db'}"}
@@ -118,7 +118,7 @@ def test_several_databases(shop: str, tmp_path: Path) -> None:
 
 
 def test_tokens_with_patterns(shop: str) -> None:
-    """A token sees what its names and patterns match among what is offered; all else answers as if it did not exist."""
+    """A token sees the offered tables that its names and patterns match; all others count as missing."""
     tokens = ["all", {"token": "some", "tables": ["it*", "Parts", "tmp_*"]}, {"token": "none", "tables": []}]
     with offering(shop, {"*": {"exclude": ["tmp_*"]}}, tokens=tokens) as base:
         assert list(offered(base, "all")) == ["Parts", "items", "orders"]
@@ -130,14 +130,14 @@ def test_tokens_with_patterns(shop: str) -> None:
 
 
 def test_case_tells_tables_apart(shop: str) -> None:
-    """A name in another case is another table, also where the database would take it for the same one."""
+    """A name in another case is another table, even if the database ignores case."""
     with offering(shop, "*") as base:
         assert statuses(base, "Parts") == (200, 200, 200)
         assert statuses(base, "parts") == (422, 422, 422)
 
 
 def test_known_names_are_remembered(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests for tables that are known do not list the database again."""
+    """Requests for known tables do not list the database again."""
     listed = []
     names_where = offered_tables.names_where
 
@@ -154,14 +154,14 @@ def test_known_names_are_remembered(shop: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_database_that_is_down() -> None:
-    """As long as the database of a pattern does not answer, nobody is told that it has no tables."""
+    """While the database of a pattern does not answer, requests fail instead of listing no tables."""
     with offering("postgresql://me@127.0.0.1:9/shop", "*") as base:
         assert send(base, "GET", "/capabilities").status == 503
         assert post(base, "/getTableHash", {"config_name": "orders"}).status == 503
 
 
 def test_a_database_that_hangs(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a database does not say which tables it has, requests that wait for it take places, and no threads of others."""
+    """Requests that wait for the list of a hanging database take places, but no threads of others."""
     answers = Event()
 
     def hanging(*_: object) -> frozenset[str]:
@@ -183,7 +183,7 @@ def test_a_database_that_hangs(shop: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_too_many_tables(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More tables than a client takes are an error that says what to do, never a list that is cut."""
+    """More tables than a client accepts are an error that says what to do, instead of a truncated list."""
     monkeypatch.setattr(offered_tables, "MAX_TABLES", 3)
     with offering(shop, "*") as base:
         answer = send(base, "GET", "/capabilities")

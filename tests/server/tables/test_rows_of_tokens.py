@@ -66,7 +66,7 @@ def base(sqlite_url: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("token", SEEN)
 def test_rows_by_version2(base: str, token: str) -> None:
-    """Descriptions, digests, rows and looks at many tables are those of the rows that the token sees."""
+    """Descriptions, digests and rows are those of the rows that the token sees."""
     described, segments = messages(ask(base, "/describeTable", DescribeTable(table_slice=ORDERS), token=token))
     assert isinstance(described, Described)
     assert isinstance(segments, Segments)
@@ -102,7 +102,7 @@ def test_rows_by_version1(base: str, token: str) -> None:
 
 
 def test_names(base: str) -> None:
-    """A token with a mapping sees its names and no others, by any request."""
+    """A token with a mapping sees only the mapped names, in every request."""
     answer = send(base, "GET", "/capabilities", headers={"Authorization": "Bearer partner"})
     assert list(msgspec.json.decode(answer.body, type=Capabilities).tables) == ["orders"]
     for name in ("third", "nope"):

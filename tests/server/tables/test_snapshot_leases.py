@@ -66,7 +66,7 @@ def test_a_snapshot_that_ran_out(sqlite_url: str) -> None:
 
 
 def test_another_process(sqlite_url: str) -> None:
-    """A snapshot of another server process is an error that says so, whatever endpoint is asked."""
+    """A snapshot of another server process is an error that says so, at every endpoint."""
     with holding_server(sqlite_url) as base:
         elsewhere = RequestedSlice(name="t", snapshot="0123abcd.some-name")
         for path, request in (
@@ -80,7 +80,7 @@ def test_another_process(sqlite_url: str) -> None:
 
 
 def test_snapshots_are_of_one_token(sqlite_url: str) -> None:
-    """Only the token that holds a snapshot can read it; for any other it is as if there were none."""
+    """Only the token that holds a snapshot can read it; for others, it does not exist."""
     with (
         holding_server(sqlite_url, tokens=list(TOKENS)) as base,
         SyncClient(base, token=TOKENS[0], retries=0) as client,
@@ -93,7 +93,7 @@ def test_snapshots_are_of_one_token(sqlite_url: str) -> None:
 
 
 def test_number_of_snapshots(sqlite_url: str) -> None:
-    """One more than the limit is refused until one of them is free, which it is as soon as its client has left."""
+    """A snapshot above the limit is refused until one is free, which it is as soon as its client disconnects."""
     with (
         holding_server(sqlite_url, limits={"snapshots": 1, "snapshot_seconds": 5}) as base,
         SyncClient(base, retries=0) as client,
@@ -111,7 +111,7 @@ def test_number_of_snapshots(sqlite_url: str) -> None:
 
 
 def test_two_databases(sqlite_url: str, tmp_path: Path) -> None:
-    """Tables of two databases have no moment in common."""
+    """A snapshot of tables of two databases is refused."""
     connections = {"main": sqlite_url, "side": f"sqlite:///{tmp_path / 'other.db'}"}
     tables = {"t": {"connection": "main"}, "u": {"connection": "side"}}
     with holding_server(sqlite_url, connections=connections, tables=tables) as base:
@@ -130,7 +130,7 @@ def test_wrong_requests(sqlite_url: str, tables: list[str]) -> None:
 
 @pytest.mark.quick_on("sqlite", "mariadb")
 def test_a_reader_that_leaves(database_url: str) -> None:
-    """On each engine, a snapshot that a client stops reading in the middle can be read again."""
+    """On each engine, a snapshot can be read again after a client stopped reading it."""
     # More than the buffers of a connection take, and hardly compressible.
     rows = [f"({number}, '{token_hex(4000)}')" for number in range(1500)]
     execute(database_url, "CREATE TABLE large (id INT NOT NULL PRIMARY KEY, v TEXT)")

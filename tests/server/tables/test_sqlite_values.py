@@ -56,7 +56,7 @@ def _tables(folder: Path, kind: str, value: str) -> tuple[Scenario, Scenario]:
 
 @pytest.mark.parametrize(("kind", "value"), LOST)
 def test_what_would_arrive_as_something_else_is_refused(tmp_path: Path, kind: str, value: str) -> None:
-    """A blob in a column without a type, or of JSON, is a 422 that points to version 2, which carries it."""
+    """A blob in a column without a type, or of JSON, is a 422 that points to version 2."""
     source, target = _tables(tmp_path, kind, value)
     url = source.database.engine.url.render_as_string()
     config = ServerConfig.from_dict({"connections": {"source": url}, "tables": {"t": {}}})
@@ -77,7 +77,7 @@ def test_what_would_arrive_as_something_else_is_refused(tmp_path: Path, kind: st
 
 @pytest.mark.parametrize(("kind", "value"), KEPT)
 def test_what_arrives_as_it_is_is_sent(tmp_path: Path, kind: str, value: str) -> None:
-    """Any other value arrives in a column of the same type as what it is."""
+    """Any other value arrives unchanged in a column of the same type."""
     source, target = _tables(tmp_path, kind, value)
     url = source.database.engine.url.render_as_string()
     config = ServerConfig.from_dict({"connections": {"source": url}, "tables": {"t": {}}})
@@ -90,7 +90,7 @@ def test_what_arrives_as_it_is_is_sent(tmp_path: Path, kind: str, value: str) ->
 
 @pytest.mark.parametrize(("kind", "value"), DECLARED)
 def test_a_declared_type_says_what_a_string_is(tmp_path: Path, kind: str, value: str) -> None:
-    """A value of another kind than its column is declared for arrives as that kind, with the same characters."""
+    """A value of another type than declared arrives as the declared type, with the same characters."""
     arrived = []
     for protocol in (1, 2):
         folder = tmp_path / str(protocol)
@@ -118,7 +118,7 @@ NUMBERS = ", (7, 12), (8, 1.5)"
 
 @pytest.mark.parametrize(("declared", "numbers"), [("JSON", NUMBERS), ("JSONB", NUMBERS), ("TEXT", "")])
 def test_jsonb_stays_jsonb(two_same: Link, declared: str, numbers: str) -> None:
-    """JSON as text, as a number and as JSONB, whether its bytes are UTF-8 or not, arrives as it is, in columns of text, too."""
+    """JSON as text, as a number and as JSONB, UTF-8 or not, arrives unchanged, also in columns of text."""
     values = f"""(1, x'5c17611331'), (2, '{{"a":1}}'), (3, NULL), (4, x'ff00'), (5, '"x''ab''"'), (6, x''){numbers}"""
     two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v JSON)", f"INSERT INTO t VALUES {values}")
     two_same.target.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})")
@@ -133,7 +133,7 @@ def test_jsonb_stays_jsonb(two_same: Link, declared: str, numbers: str) -> None:
 
 @pytest.mark.parametrize("declared", ["", "ANY"])
 def test_an_existing_server_tells_no_blob_from_text(tmp_path: Path, declared: str) -> None:
-    """What an existing server sends for a column that takes any type lands as text, and the report says what that means."""
+    """Values of an existing server for a column without a type arrive as text, and the report explains that."""
     _, target = _tables(tmp_path, declared, "1")
     with existing_server() as server, SyncClient(server.url, retries=0) as client:
         server.answer("/getTableHash", reply(200, b'{"hash":"%b"}' % (b"0" * 40)))

@@ -68,7 +68,7 @@ def test_flat_memory(source: Path) -> None:
 
 @pytest.mark.slow
 def test_flat_memory_in_version_2(source: Path) -> None:
-    """Ten times the rows take the same memory for digests and rows, but for the digests of more segments."""
+    """Ten times the rows take the same memory for digests and rows, except for more segments."""
     small, large = peak_memory(source, 100_000, version=2), peak_memory(source, 1_000_000, version=2)
     assert large < small * 1.1
     assert large < 200 * 1024

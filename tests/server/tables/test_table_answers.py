@@ -19,7 +19,7 @@ def many_rows(count: int) -> list[str]:
 
 
 def test_description(base: str) -> None:
-    """A description has the columns in the order of the table, the key, the number of rows and how they are cut."""
+    """A description has the columns in the table's order, the key, the number of rows and the partitioning."""
     described, segments = describe(base)
     assert [(column.name, column.type.kind, column.nullable) for column in described.columns] == [
         ("b", LogicalKind.INTEGER, True),
@@ -34,7 +34,7 @@ def test_description(base: str) -> None:
 
 
 def test_digests_are_those_of_the_rows(base: str) -> None:
-    """Segments, row digests and rows tell of the same rows, as the canonical row text has them."""
+    """Segments, row digests and rows agree with the canonical row text."""
     described, segments = describe(base)
     content = rows(base, 3)
     assert content == sorted([(b"30", b"-3", b"x"), (None, b"1", b"tab\t"), (b"20", b"2", "né".encode())], key=repr)
@@ -46,13 +46,13 @@ def test_digests_are_those_of_the_rows(base: str) -> None:
 
 
 def test_description_alone(base: str) -> None:
-    """Who wants only the description gets it without the digests."""
+    """A request may ask for the description without digests."""
     [described] = messages(ask(base, "/describeTable", DescribeTable(table_slice=T, digests=False)))
     assert described == describe(base)[0]
 
 
 def test_keys(base: str) -> None:
-    """Rows are sent by key; what is not there is left out, and of no key there is no row."""
+    """Rows are sent by key; missing keys are left out."""
     assert rows(base, 3, keys="2\n5\n") == [(b"20", b"2", "né".encode())]
     assert rows(base, 3, keys="") == []
     assert digests(base, keys="") == {}
@@ -60,7 +60,7 @@ def test_keys(base: str) -> None:
 
 
 def test_segments_of_ranges(url: str) -> None:
-    """Integer keys are cut into ranges of equal width, and each is asked for by its number."""
+    """Integer keys are cut into ranges of equal width, and each is requested by its number."""
     execute(url, "DELETE FROM t", *many_rows(1000))
     with served(url) as base:
         described, segments = describe(base)
@@ -77,7 +77,7 @@ def test_segments_of_ranges(url: str) -> None:
 
 
 def test_samples(url: str) -> None:
-    """A sample has some of the segments, spread evenly, with the digests that they have among all; other keys have none."""
+    """A sample has some segments, spread evenly, with the digests that they have among all; other keys have no sample."""
     execute(url, "DELETE FROM t", *many_rows(1000), "UPDATE t SET b = id")
     with served(url, t={}, by_text={"table": "t", "primary": "a"}, unindexed={"table": "t", "primary": "b"}) as base:
         partitioning = Partitioning(scheme="key_range", segment_count=20, low=0, high=999)
@@ -111,7 +111,7 @@ def test_segments_of_digests(url: str) -> None:
 
 
 def test_range_never_finer_than_its_keys(url: str) -> None:
-    """However many rows are thought to be there, no more segments are made than there are keys."""
+    """There are at most as many segments as keys, whatever the estimated number of rows is."""
     execute(url, "DELETE FROM t", "INSERT INTO t (id, a) VALUES (5, 'x')")
     with served(url) as base:
         described, segments = describe(base)
@@ -130,6 +130,6 @@ def test_empty_table(url: str) -> None:
 
 
 def test_hasher(url: str) -> None:
-    """A hasher of the user's is for version 1, and does not keep version 2 from answering."""
+    """A user's hasher is for version 1, and does not affect version 2."""
     with served(url, t={"hasher": "tests.server.tables.hashers.FailingHasher"}) as base:
         assert len(describe(base)[0].columns) == len(rows(base, 3)) == 3

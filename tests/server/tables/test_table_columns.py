@@ -15,7 +15,7 @@ from tests.server.wire import ask
 
 
 def test_columns(url: str) -> None:
-    """A request names columns; the key takes part in any case, and the order is the table's."""
+    """A request names columns; the key is always included, and the order is the table's."""
     with served(url) as base:
         for asked, names in ((["a"], ["id", "a"]), (["a", "b"], ["b", "id", "a"]), ([], ["id"])):
             requested_slice = RequestedSlice(name="t", columns=tuple(asked))
@@ -64,7 +64,7 @@ def test_invisible_and_generated(request: pytest.FixtureRequest, engine: str) ->
 
 
 def test_odd_column_names(database_url: str) -> None:
-    """A column may be called anything."""
+    """A column may have any name."""
     engine = sqlalchemy.make_url(database_url).get_backend_name()
     quote = "`" if engine == "mysql" else '"'
     names = ["a%b", "a:b", "select", "né", "it's"]
@@ -79,7 +79,7 @@ def test_odd_column_names(database_url: str) -> None:
 
 
 def test_types_that_cannot_be_carried(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column that has no canonical text is named, with what to do about it; without it, the table is sent."""
+    """A column without a canonical text is named, with what to do; without it, the table is sent."""
     known = SQLiteCatalog.logical_type
     monkeypatch.setattr(SQLiteCatalog, "logical_type", lambda self, column: known(self, column) if column.name != "p" else None)
     execute(sqlite_url, "CREATE TABLE t (id INT PRIMARY KEY NOT NULL, p POINT)", "INSERT INTO t (id) VALUES (1)")
@@ -95,7 +95,7 @@ def test_types_that_cannot_be_carried(sqlite_url: str, monkeypatch: pytest.Monke
 
 
 def test_key_without_value(url: str) -> None:
-    """Rows that have no key are refused before the body begins."""
+    """Rows without a key are refused before the body begins."""
     with served(url, t={"primary": "b"}) as base:
         _, message = refusal(ask(base, "/describeTable", DescribeTable(table_slice=T)))
         assert "without a value in 'b'" in message
@@ -105,7 +105,7 @@ def test_key_without_value(url: str) -> None:
 
 @pytest.mark.parametrize(("options", "words"), MISFITS)
 def test_configuration_that_does_not_fit(url: str, options: dict[str, Any], words: str) -> None:
-    """What cannot be served as it is configured is refused before the body, saying what to do."""
+    """A configuration that does not fit the table is refused before the body, with what to do."""
     execute(url, *BESIDE_T)
     with served(url, t=options) as base:
         for path, request in (

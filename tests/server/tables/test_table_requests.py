@@ -121,7 +121,7 @@ PARTITIONING = b'"partitioning":{"scheme":"row_hash","segment_count":4}'
     ids=lambda value: value[:60].decode(errors="replace") if isinstance(value, bytes) else None,
 )  # fmt: skip
 def test_refused_requests(refusing: str, path: str, body: bytes, field: str, words: str) -> None:
-    """What is not a request is refused by the name of the field that is wrong."""
+    """A wrong request is refused with the name of the wrong field."""
     name, message = refusal(ask(refusing, path, body))
     assert name == field
     assert words in message
@@ -139,14 +139,14 @@ def test_ranges_need_an_integer_key(url: str) -> None:
 
 
 def test_most_keys(base: str) -> None:
-    """As many keys as are allowed are looked up at once."""
+    """The maximum number of keys can be looked up in one request."""
     keys = "".join(f"{number}\n" for number in range(MAX_KEYS))
     assert len(digests(base, keys=keys)) == len(rows(base, 3, keys=keys)) == 2
 
 
 @pytest.mark.parametrize("keys", ["x\n", "\n", "1.5\n", " 1\n", "99999999999999999999999\n", "a\0b\n", "1 OR 1=1\n", "'\n"])
 def test_keys_that_no_row_can_have(base: str, keys: str) -> None:
-    """A text that is not a key finds no row, or is refused; never another row, and never a fault of the server's."""
+    """A text that is not a key finds no row or is refused; it never finds another row or causes a 500."""
     for path, request in (
         ("/getRows", GetRows(table_slice=T, keys=keys)),
         ("/digestRows", DigestRows(table_slice=T, partitioning=ALL, keys=keys)),
@@ -159,14 +159,14 @@ def test_keys_that_no_row_can_have(base: str, keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["x'; --\n", "\\\\\n", "X\n", "x \n", "é\n", "\U0001f600\n", "%s %(x)s :x ?\n"])
 def test_keys_are_compared_by_bytes(url: str, keys: str) -> None:
-    """A text that only looks like a key, to a collation or to a parser, finds no row."""
+    """A text that equals a key only by collation or parsing finds no row."""
     with served(url, t={"primary": "a"}) as base:
         assert [row[2] for row in rows(base, 3, keys="x\n" + keys)] == [b"x"]
         assert list(digests(base, keys=keys + "x\n")) == [("x",)]
 
 
 def test_keys_with_zero_bytes(url: str) -> None:
-    """A zero byte, which not every database allows in text, is in no key, or refused; never a fault of the server's."""
+    """A zero byte, which some databases do not allow in text, finds no row or is refused, without a 500."""
     with served(url, t={"primary": "a"}) as base:
         answer = ask(base, "/getRows", GetRows(table_slice=T, keys="x\na\0b\n"))
         if answer.status == 200:
@@ -177,7 +177,7 @@ def test_keys_with_zero_bytes(url: str) -> None:
 
 @pytest.mark.parametrize("name", [" t", "t ", "\u200bt\n"])
 def test_blanks_around_a_name_are_trimmed(refusing: str, name: str) -> None:
-    """A name finds its table as it does in version 1, whatever invisible characters are around it."""
+    """White space and invisible characters around a name are trimmed, as in version 1."""
     body = msgspec.json.encode({"table_slice": {"name": name}})
     for path in ("/describeTable", "/getRows"):
         assert ask(refusing, path, body).status == 200
@@ -185,7 +185,7 @@ def test_blanks_around_a_name_are_trimmed(refusing: str, name: str) -> None:
 
 @pytest.mark.timeout(20)
 def test_an_unknown_field_of_a_megabyte_is_refused_in_a_few_words() -> None:
-    """What is wrong is told in short, and found at once, whatever the field is called."""
+    """An unknown field with a huge name is refused quickly, with a short message."""
     body = b'{"table_slice":{"name":"t"},"%b":1}' % (b" - at `$" * 200_000)
     with pytest.raises(InvalidRequest) as caught:
         decode_table_request(body, GetRows, {"t"})

@@ -19,7 +19,7 @@ def window(column: str, start: str, end: str) -> RequestedSlice:
 
 
 def test_windows(base: str) -> None:
-    """A window has the rows from its start up to its end, and none without a value; its column need not be sent."""
+    """A window has the rows from its start up to its end, without NULL; its column need not be sent."""
     for column, start, end, expected in (
         ("b", "20", "30", [b"2"]),
         ("b", "20", "31", [b"-3", b"2"]),
@@ -52,14 +52,14 @@ def test_windows(base: str) -> None:
     ],
 )
 def test_refused_windows(base: str, column: str, start: str, end: str, words: str) -> None:
-    """A window of another column than the configuration allows is refused, and so are ends that no value could have."""
+    """A window of a column that is not allowed, or with impossible ends, is refused."""
     field, message = refusal(ask(base, "/getRows", GetRows(table_slice=window(column, start, end))))
     assert field == "table_slice.window"
     assert words in message
 
 
 def test_windows_of_days(database_url: str) -> None:
-    """What Airflow's templates write works as a window of dates and of times."""
+    """Texts from Airflow's templates work as windows of dates and of times."""
     kind = "TIMESTAMP" if database_url.startswith("postgresql") else "DATETIME"
     execute(
         database_url,
@@ -75,14 +75,14 @@ def test_windows_of_days(database_url: str) -> None:
 
 
 def test_windows_are_announced(url: str) -> None:
-    """Clients learn which windows they may ask for."""
+    """Capabilities have the allowed windows."""
     with RunningServer(config(url, tables={"t": {"windows": ["b", "id"]}, "u": {}})) as server:
         assert json.loads(send(server.url, "GET", "/capabilities").body)["tables"] == {"t": ["b", "id"], "u": []}
         assert send(server.url, "HEAD", "/capabilities").body == b""
 
 
 def test_ranges_of_keys(base: str) -> None:
-    """A range has its lowest key and its highest, in every answer."""
+    """A range includes its lowest and its highest key, in every answer."""
     for key_range, expected in (
         ((-3, 1), [b"-3", b"1"]),
         ((2, None), [b"2"]),
@@ -105,7 +105,7 @@ def test_ranges_of_keys(base: str) -> None:
 
 @pytest.mark.parametrize(("key_range", "words"), [((2, 1), "no keys between 2 and 1"), ((None, 2**64), "no keys between")])
 def test_refused_ranges_of_keys(base: str, key_range: tuple[int | None, int | None], words: str) -> None:
-    """A range that no keys can be in is refused."""
+    """An impossible range of keys is refused."""
     field, message = refusal(ask(base, "/getRows", GetRows(table_slice=RequestedSlice(name="t", key_range=key_range))))
     assert field == "table_slice.key_range"
     assert words in message

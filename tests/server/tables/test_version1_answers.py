@@ -40,7 +40,7 @@ def url(database_url: str) -> str:
 
 
 def test_rows(url: str) -> None:
-    """Rows come in the order of the primary key, their columns in the order of the table."""
+    """Rows are in the order of the primary key, columns in the order of the table."""
     with served(url) as base:
         answer = post(base, "/getTable", {"config_name": "t"})
     assert [list(row.items()) for row in rows(answer)] == [
@@ -51,7 +51,7 @@ def test_rows(url: str) -> None:
 
 
 def test_hash(url: str) -> None:
-    """Both ways of asking about a change work, and agree; a hash that was not asked for is not computed."""
+    """Both endpoints for the hash agree; a hash that was not requested is not computed."""
     with served(url) as base:
         digest = json.loads(post(base, "/getTableHash", {"config_name": "t"}).body)["hash"]
         same = post(base, "/getTable", {"config_name": "t", "hash": digest})
@@ -73,7 +73,7 @@ def test_empty_table(url: str) -> None:
 
 
 def test_primary(url: str) -> None:
-    """The configured key orders the rows, and leaves the hash as it is."""
+    """The configured key orders the rows, and does not change the hash."""
     with served(url, t={}, by_a={"table": "t", "primary": "a"}) as base:
         assert [row["a"] for row in rows(post(base, "/getTable", {"config_name": "by_a"}))] == ["x", "y", "z"]
         hashes = {post(base, "/getTableHash", {"config_name": name}).body for name in ("t", "by_a")}
@@ -91,7 +91,7 @@ def test_columns(url: str) -> None:
 
 @pytest.mark.parametrize(("options", "words"), MISFITS)
 def test_refused(url: str, options: dict[str, Any], words: str) -> None:
-    """What cannot be served as it is configured is refused before the body, saying what to do."""
+    """A configuration that does not fit the table is refused before the body, with what to do."""
     execute(url, *BESIDE_T)
     with served(url, t=options) as base:
         for fields in ({}, {"hash": "x"}):
@@ -99,7 +99,7 @@ def test_refused(url: str, options: dict[str, Any], words: str) -> None:
 
 
 def test_without_primary_key(url: str) -> None:
-    """A table without a primary key of its own is sent by a configured one; what it lacks is a hash."""
+    """A table without a primary key is sent by a configured key, but has no hash."""
     execute(url, "CREATE TABLE keyless (a INT NOT NULL)", "INSERT INTO keyless VALUES (2), (1)")
     with served(url, t={"table": "keyless", "primary": "a"}) as base:
         answer = post(base, "/getTable", {"config_name": "t", "hash": "x"})
@@ -109,7 +109,7 @@ def test_without_primary_key(url: str) -> None:
 
 
 def test_hasher(url: str) -> None:
-    """A hasher of the user's takes the place of the protocol's own."""
+    """A user's hasher replaces the protocol's own."""
     engine = sqlalchemy.make_url(url).get_backend_name()
     with served(url, t={"hasher": "tests.server.tables.hashers.NamingHasher"}) as base:
         answer = post(base, "/getTableHash", {"config_name": "t"})
@@ -118,7 +118,7 @@ def test_hasher(url: str) -> None:
 
 
 def test_missing_hasher(sqlite_url: str) -> None:
-    """A hasher that is not there is the server's fault, and named."""
+    """A missing hasher is a server error that names it."""
     execute(sqlite_url, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
     with served(sqlite_url, t={"hasher": "nowhere.Hasher"}) as base:
         answer = post(base, "/getTableHash", {"config_name": "t"})
@@ -128,7 +128,7 @@ def test_missing_hasher(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("engine", ["sqlite", "mariadb", "postgresql"])
 def test_unsendable(request: pytest.FixtureRequest, engine: str) -> None:
-    """A value that JSON cannot carry is found before the body begins; the hash and the other columns are not affected."""
+    """A value that JSON cannot carry is found before the body; the hash and other columns are not affected."""
     url = request.getfixturevalue(f"{engine}_url")
     kind = {"sqlite": "BLOB", "mariadb": "VARBINARY(10)", "postgresql": "BYTEA"}[engine]
     value = r"'\xff'::bytea" if engine == "postgresql" else "x'ff'"
@@ -143,7 +143,7 @@ def test_unsendable(request: pytest.FixtureRequest, engine: str) -> None:
 
 
 def test_odd_names(sqlite_url: str) -> None:
-    """Names travel in a header whatever they hold, and none can end it."""
+    """Any name is sent safely in a header."""
     execute(sqlite_url, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
     names = {'quo"te': 'quo\\"te', "back\\slash": "back\\\\slash", "a\r\nX-Injected: 1": "a__X-Injected: 1", "né 😀": "né 😀"}
     with served(sqlite_url, **{name: {"table": "t"} for name in names}) as base:

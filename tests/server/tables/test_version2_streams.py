@@ -28,7 +28,7 @@ from tests.server.wire import ask, config, open_stream, send
     ],
 )
 def test_compression(refusing: str, accept: str | None, compression: str) -> None:
-    """A stream is compressed as its reader asks for, and says how; nothing on its way is to change it."""
+    """A stream has the requested compression and names it, and proxies must not change it."""
     for path in ("/describeTable", "/getRows"):
         body = msgspec.json.encode(GetRows(table_slice=T) if path == "/getRows" else DescribeTable(table_slice=T))
         answer = send(refusing, "POST", path, body=body, headers={"Accept": accept} if accept else {})
@@ -38,7 +38,7 @@ def test_compression(refusing: str, accept: str | None, compression: str) -> Non
 
 
 def test_no_state(url: str) -> None:
-    """What one server process began, any other can go on with."""
+    """Another server process can continue what one began."""
     with served(url) as one, served(url) as other:
         described, segments = describe(one)
         found = digests(other, described.partitioning, segment_ranges=tuple((number, number) for number in segments))
@@ -77,7 +77,7 @@ def test_description_comes_first(refusing: str, monkeypatch: pytest.MonkeyPatch)
 def test_error_in_the_middle(
     refusing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, status: int, words: str
 ) -> None:
-    """A failure behind the description ends the stream with its reason, as far as it is the client's to know."""
+    """A failure after the description ends the stream with the reason that the client may know."""
 
     def fail(*_: object) -> dict[int, Any]:
         raise error
@@ -94,7 +94,7 @@ def test_error_in_the_middle(
 
 
 def test_sources_that_are_down() -> None:
-    """A database that is down may be tried again."""
+    """A database that is down is a transient error."""
     settings = config("postgresql://someone:hunter2@127.0.0.1:1/shop", tables={"t": {}})
     with RunningServer(settings) as server:
         answer = ask(server.url, "/describeTable", DescribeTable(table_slice=T))

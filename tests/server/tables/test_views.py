@@ -71,7 +71,7 @@ def test_what_cannot_be_offered(with_view: str) -> None:
 
 
 def test_materialized_view(postgresql_url: str) -> None:
-    """A unique index of a materialized view spares the look at all keys, and lets segments be ranges of keys."""
+    """With a unique index, the keys of a materialized view are not checked, and segments can be ranges of keys."""
     execute(
         postgresql_url,
         "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, a VARCHAR(20))",
@@ -103,7 +103,7 @@ WRITING = {
 
 @pytest.mark.parametrize("engine", ["mariadb_url", "mysql_url"])
 def test_view_read_with_select_alone(request: pytest.FixtureRequest, engine: str) -> None:
-    """A user who may read a view, and not see its plan, is served it, and scans are assumed."""
+    """A user who may read a view but not see its plan is served it, and scans are assumed."""
     owner = request.getfixturevalue(engine)
     execute(owner, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)", "CREATE VIEW v AS SELECT id FROM t")
     with user_with(owner, "SELECT") as url, served(url, t={"table": "v", "primary": "id"}) as base:
@@ -113,7 +113,7 @@ def test_view_read_with_select_alone(request: pytest.FixtureRequest, engine: str
 
 
 def test_what_writes_is_named(with_view: str) -> None:
-    """A function that writes is refused with the option that calls it, and not as if the database were there to be written to."""
+    """A function that writes is refused, and the error names the option that calls it."""
     backend = sqlalchemy.make_url(with_view).get_backend_name()
     if backend == "sqlite":
         pytest.skip("its functions do not write")
