@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_stack(airflow_stack: AirflowStack) -> None:
-    """A DAG that is put into the folder runs under the scheduler; its states, results and logs can be asked for."""
+    """A DAG in the folder runs under the scheduler, and its states, results and logs can be read."""
     airflow_stack.set_connection("stack_conn", conn_type="generic", host="first.example")
     airflow_stack.set_connection("stack_conn", conn_type="generic", host="second.example")
     airflow_stack.add_dags("stack_dag.py", DAGS, "stack_dag")
@@ -50,6 +50,6 @@ def test_stack(airflow_stack: AirflowStack) -> None:
 
 
 def test_components(airflow_stack: AirflowStack) -> None:
-    """Components end with all that they started, and start again."""
+    """Components end with all their processes, and can start again."""
     airflow_stack.stop(SCHEDULER, DAG_PROCESSOR)
     airflow_stack.start(SCHEDULER, DAG_PROCESSOR)

@@ -37,7 +37,7 @@ with cancellation.cancelled_by_signals() as ending, ending.watching(escalation.C
 
 
 def test_a_later_signal_ends_what_cannot_be_cancelled() -> None:
-    """Where neither a statement nor its cancelling comes to an end, a later signal ends the process by its usual code."""
+    """If a statement cannot be cancelled, a later signal ends the process with its usual exit code."""
     with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "at work\n"
@@ -55,7 +55,7 @@ def test_a_later_signal_ends_what_cannot_be_cancelled() -> None:
 
 @pytest.mark.parametrize(("earlier", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=["terminal", "nohup"])
 def test_a_closed_terminal_ends_a_sync(earlier: signal.Handlers, ends: bool) -> None:
-    """SIGHUP ends a sync as SIGTERM does, so that nothing is left behind, unless it was started to go on."""
+    """SIGHUP ends a sync like SIGTERM, unless it was started by nohup."""
     before = signal.signal(signal.SIGHUP, earlier)
     try:
         with pytest.raises(SyncCancelled) if ends else nullcontext(), cancelled_by_signals() as cancellation:
@@ -68,7 +68,7 @@ def test_a_closed_terminal_ends_a_sync(earlier: signal.Handlers, ends: bool) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_a_library_turns_into_an_error(number: signal.Signals) -> None:
-    """What SQLite makes of a signal inside one of its functions ends the sync as the signal does, and is nobody's failure."""
+    """A signal that SQLite turns into an error ends the sync as a signal, not as a failure."""
 
     def end() -> None:
         signal.raise_signal(number)
@@ -82,7 +82,7 @@ def test_a_signal_that_a_library_turns_into_an_error(number: signal.Signals) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_whose_exception_python_ignores(number: signal.Signals) -> None:
-    """A signal that comes in a finalizer, where Python ignores exceptions, ends the sync all the same; others are still shown."""
+    """A signal in a finalizer, where Python ignores exceptions, still ends the sync; other exceptions are shown."""
 
     class Signalled:
         def __del__(self) -> None:
@@ -124,7 +124,7 @@ def in_an_error() -> Iterator[None]:
 
 
 def test_clean_up_that_a_signal_interrupts_is_done_again() -> None:
-    """Clean-up that a signal interrupts is repeated, and the signal still ends the sync; another error is raised at once."""
+    """Clean-up that a signal interrupts is repeated, and the signal ends the sync; other errors are raised at once."""
     attempts = []
 
     def work() -> None:

@@ -39,13 +39,13 @@ URL = {"url": "http://source.example"}
     ],
 )
 def test_limits_of_deletions(limit: str | int, deletes: int, of: int, allowed: bool) -> None:
-    """A share holds above 100 deletions, a number always."""
+    """A share limits deletes above 100; a number always does."""
     assert DeleteLimit.parse(limit).allows(deletes, of=of) is allowed
 
 
 @pytest.mark.parametrize("value", ["", "half", "101%", "-1", "1.5", "1e3", "50%%", None])
 def test_limits_that_are_none(value: Any) -> None:
-    """What is no limit is refused with its value."""
+    """A value that is not a limit is refused with that value."""
     with pytest.raises(ConfigurationError, match="max_deletes is"):
         DeleteLimit.parse(value)
     with pytest.raises(ConfigurationError, match="max_deletes"):
@@ -62,7 +62,7 @@ def test_text_that_templates_render_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"delete": False}, {"exclude": ["y/**"]}, {"include": ["*.jpg"]}])
 def test_directories_that_share_a_folder(options: dict[str, Any]) -> None:
-    """A directory may lie in the folder of another one that does not delete what it does not know."""
+    """A directory may be inside another one that does not delete unknown files."""
     directories = {"a": {"path": "/srv/x", **options}, "b": {"path": "/srv/x/y"}, "c": {"path": "/srv/xy"}}
     assert set(ClientConfig.from_dict({**URL, "directories": directories}).directories) == {"a", "b", "c"}
 
@@ -93,7 +93,7 @@ def test_directories_that_share_a_folder(options: dict[str, Any]) -> None:
     ],
 )
 def test_wrong_client_settings(settings: dict[str, Any], message: str) -> None:
-    """What a client cannot use is refused when the configuration is built, by the name of the option."""
+    """Unusable settings of a client are refused when the configuration is built, by the option's name."""
     with pytest.raises(ConfigurationError, match=message):
         ClientConfig.from_dict(settings)
 
@@ -118,7 +118,7 @@ def test_wrong_client_settings(settings: dict[str, Any], message: str) -> None:
     ],
 )
 def test_wrong_server_settings(settings: dict[str, Any], message: str) -> None:
-    """What a server cannot use is refused when the configuration is built, by the name of the option."""
+    """Unusable settings of a server are refused when the configuration is built, by the option's name."""
     with pytest.raises(ConfigurationError, match=message):
         ServerConfig.from_dict(settings)
 
@@ -149,14 +149,14 @@ def test_wrong_server_settings(settings: dict[str, Any], message: str) -> None:
     ],
 )
 def test_mistakes_are_told_in_the_words_of_the_file(settings: dict[str, Any], message: str) -> None:
-    """A message names the option, what it may be, and what it is, as whoever wrote the file calls these."""
+    """A message uses the file's words for the option, its allowed values and its value."""
     with pytest.raises(ConfigurationError) as refused:
         ClientConfig.from_dict(settings)
     assert str(refused.value) == message
 
 
 def test_an_unknown_option_is_told_with_what_was_meant() -> None:
-    """Whoever mistyped an option reads the right one in the message, or all if none is near; in a list, it says which entry."""
+    """A mistyped option is answered with the probable one, or with all; in a list, the message names the entry."""
     with pytest.raises(ConfigurationError) as refused:
         directory_from_options("d", {"path": "x", "includes": ["*.png"]})
     assert str(refused.value) == "'d': there is no option 'includes'. Did you mean 'include'?"
@@ -213,7 +213,7 @@ def test_wrong_views_and_queries(options: dict[str, Any], message: str) -> None:
     ],
 )
 def test_wrong_rows_of_tokens(options: dict[str, Any], message: str) -> None:
-    """A token whose tables or conditions cannot be as they are written is refused before anything is served."""
+    """A token with invalid tables or conditions is refused before the server starts."""
     tables = {"t": {}, "u": {}, "h": {"hasher": "my.Hasher"}}
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": tables, "tokens": [{"token": "x", **options}]})
@@ -221,7 +221,7 @@ def test_wrong_rows_of_tokens(options: dict[str, Any], message: str) -> None:
 
 
 def test_key_of_masks() -> None:
-    """The secret of hashes is required where a column is hashed, and is never shown; ``null`` without quotes is a mask, too."""
+    """The key of hashes is required for a hashed column, and never shown; ``null`` without quotes is a mask, too."""
     settings = {"connections": {"a": "sqlite:///a.db"}, "tables": {"t": {"mask": {"a": None, "b": "hash"}}}, "mask_key": "s3cret"}
     config = ServerConfig.from_dict(settings)
     assert config.tables["t"].mask == {"a": "null", "b": "hash"}
@@ -231,14 +231,14 @@ def test_key_of_masks() -> None:
 
 
 def test_semicolon_of_a_query() -> None:
-    """A semicolon at the end of SQL is taken off."""
+    """A semicolon at the end of SQL is removed."""
     tables = {"t": {"query": "SELECT 1 AS id ;\n", "primary": "id", "where": ["id = 1;"]}}
     table = ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": tables}).tables["t"]
     assert (table.query, table.conditions) == ("SELECT 1 AS id", ("id = 1",))
 
 
 def test_connections() -> None:
-    """A table's connection is its own, a name or a URL; else the default; else the only one."""
+    """A table's connection is its own, by name or URL, else the default, else the only one."""
     connections = {"a": "sqlite:///a.db", "b": "sqlite:///b.db"}
     assert connection_url(connections, None, TargetTable(name="t", connection="b")) == "sqlite:///b.db"
     assert connection_url(connections, None, TargetTable(name="t", connection="sqlite:///c.db")) == "sqlite:///c.db"
@@ -247,7 +247,7 @@ def test_connections() -> None:
 
 
 def test_variables_are_replaced_after_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable's value is text, whatever YAML would make of it; keys and plain dollars stay as they are."""
+    """A variable's value is always text; keys and plain dollars do not change."""
     monkeypatch.setenv("SECRET", "yes: [x] # ${HOME}")
     path = tmp_path / "client.yaml"
     path.write_text('url: http://x\ntoken: "a ${SECRET} $HOME"\nheaders: {"${SECRET}": "${SECRET}"}\n')
@@ -257,7 +257,7 @@ def test_variables_are_replaced_after_parsing(tmp_path: Path, monkeypatch: pytes
 
 
 def test_secrets_are_not_shown() -> None:
-    """Neither tokens nor passwords are part of what a configuration prints as."""
+    """A printed configuration shows neither tokens nor passwords."""
     client = ClientConfig.from_dict({**URL, "token": "hidden", "password": "hidden", "connections": {"a": "x://hidden"}})
     server = ServerConfig.from_dict(
         {"tokens": ["hidden", {"token": "hidden too"}], "connections": {"a": "mysql://u:hidden@h/d"}, "mask_key": "hidden" * 6}
@@ -268,7 +268,7 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_limits_of_a_client() -> None:
-    """Limits of time and of size are checked, at the top and for a table or directory; an unknown one is named."""
+    """Limits of time and size are checked, globally and for a table or directory; an unknown one is named."""
     settings = {"url": "https://host", "max_seconds": "60", "limits": {"max_files": "7"}, "connections": {"c": "sqlite://"}}
     config = ClientConfig.from_dict({**settings, "tables": {"t": {"max_seconds": 5}}})
     assert (config.max_seconds, config.limits.max_files, config.tables["t"].max_seconds) == (60, 7, 5)

@@ -10,7 +10,7 @@ def _connect(url: str) -> sqlalchemy.Connection:
 
 
 def test_each_engine_gives_an_empty_database(database_url: str) -> None:
-    """A fixture's database exists, has no table and takes one."""
+    """A fixture's database exists, has no table, and allows creating one."""
     with _connect(database_url) as connection:
         assert sqlalchemy.inspect(connection).get_table_names() == []
         connection.exec_driver_sql("CREATE TABLE proof (id INTEGER PRIMARY KEY)")
@@ -27,7 +27,7 @@ def test_a_pair_is_two_databases(pair_urls: tuple[str, str]) -> None:
 
 
 def test_mysql_is_as_shipped(mysql_url: str) -> None:
-    """The MySQL of the tests is a MySQL, with a binary log, without LOAD DATA LOCAL, with caching_sha2_password."""
+    """The tests' MySQL is a MySQL with a binary log, without LOAD DATA LOCAL, with caching_sha2_password."""
     with _connect(mysql_url) as connection:
         version, binary_log, local = connection.exec_driver_sql("SELECT VERSION(), @@log_bin, @@local_infile").one()
         plugin = connection.exec_driver_sql("SELECT plugin FROM mysql.user WHERE user = 'sync' LIMIT 1").scalar_one()
@@ -36,12 +36,12 @@ def test_mysql_is_as_shipped(mysql_url: str) -> None:
 
 
 def test_mariadb_allows_local_infile(mariadb_url: str) -> None:
-    """The MariaDB of the tests takes LOAD DATA LOCAL."""
+    """The tests' MariaDB accepts LOAD DATA LOCAL."""
     with _connect(mariadb_url) as connection:
         assert connection.exec_driver_sql("SELECT @@local_infile").scalar_one() == 1
 
 
 def test_postgresql_orders_text_as_a_language_does(postgresql_url: str) -> None:
-    """The text order of the PostgreSQL of the tests is not the order of bytes."""
+    """The tests' PostgreSQL does not order text by bytes."""
     with _connect(postgresql_url) as connection:
         assert connection.exec_driver_sql("SELECT 'a' < 'B' AND 'B' < 'c'").scalar_one()

@@ -36,7 +36,7 @@ def made(kind: type[SyncError]) -> SyncError:
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_errors_pickle(kind: type[SyncError]) -> None:
-    """Every error comes out of another process as it went in."""
+    """Every error can be pickled."""
     error = made(kind)
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
@@ -45,7 +45,7 @@ def test_errors_pickle(kind: type[SyncError]) -> None:
 
 
 def test_what_several_failures_say_is_said_once() -> None:
-    """One error of several has the message of each, those that are alike once, and may pass when all may."""
+    """One error of several has each message once, and is transient if all are."""
     failed = SyncFailed.of([TransportError("No answer."), TransportError("No answer."), SyncError("No key.")], [REPORT])
     assert str(failed) == "No answer; No key."
     assert not failed.retryable
@@ -54,7 +54,7 @@ def test_what_several_failures_say_is_said_once() -> None:
 
 
 def test_the_drawing_is_true() -> None:
-    """The tree in the module's docstring shows every error below its parent, and which may be tried again."""
+    """The tree in the module's docstring shows every error below its parent, and which are transient."""
     drawing = str(exceptions.__doc__)
     parents: list[str] = []
     drawn = {}
@@ -74,18 +74,18 @@ def test_the_drawing_is_true() -> None:
     ("status", "retryable"), [(400, False), (401, False), (404, False), (422, False), (429, True), (500, True), (503, True)]
 )
 def test_which_statuses_may_pass(status: int, retryable: bool) -> None:
-    """429 and 5xx may pass; what the server refuses does not."""
+    """429 and 5xx are transient; refusals are not."""
     assert ServerError("It failed.", status).retryable is retryable
 
 
 def test_a_failed_sync_may_pass_only_when_all_of_it_may() -> None:
-    """Whoever raises says so, and the reports stay with the error."""
+    """A failed sync is transient only if all its errors are, and it keeps the reports."""
     error = SyncFailed("It failed.", [REPORT], False)
     assert (error.retryable, error.reports, str(error)) == (False, (REPORT,), "It failed.")
 
 
 def test_what_an_error_is_about_comes_first() -> None:
-    """An error that says what it is about keeps its class, its other values and its sentences."""
+    """An error that gets the name of its table or directory keeps its class, values and sentences."""
     error = ServerError("It gave up.", 503).with_subject("Table 't'")
     assert (str(error), error.status, error.retryable) == ("Table 't': It gave up.", 503, True)
     several = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").with_subject("Table 't'")
@@ -93,7 +93,7 @@ def test_what_an_error_is_about_comes_first() -> None:
 
 
 def test_a_promise_is_taken_back() -> None:
-    """Where tables may have changed, an error does not promise that nothing was, and says which; also in another process."""
+    """If tables may have changed, the error names them and does not promise the opposite; also after pickling."""
     error = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").having_changed(["t"], "Table t may have changed.")
     for one in (error, pickle.loads(pickle.dumps(error))):
         assert str(one) == "Somebody wrote. Try again. Table t may have changed."
@@ -101,7 +101,7 @@ def test_a_promise_is_taken_back() -> None:
 
 
 def test_only_anonymous_errors_get_the_name_of_a_table() -> None:
-    """The words of a database are put behind the name of the table; an error that has it already is left alone."""
+    """A database error gets the table's name, unless it already has it."""
     for error, text in (
         (TableError("Table 'a' is a view."), "Table 'a' is a view."),
         (TableError("no such column: x").without_subject(), "Table 't': no such column: x"),
@@ -113,6 +113,6 @@ def test_only_anonymous_errors_get_the_name_of_a_table() -> None:
 
 
 def test_an_error_of_a_connection_names_a_table_where_no_report_does() -> None:
-    """A connection that fails, fails for all tables of a run alike; the task of one table has to name it all the same."""
+    """A failing connection fails all tables of a run; the error for a single table names it."""
     with pytest.raises(TransportError, match=r"^Table 't': No answer\.$"), naming_table("t", connections=True):
         raise TransportError("No answer.")

@@ -43,7 +43,7 @@ def with_pip(python: Path, *what: str) -> None:
 
 @pytest.mark.parametrize("install", [with_uv, with_uv_lowest, with_pip])
 def test_the_wheel_installs_and_the_demo_runs(install: Callable[..., None], wheel: Path, tmp_path: Path) -> None:
-    """Without constraints each installer lands on an Airflow that runs the demo's tasks, and on no older minor release of it."""
+    """Without constraints, each installer gets the newest Airflow minor release, which runs the demo's tasks."""
     python = tmp_path / "bin" / "python"
     if install is with_pip:
         call(sys.executable, "-m", "venv", tmp_path)

@@ -21,20 +21,20 @@ def watch() -> SecretsWatch:
 
 @pytest.mark.parametrize("text", [SECRET, f"token={SECRET},", f"[{SECRET}]"])
 def test_found(watch: SecretsWatch, text: str) -> None:
-    """A secret is found wherever it stands."""
+    """A secret is found at any place."""
     watch._look("standard output", text)
     assert watch._leaks == [f"standard output: {text}"]
 
 
 @pytest.mark.parametrize("text", ["***", "short", f"{SECRET}s", "planted-by"])
 def test_not_found(watch: SecretsWatch, text: str) -> None:
-    """What is hidden, words that have a secret in them, and what is too short to be hidden are none."""
+    """Hidden secrets, words that contain one, and too short ones are not found."""
     watch._look("standard error", text)
     assert watch._leaks == []
 
 
 def test_a_log(watch: SecretsWatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record is looked at as it would be written, arguments and traceback included."""
+    """A log record is checked as it would be written, with arguments and traceback."""
     record = logging.LogRecord("airflow_provider_sync", logging.INFO, __file__, 1, "see %s", (SECRET,), None)
     monkeypatch.setattr("airflow_provider_sync.logs.formats.redact", lambda text: text)
     watch.emit(record)

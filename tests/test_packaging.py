@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Every module, template and style and the typing marker are in the wheel, and no test, example or tool."""
+    """The wheel has every module, template, style and the typing marker, but no test, example or tool."""
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = PROJECT / "airflow_provider_sync"
@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
-    """Name, version, licence, classifiers and entry points are as Airflow and the index expect them."""
+    """Name, version, licence, classifiers and entry points are as Airflow and the index require."""
     with zipfile.ZipFile(wheel) as archive:
         info = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")).removesuffix("METADATA")
         metadata = message_from_string(archive.read(f"{info}METADATA").decode())
@@ -62,7 +62,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
 
 
 def test_the_wheel_works_from_an_empty_directory(wheel: Path, tmp_path: Path) -> None:
-    """The command of an unpacked wheel runs where nothing of the project can be seen."""
+    """The command of an unpacked wheel runs without the project's folder."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     empty = tmp_path / "empty"

@@ -24,19 +24,19 @@ from airflow_provider_sync.printable import printable, reason
     ],
 )
 def test_what_is_shown(text: object, shown: str) -> None:
-    """Letters of every script stay, and nothing that a terminal or a log would act on does."""
+    """Letters of every script stay, and control characters for terminals and logs do not."""
     assert printable(text) == shown
 
 
 def test_long_texts() -> None:
-    """A text is cut where the limit says."""
+    """A text is cut at the limit."""
     assert printable("x" * 10_000_000, 3) == "xxx…"
     assert printable("xxx", 3) == "xxx"
 
 
 @given(st.text())
 def test_any_text(text: str) -> None:
-    """Whatever comes in, one printable line comes out that can be encoded."""
+    """Any text becomes one printable line that can be encoded."""
     shown = printable(text)
     assert shown.isprintable()
     assert shown.encode().decode() == shown
@@ -53,5 +53,5 @@ def test_any_text(text: str) -> None:
     ],
 )
 def test_reasons(error: Exception, said: str) -> None:
-    """What an error says comes on one line; an error that says nothing is not told by the name of its class."""
+    """An error's message is on one line; an error without a message does not show its class."""
     assert reason(error) == said

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def test_schema() -> None:
-    """The provider's metadata is what the installed Airflow asks for."""
+    """The provider's metadata fits the schema of the installed Airflow."""
     schema = json.loads(resources.files("airflow").joinpath("provider_info.schema.json").read_text())
     jsonschema.validate(get_provider_info(), schema)
 
@@ -36,7 +36,7 @@ def test_airflow_loads_it() -> None:
 
 
 def test_package_name() -> None:
-    """The metadata names the package that it is installed with."""
+    """The metadata has the name of the installed package."""
     entry_points = metadata.entry_points(group="apache_airflow_provider", name="provider_info")
     (ours,) = [point for point in entry_points if point.value.startswith("airflow_provider_sync.")]
     assert ours.dist is not None
@@ -46,7 +46,7 @@ def test_package_name() -> None:
 
 @pytest.mark.parametrize("group", ["hooks", "operators", "sensors", "triggers"])
 def test_modules_exist(group: str) -> None:
-    """Every module that the metadata names can be imported, and no module that users import is missing in it."""
+    """Every module in the metadata can be imported, and no module for users is missing."""
     (integration,) = get_provider_info()[group]
     for module in integration["python-modules"]:
         import_module(module)
@@ -57,7 +57,7 @@ def test_modules_exist(group: str) -> None:
 
 
 def test_classes_exist() -> None:
-    """Airflow finds the notifier, and the module of every transfer, by their names."""
+    """Airflow finds the notifier and the transfer modules by their names."""
     info = get_provider_info()
     for name in info["notifications"]:
         module, _, class_name = name.rpartition(".")
@@ -76,7 +76,7 @@ def test_the_plugin() -> None:
 
 
 def test_documents_exist() -> None:
-    """The logo and every how-to guide that the metadata names are in the documentation."""
+    """The logo and every how-to guide in the metadata exist."""
     info = get_provider_info()
     paths = [entry["how-to-guide"] for entry in info["transfers"]]
     for integration in info["integrations"]:
@@ -85,7 +85,7 @@ def test_documents_exist() -> None:
 
 
 def test_integrations_of_others() -> None:
-    """The targets of transfers are called as the providers call them that describe them."""
+    """The targets of transfers have the names that their providers use."""
     known = {
         integration["integration-name"]
         for provider in ProvidersManager().providers.values()
@@ -104,14 +104,14 @@ def test_imports_nothing_of_airflow() -> None:
 
 
 def test_form() -> None:
-    """The connection form offers the fields that the hook reads, and the protocols that a client knows."""
+    """The connection form has the fields that the hook reads, and the protocols of the client."""
     described: dict[str, Any] = get_provider_info()["connection-types"][0]
     assert set(described["conn-fields"]) == {"timeout", "verify", "headers", "protocol", "retries", "time_zone"}
     assert tuple(described["conn-fields"]["protocol"]["schema"]["enum"]) == PROTOCOLS
 
 
 def test_imports_of_dag_files() -> None:
-    """What DAG files import brings neither the server half nor anything else that they do not need."""
+    """Imports of DAG files load neither the server half nor other unneeded modules."""
     modules = ("operators.table_sync", "operators.file_sync", "sensors.table_changed", "sensors.files_changed")
     imports = "; ".join(f"import airflow_provider_sync.{module}" for module in modules)
     program = f"import sys, airflow.sdk; before = set(sys.modules); {imports}; print(*(set(sys.modules) - before))"

@@ -32,7 +32,7 @@ MESSAGES = (
 @pytest.mark.parametrize("message", MESSAGES)
 @pytest.mark.parametrize("kind", ERRORS)
 def test_no_error_has_a_secret(kind: type[SyncError], message: str) -> None:
-    """Every kind of error hides a secret that its form gives away, also in another process and in its representation."""
+    """Every kind of error hides a recognizable secret, also after pickling and in its representation."""
     error = kind(message, *made(kind).args[1:]) if len(inspect.signature(kind.__init__).parameters) > 2 else kind(message)
     for shown in (str(error), repr(error), str(pickle.loads(pickle.dumps(error))), str(error.with_subject("Table 'x'"))):
         assert "battery" not in shown
@@ -40,7 +40,7 @@ def test_no_error_has_a_secret(kind: type[SyncError], message: str) -> None:
 
 
 def test_what_is_known_to_be_a_secret() -> None:
-    """A secret of the configuration is hidden wherever it stands, in all forms in which libraries quote it."""
+    """A secret of the configuration is hidden at any place, in all forms in which libraries quote it."""
     token, password = "tok'en \"ü/8", "p@ss wörd%1"
     ServerConfig.from_dict({"tokens": [token], "mask_key": "mask-key-of-masks"})
     ClientConfig.from_dict({"url": "https://source.example", "login": "reader", "password": password})
@@ -60,12 +60,12 @@ def test_what_is_known_to_be_a_secret() -> None:
 
 
 def test_a_url_with_a_password() -> None:
-    """The representation of a client's configuration hides the password of its URL, which is refused only later."""
+    """A client's configuration hides the password in its URL when it is printed."""
     assert "u:***@host" in repr(ClientConfig.from_dict({"url": "http://u:pw-in-url@host"}))
 
 
 def test_a_wrong_configuration_keeps_its_secrets() -> None:
-    """The refusal of a configuration shows none of the secrets that are in it, and they stay hidden from then on."""
+    """The refusal of a configuration shows none of its secrets, and they are hidden from then on."""
     settings = {"tokens": [{"token": "token-of-the-shop", "tables": ["x"]}], "connections": {"a": "mysql://u:pass-of-shop@h/x"}}
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({**settings, "tabels": {"token-of-the-shop": {}}})
@@ -81,7 +81,7 @@ def test_the_password_of_a_connection() -> None:
 
 
 def test_secrets_of_all_options() -> None:
-    """Tokens, passwords, keys, headers and the passwords of URLs are secrets; names of tables and conditions are not."""
+    """Tokens, passwords, keys, headers and passwords in URLs are secrets; names of tables and conditions are not."""
     settings = {
         "url": "https://a:first-one@h",
         "token": "second-one",
@@ -105,12 +105,12 @@ def test_secrets_of_all_options() -> None:
     ],
 )
 def test_other_text_stays(text: str) -> None:
-    """Advice and names are shown as they are."""
+    """Advice and names are not changed."""
     assert redact(text) == text
 
 
 def test_words_stay() -> None:
-    """A password that is a common word leaves longer words alone, and one that is very short is hidden by its form only."""
+    """A common word as password does not hide longer words; a very short password is hidden only by its form."""
     remember_secrets(["postgres", "root"])
     assert redact('user "postgres" of postgresql, root') == 'user "***" of postgresql, root'
     assert redact("mysql://root:root@h") == "mysql://root:***@h"
@@ -122,19 +122,19 @@ def test_words_stay() -> None:
     after=st.text(),
 )
 def test_any_secret(secret: str, before: str, after: str) -> None:
-    """Whatever a secret consists of, no error shows it."""
+    """No error shows a secret, whatever characters it has."""
     secret = f"x{secret.strip()}x"
     remember_secrets([secret])
     assert secret not in redact(f"{before} {secret} {after}")
 
 
 def test_long_text_is_quick() -> None:
-    """Text without end that looks like the beginning of a secret costs no more than reading it."""
+    """Long text that resembles the beginning of a secret is handled in linear time."""
     for text in ("://" + "a" * 200_000, "password" * 50_000, "://a:" * 50_000, "'token': '" * 20_000):
         redact(text)
 
 
 def test_the_list_of_errors_is_whole() -> None:
-    """The test above knows every class of error of the package."""
+    """The list above has every error class of the package."""
     kinds = [value for value in vars(exceptions).values() if inspect.isclass(value) and issubclass(value, SyncError)]
     assert kinds == ERRORS

@@ -22,7 +22,7 @@ DIRECTORY = (
 
 @pytest.mark.parametrize(("kind", "fields"), [(TableReport, TABLE), (DirectoryReport, DIRECTORY)])
 def test_the_promised_fields(kind: type[Report], fields: str) -> None:
-    """A report has exactly the promised fields, as values that JSON has, and comes back from them."""
+    """A report has exactly the promised fields as JSON values, and can be read back."""
     report = kind(name="ü", status="changed", warnings=("one", "two"))
     plain = report.to_dict()
     assert sorted(plain) == sorted(fields.split())
@@ -33,7 +33,7 @@ def test_the_promised_fields(kind: type[Report], fields: str) -> None:
 
 @pytest.mark.parametrize(("status", "changed"), [("unchanged", False), ("changed", True), ("planned", True), ("failed", False)])
 def test_what_counts_as_changed(status: str, changed: bool) -> None:
-    """Changed is what a sync changed, or would change."""
+    """A report counts as changed if a sync changed something, or would change it."""
     assert msgspec.convert({"name": "t", "kind": "table", "status": status}, TableReport).changed is changed
 
 

@@ -9,7 +9,7 @@ from airflow_provider_sync.report_table import format_bytes, format_reports
 
 
 def test_table_of_reports() -> None:
-    """Tables and directories stand in one table, with warnings and errors below it."""
+    """Tables and directories are in one table, with warnings and errors below it."""
     reports = [
         TableReport(
             name="orders",
@@ -39,7 +39,7 @@ def test_table_of_reports() -> None:
 
 
 def test_what_has_no_column() -> None:
-    """Files that were moved or only touched are told below the table, done or planned."""
+    """Moved and touched files are shown below the table, done or planned."""
     done = DirectoryReport(name="images", status="changed", files_total=7, files_moved=1, files_touched=1_200)
     planned = DirectoryReport(name="letters", status="planned", files_total=7, files_touched=2)
     assert format_reports([done, planned]).splitlines()[4:] == [
@@ -50,14 +50,14 @@ def test_what_has_no_column() -> None:
 
 
 def test_one_is_one() -> None:
-    """A single row or file is one row, or one file."""
+    """The singular is used for one row or one file."""
     reports = [TableReport(name="t", status="changed", rows_total=1), DirectoryReport(name="d", status="changed", files_total=1)]
     lines = format_reports(reports).splitlines()[2:]
     assert [line.split()[2:4] for line in lines] == [["1", "row"], ["1", "file"]]
 
 
 def test_no_reports() -> None:
-    """No reports are a table without lines."""
+    """Without reports, the table has no lines."""
     assert len(format_reports([]).splitlines()) == 2
 
 
@@ -73,5 +73,5 @@ def test_no_reports() -> None:
     ],
 )
 def test_bytes_for_people(amount: int, text: str) -> None:
-    """Amounts of bytes are written with the unit that keeps them short."""
+    """Bytes have the unit that keeps them short."""
     assert format_bytes(amount) == text

@@ -62,7 +62,7 @@ def brought() -> set[str]:
 
 
 def test_nothing_is_required_that_airflow_brings(brought: set[str]) -> None:
-    """No requirement competes with one of Airflow's: resolvers would choose an older Airflow for the sake of a newer library."""
+    """No requirement overlaps with Airflow's, because resolvers would choose an older Airflow for a newer library."""
     names = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     assert {name for name in names & brought if not name.startswith("apache-airflow")} == set()
 

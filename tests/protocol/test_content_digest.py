@@ -18,11 +18,11 @@ def test_the_digest_of_the_standard() -> None:
 
 @pytest.mark.parametrize("header", [None, "", DIGEST, f"sha-512=:x:, {DIGEST}", f"{DIGEST},md5=:x:", "sha-512=:x:"])
 def test_what_is_intact(header: str | None) -> None:
-    """A body is taken with its own digest, without one, and with digests by other algorithms."""
+    """A body is accepted with its digest, without one, and with digests by other algorithms."""
     assert is_intact(header, BODY)
 
 
 @pytest.mark.parametrize("header", [DIGEST, DIGEST.replace("R", "S"), "sha-256=", f"md5=:x:, {DIGEST}"])
 def test_what_is_damaged(header: str) -> None:
-    """A body with a flipped bit, and a digest with one, do not match."""
+    """A body with a flipped bit, and a digest with one, are refused."""
     assert not is_intact(header, b'{"hello": "worle"}\n')

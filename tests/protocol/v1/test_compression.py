@@ -27,12 +27,12 @@ def _inflate(data: bytes, size: int = 1 << 16, limit: int = _LIMIT) -> bytes:
 
 @given(st.lists(st.binary()), st.integers(1, 50))
 def test_any_blocks_in_any_pieces_come_back(blocks: list[bytes], size: int) -> None:
-    """Whatever goes in, and wherever the body is cut into pieces, the same comes out."""
+    """For any blocks and any pieces of the body, the same content comes out."""
     assert _inflate(b"".join(compress(blocks)), size) == b"".join(blocks)
 
 
 def test_what_is_written_is_one_member_for_any_reader() -> None:
-    """Another gzip reader sees exactly one member, which names neither a file nor a time."""
+    """Another gzip reader finds exactly one member, without file name and time."""
     body = b"".join(compress([b"some ", b"rows\n"]))
     reader = zlib.decompressobj(31)
     assert reader.decompress(body) == b"some rows\n"
@@ -40,18 +40,18 @@ def test_what_is_written_is_one_member_for_any_reader() -> None:
 
 
 def test_nothing_is_the_gzip_of_nothing() -> None:
-    """An empty table is a whole gzip member."""
+    """An empty table is a complete gzip member."""
     assert gzip.decompress(b"".join(compress([]))) == b""
 
 
 @pytest.mark.parametrize("level", [1, 6, 9])
 def test_any_level_can_be_read(level: int) -> None:
-    """Existing servers compress at another level, with a name in the header or without."""
+    """Other compression levels of existing servers can be read, with a name in the header or without."""
     assert _inflate(gzip.compress(b"rows" * 99, level)) == b"rows" * 99
 
 
 def test_every_truncation_is_an_error() -> None:
-    """Wherever the body is cut, the reader says so."""
+    """A body that is cut at any place is an error."""
     body = b"".join(compress([bytes(range(256)) * 4]))
     for end in range(len(body)):
         with pytest.raises(IncompleteStreamError, match="ended in the middle"):
@@ -59,7 +59,7 @@ def test_every_truncation_is_an_error() -> None:
 
 
 def test_every_flipped_byte_behind_the_header_is_an_error() -> None:
-    """A body that was damaged on its way is never taken for whole."""
+    """A flipped byte after the header is an error."""
     body = b"".join(compress([b"some rows of a table\n" * 3]))
     for place in range(10, len(body)):
         with pytest.raises(ProtocolError):
@@ -68,7 +68,7 @@ def test_every_flipped_byte_behind_the_header_is_an_error() -> None:
 
 @pytest.mark.parametrize("rest", [b"x", gzip.compress(b"more"), b"\0" * 9], ids=["text", "member", "zeros"])
 def test_anything_behind_the_member_is_refused(rest: bytes) -> None:
-    """A second member, of which existing clients would not know, or rubbish behind the first is an error."""
+    """A second member, which existing clients would ignore, or other bytes after the first are an error."""
     body = gzip.compress(b"rows") + rest
     for size in (1, 4096):
         with pytest.raises(ProtocolError, match="follows the end"):
@@ -77,7 +77,7 @@ def test_anything_behind_the_member_is_refused(rest: bytes) -> None:
 
 @pytest.mark.parametrize("kept", [0, 30, 60, None])
 def test_a_glued_error_is_named(kept: int | None) -> None:
-    """The error that a failing server glues to the end, or in the middle, is what the user reads, and may pass."""
+    """An error message of the server at the end, or in the middle, is the user's message, and transient."""
     body = gzip.compress(bytes(range(256)))[:kept] + _ERROR
     for size in (1, 16, 4096):
         with pytest.raises(ProtocolError) as caught:
@@ -86,13 +86,13 @@ def test_a_glued_error_is_named(kept: int | None) -> None:
 
 
 def test_what_is_not_gzip_is_refused() -> None:
-    """A page of HTML is not taken for a table."""
+    """A page of HTML is not read as a table."""
     with pytest.raises(ProtocolError, match="not gzip"):
         _inflate(b"<!DOCTYPE html><html>" + bytes(99))
 
 
 def test_a_body_that_inflates_without_end_is_stopped() -> None:
-    """A small body that inflates to more than the limit is refused, in bounded pieces until then."""
+    """A small body that inflates above the limit is refused, in bounded memory."""
     body = b"".join(compress(repeat(bytes(1 << 16), 1024)))
     pieces: list[int] = []
     with pytest.raises(ProtocolError, match="more than 1048576 bytes"):
@@ -102,6 +102,6 @@ def test_a_body_that_inflates_without_end_is_stopped() -> None:
 
 
 def test_a_highly_compressed_body_is_whole() -> None:
-    """Nothing stays behind in the reader when a few bytes inflate to many pieces."""
+    """The reader returns everything if a few bytes inflate to many pieces."""
     zeros = bytes(3 * BLOCK_BYTES + 17)
     assert _inflate(gzip.compress(zeros), limit=len(zeros)) == zeros

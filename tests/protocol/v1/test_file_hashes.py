@@ -28,19 +28,19 @@ def _recorded() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "body"), _recorded(), ids=[name for name, _ in _recorded()])
 def test_recorded_manifests_are_read_and_written(name: str, body: str) -> None:
-    """The manifest of a real server is read, and writing it gives the same bytes."""
+    """The manifest of an existing server is read, and writing it gives the same bytes."""
     assert _encode(decode_manifest(body.encode()).hashes) == body.encode()
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_any_manifest_comes_back(hashes: dict[str, str]) -> None:
-    """Whatever the paths and hashes, the same come out in the same order."""
+    """For any paths and hashes, the same come out in order."""
     assert list(decode_manifest(_encode(hashes)).hashes.items()) == list(hashes.items())
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, BLOCK_PATHS, BLOCK_PATHS + 1, 2 * BLOCK_PATHS])
 def test_manifests_of_any_length_are_whole(count: int) -> None:
-    """Nothing is lost where one piece ends and the next begins, for numbered files and others."""
+    """Nothing is lost between two pieces, for numbered files and others."""
     for prefix in ("", "n"):
         hashes = {f"{prefix}{number}": "" for number in range(count)}
         assert decode_manifest(_encode(hashes)).hashes == hashes
@@ -68,13 +68,13 @@ def test_numbered_files_are_a_list() -> None:
     ],
 )
 def test_anything_else_is_refused(body: bytes) -> None:
-    """Only an object or a list of strings is a manifest, and every truncation of one is an error."""
+    """Only an object or a list of strings is a manifest."""
     with pytest.raises(ProtocolError, match="not a list of files"):
         decode_manifest(body)
 
 
 def test_every_truncation_is_an_error() -> None:
-    """Wherever a manifest is cut, the reader says so."""
+    """A manifest that is cut at any place is an error."""
     body = _encode({"a": "1", "b/c": "2"})
     for end in range(len(body)):
         with pytest.raises(ProtocolError):

@@ -37,7 +37,7 @@ def _recorded() -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize(("name", "body"), _recorded(), ids=[name for name, _ in _recorded()])
 def test_recorded_frames_are_read_and_written(name: str, body: bytes) -> None:
-    """The frames of a real server are read, and the same files written give the same bytes."""
+    """The frames of an existing server are read, and writing the same files gives the same bytes."""
     if body.endswith(_ERROR):
         with pytest.raises(IncompleteStreamError, match="Server Error"):
             _read(body)
@@ -47,13 +47,13 @@ def test_recorded_frames_are_read_and_written(name: str, body: bytes) -> None:
 
 @given(_FILES, st.integers(1, 40))
 def test_any_files_in_any_pieces_come_back(files: list[tuple[str, bytes]], size: int) -> None:
-    """Whatever the names and contents, and wherever the body is cut into pieces, the same files come out."""
+    """For any names, contents and pieces of the body, the same files come out."""
     assert _read(_body(files), size) == files
 
 
 @given(_FILES)
 def test_every_truncation_within_a_frame_is_an_error(files: list[tuple[str, bytes]]) -> None:
-    """Wherever the body is cut, but between two frames, the reader says so."""
+    """A body that is cut at any place, except between two frames, is an error."""
     body = _body(files)
     borders = {len(_body(files[:count])) for count in range(len(files) + 1)}
     for end in set(range(len(body))) - borders:
@@ -70,7 +70,7 @@ def test_content_that_is_not_read_is_skipped() -> None:
 @pytest.mark.parametrize("files", [[], [("a", b"content")]])
 @pytest.mark.parametrize("size", [1, 4096])
 def test_a_glued_error_is_named(files: list[tuple[str, bytes]], size: int) -> None:
-    """The error that a failing server glues behind the last frame is what the user reads."""
+    """An error message of the server after the last frame is the user's message."""
     with pytest.raises(ProtocolError, match="Server Error"):
         _read(_body(files) + _ERROR, size)
 
@@ -78,7 +78,7 @@ def test_a_glued_error_is_named(files: list[tuple[str, bytes]], size: int) -> No
 @pytest.mark.parametrize("missing", [1, 20, 26, 28, 5000])
 @pytest.mark.parametrize("size", [1, 4096])
 def test_an_error_that_is_glued_into_a_file_is_named(missing: int, size: int) -> None:
-    """So is one in the place of content, which may be longer or shorter than it."""
+    """An error message in place of content, of any length, is the user's message."""
     with pytest.raises(IncompleteStreamError, match="Server Error"):
         _read(frame_header("a", 10 + missing) + b"x" * 10 + _ERROR, size)
 
@@ -99,14 +99,14 @@ def test_an_error_that_is_glued_into_a_file_is_named(missing: int, size: int) ->
     ],
 )
 def test_metadata_of_another_shape_is_refused(metadata: bytes) -> None:
-    """Metadata must name a file and the number of its bytes."""
+    """Metadata must have a file name and a number of bytes."""
     with pytest.raises(ProtocolError, match="metadata"):
         _read(len(metadata).to_bytes(4) + metadata + b"x")
 
 
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html>" + bytes(99), (MAX_METADATA_BYTES + 1).to_bytes(4), b"\xff" * 9])
 def test_metadata_without_end_is_refused(body: bytes) -> None:
-    """A length that no path needs is not read into memory."""
+    """A length that is too large for a path is refused before it is read."""
     with pytest.raises(ProtocolError, match="bytes of metadata"):
         _read(body)
 

@@ -24,17 +24,17 @@ from airflow_provider_sync.protocol.v1.json_text import json_text
     ],
 )
 def test_characters_are_escaped_as_php_escapes_them(value: str, text: str) -> None:
-    """Each kind of character is written as PHP's json_encode writes it."""
+    """Each kind of character is escaped as by PHP's json_encode."""
     assert json_text(value) == text
 
 
 @given(st.text())
 def test_any_text_reads_back(value: str) -> None:
-    """Whatever the text, a JSON reader gets it back."""
+    """A JSON reader gets back any text."""
     assert json.loads(json_text(value)) == value
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
-    """What is not text is not written."""
+    """Half a surrogate pair is not written."""
     with pytest.raises(UnicodeEncodeError):
         json_text("a\ud800")

@@ -31,14 +31,14 @@ def _column(name: str, index: int) -> list[tuple[float, str, str]]:
 
 @pytest.mark.parametrize(("value", "json_text", "hash_text"), _column("double", 1))
 def test_doubles_are_written_as_recorded(value: float, json_text: str, hash_text: str) -> None:
-    """Every recorded DOUBLE is written with the very digits of the recording, on the wire and in the hash."""
+    """Every recorded DOUBLE has the recorded digits, on the wire and in the hash."""
     assert json_float(value) == json_text
     assert mysql_double(value) == hash_text
 
 
 @pytest.mark.parametrize(("value", "json_text", "hash_text"), _column("float", 1))
 def test_floats_are_written_as_recorded(value: float, json_text: str, hash_text: str) -> None:
-    """Every recorded FLOAT is hashed with the 6 digits of the recording."""
+    """Every recorded FLOAT is hashed with its 6 recorded digits."""
     assert json_float(value) == json_text
     assert mysql_float(value) == hash_text
 
@@ -58,7 +58,7 @@ def test_reals_of_sqlite_are_written_as_recorded(value: float, json_text: str, h
 
 
 def test_php_names_what_is_not_finite() -> None:
-    """Infinity and NaN have the names that PHP gives them."""
+    """Infinity and NaN have PHP's names."""
     assert [php_float(value) for value in (math.inf, -math.inf, math.nan)] == ["INF", "-INF", "NAN"]
 
 
@@ -78,12 +78,12 @@ def test_json_has_no_infinity(value: float) -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_doubles_read_back_as_the_same_number(value: float) -> None:
-    """Whatever the double, its text on the wire and in the hash reads back as the same number."""
+    """The text of any double reads back as the same number, on the wire and in the hash."""
     assert float(json_float(value)) == float(mysql_double(value)) == value
 
 
 def test_mariadb_writes_the_same_digits(mariadb_url: str) -> None:
-    """MariaDB turns thousands of random numbers into the very text that the hash is made of here."""
+    """MariaDB's text of thousands of random numbers equals ours for the hash."""
     numbers = random.Random(1)  # always the same ones, so that a failure can be repeated
     values = [struct.unpack("<d", numbers.randbytes(8))[0] for _ in range(1500)]
     values = [value for value in values if math.isfinite(value)]

@@ -53,7 +53,7 @@ def test_known_names_are_not_trimmed() -> None:
 
 @pytest.mark.parametrize("value", [None, "", "  ", [], {}])
 def test_required(value: object) -> None:
-    """A name that is missing, empty or blank is asked for, with no other complaint beside it."""
+    """A missing, empty or blank name is the only error."""
     expected = {"config_name": ["The config name field is required."]}
     assert refusal(table_hash_request, {"config_name": value}, "orders") == expected
     assert refusal(file_hashes_request, {"config_name": value}, "orders") == expected
@@ -62,7 +62,7 @@ def test_required(value: object) -> None:
 
 @pytest.mark.parametrize("value", [1, 1.5, True, False, ["orders"], {"a": "orders"}])
 def test_not_a_string(value: object) -> None:
-    """A name that is not text is refused as such, and as unknown, even where its text is known."""
+    """A name that is not text is refused as not text and as unknown."""
     expected = ["The config name field must be a string.", UNKNOWN]
     assert refusal(table_hash_request, {"config_name": value}, "orders", "1") == {"config_name": expected}
 
@@ -76,12 +76,12 @@ def test_long_names() -> None:
 
 
 def test_case_counts() -> None:
-    """Names differ by case."""
+    """Names are case-sensitive."""
     assert refusal(table_hash_request, {"config_name": "Orders"}, "orders") == {"config_name": [UNKNOWN]}
 
 
 def test_hash() -> None:
-    """A hash is optional, trimmed, and none when it is 0."""
+    """A hash is optional, trimmed, and ignored if it is 0."""
     assert table_request({"config_name": "orders"}, {"orders"}) == ("orders", None)
     assert table_request({"config_name": "orders", "hash": " ab "}, {"orders"}) == ("orders", "ab")
     assert table_request({"config_name": "orders", "hash": "0"}, {"orders"}) == ("orders", None)
@@ -90,13 +90,13 @@ def test_hash() -> None:
 
 @pytest.mark.parametrize("value", [None, "", "\t", 0, 17, ["x"], {"0": "x"}, True])
 def test_hash_not_a_string(value: object) -> None:
-    """A hash that is there must be text that is not empty."""
+    """A hash must be a text that is not empty."""
     fields = {"config_name": "orders", "hash": value}
     assert refusal(table_request, fields, "orders") == {"hash": ["The hash field must be a string."]}
 
 
 def test_both_fields_bad() -> None:
-    """Every field that breaks a rule is named, in the order of the fields."""
+    """Every wrong field is named, in the order of the fields."""
     errors = refusal(table_request, {"hash": LONG, "config_name": LONG})
     assert list(errors.items()) == [
         ("config_name", [TOO_LONG.format("config name"), UNKNOWN]),
@@ -105,7 +105,7 @@ def test_both_fields_bad() -> None:
 
 
 def test_files() -> None:
-    """Paths come in the order in which they were sent, whatever their keys, with their spaces."""
+    """Paths keep the order in which they were sent, with any keys, and their spaces."""
     fields = parse_fields(b"config_name=d&files[1]=b&files[0]=+a+&files[x]=sub/c&files[]=%C3%A9", FORM)
     assert files_request(fields, {"d"}) == ("d", ["b", " a ", "sub/c", "é"])
 
@@ -132,7 +132,7 @@ def test_bad_files(files: object, errors: dict[str, list[str]]) -> None:
 
 
 def test_files_of_unknown_directory() -> None:
-    """The name is complained about before the files."""
+    """The name is checked before the files."""
     assert list(refusal(files_request, {"config_name": "t"}, "d").items()) == [
         ("config_name", ["Config name not in sync-server.directories"]),
         ("files", ["The files field is required."]),
@@ -186,13 +186,13 @@ def test_forms(body: bytes, fields: dict[str, Any]) -> None:
     ],
 )
 def test_json(body: bytes, fields: dict[str, Any]) -> None:
-    """A JSON object has its keys as fields; anything that is not one has none."""
+    """The keys of a JSON object are the fields; other JSON has none."""
     assert parse_fields(body, JSON) == fields
     assert parse_fields(body, "application/vnd.api+json; charset=utf-8") == fields
 
 
 def test_multipart() -> None:
-    """A multipart form has the same fields as a plain one; its files are none of them."""
+    """A multipart form has the same fields as a plain one; uploaded files are not fields."""
     body = (
         b'--b\r\nContent-Disposition: form-data; name="config_name"\r\n\r\na\r\nb\r\n'
         b'--b\r\nContent-Disposition: form-data; name="files[]"\r\nContent-Type: text/plain\r\n\r\nx\r\n'
@@ -212,7 +212,7 @@ def test_multipart() -> None:
     ],
 )
 def test_unreadable_bodies(body: bytes, content_type: str) -> None:
-    """A body that cannot be read, or is of no known type, has no fields."""
+    """A body that cannot be read, or has an unknown type, has no fields."""
     assert parse_fields(body, content_type) == {}
 
 
@@ -230,7 +230,7 @@ def test_too_many_fields(body: bytes, content_type: str) -> None:
 
 @given(st.text(min_size=1), st.lists(st.text(min_size=1), min_size=1))
 def test_client_and_server_agree(name: str, paths: list[str]) -> None:
-    """What a client writes is what the server reads, whatever the characters."""
+    """The server reads exactly what the client writes, for any characters."""
     name = f"<{name}>"
     body = urlencode(file_fields(name, paths)).encode()
     assert files_request(parse_fields(body, FORM), {name}) == (name, paths)
@@ -258,7 +258,7 @@ def test_client_and_server_agree(name: str, paths: list[str]) -> None:
 )
 @pytest.mark.timeout(20)
 def test_hostile_requests_take_neither_time_nor_memory(kind: str, body: bytes) -> None:
-    """A body of megabytes that is made to take long, or to unfold to many values, is read or refused at once."""
+    """A body of megabytes that is slow or expands to many values is read or refused quickly."""
     tracemalloc.start()
     try:
         for read in (table_request, files_request):

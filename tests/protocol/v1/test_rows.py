@@ -49,7 +49,7 @@ def _refused(body: bytes, kind: type[Exception] = ProtocolError) -> str:
 
 @pytest.mark.parametrize("name", golden_tables.NAMES)
 def test_recorded_rows_are_written_byte_for_byte(name: str) -> None:
-    """What a database holds is written as the real server wrote it, but for the rows that it lost."""
+    """Rows of a database are written like by the existing server, except for rows that it lost."""
     columns, rows = golden_tables.rows(name)
     expected = b"".join(line for line in golden_tables.wire(name).splitlines(keepends=True) if line != b"\n")
     assert RowEncoder(columns).encode(rows) == expected
@@ -57,7 +57,7 @@ def test_recorded_rows_are_written_byte_for_byte(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(golden_tables.NAMES) - _LOST))
 def test_recorded_bodies_are_read(name: str) -> None:
-    """What the real server sent is read value for value, wherever it is cut into pieces."""
+    """Every value of an existing server's body is read, in any pieces."""
     columns, _ = golden_tables.rows(name)
     body = golden_tables.wire(name)
     expected = [tuple(json.loads(line).values()) for line in body.splitlines()]
@@ -69,13 +69,13 @@ def test_recorded_bodies_are_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(_LOST))
 def test_a_lost_row_is_refused(name: str) -> None:
-    """Where the real server lost a row, the reader says so, and names version 2."""
+    """A row that an existing server lost is an error that recommends version 2."""
     assert "version 2" in _refused(golden_tables.wire(name), TableError)
 
 
 @given(_tables(), st.integers(1, 40))
 def test_any_rows_come_back(table: tuple[list[str], list[Row]], size: int) -> None:
-    """Whatever the rows, and wherever the body is cut into pieces, the same rows come out."""
+    """For any rows and any pieces of the body, the same rows come out."""
     names, rows = table
     body = RowEncoder(names).encode(rows)
     reader = RowReader([body[place : place + size] for place in range(0, len(body), size)])
@@ -87,7 +87,7 @@ def test_any_rows_come_back(table: tuple[list[str], list[Row]], size: int) -> No
 
 @given(_tables())
 def test_every_truncation_within_a_line_is_an_error(table: tuple[list[str], list[Row]]) -> None:
-    """Wherever the body is cut, but between two lines, the reader says so."""
+    """A body that is cut at any place, except between two lines, is an error."""
     names, rows = table
     body = RowEncoder(names).encode(rows[:2])
     for end in range(1, len(body)):
@@ -112,7 +112,7 @@ def test_every_truncation_within_a_line_is_an_error(table: tuple[list[str], list
 )
 @pytest.mark.parametrize("beside", [[], [None], [1], ["text"]])
 def test_values_are_written_as_php_writes_them(value: Value, text: str, beside: list[Value]) -> None:
-    """A value is written the same whatever stands beside it in its column."""
+    """A value is written in the same way, whatever other values its column has."""
     rows: list[Row] = [(value,), *((other,) for other in beside)]
     first = RowEncoder(["%s/é"]).encode(rows).splitlines()[0].decode()
     assert first == '{"%s\\/\\u00e9":' + text + "}"
@@ -128,18 +128,18 @@ def test_values_are_written_as_php_writes_them(value: Value, text: str, beside: 
     ],
 )
 def test_what_json_cannot_hold_is_refused(value: bytes | float | str, reason: str) -> None:
-    """Instead of losing the row, the encoder names the column and the way out."""
+    """A value that JSON cannot hold is an error with the column and the remedy, instead of a lost row."""
     with pytest.raises(TableError, match=f"'bad' holds .*{reason}.*version 2"):
         RowEncoder(["id", "bad"]).encode([(1, "fine"), (2, value)])
 
 
 def test_booleans_become_numbers() -> None:
-    """True and false, which PHP writes for no column of MySQL's, are 1 and 0."""
+    """True and false, which PHP never writes for MySQL's columns, become 1 and 0."""
     assert _read(b'{"a":true,"b":"true"}\n{"a":false,"b":null}\n') == [(1, "true"), (0, None)]
 
 
 def test_white_space_within_a_line_is_harmless() -> None:
-    """JSON that is not compact is read all the same."""
+    """JSON with white space can be read."""
     assert _read(b'{ "a" : 1, "b" : "\\" : " }\r\n{"a":\r2,"b":""}\n') == [(1, '" : '), (2, "")]
 
 
@@ -169,14 +169,14 @@ def test_white_space_within_a_line_is_harmless() -> None:
     ],
 )
 def test_what_is_not_a_table_is_refused(body: bytes, reason: str) -> None:
-    """A body that no table can have is refused, with the number of the row and never its content."""
+    """An impossible body is refused with the number of the row, but never its content."""
     message = _refused(body)
     assert any(part in message for part in reason.split("|"))
 
 
 @pytest.mark.parametrize("body", [b'\n{"a":1}\n', b'{"a":1}\n\n{"a":2}\n', b'{"a":1}\n\n', b"\n"])
 def test_an_empty_line_is_a_lost_row(body: bytes) -> None:
-    """An empty line is never skipped, wherever it stands."""
+    """An empty line at any place counts as a lost row."""
     assert "came as an empty line" in _refused(body, TableError)
 
 
@@ -192,7 +192,7 @@ def test_a_line_without_end_is_stopped() -> None:
 
 
 def test_an_empty_body_has_no_columns() -> None:
-    """An empty table is no rows, and no error."""
+    """An empty table has no rows, and is not an error."""
     reader = RowReader([])
     assert list(reader) == []
     assert reader.columns == ()

@@ -17,7 +17,7 @@ _SPLITTABLE = ["basic", "bigint", "composite_pk", "dates", "decimal", "double", 
 
 @pytest.mark.parametrize("name", _SPLITTABLE)
 def test_recorded_rows_hash_to_the_recorded_hash(name: str) -> None:
-    """The chain over the recorded fields is the hash that the real server answered."""
+    """The hash of the recorded rows is the recorded hash."""
     table_hash = TableHash()
     fields = golden_tables.hashed(name)
     table_hash.update(fields[:2])
@@ -26,7 +26,7 @@ def test_recorded_rows_hash_to_the_recorded_hash(name: str) -> None:
 
 
 def test_a_table_without_rows_has_no_digits() -> None:
-    """Without rows the hash is the word for an empty table."""
+    """Without rows, the hash is the word for an empty table."""
     table_hash = TableHash()
     table_hash.update([])
     assert table_hash.hexdigest() == EMPTY
@@ -39,7 +39,7 @@ _LOST_ROWS = {"binary_invalid", "binary_mixed", "geometry", "s_blob", "s_real"}
 
 @pytest.mark.parametrize("name", [name for name, entry in _RECORDED.items() if entry["hash"] and name not in _LOST_ROWS])
 def test_rows_as_they_came_hash_to_the_recorded_hash(name: str) -> None:
-    """What a real server sent hashes to what it told, whatever the types, but for those that it hashes in another form."""
+    """Received rows hash to the server's hash, except for types that it hashes in another form."""
     found = AnswerHash()
     for rows in RowReader([golden_tables.wire(name)]):
         found.update(rows)
@@ -47,7 +47,7 @@ def test_rows_as_they_came_hash_to_the_recorded_hash(name: str) -> None:
 
 
 def test_other_rows_are_not_told() -> None:
-    """A row less, a row more, and another order are other hashes; without rows it is the word for an empty table."""
+    """Missing or additional rows, and another order, change the hash; without rows it is the word for an empty table."""
     found = [AnswerHash() for _ in range(4)]
     for answer, rows in zip(found, ([(1, "a"), (2, None)], [(1, "a")], [(2, None), (1, "a")], []), strict=True):
         answer.update(rows)  # type: ignore[arg-type]  # rows are tuples of values

@@ -38,7 +38,7 @@ MILLISECONDS = LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=3)
     ],
 )
 def test_bounds(text: str, kind: LogicalType, bound: str) -> None:
-    """What a user writes becomes the text of the value that the column would have."""
+    """A user's bound becomes the text of the column's value."""
     assert canonical_bound(text, kind) == bound
 
 
@@ -63,14 +63,14 @@ def test_bounds(text: str, kind: LogicalType, bound: str) -> None:
     ],
 )
 def test_refused(text: str, kind: LogicalType) -> None:
-    """What no value of the column can be compared with is refused."""
+    """A bound that cannot be compared with the column's values is refused."""
     with pytest.raises(ProtocolError):
         canonical_bound(text, kind)
 
 
 @given(bound=st.datetimes(max_value=datetime(9999, 12, 30)), value=st.datetimes(), scale=st.integers(0, 6))
 def test_same_rows(bound: datetime, value: datetime, scale: int) -> None:
-    """A bound that is finer than the column divides its values as the bound that it becomes."""
+    """A bound with more digits than the column selects the same rows as its rounded bound."""
     step = 10 ** (6 - scale)
     value = value.replace(microsecond=value.microsecond // step * step)
     text = canonical_bound(bound.isoformat(), LogicalType(kind=LogicalKind.TIMESTAMP, scale=scale))
@@ -91,7 +91,7 @@ def test_same_rows(bound: datetime, value: datetime, scale: int) -> None:
     ],
 )
 def test_windows_that_end_before_they_begin(start: str, end: str, kind: LogicalType, refused: bool) -> None:
-    """A window whose ends were confused is refused, where the order of values does not depend on the database."""
+    """A window that ends before it begins is refused, if the order of values does not depend on the database."""
     if refused:
         with pytest.raises(ProtocolError, match="ends before that"):
             canonical_bounds(start, end, kind)

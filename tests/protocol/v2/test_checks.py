@@ -55,7 +55,7 @@ _DESCRIBED = Described(columns=(_column("id"), _column("name", _TEXT)), key=("id
     ],
 )
 def test_descriptions_of_real_tables_pass(described: Described) -> None:
-    """Empty tables, composite keys, names that differ in case, and the bounds of every integer are all there is."""
+    """Empty tables, composite keys, names that differ in case, and the limits of integers are accepted."""
     check_described(described, _ALL)
 
 
@@ -83,7 +83,7 @@ def test_descriptions_of_real_tables_pass(described: Described) -> None:
     ],
 )
 def test_descriptions_of_no_table_are_refused(changes: dict[str, Any], reason: str) -> None:
-    """Names, keys, counts, types and segments that no table has are errors that say what is wrong."""
+    """Impossible names, keys, counts, types and segments are refused with the reason."""
     with pytest.raises(ProtocolError, match=reason):
         check_described(replace(_DESCRIBED, **changes), _ALL)
 
@@ -93,7 +93,7 @@ def test_descriptions_of_no_table_are_refused(changes: dict[str, Any], reason: s
     [(("name", "price"), "lacks columns that were asked for: 'price'"), (("id",), "not asked for: 'name'")],
 )
 def test_a_description_of_other_columns_is_refused(columns: tuple[str, ...], reason: str) -> None:
-    """A client that asks for columns gets those, and the key."""
+    """A description must have the requested columns and the key."""
     check_described(_DESCRIBED, RequestedSlice(name="orders", columns=("name",)))
     with pytest.raises(ProtocolError, match=reason):
         check_described(_DESCRIBED, RequestedSlice(name="orders", columns=columns))
@@ -101,14 +101,14 @@ def test_a_description_of_other_columns_is_refused(columns: tuple[str, ...], rea
 
 @pytest.mark.parametrize("key_range", [(-6, None), (None, 11), (0, 5)], ids=str)
 def test_a_description_of_other_keys_is_refused(key_range: tuple[int | None, int | None]) -> None:
-    """A client that asks for a range of keys gets segments within it."""
+    """A description of a key range must have segments within it."""
     check_described(_DESCRIBED, RequestedSlice(name="orders", key_range=(-7, 12)))
     with pytest.raises(ProtocolError, match="beyond what was asked for"):
         check_described(_DESCRIBED, RequestedSlice(name="orders", key_range=key_range))
 
 
 def test_a_description_with_endless_names_is_refused_in_time() -> None:
-    """A million columns cost no more than looking at each once."""
+    """A million columns are refused in linear time."""
     names = tuple(map(str, range(200_000)))
     described = replace(_DESCRIBED, columns=tuple(map(_column, names)), key=(*names, names[0]))
     with pytest.raises(ProtocolError, match="2 times"):
@@ -129,21 +129,21 @@ def test_a_description_with_endless_names_is_refused_in_time() -> None:
     ],
 )
 def test_absurd_grids_are_refused(partitioning: Partitioning) -> None:
-    """Too many parts, buckets that bits do not number, and bounds that no column reaches are errors."""
+    """Too many segments, counts that are not powers of two, and impossible bounds are refused."""
     with pytest.raises(ProtocolError):
         check_partitioning(partitioning)
 
 
 @pytest.mark.parametrize("segment_ranges", [[(1, 0)], [(-1, 0)], [(0, 4)], [(0, 1), (1, 2)], [(2, 3), (0, 1)]])
 def test_runs_of_no_grid_are_refused(segment_ranges: list[tuple[int, int]]) -> None:
-    """Stretches ascend, do not overlap, and are of the partitioning."""
+    """Ranges must ascend, not overlap, and fit the partitioning."""
     check_segment_ranges([(0, 0), (1, 3)], _RANGE)
     with pytest.raises(ProtocolError, match="out of order, or not of 4"):
         check_segment_ranges(segment_ranges, _RANGE)
 
 
 def test_segments_go_on_where_they_were() -> None:
-    """Messages continue each other; an empty one is a sign of life."""
+    """Messages continue each other; an empty one is a keep-alive."""
     last = check_segments(Segments(numbers=(0, 2), counts=(1, 9), sums=(0, 2**64 - 1)), _RANGE, after=-1)
     last = check_segments(Segments(numbers=(), counts=(), sums=()), _RANGE, after=last)
     assert check_segments(Segments(numbers=(3,), counts=(1,), sums=(7,)), _RANGE, after=last) == 3
@@ -166,13 +166,13 @@ def test_segments_go_on_where_they_were() -> None:
     ],
 )
 def test_digests_of_no_segment_are_refused(numbers: tuple[int, ...], counts: tuple[int, ...], sums: tuple[int, ...]) -> None:
-    """Lists that do not fit each other, and numbers, counts or sums that there cannot be, are errors."""
+    """Lists of different lengths, and impossible numbers, counts or sums are refused."""
     with pytest.raises(ProtocolError):
         check_segments(Segments(numbers=numbers, counts=counts, sums=sums), _RANGE, after=0)
 
 
 def test_digests_fit_their_keys() -> None:
-    """As many keys and digests as rows, or an error."""
+    """Keys, digests and rows must have equal counts."""
     check_row_digests(RowDigests(count=2, keys=b"1\n2\n", digests=bytes(12)))
     check_row_digests(RowDigests(count=0, keys=b"", digests=b""))
     for count, keys, size in (
@@ -188,7 +188,7 @@ def test_digests_fit_their_keys() -> None:
 
 
 def test_lines_fit_their_count() -> None:
-    """As many lines as rows, and as many fields as columns, or an error."""
+    """Lines must fit the count, and fields the columns."""
     check_rows(Rows(count=2, data=b"1\ta\n2\t\\N\n"), 2)
     check_rows(Rows(count=1, data=b"\n"), 1)
     check_rows(Rows(count=0, data=b""), 5)

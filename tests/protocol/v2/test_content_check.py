@@ -30,7 +30,7 @@ _FAILED = ContentFailed(number=0, reason="gone", message="It is gone.")
     compressed=st.booleans(),
 )
 def test_content_in_any_pieces_comes_back(contents: list[list[bytes]], compressed: bool) -> None:
-    """Whatever was sent of each file, in however many pieces, is returned and found complete."""
+    """The content of each file, in any number of pieces, is returned and found complete."""
     compress = BlockCompressor().compress
     check = ContentCheck([RequestedFile(path="f", size=sum(map(len, pieces)), mtime_ns=1) for pieces in contents])
     for number, pieces in enumerate(contents):
@@ -55,7 +55,7 @@ def test_an_empty_file_has_an_end() -> None:
 
 
 def test_a_file_fails_before_or_within() -> None:
-    """After a failure, whenever it comes, the next file is due."""
+    """After a failure at any place, the next file is expected."""
     for pieces in ([], [replace(_A, data=b"a", end=None)]):
         check = ContentCheck(_FILES)
         for piece in pieces:
@@ -88,7 +88,7 @@ def test_a_file_fails_before_or_within() -> None:
     ],
 )
 def test_other_content_is_refused(messages: list[Content], text: str) -> None:
-    """Exactly the bytes that were asked for, in the order of the request; the message names the file."""
+    """Only the requested bytes in order are accepted; the error names the file."""
     with pytest.raises(ProtocolError, match=text):
         _receive(messages)
 
@@ -101,6 +101,6 @@ def _receive(messages: list[Content]) -> None:
 
 
 def test_failures_of_other_files_are_refused() -> None:
-    """Only the file that is due can fail."""
+    """Only the expected file can fail."""
     with pytest.raises(ProtocolError, match="sent file 1 where 'a' was due"):
         ContentCheck(_FILES).fail(replace(_FAILED, number=1))

@@ -10,7 +10,7 @@ from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescri
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\0", "a\0\n", "x" * 256])
 def test_names_that_nothing_can_have(name: str) -> None:
-    """A name that is empty, too long, or would cut a statement is refused for everything that has one."""
+    """An empty, too long or statement-breaking name is refused for every kind of detail."""
     for details in (
         TableDetails(indexes=(IndexDescription(name=name, columns=("id",)),)),
         TableDetails(indexes=(IndexDescription(name="i", columns=(name,)),)),
@@ -25,7 +25,7 @@ def test_names_that_nothing_can_have(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "two\nlines\n", "x'); DROP TABLE u; -- \"", "ä" * 255])
 def test_odd_names(name: str) -> None:
-    """Every name that a database takes arrives as it is."""
+    """Every name that a database allows arrives unchanged."""
     details = TableDetails(indexes=(IndexDescription(name=name, columns=(name,)),), foreign_keys=(_foreign_key(name=name),))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(details), type=TableDetails) == details
 

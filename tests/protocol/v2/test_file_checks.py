@@ -29,7 +29,7 @@ def _check(*entries: FileEntry, links: bool = True) -> None:
 @settings(max_examples=50)
 @given(st.sets(_paths))
 def test_every_sorted_listing_passes(paths: set[str]) -> None:
-    """Whatever the names, files in the order of paths are accepted, in one message or in many."""
+    """Files with any names in order of paths are accepted, in any number of messages."""
     ordered = [path for path in sorted(paths, key=path_order) if not any(other.startswith(f"{path}/") for other in paths)]
     entries = [FileEntry(path, "file") for path in ordered]
     EntryCheck(links=False).check(entries)
@@ -37,7 +37,7 @@ def test_every_sorted_listing_passes(paths: set[str]) -> None:
 
 
 def test_all_kinds_pass() -> None:
-    """Directories with what they hold, links, hard links, digests, and the bounds of every number."""
+    """Directories with content, links, hard links, digests, and the limits of every number are accepted."""
     _check(
         replace(_DIRECTORY, path="a"),
         replace(_FILE, path="a/b", size=2**63 - 1, mtime_ns=-(2**63)),
@@ -54,7 +54,7 @@ def test_all_kinds_pass() -> None:
     "path", ["", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "../a", "a/../b", "a/..", "a\0b", "a" * 4096, "ü" * 2048]
 )
 def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
-    """A path is relative, and has neither empty nor dotted components."""
+    """A path is relative, without empty and dotted components."""
     with pytest.raises(ProtocolError, match="not a path inside a directory"):
         check_path(path)
     with pytest.raises(ProtocolError, match="not a path inside a directory"):
@@ -65,7 +65,7 @@ def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["...", "a/...", ".a", "..a", "a..", "a\n", "\n", " ", "\\..\\", "a" * 4095])
 def test_odd_paths_are_paths(path: str) -> None:
-    """Dots among other characters, line feeds and backslashes are characters of a name."""
+    """Dots among other characters, line feeds and backslashes are allowed in a name."""
     check_path(path)
     _check(replace(_FILE, path=path))
 
@@ -81,7 +81,7 @@ def test_odd_paths_are_paths(path: str) -> None:
 )
 @pytest.mark.parametrize("entry", [_FILE, _LINK])
 def test_the_order_of_paths(entry: FileEntry, entries: list[str], text: str) -> None:
-    """Paths ascend by their components, no path comes twice, and nothing is below a file or a link."""
+    """Paths ascend by components, are unique, and are not below a file or a link."""
     with pytest.raises(ProtocolError, match=text):
         _check(*(replace(entry, path=path) for path in entries))
     with pytest.raises(ProtocolError, match=text):
@@ -114,13 +114,13 @@ def test_the_order_of_paths(entry: FileEntry, entries: list[str], text: str) -> 
     ],
 )
 def test_impossible_entries_are_refused(entry: FileEntry) -> None:
-    """Sizes, times, modes, digests and targets that no file of its kind has; the message names the file."""
+    """Impossible sizes, times, modes, digests and link targets are refused; the error names the file."""
     with pytest.raises(ProtocolError, match=f"lists '{entry.path}' as .*, which cannot be"):
         _check(entry)
 
 
 def test_links_only_where_asked_for() -> None:
-    """A client that did not ask for links gets none."""
+    """Links that were not requested are refused."""
     with pytest.raises(ProtocolError, match="lists 'l' as kind='link'"):
         _check(_LINK, links=False)
 
@@ -136,7 +136,7 @@ def test_a_long_name_is_shown_in_part() -> None:
     "digest", [FileDigest(bytes(31)), FileDigest(bytes(32), -1), FileDigest(bytes(32), 2**63), FileDigest(None, 0, 2**63)]
 )
 def test_digests_of_files_are_checked(digest: FileDigest) -> None:
-    """A digest has its length, and a size and time that a file can have."""
+    """A digest must have the right length, and a possible size and time."""
     check_file_digest("f", FileDigest(bytes(32), 2**63 - 1, -1))
     check_file_digest("f", FileDigest(None))
     with pytest.raises(ProtocolError, match="a digest of 'f' that cannot be one"):
@@ -144,7 +144,7 @@ def test_digests_of_files_are_checked(digest: FileDigest) -> None:
 
 
 def test_chunks_make_up_the_file() -> None:
-    """As many digests as lengths, no empty chunk, and together the size of the file."""
+    """There are as many digests as lengths, no empty chunk, and the lengths add up to the file's size."""
     check = ChunksCheck("f")
     check.check(Chunks(lengths=(2, 3), digests=bytes(32)))
     check.check(Chunks(lengths=(), digests=b""))

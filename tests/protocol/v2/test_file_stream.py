@@ -88,12 +88,12 @@ def _read(body: bytes, compression: str = "none", *, size: int = 1 << 16, limit:
 @settings(max_examples=40)
 @given(groups=_ALL, size=st.integers(1, 50))
 def test_any_messages_in_any_pieces_come_back(compression: str, groups: list[list[FileMessage]], size: int) -> None:
-    """Whatever is written, and wherever the body is cut into pieces, the same is read."""
+    """For any messages and any pieces of the body, the same messages come out."""
     assert _read(_written(groups, compression), compression, size=size) == [message for group in groups for message in group]
 
 
 def test_content_is_not_copied() -> None:
-    """Content that came in one piece is read as a view of that piece, and one that came in several as a view of them together."""
+    """Content is read as a view of the received piece, or of several pieces together."""
     message = Content(number=0, end=ContentEnd(bytes(32)), data=memoryview(b"x" * 70_000))
     body = _written([[message, message]])
     first, second = list(read_file_messages([body], "none", limit=_LIMIT))
@@ -104,7 +104,7 @@ def test_content_is_not_copied() -> None:
 
 @_compressed
 def test_a_group_is_one_piece(compression: str) -> None:
-    """Each group can be read as soon as its one piece is there; an empty one sends nothing."""
+    """Each group can be read when its one piece has arrived; an empty one sends nothing."""
     pieces = write_file_messages([_MESSAGES[:2], [], _MESSAGES[2:4]], compression)
     read = read_file_messages(pieces, compression, limit=_LIMIT)
     assert [next(read), next(read)] == _MESSAGES[:2]
@@ -117,7 +117,7 @@ def test_a_group_is_one_piece(compression: str) -> None:
 @settings(max_examples=40)
 @given(groups=_ALL, data=st.data())
 def test_every_truncation_is_an_error(compression: str, groups: list[list[FileMessage]], data: st.DataObject) -> None:
-    """Wherever the body is cut, the reader says so."""
+    """A body that is cut at any place is an error."""
     body = _written(groups, compression)
     end = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(IncompleteStreamError):
@@ -126,7 +126,7 @@ def test_every_truncation_is_an_error(compression: str, groups: list[list[FileMe
 
 @given(groups=_ALL, data=st.data(), bits=st.integers(1, 255))
 def test_a_flipped_byte_changes_nothing_but_content(groups: list[list[FileMessage]], data: st.DataObject, bits: int) -> None:
-    """The end record finds every changed byte, except those of content, which has a digest of its own."""
+    """The end record finds every changed byte outside of content, which has its own digest."""
     messages = [message for group in groups for message in group]
     body = bytearray(_written(groups))
     body[data.draw(st.integers(0, len(body) - 1))] ^= bits
@@ -139,7 +139,7 @@ def _without_content(message: FileMessage) -> FileMessage:
 
 
 def test_the_digest_covers_all_but_the_content() -> None:
-    """The bytes are as documented: of a message of content, everything before its ``data`` counts."""
+    """The digest covers the documented bytes: of a content message, everything before its ``data``."""
     covered, body = b"", b""
     for message in _MESSAGES:
         content = msgspec.msgpack.encode(message)
@@ -158,7 +158,7 @@ def test_messages_of_tables_are_no_messages_of_files() -> None:
 
 
 def test_a_wrong_count_is_an_error() -> None:
-    """A server that announces other entries than it sent is not believed."""
+    """A wrong number of entries in the end record is an error."""
     content = msgspec.msgpack.encode(_MESSAGES[1])
     body = len(content).to_bytes(4, "big") + content
     end = msgspec.msgpack.encode(End(rows=3, digest=hashlib.sha256(body).hexdigest()))
@@ -167,13 +167,13 @@ def test_a_wrong_count_is_an_error() -> None:
 
 
 def test_numbers_of_entries_are_bounded_before_they_are_decoded() -> None:
-    """A message of more entries than are allowed is refused by the length before them."""
+    """A message with too many entries is refused by its length, before it is decoded."""
     with pytest.raises(ProtocolError, match="Message 1 cannot be read"):
         _read(_written([[Entries(entries=(FileEntry("a", "file"),) * (MAX_ENTRIES + 1))]]))
 
 
 def test_an_oversized_message_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths that no reader would take are an error of the files."""
+    """Paths that no reader would accept are an error of the files."""
     monkeypatch.setattr(stream, "FILE_MESSAGES", replace(stream.FILE_MESSAGES, max_bytes=100))
     with pytest.raises(FileError, match="1 entries make a message of"):
         list(write_file_messages([[Entries(entries=(FileEntry("a" * 99, "file"),))]], "none"))
@@ -187,7 +187,7 @@ def test_a_body_without_compression_is_limited_too(option: str | None) -> None:
 
 
 def test_only_content_comes_without_compression() -> None:
-    """Streams of tables are compressed, whatever a header says; content is not, if its reader takes that."""
+    """Streams of tables are always compressed; content is not if the reader accepts that."""
     both = accept(CONTENT_COMPRESSIONS)
     assert choose_compression(both) == "zstd"
     assert choose_compression(both, CONTENT_COMPRESSIONS) == "none"
@@ -199,7 +199,7 @@ def test_only_content_comes_without_compression() -> None:
 
 @given(blocks=st.lists(st.binary(min_size=1, max_size=5000), max_size=3))
 def test_blocks_are_frames_of_their_own(blocks: list[bytes]) -> None:
-    """Each block comes back by itself, whatever was compressed before it."""
+    """Each block can be inflated independently of those before it."""
     compress = BlockCompressor()
     assert [
         inflate_block(frame, len(block)) for frame, block in [(compress.compress(block), block) for block in blocks]
@@ -207,7 +207,7 @@ def test_blocks_are_frames_of_their_own(blocks: list[bytes]) -> None:
 
 
 def test_blocks_inflate_to_what_was_announced() -> None:
-    """Another size, a cut, damaged or second frame is an error, and a bomb does not get further than the announced size."""
+    """Another size, or a truncated, damaged or second frame is an error, and inflating stops at the announced size."""
     frame = BlockCompressor().compress(b"abc" * 100)
     stream = compressor("zstd")
     bomb = stream.write(bytes(64 << 20)) + stream.finish()

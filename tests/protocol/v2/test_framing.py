@@ -35,7 +35,7 @@ _CONTENT = st.builds(
 
 @given(st.lists(_CONTENT, max_size=5), st.sampled_from(["none", "zstd", "gzip"]))
 def test_framed_in_place_is_as_framed_one_by_one(messages: list[Content], compression: str) -> None:
-    """A reader gets the same messages, and without compression the same bytes are on the wire."""
+    """A reader gets the same messages; without compression the bytes are the same, too."""
     framed = _framed(400_000, messages)
     body = b"".join(write_file_messages([(framed, _FAILED)], compression))
     assert list(read_file_messages([body], compression, limit=1 << 20)) == [*messages, _FAILED]
@@ -45,7 +45,7 @@ def test_framed_in_place_is_as_framed_one_by_one(messages: list[Content], compre
 
 
 def test_a_place_that_is_not_taken_leaves_nothing() -> None:
-    """What could not be read to its end is not sent."""
+    """Content that could not be read completely is not sent."""
     framed = FramedContent(Buffers(1_000))
     framed.place(0, 100, mode=0o644)[:] = b"y" * 100
     place = framed.place(1, 3, mode=0o644)
@@ -56,7 +56,7 @@ def test_a_place_that_is_not_taken_leaves_nothing() -> None:
 
 
 def test_a_group_is_sent_from_its_buffer() -> None:
-    """A group of framed content is one piece, which is no copy."""
+    """A group of framed content is one piece without a copy."""
     framed = _framed(1_000, [Content(number=0, data=memoryview(b"abc"))])
     piece = next(write_file_messages([[framed]], "none"))
     assert isinstance(piece, memoryview)
@@ -64,7 +64,7 @@ def test_a_group_is_sent_from_its_buffer() -> None:
 
 
 def test_buffers_are_used_again_once_there_is_no_view_of_them() -> None:
-    """A part of a view keeps a buffer from being filled again."""
+    """A buffer is reused only when no view of it exists."""
     buffers = Buffers(10)
     view = buffers.take()
     first, part = view.obj, view[2:4]
@@ -76,7 +76,7 @@ def test_buffers_are_used_again_once_there_is_no_view_of_them() -> None:
 
 
 def test_few_buffers_are_kept() -> None:
-    """Those of many answers at once do not stay."""
+    """After many simultaneous answers, only a few buffers are kept."""
     buffers = Buffers(10)
     views = [buffers.take() for _ in range(MAX_KEPT + 3)]
     made = {id(view.obj) for view in views}

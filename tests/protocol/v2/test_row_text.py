@@ -44,12 +44,12 @@ _PAIRS = _KINDS.flatmap(lambda kinds: st.tuples(st.just(kinds), _rows(kinds), _r
     ],
 )
 def test_the_text_is_as_documented(row: _Row, kinds: tuple[str, ...], text: bytes) -> None:
-    """Engines build these very bytes."""
+    """The row text has the bytes that engines build."""
     assert row_text(row, tuple(map(LogicalKind, kinds))) == text
 
 
 def test_the_digest_is_the_beginning_of_sha256() -> None:
-    """The first 15 hex digits, as databases cut them off."""
+    """The digest is the first 15 hex digits, as databases cut them."""
     assert row_digest(b"7|3|a|b|1.10|4") == int(hashlib.sha256(b"7|3|a|b|1.10|4").hexdigest()[:15], 16)
 
 
@@ -58,7 +58,7 @@ def test_the_digest_is_the_beginning_of_sha256() -> None:
 @example(((LogicalKind.TEXT, LogicalKind.TEXT), (b"", b""), (b"|0|", None)))
 @example(((LogicalKind.INTEGER, LogicalKind.INTEGER), (b"1", None), (None, b"1")))
 def test_different_rows_have_different_texts(pair: tuple[_Kinds, _Row, _Row]) -> None:
-    """No value, however it looks, and no NULL makes two rows one."""
+    """Different rows have different texts, with any values and NULL."""
     kinds, one, other = pair
     assume(one != other)
     assert row_text(one, kinds) != row_text(other, kinds)
@@ -66,7 +66,7 @@ def test_different_rows_have_different_texts(pair: tuple[_Kinds, _Row, _Row]) ->
 
 @given(_KINDS.flatmap(lambda kinds: st.tuples(st.just(kinds), _rows(kinds))), st.data())
 def test_every_change_of_one_value_changes_the_text(table: tuple[_Kinds, _Row], data: st.DataObject) -> None:
-    """Rows that differ in one column only, and so are as alike as can be, differ in their texts."""
+    """Rows that differ in one value have different texts."""
     kinds, row = table
     place = data.draw(st.integers(0, len(row) - 1))
     value = data.draw(st.none() | (_MEASURED_VALUES if kinds[place] in LENGTH_PREFIXED else _OTHER_VALUES))
@@ -76,13 +76,13 @@ def test_every_change_of_one_value_changes_the_text(table: tuple[_Kinds, _Row], 
 
 @given(_TABLES)
 def test_many_rows_at_once_have_the_same_digests(table: tuple[_Kinds, list[_Row]]) -> None:
-    """The fast form agrees with the reference for every row, in order, with NULL and without."""
+    """The fast form gives the reference's digest for every row in order, with and without NULL."""
     kinds, rows = table
     assert digest_rows(rows, kinds) == [row_digest(row_text(row, kinds)) for row in rows]
 
 
 def test_rows_of_another_width_are_not_digested() -> None:
-    """A row with a field too many or too few is a mistake of the caller's, and never has a digest."""
+    """A row with a wrong number of fields is an error of the caller, and has no digest."""
     for rows in ([(b"1", b"2")], [(b"1",), (b"1", b"2")], [(b"1", None)]):
         with pytest.raises(ValueError, match="argument"):
             digest_rows(rows, [LogicalKind.INTEGER])

@@ -95,12 +95,12 @@ def _framed(message: object) -> bytes:
 @_compressed
 @given(messages=_ALL, size=st.integers(1, 50))
 def test_any_messages_in_any_pieces_come_back(compression: str, messages: list[Message], size: int) -> None:
-    """Whatever is written, and wherever the body is cut into pieces, the same is read."""
+    """For any messages and any pieces of the body, the same messages come out."""
     assert _read(_written(messages, compression), compression, size=size) == messages
 
 
 def test_the_bytes_are_as_documented() -> None:
-    """Lengths, messages, and an end that counts rows and digests all bytes before it."""
+    """The stream has lengths, messages, and an end with the number of rows and the digest of all bytes before it."""
     body = b"".join(map(_framed, _MESSAGES))
     end = End(rows=3 + 2 + 2, digest=hashlib.sha256(body).hexdigest())
     for compression in COMPRESSIONS:
@@ -109,7 +109,7 @@ def test_the_bytes_are_as_documented() -> None:
 
 @_compressed
 def test_each_message_can_be_read_before_the_next_is_made(compression: str) -> None:
-    """A reader has every message whole while the writer has not begun with the next, however long that takes."""
+    """A reader can read every message before the writer begins the next."""
     made = []
 
     def messages() -> Iterator[Message]:
@@ -127,7 +127,7 @@ def test_each_message_can_be_read_before_the_next_is_made(compression: str) -> N
 @_compressed
 @given(messages=_ALL, data=st.data())
 def test_every_truncation_is_an_error(compression: str, messages: list[Message], data: st.DataObject) -> None:
-    """Wherever the body is cut, the reader says so."""
+    """A body that is cut at any place is an error."""
     body = _written(messages, compression)
     end = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(IncompleteStreamError):
@@ -136,7 +136,7 @@ def test_every_truncation_is_an_error(compression: str, messages: list[Message],
 
 @_compressed
 def test_no_cut_is_overlooked(compression: str) -> None:
-    """Every single place of one body, the last bytes of the compression included."""
+    """A body is refused if it is cut at any single byte, including the last bytes of the compression."""
     body = _written(compression=compression)
     for end in range(len(body)):
         with pytest.raises(IncompleteStreamError):
@@ -145,7 +145,7 @@ def test_no_cut_is_overlooked(compression: str) -> None:
 
 @given(messages=_ALL, data=st.data())
 def test_every_truncation_below_the_compression_is_an_error(messages: list[Message], data: st.DataObject) -> None:
-    """A compressed stream that is whole may still hold a cut one."""
+    """A complete compressed stream with truncated content is an error."""
     plain = _plain(_written(messages))
     end = data.draw(st.integers(0, len(plain) - 1))
     with pytest.raises(IncompleteStreamError):
@@ -155,7 +155,7 @@ def test_every_truncation_below_the_compression_is_an_error(messages: list[Messa
 @_compressed
 @given(messages=_ALL, data=st.data(), bits=st.integers(1, 255))
 def test_no_flipped_byte_changes_a_message(compression: str, messages: list[Message], data: st.DataObject, bits: int) -> None:
-    """A damaged body is an error; only where the compression itself ignores a byte may all messages come as they were sent."""
+    """A flipped byte is an error, unless the compression ignores it and all messages are the same."""
     body = bytearray(_written(messages, compression))
     body[data.draw(st.integers(0, len(body) - 1))] ^= bits
     with suppress(ProtocolError):
@@ -164,7 +164,7 @@ def test_no_flipped_byte_changes_a_message(compression: str, messages: list[Mess
 
 @given(messages=_ALL, data=st.data(), bits=st.integers(1, 255))
 def test_every_flipped_byte_below_the_compression_is_an_error(messages: list[Message], data: st.DataObject, bits: int) -> None:
-    """The end record alone finds every changed byte of what was sent, its own included."""
+    """The end record finds every changed byte, including its own."""
     plain = bytearray(_plain(_written(messages)))
     plain[data.draw(st.integers(0, len(plain) - 1))] ^= bits
     with pytest.raises(ProtocolError):
@@ -172,7 +172,7 @@ def test_every_flipped_byte_below_the_compression_is_an_error(messages: list[Mes
 
 
 def test_reordered_and_left_out_messages_are_errors() -> None:
-    """The end record holds for these messages in this order."""
+    """Reordered and missing messages do not fit the end record."""
     frames = [_framed(message) for message in _MESSAGES]
     end = _plain(_written())[len(b"".join(frames)) :]
     for changed in (frames[::-1], frames[1:], frames[:-1], [*frames, frames[-1]]):
@@ -181,7 +181,7 @@ def test_reordered_and_left_out_messages_are_errors() -> None:
 
 
 def test_a_wrong_count_is_an_error() -> None:
-    """A server that announces other rows than it sent is not believed."""
+    """A wrong number of rows in the end record is an error."""
     body = _framed(_MESSAGES[3])
     for rows in (0, 1, 3):
         with pytest.raises(ProtocolError, match=f"announces {rows} rows and brought 2"):
@@ -190,7 +190,7 @@ def test_a_wrong_count_is_an_error() -> None:
 
 @_compressed
 def test_an_error_ends_the_stream_with_its_reason(compression: str) -> None:
-    """An error behind the beginning reaches the reader in place of the end; one before it is the writer's own to answer."""
+    """An error after the beginning is sent in place of the end; one before it is raised to the caller."""
 
     def failing(messages: Iterable[Message]) -> Iterator[Message]:
         yield from messages
@@ -212,7 +212,7 @@ def test_an_error_ends_the_stream_with_its_reason(compression: str) -> None:
 
 @_compressed
 def test_anything_behind_the_end_is_refused(compression: str) -> None:
-    """Further messages, rubbish inside the compression, and anything behind it are errors."""
+    """Bytes after the end are an error, inside and outside of the compression."""
     body = _written(compression=compression)
     plain = _plain(body, compression)
     for rest in (plain, _framed(_MESSAGES[0]), b"x", bytes(4)):
@@ -226,7 +226,7 @@ def test_anything_behind_the_end_is_refused(compression: str) -> None:
 
 @_compressed
 def test_a_bomb_is_stopped(compression: str) -> None:
-    """A small body that inflates to more than the limit is refused, and in bounded pieces until then."""
+    """A small body that inflates above the limit is refused, in bounded memory."""
     bomb = _packed(bytes(64 << 20), compression)
     pieces: list[int] = []
     with pytest.raises(ProtocolError, match="more than 1048576 bytes"):
@@ -240,7 +240,7 @@ def test_a_bomb_is_stopped(compression: str) -> None:
     "empty", [Segments(numbers=(), counts=(), sums=()), Rows(count=0, data=b""), RowDigests(count=0, keys=b"", digests=b"")]
 )
 def test_signs_of_life_without_end_are_refused(monkeypatch: pytest.MonkeyPatch, empty: Message) -> None:
-    """A few KB of compressed signs of life cannot keep a client at work for hours; other messages between them start anew."""
+    """Too many keep-alives in a row are refused; other messages reset the count."""
     monkeypatch.setattr(stream, "MAX_EMPTY", 100)
     some = Rows(count=1, data=b"1\n")
     alive = [empty] * 100
@@ -254,7 +254,7 @@ def test_signs_of_life_without_end_are_refused(monkeypatch: pytest.MonkeyPatch, 
     [Entries(entries=()), FileDigests(digests=()), Chunks(lengths=(), digests=b""), Content(number=0, data=b"")],
 )
 def test_signs_of_life_about_files(monkeypatch: pytest.MonkeyPatch, empty: FileMessage) -> None:
-    """The same holds for streams about files, in which failures of many files are none."""
+    """Streams about files limit keep-alives, too; failures of many files do not count."""
     monkeypatch.setattr(stream, "MAX_EMPTY", 100)
     failed = ContentFailed(number=0, reason="gone", message="")
 
@@ -267,7 +267,7 @@ def test_signs_of_life_about_files(monkeypatch: pytest.MonkeyPatch, empty: FileM
 
 
 def test_an_oversized_message_is_refused_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The announced length alone is enough; nothing of that size is waited for."""
+    """A message is refused by its announced length, before it is read."""
     with pytest.raises(ProtocolError, match="4294967295 bytes is announced"):
         _read(_packed(b"\xff" * 4))
     body = _written([Rows(count=1, data=bytes(200))])
@@ -277,7 +277,7 @@ def test_an_oversized_message_is_refused_by_its_length(monkeypatch: pytest.Monke
 
 
 def test_an_oversized_message_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row that no reader would take is an error of the table."""
+    """A row that no reader would accept is an error of the table."""
     monkeypatch.setattr(stream, "TABLE_MESSAGES", replace(stream.TABLE_MESSAGES, max_bytes=100))
     with pytest.raises(TableError, match="1 rows make a message of"):
         list(write_messages([Rows(count=1, data=bytes(200))], "gzip"))
@@ -300,7 +300,7 @@ def test_an_oversized_message_is_not_written(monkeypatch: pytest.MonkeyPatch) ->
     ids=["empty", "reserved", "tag", "type", "missing", "array", "trailing", "nested", "utf-8", "long"],
 )
 def test_what_is_no_message_is_refused(content: bytes) -> None:
-    """Anything but a message of this version is a short error that says which one it was."""
+    """An unknown message is a short error that names it."""
     with pytest.raises(ProtocolError, match="Message 1 cannot be read") as caught:
         _read(_packed(len(content).to_bytes(4, "big") + content))
     assert len(str(caught.value)) < 1_000
@@ -308,7 +308,7 @@ def test_what_is_no_message_is_refused(content: bytes) -> None:
 
 @_compressed
 def test_what_is_not_compressed_so_is_refused(compression: str) -> None:
-    """A page of HTML, and the other compression, are not taken for a stream."""
+    """A page of HTML, and the other compression, are refused."""
     other = next(name for name in COMPRESSIONS if name != compression)
     for body in (b"<!DOCTYPE html><html>" + bytes(99), _written(compression=other)):
         with pytest.raises(ProtocolError):
@@ -316,14 +316,14 @@ def test_what_is_not_compressed_so_is_refused(compression: str) -> None:
 
 
 def test_a_zstd_window_that_claims_memory_is_refused() -> None:
-    """A reader needs not give more than 8 MiB for the window of a stream."""
+    """A zstd window above 8 MiB is refused."""
     frame = b"\x28\xb5\x2f\xfd" + b"\x00" + bytes([(27 - 10) << 3]) + b"\x01\x00\x00"
     with pytest.raises(ProtocolError, match="damaged after 0"):
         _read(frame)
 
 
 def test_any_level_of_gzip_can_be_read() -> None:
-    """Another server may compress as it likes."""
+    """Any gzip level of a server can be read."""
     assert _read(gzip.compress(_plain(_written()), 9), "gzip") == _MESSAGES
 
 
@@ -344,19 +344,19 @@ def test_any_level_of_gzip_can_be_read() -> None:
     ],
 )
 def test_the_best_of_what_a_client_takes_is_chosen(header: str, expected: str) -> None:
-    """The client names what it can read; gzip is for whoever names nothing."""
+    """The best accepted compression is chosen, and gzip if the client names none."""
     assert choose_compression(header) == expected
 
 
 @_compressed
 def test_the_media_type_names_the_compression(compression: str) -> None:
-    """What the server says is what the client reads."""
+    """The client reads the compression that the media type names."""
     assert parse_media_type(media_type(compression)) == compression
     assert parse_media_type(f'{MEDIA_TYPE.upper()};charset=x; Compression="{compression}"') == compression
 
 
 @pytest.mark.parametrize("kind", ["", "text/html", MEDIA_TYPE, f"{MEDIA_TYPE}; compression=br", "text/html; compression=zstd"])
 def test_another_media_type_is_refused(kind: str) -> None:
-    """A body that does not say that it is a stream is not read as one."""
+    """A body with another media type is refused."""
     with pytest.raises(ProtocolError, match="not a stream of version 2"):
         parse_media_type(kind)

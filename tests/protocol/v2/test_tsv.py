@@ -24,26 +24,26 @@ def _tables(values: st.SearchStrategy[bytes | None]) -> st.SearchStrategy[list[t
 @example([(b"\\N", None)])
 @example([(b"a\tb", b"c"), (b"d", b"e\x1f")])
 def test_any_rows_come_back(rows: list[tuple[bytes | None, ...]]) -> None:
-    """Whatever bytes go in, separators, escapes and the marks of the writer included, the same come out."""
+    """For any bytes, including separators and escapes, the same rows come out."""
     assert decode_rows(encode_rows(rows), len(rows[0])) == rows
 
 
 @given(_tables(_BYTES))
 def test_rows_without_null_come_back(rows: list[tuple[bytes | None, ...]]) -> None:
-    """The shorter way that rows without NULL take gives the same."""
+    """The faster way for rows without NULL gives the same rows."""
     assert decode_rows(encode_rows(rows), len(rows[0])) == rows
 
 
 @given(_tables(_VALUES))
 def test_columns_are_those_of_the_rows(rows: list[tuple[bytes | None, ...]]) -> None:
-    """Lines that are read column by column give the same values."""
+    """Reading column by column gives the same values."""
     columns = decode_columns(encode_rows(rows), len(rows[0]))
     assert list(zip(*columns, strict=True)) == rows
 
 
 @given(_tables(_VALUES))
 def test_databases_can_load_the_lines(rows: list[tuple[bytes | None, ...]]) -> None:
-    """Only separators are bare tabs and line feeds, there is no bare carriage return, and every row is a line."""
+    """Tabs and line feeds occur only as separators, carriage returns never, and every row is one line."""
     block = encode_rows(rows)
     assert block.count(b"\n") == len(rows)
     assert block.count(b"\t") == len(rows) * (len(rows[0]) - 1)
@@ -60,14 +60,14 @@ def test_the_form_is_that_of_copy_and_load_data() -> None:
 
 @pytest.mark.parametrize("block", [b"1\t2\n3\n", b"1\n2\t3\n", b"1\t2\t3\n", b"\n", b"1\t\\\\\t3\n", b"1\t2\n\n"])
 def test_another_number_of_columns_is_refused(block: bytes) -> None:
-    """A row with a field too many or too few is an error, wherever it stands, and even where the sum is right."""
+    """A row with a wrong number of fields is an error at any place, even if the total is right."""
     for decode in (decode_rows, decode_columns):
         with pytest.raises(ProtocolError, match="where 2 were described"):
             decode(block, 2)
 
 
 def test_lines_that_are_too_short_are_not_put_together() -> None:
-    """Two lines of one field each are no row of three columns, though a line feed stands where one would."""
+    """Two lines with one field each are not one row of three columns."""
     for decode in (decode_rows, decode_columns):
         with pytest.raises(ProtocolError, match="where 3 were described"):
             decode(b"1\n2\n", 3)
@@ -75,13 +75,13 @@ def test_lines_that_are_too_short_are_not_put_together() -> None:
 
 @pytest.mark.parametrize("block", [b"\\x\n", b"a\\\n", b"\\\n", b"a\\N\n", b"\\Na\n", b"\\\\\\\n", b"\\b\n"])
 def test_unknown_escapes_are_refused(block: bytes) -> None:
-    """An escape that this form does not have, and a backslash at the end, are errors."""
+    """An unknown escape, and a backslash at the end, are errors."""
     with pytest.raises(ProtocolError, match="escape"):
         decode_rows(block, 1)
 
 
 def test_a_cut_block_is_refused() -> None:
-    """A last line without its end may be half a row."""
+    """A last line without its line feed is an error."""
     with pytest.raises(ProtocolError, match="line feed"):
         decode_rows(b"1\n2", 1)
     with pytest.raises(ProtocolError, match="line feed"):
@@ -95,7 +95,7 @@ _KEY_PARTS = _AWKWARD | st.text(st.characters(exclude_categories=["Cs"]), max_si
 @example([("",)])
 @example([("a\u2028b\x85",), ("c",)])
 def test_any_keys_come_back(keys: list[tuple[str, ...]]) -> None:
-    """Whatever text a key is, the same comes out, from bytes and from text, and it is written as rows are."""
+    """Any key comes back from bytes and from text, and is written like rows."""
     block = encode_keys(keys)
     assert decode_keys(block, len(keys[0])) == keys
     assert decode_keys(block.decode(), len(keys[0])) == keys
@@ -103,7 +103,7 @@ def test_any_keys_come_back(keys: list[tuple[str, ...]]) -> None:
 
 
 def test_no_keys_are_nothing() -> None:
-    """Nothing is asked for with nothing."""
+    """No keys are an empty text."""
     assert (encode_keys([]), decode_keys(b"", 2)) == (b"", [])
 
 
@@ -119,7 +119,7 @@ def test_no_keys_are_nothing() -> None:
     ],
 )
 def test_what_is_no_key_is_refused(block: bytes | str, columns: int, reason: str) -> None:
-    """NULL, bytes that are no text, and another number of columns identify nothing."""
+    """NULL, bytes that are not text, and a wrong number of columns are not keys."""
     with pytest.raises(ProtocolError, match=reason):
         decode_keys(block, columns)
 
@@ -143,6 +143,6 @@ def _copied(value: bytes | None) -> bytes:
 
 @given(_tables(st.none() | st.text(st.sampled_from("\\\b\f\v\t\n\rbfvN"), max_size=6).map(str.encode)))
 def test_lines_of_copy_are_read(rows: list[tuple[bytes | None, ...]]) -> None:
-    """What PostgreSQL writes, with its three further escapes, becomes exactly what is written here."""
+    """PostgreSQL's COPY lines, with its three additional escapes, become the lines of this format."""
     block = b"".join(b"\t".join(map(_copied, row)) + b"\n" for row in rows)
     assert from_copy(block) == encode_rows(rows)

@@ -90,7 +90,7 @@ def test_nobody_can_keep_a_database_busy() -> None:
 
 
 def test_a_source_that_hangs() -> None:
-    """A source that does not answer in time is not ready, is not queried again meanwhile, and does not delay the end."""
+    """A source that does not answer in time is not ready, has no second query, and does not delay the end."""
     released, looks = Event(), [0]
 
     def hang() -> None:
