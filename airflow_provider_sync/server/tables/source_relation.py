@@ -99,10 +99,10 @@ def errors_of(database: Database, source: SourceTable, table: Table | None = Non
 def _hides_values(source: SourceTable, table: Table) -> bool:
     """Tell whether statements about a table evaluate values that are not offered.
 
-    Conditions, queries and views read other rows and columns, and so do computed columns of a table of which only some columns
-    are offered.
+    Conditions, queries, views and policies of row-level security read other rows and columns, and so do computed columns of a
+    table of which only some columns are offered.
     """
-    return table.query is not None or table.is_view or bool(source.columns)
+    return table.query is not None or table.is_view or table.row_filter is not None or bool(source.columns)
 
 
 def check_all_columns_seen(database: Database, connection: Connection, source: SourceTable, table: Table) -> None:

@@ -99,6 +99,32 @@ def _messages(answer: Answer) -> list[object]:
         return [error]
 
 
+@on_engines("postgresql")
+@pytest.mark.parametrize("request_name", [*REQUESTS, "version 1", "hash of version 1"])
+def test_errors_of_policies(url: str, request_name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An error of a policy, which reads rows and columns that the client may not see, quotes them in the log only."""
+    caplog.set_level(logging.WARNING, "airflow_provider_sync")
+    execute(
+        url,
+        f"CREATE ROLE {ROLE} LOGIN",
+        f"GRANT SELECT ON orders TO {ROLE}",
+        "ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
+        f"CREATE POLICY five ON orders USING ({FAILING['postgresql']} = 5)",
+    )
+    source = make_url(url).set(username=ROLE).render_as_string(hide_password=False)
+    try:
+        with RunningServer(config(source, tables={"offered": {"table": "orders", "allow_row_security": True}})) as server:
+            answer = said(server.url, request_name)
+    finally:
+        execute(url, "DROP OWNED BY " + ROLE, f"DROP ROLE {ROLE}")
+    body = answer.body
+    if answer.status == 200:
+        body = b"".join(repr(message).encode() for message in _messages(answer))
+    assert SECRET.encode() not in body
+    assert b"its database refused a statement (" in body
+    assert SECRET in caplog.text
+
+
 @on_engines("sqlite")
 @pytest.mark.parametrize("columns", [["id", "number"], []])
 def test_errors_of_computed_columns(database_url: str, columns: list[str]) -> None:
