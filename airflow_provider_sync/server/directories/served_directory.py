@@ -64,12 +64,13 @@ class ServedDirectory:
     def walk(self, on_unreadable: OnUnreadable, on_link: Callable[[str], None]) -> Iterator[TreeEntry]:
         """Yield all offered entries in the order of paths. The paths are relative to the whole directory.
 
-        A missing folder counts as empty: clients may wait for the folder of a day, and they guard their own files.
+        A missing folder counts as empty: clients may wait for the folder of a day, and they guard their own files. So does a file
+        in its place that is not offered, since nobody may find out by the difference that it exists.
 
         :param on_unreadable: called with each path that cannot be listed, relative to the folder
         :param on_link: called with each link that is left out
         :raises FileError: if the directory or the folder cannot be read
-        :raises MissingFileError: if the folder is a file, or a link that cannot be followed
+        :raises MissingFileError: if the folder is an offered file, or a link that cannot be followed
         """
         if not self.folder:
             yield from self.storage.walk(self.path_filter, links=self.links, on_unreadable=on_unreadable, on_link=on_link)
@@ -86,7 +87,7 @@ class ServedDirectory:
         ):
             if entry.path != folder:
                 yield entry
-            elif entry.kind != "directory":
+            elif entry.kind != "directory" and self.path_filter.selects(folder):
                 raise MissingFileError(f"{folder!r} in {self.storage.location} is not a folder. Correct `prefix`.")
 
     def known(self, entries: Iterator[TreeEntry]) -> Iterator[TreeEntry]:

@@ -14,6 +14,7 @@ from airflow_provider_sync.exceptions import FileError, MissingFileError
 from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, load_hasher
 from airflow_provider_sync.files.manifest import build_manifest
+from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.files.patterns import PathFilter
 from airflow_provider_sync.files.storage import FileReader, Storage
 from airflow_provider_sync.protocol.v1.file_hashes import encode_hashes
@@ -125,11 +126,11 @@ def _open(storage: Storage, path_filter: PathFilter, paths: Sequence[str], stack
     """Open every file, and keep the first :data:`_OPEN_FILES` open."""
     readers: deque[FileReader] = deque()
     for path in paths:
-        reader = storage.read(path)
-        # Checked after the syntax of the name, which has a different error.
+        # The syntax of the name has an error of its own. A file that is not offered is not opened: whether it exists would show.
+        check_name(path)
         if not path_filter.selects(path):
-            reader.__exit__(None, None, None)
             raise MissingFileError(f"Cannot read {path!r} in {storage.location}: it is excluded by the server's configuration.")
+        reader = storage.read(path)
         if len(readers) < _OPEN_FILES:
             readers.append(stack.enter_context(reader))
         else:

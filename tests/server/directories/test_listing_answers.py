@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
 from blake3 import blake3
@@ -14,7 +14,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.files.local.reading import LocalOpener
 from airflow_provider_sync.files.storage import VersionedFile
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry, ListFiles
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry, Links, ListFiles
 from airflow_provider_sync.server.directories import listing_answers, served_directory
 from tests.server.directories.served_files import OLD_NS, Broken, listing, make, opening, served
 
@@ -96,6 +96,18 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     with served(tmp_path) as client, pytest.raises(ServerError, match="'file' in 'd' is not a folder") as caught:
         listing(client, folder="file")
     assert caught.value.status == 422
+
+
+@pytest.mark.parametrize("options", [{"exclude": ["**/file"]}, {"include": ["a/**"]}], ids=["exclude", "include"])
+@pytest.mark.parametrize("links", ["skip", "keep", "follow"])
+def test_a_file_that_is_not_offered_in_the_place_of_the_folder(tmp_path: Path, options: dict[str, Any], links: Links) -> None:
+    """A prefix that names a file or a link that is not offered gets the answer to one that names nothing."""
+    make(tmp_path, {"a/1": b"", "b/file": b""})
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "file").symlink_to("../a/1")
+    with served(tmp_path, **options) as client:
+        for folder in ("b/file", "c/file", "b/none"):
+            assert listing(client, folder=folder, links=links) == {}
 
 
 @pytest.mark.parametrize("folder", ["out", "out/x", "circle", "circle/x", "nowhere", "a/above/x"])
