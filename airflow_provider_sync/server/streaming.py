@@ -13,11 +13,10 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import Block, choose_compression, media_type
 from airflow_provider_sync.server.active_requests import ActiveRequest, ClientGone
-from airflow_provider_sync.server.error_answers import failure_of, traceback_of
+from airflow_provider_sync.server.error_answers import failure_of, log_cause, logged_text, traceback_of
 from airflow_provider_sync.server.http_errors import RequestEnded
 from airflow_provider_sync.server.read_ahead import read_ahead
 from airflow_provider_sync.server.stall_limit import StallLimit
@@ -119,7 +118,8 @@ class StreamResponse(Response):
         if isinstance(error, RequestEnded):
             log.warning("%s ended early: %s", self._what, error)
         else:
-            log.error("%s broke off: %s", self._what, printable(error), exc_info=traceback_of(error))
+            log.error("%s broke off: %s", self._what, logged_text(error), exc_info=traceback_of(error))
+            log_cause(self._what, error)
         return StreamBroken(f"{self._what} broke off: {error}")
 
     async def _send(self, send: Send) -> None:

@@ -30,5 +30,5 @@ def test_files_that_are_not_offered(tmp_path: Path, options: dict[str, Any]) -> 
         assert b"'..' component" in post(url, "/getFiles", {"config_name": "d", "files[]": "private/../x"}).body
     for what, answer in answers.items():
         shown = EXCLUDED[what].replace("/", "\\/")
-        words = f'{{"files":["Cannot read \'{shown}\' in \'d\': it is excluded by the server\'s configuration."]}}'
+        words = f"{{\"files\":[\"Cannot read '{shown}' in 'd': it is excluded by the server's configuration.\"]}}"
         assert (answer.status, answer.body.decode()) == (404, words), what

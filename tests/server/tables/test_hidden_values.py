@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from http.client import IncompleteRead
 from secrets import token_hex
 from typing import Any
 
@@ -122,6 +123,30 @@ def test_errors_of_policies(url: str, request_name: str, caplog: pytest.LogCaptu
         body = b"".join(repr(message).encode() for message in _messages(answer))
     assert SECRET.encode() not in body
     assert b"its database refused a statement (" in body
+    assert SECRET in caplog.text
+
+
+@on_engines("postgresql")
+@pytest.mark.parametrize("request_name", ["rows", "version 1"])
+def test_errors_in_the_middle(url: str, request_name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What the database said is in the log, too, if the answer has begun, by both versions."""
+    caplog.set_level(logging.WARNING, "airflow_provider_sync")
+    execute(
+        url,
+        "DELETE FROM orders WHERE id = 2",
+        "INSERT INTO orders SELECT n, 'berlin', md5(n::text) || '5' FROM generate_series(3, 200000) n",
+        f"INSERT INTO orders VALUES (200001, 'paris', '{SECRET}')",
+        "CREATE VIEW late AS SELECT id, CASE WHEN id < 200001 THEN extra"
+        " ELSE CAST(CAST(extra AS integer) AS VARCHAR(40)) END AS extra FROM orders",
+        "ANALYZE orders",
+    )
+    with RunningServer(config(url, tables={"offered": {"table": "late", "primary": "id"}})) as server:
+        if request_name == "version 1":
+            with pytest.raises(IncompleteRead):
+                said(server.url, request_name)
+        else:
+            assert SECRET.encode() not in repr(_messages(said(server.url, request_name))).encode()
+    assert "broke off: Table 'offered': its database refused a statement" in caplog.text
     assert SECRET in caplog.text
 
 
