@@ -24,7 +24,7 @@ def change(path: str, change: str, reason: str, source: int | None, target: int 
 
 
 def test_every_difference_has_a_reason(folders_of_version2: Mirror) -> None:
-    """New, larger, other, older and missing files, links and directories are named with both sizes and the reason."""
+    """New, larger, changed, older and missing files, links and directories have both sizes and the reason."""
     folders = folders_of_version2
     for path, source, target in (("grew", "longer", "x"), ("other", "one", "two"), ("same", "x", "x"), ("touched", "x", "x")):
         folders.put(path, source)
@@ -54,7 +54,7 @@ def test_every_difference_has_a_reason(folders_of_version2: Mirror) -> None:
 
 
 def test_a_link_that_leads_elsewhere_is_updated(folders_of_version2: Mirror) -> None:
-    """A link that both sides have is an update, and not an addition."""
+    """A changed link that both sides have is an update, and not an addition."""
     folders = folders_of_version2
     folders.put("a")
     folders.sync()
@@ -64,14 +64,14 @@ def test_a_link_that_leads_elsewhere_is_updated(folders_of_version2: Mirror) -> 
 
 
 def test_version1_counts(folders_of_version1: Mirror) -> None:
-    """Version 1 counts the differences, and names none: all are left out."""
+    """With version 1, differences are only counted, and all paths are omitted."""
     folders_of_version1.put("a")
     found = diff(folders_of_version1)
     assert (found.report.files_added, found.changes, found.paths_omitted) == (1, (), 1)
 
 
 def test_guards_do_not_stop_it(folders: Mirror) -> None:
-    """What a guard keeps a sync from deleting is shown, by either version of the protocol, and stays."""
+    """Deletes that a guard would stop are shown, by either version, and nothing is deleted."""
     folders.put("a")
     folders.remove("a")
     folders.put_target("precious")

@@ -61,7 +61,7 @@ def frames(*paths: str) -> bytes:
 
 
 def test_a_file_that_changes_after_the_manifest_is_asked_for_again(folders_of_version1: Mirror) -> None:
-    """A file that the source changed between manifest and download arrives in its new form, by its new digest."""
+    """A file that changes between manifest and download arrives in its new form, with its new digest."""
     folders_of_version1.put("a")
     folders_of_version1.put("b", "old")
     report = folders_of_version1.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders_of_version1.put("b", "new")))
@@ -70,7 +70,7 @@ def test_a_file_that_changes_after_the_manifest_is_asked_for_again(folders_of_ve
 
 
 def test_a_signal_right_after_a_file_was_created(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal leaves no unfinished file behind, even where it comes before the block that removes it."""
+    """A signal leaves no unfinished file, even if it comes before the block that removes it."""
     create = os.open
 
     def create_and_end(path: str, *arguments: int, **options: int) -> int:
@@ -91,7 +91,7 @@ def test_a_signal_right_after_a_file_was_created(folders: Mirror, monkeypatch: p
 
 
 def test_a_file_that_never_rests_is_given_up(folders_of_version1: Mirror) -> None:
-    """A file that is another one each time fails the sync after a few tries; it is not written, and nothing is deleted."""
+    """A file that changes each time fails the sync after a few tries; it is not written, and nothing is deleted."""
     folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.RestlessHasher"}
     folders_of_version1.put("a")
     folders_of_version1.put_target("a", "old")
@@ -103,7 +103,7 @@ def test_a_file_that_never_rests_is_given_up(folders_of_version1: Mirror) -> Non
 
 
 def test_a_file_that_vanishes_after_the_manifest_is_left_out(folders_of_version1: Mirror) -> None:
-    """A file that the source removes between manifest and download is named, and the rest is done; the next run deletes it."""
+    """A file that is removed between manifest and download is named, and the rest is synced; the next run deletes it."""
     folders_of_version1.put("a", "new")
     folders_of_version1.put("b", "new")
     folders_of_version1.put_target("b", "old")
@@ -133,7 +133,7 @@ class BeforeEachRequest(SyncClient):
 
 
 def test_a_directory_that_is_written_to_all_the_while(folders_of_version1: Mirror) -> None:
-    """Files that stand still arrive, and what the source lacks goes; the one that never stands still is named and left alone."""
+    """Unchanged files arrive and surplus ones are deleted; a file that keeps changing is named and not written."""
     writes = count()
 
     def write() -> None:
@@ -161,7 +161,7 @@ def test_a_directory_that_is_written_to_all_the_while(folders_of_version1: Mirro
 
 
 def test_a_cut_batch_goes_on_with_the_rest(script: ScriptedServer, tmp_path: Path) -> None:
-    """After a cut in the middle of a batch, only the files that are not whole are asked for again."""
+    """After a cut in the middle of a batch, only incomplete files are requested again."""
     cut = stream(frames("a", "b", "c")[:-3], end=False)
     script.answer(manifest("a", "b", "c", "d"), cut, stream(frames("c", "d")))
     with SyncClient(script.url, retries=0, protocol="1") as client:
@@ -176,7 +176,7 @@ def test_a_cut_batch_goes_on_with_the_rest(script: ScriptedServer, tmp_path: Pat
 def test_a_server_that_always_cuts_is_given_up(
     script: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
-    """Cuts in which no file gets through end after ``retries`` more tries; nothing is deleted and nothing left behind."""
+    """Cuts without a complete file end after ``retries`` more tries; nothing is deleted and nothing left behind."""
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     target = open_storage(str(tmp_path / "target"))
@@ -204,7 +204,7 @@ def test_a_server_that_always_cuts_is_given_up(
     ids=["500", "another order", "another file", "one too many", "glued error", "html"],
 )
 def test_nothing_is_deleted_after_an_error(script: ScriptedServer, tmp_path: Path, answer: bytes) -> None:
-    """Whatever goes wrong with the files, those that the source lacks stay, and no temporary file does."""
+    """After any error with files, surplus files stay, and no temporary file does."""
     target = open_storage(str(tmp_path / "target"))
     put(target, "old", "kept")
     script.answer(manifest("a", "b"), answer, manifest("a", "b"), answer)
@@ -227,7 +227,7 @@ def test_a_name_that_leads_out_is_refused(script: ScriptedServer, tmp_path: Path
 
 
 def test_two_syncs_of_one_directory_exclude_each_other(folders: Mirror) -> None:
-    """A second sync of the same directory fails clearly when the first does not end in time, and writes nothing."""
+    """A second sync of a directory fails clearly if the first does not end in time, and writes nothing."""
     folders.put("a")
     working, go_on = threading.Event(), threading.Event()
 
@@ -251,7 +251,7 @@ def test_two_syncs_of_one_directory_exclude_each_other(folders: Mirror) -> None:
 
 
 def test_a_second_sync_waits(folders: Mirror) -> None:
-    """A second sync of the same directory that may wait finds the work done."""
+    """A second sync of a directory that waits in time finds no difference."""
     folders.put("a")
     working, go_on = threading.Event(), threading.Event()
 
@@ -269,7 +269,7 @@ def test_a_second_sync_waits(folders: Mirror) -> None:
 
 
 def test_a_killed_download_leaves_nothing_for_long(folders_of_version1: Mirror) -> None:
-    """A process that is killed in the middle of a file leaves the target's files as they were; the next run cleans up."""
+    """A process that is killed during a file leaves the target's files as they were; the next run cleans up."""
     folders_of_version1.put("a", "new")
     folders_of_version1.put_target("a", "old")
     folders_of_version1.put_target("z", "old")
@@ -284,14 +284,14 @@ def test_a_killed_download_leaves_nothing_for_long(folders_of_version1: Mirror) 
 
 
 def test_a_dry_run_does_not_make_the_directory(folders: Mirror) -> None:
-    """A dry run into a directory that is not there yet leaves it so."""
+    """A dry run does not create a missing directory."""
     folders.put("a")
     assert folders.sync(dry_run=True).files_added == 1
     assert not Path(folders.target.location).exists()
 
 
 def test_a_file_in_the_place_of_the_directory_is_an_error(folders: Mirror) -> None:
-    """A target that is a file is refused by name, and stays."""
+    """A target that is a file is refused by name, and not changed."""
     folders.put("a")
     path = Path(folders.target.location)
     path.write_text("a file")

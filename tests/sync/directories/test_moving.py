@@ -26,14 +26,14 @@ def three(folders_of_version1: Mirror) -> Mirror:
 
 
 def test_a_source_that_vanishes(three: Mirror) -> None:
-    """A source whose folder goes in the middle, as an unmounted disk does, is an error; nothing is deleted."""
+    """If the source's folder disappears during a sync, it is an error, and nothing is deleted."""
     with pytest.raises(SyncFailed):
         three.sync(ONE_BY_ONE, progress=AfterFirst(lambda: shutil.rmtree(three.source.location)))
     assert three.contents() == {"a": "new", "same": "content", "z": "content"}
 
 
 def test_a_target_that_vanishes(three: Mirror) -> None:
-    """A target whose folder is removed in the middle is an error that may pass, as what was there before is missing now."""
+    """If the target's folder is removed during a sync, it is a transient error."""
     with pytest.raises(SyncFailed, match="was removed or replaced during the sync") as failure:
         three.sync(ONE_BY_ONE, progress=AfterFirst(lambda: shutil.rmtree(three.target.location)))
     assert failure.value.retryable
@@ -56,7 +56,7 @@ def directory_becomes_link(mirror: Mirror) -> None:
 
 @pytest.mark.parametrize("change", [file_becomes_directory, directory_becomes_link])
 def test_a_file_that_becomes_something_else(three: Mirror, change: Callable[[Mirror], None]) -> None:
-    """A file of the source that is no file any more is left out; all the rest is done."""
+    """A file of the source that becomes another kind is left out, and the rest is synced."""
     report = three.sync(ONE_BY_ONE, progress=AfterFirst(lambda: change(three)))
     assert (report.status, report.files_added, report.files_deleted) == ("changed", 2, 1)
     assert three.contents() == {"a": "new", "b": "new", "same": "content"}
@@ -65,7 +65,7 @@ def test_a_file_that_becomes_something_else(three: Mirror, change: Callable[[Mir
 
 
 def test_a_target_in_which_others_write(three: Mirror) -> None:
-    """What others put in the way of a file stays, and is named; what they write elsewhere is left to the next run."""
+    """Another program's file in the way stays and is named; its other files are left to the next run."""
 
     def write() -> None:
         three.put_target("b/of somebody", "kept")
@@ -89,5 +89,5 @@ def test_a_target_in_which_others_write(three: Mirror) -> None:
     [(PermissionError("denied"), True), (OSError("anything"), False), (OSError(28, "full"), False), (None, True)],
 )
 def test_what_is_about_one_file(cause: OSError | None, one: bool) -> None:
-    """A missing permission is a matter of one file, even where a store gives it no number; a full disk is not."""
+    """A missing permission is an error of one file, also from a store without an error number; a full disk is not."""
     assert is_about_one_file(cause) is one

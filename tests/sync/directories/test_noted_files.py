@@ -7,7 +7,7 @@ from airflow_provider_sync.sync.directories.problems import MAX_KEPT
 
 
 def test_names_are_bounded() -> None:
-    """However many files are noted, only the first ones are kept, and every one counts."""
+    """Of any number of noted files, the first names are kept, and all are counted."""
     noted = NotedFiles()
     for number in range(3 * MAX_KEPT):
         noted.add(f"{number}", "why")
@@ -15,14 +15,14 @@ def test_names_are_bounded() -> None:
 
 
 def test_a_file_counts_once() -> None:
-    """A file that fails again takes the place of its first failure."""
+    """A file that fails again replaces its first failure."""
     noted = NotedFiles({"a": "first"})
     noted.add("a", "second")
     assert (len(noted), noted.named) == (1, {"a": "second"})
 
 
 def test_notes_add_up() -> None:
-    """Files that were noted elsewhere are taken with their number."""
+    """Files that were noted elsewhere are added with their number."""
     noted = NotedFiles({"a": ""}, more=2)
     noted.add_noted(NotedFiles({"b": "why"}, more=3))
     assert (len(noted), noted.named, noted.more) == (7, {"a": "", "b": "why"}, 5)

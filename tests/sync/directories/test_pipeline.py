@@ -15,7 +15,7 @@ PATHS = ("a.txt", "deep/er/b.txt", "Ärger/東京 😀.txt", ".hidden", ".config
 
 
 def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
-    """From and to every storage a directory arrives whole, then its changes, and then nothing."""
+    """Between all storages, a directory arrives completely, then its changes, and then nothing."""
     for path in PATHS:
         mirror.put(path, "" if path == "empty" else f"content of {path}")
     first = mirror.sync()
@@ -43,7 +43,7 @@ def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
 
 @pytest.mark.parametrize("seconds", [0, 1, -1, 9_500_000_000], ids=["zero", "one", "before 1970", "after 2262"])
 def test_files_of_any_time_arrive(folders: Mirror, seconds: int) -> None:
-    """A file arrives whatever its time of modification, such as the first moment of 1970, as archives and images have it."""
+    """A file arrives with any time of modification, such as the first moment of 1970."""
     folders.put("a.txt", "content")
     os.utime(Path(folders.source.location) / "a.txt", (seconds, seconds))
     assert folders.sync().files_added == 1
@@ -52,7 +52,7 @@ def test_files_of_any_time_arrive(folders: Mirror, seconds: int) -> None:
 
 
 def test_the_first_moment_of_1970_is_kept(folders_of_version2: Mirror) -> None:
-    """With ``mtime``, a file of the first moment of 1970 has exactly that time in the target, too."""
+    """With ``mtime``, a file of the first moment of 1970 has exactly that time at the target."""
     folders_of_version2.put("a.txt", "content")
     os.utime(Path(folders_of_version2.source.location) / "a.txt", (0, 0))
     assert folders_of_version2.sync({"mtime": True}).files_added == 1
@@ -61,7 +61,7 @@ def test_the_first_moment_of_1970_is_kept(folders_of_version2: Mirror) -> None:
 
 
 def test_a_file_and_a_directory_change_places(folders: Mirror) -> None:
-    """A file in the place of a directory, and the reverse, arrive as they are at the source."""
+    """A file in place of a directory, and the reverse, arrive as at the source."""
     folders.put_target("a", "file")
     folders.put_target("b/c/d", "file below a directory")
     folders.put("a/x", "below")
@@ -72,14 +72,14 @@ def test_a_file_and_a_directory_change_places(folders: Mirror) -> None:
 
 
 def test_an_empty_source_and_an_empty_target_are_equal(mirror: Mirror) -> None:
-    """Two empty directories are unchanged, although the target's was never made."""
+    """Two empty directories are unchanged, even if the target's was never created."""
     mirror.put("x")
     mirror.remove("x")
     assert mirror.sync().status == "unchanged"
 
 
 def test_patterns_hold_on_both_sides(mirror: Mirror) -> None:
-    """What the target's patterns leave out is neither downloaded nor deleted; what the server's leave out does not exist."""
+    """Files outside the target's patterns are not downloaded or deleted; files outside the server's do not exist."""
     mirror.offered = {"exclude": ["secret/**"]}
     for path in ("a.png", "b.txt", "tmp/c.png", "secret/d.png"):
         mirror.put(path)
@@ -92,7 +92,7 @@ def test_patterns_hold_on_both_sides(mirror: Mirror) -> None:
 
 
 def test_patterns_that_select_nothing(mirror: Mirror) -> None:
-    """Patterns that leave out every file of the source are a warning, each time; where they select one, there is none."""
+    """Patterns that select no file of the source give a warning each time."""
     mirror.put("deep/a.png")
     for _ in range(2):
         report = mirror.sync({"include": ["*.png"]})
@@ -102,7 +102,7 @@ def test_patterns_that_select_nothing(mirror: Mirror) -> None:
 
 
 def test_a_prefix_is_a_root_of_its_own(mirror: Mirror) -> None:
-    """Only what the source has below the prefix is synced, into the target's root; patterns apply to what is left."""
+    """Only files below the prefix are synced, into the target's root; patterns apply to the remaining paths."""
     for path in ("2026/01/a.txt", "2026/01/deep/b.txt", "2026/01/c.log", "2026/011/d.txt", "2026/02/e.txt", "f.txt"):
         mirror.put(path, f"content of {path}")
     mirror.put_target("gone.txt")
@@ -114,7 +114,7 @@ def test_a_prefix_is_a_root_of_its_own(mirror: Mirror) -> None:
 
 
 def test_a_prefix_without_files_is_an_empty_source(mirror: Mirror) -> None:
-    """A prefix that the source has nothing below does not empty the target unless that is allowed."""
+    """A prefix without files does not empty the target unless that is allowed."""
     mirror.put("2026/a.txt")
     mirror.put_target("a.txt", "precious")
     with pytest.raises(SyncFailed, match="allow_empty_source"):
@@ -130,7 +130,7 @@ def test_a_prefix_is_a_folder(prefix: str) -> None:
 
 
 def test_what_the_source_lacks_may_be_kept(folders: Mirror) -> None:
-    """With ``delete: false`` nothing is deleted, and what only the target has is no difference; neither is an empty source."""
+    """With ``delete: false``, surplus files stay and are no difference, also for an empty source."""
     keep = {"delete": False}
     folders.put("new")
     for path in ("mine", "folder/mine"):
@@ -147,7 +147,7 @@ def test_what_the_source_lacks_may_be_kept(folders: Mirror) -> None:
 
 
 def test_a_file_in_the_way_may_be_kept(folders: Mirror) -> None:
-    """With ``delete: false`` a file stays where the source has a directory; the error names what could not be written."""
+    """With ``delete: false``, a file in place of a directory stays, and the error names what could not be written."""
     folders.put("a/x")
     folders.put_target("a", "mine")
     with pytest.raises(SyncFailed, match="'a/x'"):
@@ -156,7 +156,7 @@ def test_a_file_in_the_way_may_be_kept(folders: Mirror) -> None:
 
 
 def test_an_empty_source_needs_permission(mirror: Mirror) -> None:
-    """An empty source empties the target only when that is allowed."""
+    """An empty source empties the target only if that is allowed."""
     mirror.put("x")
     mirror.remove("x")
     mirror.put_target("precious")
@@ -184,7 +184,7 @@ def test_too_many_deletes_need_permission(folders: Mirror) -> None:
 
 
 def test_a_missing_source_is_no_empty_one(folders: Mirror) -> None:
-    """An unmounted disk at the source is an error, and deletes nothing, whatever is allowed."""
+    """A missing source is an error and deletes nothing, with any options."""
     folders.put_target("precious")
     with pytest.raises(SyncFailed):
         folders.sync({"allow_empty_source": True, "max_deletes": "100%"})
@@ -208,7 +208,7 @@ def test_a_dry_run_writes_nothing(mirror: Mirror) -> None:
 
 
 def test_differences_cost_one_request(mirror: Mirror) -> None:
-    """Whether a directory differs is answered by the manifests alone."""
+    """Whether a directory differs is decided by the manifests."""
     mirror.put("x")
     with mirror.client() as client:
         assert directory_differs(client, target_directory(), mirror.target)
@@ -218,7 +218,7 @@ def test_differences_cost_one_request(mirror: Mirror) -> None:
 
 
 def test_without_digests_every_file_counts_as_changed(folders_of_version1: Mirror) -> None:
-    """A source or a target without digests is synced whole each time, and the report says so and claims no check."""
+    """Without digests, everything is synced each time, and the report says so and claims no verification."""
     folders_of_version1.put("x")
     folders_of_version1.offered = {"hasher": "none"}
     folders_of_version1.sync()
@@ -234,7 +234,7 @@ def test_without_digests_every_file_counts_as_changed(folders_of_version1: Mirro
 
 
 def test_a_hasher_of_the_users(folders_of_version1: Mirror) -> None:
-    """Both sides may take their digests by a class of the user's own."""
+    """Both sides may use a user's class for digests."""
     folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
     options = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
     folders_of_version1.put("x", "four")
@@ -247,7 +247,7 @@ def test_a_hasher_of_the_users(folders_of_version1: Mirror) -> None:
 
 
 def test_names_that_differ_in_case_are_told(folders: Mirror) -> None:
-    """Two names that some file systems cannot hold side by side are synced, with a warning."""
+    """Two names that differ only in case are synced with a warning."""
     folders.put("Readme")
     folders.put("README")
     (warning,) = folders.sync().warnings
@@ -256,7 +256,7 @@ def test_names_that_differ_in_case_are_told(folders: Mirror) -> None:
 
 
 def test_progress_adds_up(folders: Mirror) -> None:
-    """What the progress is told adds up to what the report says, with the total known from the start."""
+    """Progress adds up to the numbers of the report, with the total known from the start."""
     for number in range(5):
         folders.put(str(number), "x" * number)
     told: list[tuple[str, int, str, int | None]] = []
@@ -270,7 +270,7 @@ def test_progress_adds_up(folders: Mirror) -> None:
 
 
 def test_large_files_come_in_smaller_batches(folders_of_version1: Mirror) -> None:
-    """Files so large that a batch would exceed its bytes are asked for one by one, once that is known."""
+    """Files that together exceed the bytes of a batch are requested one by one."""
     for number in range(6):
         folders_of_version1.put(str(number), "x" * 1000)
     assert folders_of_version1.sync({"files_per_request": 3, "bytes_per_request": 1500}).requests == 1 + 1 + 3

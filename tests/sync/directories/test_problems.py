@@ -16,7 +16,7 @@ class _Looked(dict[str, str]):
 
 
 def test_files_below_what_cannot_be_read() -> None:
-    """Whether a file is below one of a million directories is known without going through them."""
+    """Finding whether a file is below one of a million directories takes no scan of them."""
     unreadable = _Looked({"a/b/": "", "c": "", "d/": ""})
     found = [path for path in ("a/b/x", "a/b/c/d", "a/bc", "a/x", "c/x", "d/", "d", "x/d/y") if is_below(path, unreadable)]
     assert found == ["a/b/x", "a/b/c/d", "d/"]

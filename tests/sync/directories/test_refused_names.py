@@ -31,7 +31,7 @@ def folders(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mirror:
 def test_one_name_at_the_target_is_refused(
     folders: Mirror, source: tuple[str, ...], target: tuple[str, ...], steps: bool
 ) -> None:
-    """Two names of the source, or one of it and one that is only at the target, are named, and nothing is written or removed."""
+    """Two names that clash at the target, of the source or of both sides, are named, and nothing is written or removed."""
     for path in source:
         folders.put(path)
     for path in target:
@@ -43,7 +43,7 @@ def test_one_name_at_the_target_is_refused(
 
 
 def test_a_file_system_that_tells_them_apart_takes_both(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere both names are files, with a warning if the source has both."""
+    """On a case-sensitive file system, both files arrive, with a warning if the source has both."""
     monkeypatch.undo()
     folders.put("README")
     folders.put("readme")
@@ -56,7 +56,7 @@ def test_a_file_system_that_tells_them_apart_takes_both(folders: Mirror, monkeyp
 
 
 def test_the_file_system_is_tried(tmp_path: Path) -> None:
-    """Names are tried where they would be, or in what there is above, and nothing is left of it."""
+    """The check creates the names in the target or the nearest parent, and leaves nothing there."""
     (tmp_path / "root/a").mkdir(parents=True)
     storage = local_storage.LocalStorage(tmp_path / "root")
     for path, other in (("a/X", "a/x"), ("b/c/X", "b/c/x"), ("a/caf\u00e9", "a/cafe\u0301")):
@@ -67,7 +67,7 @@ def test_the_file_system_is_tried(tmp_path: Path) -> None:
 
 
 def test_a_target_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
-    """Where nothing can be written, the error says so."""
+    """If the target cannot be written to, the error says so."""
     storage = local_storage.LocalStorage(Path("/proc/self"))
     with pytest.raises(FileError, match="Cannot write"):
         storage.is_one_name("a", "A")

@@ -59,7 +59,7 @@ class Steps:
 
 
 def test_a_directory_arrives_in_batches(mirror: Mirror) -> None:
-    """Files come batch by batch, in any order; then those go that the source lacks, and nothing is left to do."""
+    """Files arrive in batches in any order; then surplus files are deleted, and both sides are equal."""
     for number in range(7):
         mirror.put(f"deep/{number}.txt", f"content {number}")
     mirror.put_target("deep/3.txt", "old")
@@ -79,7 +79,7 @@ def test_a_directory_arrives_in_batches(mirror: Mirror) -> None:
 
 
 def test_a_cut_batch_goes_on(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch that was cut, tried again, downloads only the files that did not arrive."""
+    """A retry of a cut batch downloads only the missing files."""
     monkeypatch.setattr(fetch, "BATCH_FILES", 1)
     for number in range(6):
         folders.put(f"{number}.txt", f"content {number}")
@@ -102,7 +102,7 @@ def test_a_cut_batch_goes_on(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_files_in_the_way(mirror: Mirror) -> None:
-    """A file where a directory must be, or in a directory where a file must be, gives way in its batch."""
+    """A file in the way of a directory, or files in the way of a file, are replaced in the same batch."""
     mirror.put("a/one.txt")
     mirror.put("b", "now a file")
     mirror.put_target("a", "in the way")
@@ -113,7 +113,7 @@ def test_files_in_the_way(mirror: Mirror) -> None:
 
 
 def test_only_deletes(folders: Mirror) -> None:
-    """Where files only have to go, there is one batch without any."""
+    """If there are only deletes, there is one batch without files."""
     folders.put("stays.txt")
     folders.put_target("stays.txt")
     folders.put_target("goes.txt")
@@ -125,7 +125,7 @@ def test_only_deletes(folders: Mirror) -> None:
 
 
 def test_guards(folders: Mirror) -> None:
-    """Too many deletions stop the comparison before anything is downloaded, and again the last step; nothing is deleted."""
+    """Too many deletes stop the comparison before downloads, and again the last step; nothing is deleted."""
     folders.put("new.txt")
     for number in range(200):
         folders.put_target(f"{number}.txt")
@@ -137,7 +137,7 @@ def test_guards(folders: Mirror) -> None:
 
 
 def test_guards_hold_for_what_is_in_the_way(mirror: Mirror) -> None:
-    """A source that offers a file in the place of a directory, after it was compared, deletes no more than the options allow."""
+    """A source that offers a file in place of a directory after the comparison deletes no more than allowed."""
     mirror.put("new.txt")
     mirror.put("old.txt")
     for number in range(3):
@@ -188,7 +188,7 @@ def test_guards_hold_for_all_batches_together(folders: Mirror) -> None:
 
 
 def test_what_was_foreseen_may_give_way(mirror: Mirror) -> None:
-    """A batch deletes what the comparison has found in its way; a file that gives way to many others does so in one batch."""
+    """A batch replaces the obstacles that the comparison found, also one file in the way of many."""
     for number in range(6):
         mirror.put(f"a/{number}")
     mirror.put_target("a", "in the way")
@@ -215,7 +215,7 @@ def test_what_was_foreseen_may_give_way(mirror: Mirror) -> None:
 def test_limits_of_size_hold_in_a_batch(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch, limits: SizeLimits, message: str
 ) -> None:
-    """A source that offers larger files, after it was compared, gets no more of them to the target than the limits allow."""
+    """A source that offers larger files after the comparison cannot exceed the limits."""
     monkeypatch.setattr(fetch, "BATCH_FILES", 1)
     for name in "abcd":
         mirror.put(name, "small")
@@ -243,13 +243,13 @@ def test_a_dry_run(folders: Mirror) -> None:
 
 
 def test_only_what_a_step_returned_is_taken() -> None:
-    """A value that no step returned is an error that says so."""
+    """A value that is not a step's result is an error that says so."""
     with pytest.raises(ConfigurationError, match="step before"):
         FileBatch.from_dict({"path": "x"})
 
 
 def test_the_last_step_removes_what_a_killed_task_left(folders: Mirror) -> None:
-    """The unfinished file of a download that was killed is gone when the steps of its run have ended."""
+    """The last step removes the unfinished file of a killed download."""
     folders.put("deep/a.txt")
     folders.put_target("deep/b.txt")
     unfinished = Path(folders.target.location) / "deep" / temporary_name()
@@ -261,7 +261,7 @@ def test_the_last_step_removes_what_a_killed_task_left(folders: Mirror) -> None:
 
 
 def test_batches_are_cut_by_bytes(folders_of_version2: Mirror) -> None:
-    """A large file is a batch of its own, and small ones share one; the batches cover everything, in the order of paths."""
+    """A large file is its own batch, small ones share one; batches cover everything, in the order of paths."""
     folders_of_version2.put("a/large", "x" * 10_000)
     for path in ("a.txt", "b", "c", "d"):
         folders_of_version2.put(path)
@@ -278,7 +278,7 @@ def test_batches_are_cut_by_bytes(folders_of_version2: Mirror) -> None:
 
 
 def test_metadata_and_links_arrive_in_batches(folders_of_version2: Mirror) -> None:
-    """Files of which only the time differs are counted and not downloaded; links and empty directories come in their batch."""
+    """Files with only another time are counted but not downloaded; links and empty directories are part of batches."""
     mirror = folders_of_version2
     mirror.put("same")
     mirror.put_target("same")
@@ -299,7 +299,7 @@ def test_metadata_and_links_arrive_in_batches(folders_of_version2: Mirror) -> No
 
 
 def test_what_the_steps_left_is_remembered(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the last step, the next comparison is one line, as after a sync in one go."""
+    """After the last step, the next comparison is one line, as after a sync in one task."""
     monkeypatch.setattr(local_entries, "_FINE_NS", 0)
     mirror = folders_of_version2
     for number in range(50):
@@ -316,7 +316,7 @@ def test_what_the_steps_left_is_remembered(folders_of_version2: Mirror, monkeypa
 
 
 def test_a_file_that_cannot_be_written_stops_the_step(folders_of_version2: Mirror) -> None:
-    """The download names it after all others came, and nothing is deleted; with ``skip_unreadable`` it is a warning."""
+    """The download names it after all others, and nothing is deleted; with ``skip_unreadable`` it is a warning."""
     mirror = folders_of_version2
     mirror.put("a/x")
     mirror.put("b")
@@ -335,7 +335,7 @@ def test_a_file_that_cannot_be_written_stops_the_step(folders_of_version2: Mirro
 
 
 def test_a_file_that_came_after_the_comparison(folders_of_version2: Mirror) -> None:
-    """What the source got after the comparison is told, and brought by the next sync."""
+    """New files of the source after the comparison are mentioned, and the next sync brings them."""
     mirror = folders_of_version2
     mirror.put("a")
     steps = Steps(mirror)

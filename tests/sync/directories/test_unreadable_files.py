@@ -91,7 +91,7 @@ def in_diff(mirror: Mirror) -> DirectoryDiff:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
 def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: bool) -> None:
-    """Everything else arrives; nothing is deleted, and the error names what is missing. Or it is skipped, with a warning."""
+    """All others arrive, nothing is deleted, and the error names the file; or it is skipped with a warning."""
     name = make(plain)
     plain.put("a")
     plain.put("b/c")
@@ -115,7 +115,7 @@ def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: b
 
 @pytest.mark.parametrize("make", [unreadable_directory, not_utf8])
 def test_a_look_names_it_too(plain: Mirror, make: Any) -> None:
-    """A dry run and ``diff`` do not say that anything was synced, and spell a name in one way."""
+    """A dry run and ``diff`` name it without claiming a sync, and show a name in one form."""
     name = make(plain)
     plain.put("a")
     for look in (lambda: plain.sync(dry_run=True), lambda: in_diff(plain)):
@@ -129,7 +129,7 @@ def test_a_look_names_it_too(plain: Mirror, make: Any) -> None:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
 def test_a_single_file_that_the_server_can_read(plain: Mirror, make: Any, steps: bool) -> None:
-    """Beside as many that it cannot, a source with one file is not called empty."""
+    """A source with one readable file and many unreadable ones does not count as empty."""
     make(plain)
     plain.put("a")
     plain.put_target("old", "goes")
@@ -140,7 +140,7 @@ def test_a_single_file_that_the_server_can_read(plain: Mirror, make: Any, steps:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
 def test_nothing_that_the_server_can_read(plain: Mirror, make: Any, steps: bool) -> None:
-    """A source of which nothing can be read is not called empty: what cannot be read is named, and nothing deleted."""
+    """A source with only unreadable files does not count as empty: they are named, and nothing is deleted."""
     name = make(plain)
     for path in ("old", "older"):
         plain.put_target(path, "kept")
@@ -156,7 +156,7 @@ def test_nothing_that_the_server_can_read(plain: Mirror, make: Any, steps: bool)
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_many_files_that_the_server_cannot_read(plain: Mirror, monkeypatch: pytest.MonkeyPatch, steps: bool) -> None:
-    """Of many, some are kept by name and all counted: while any fails nothing is deleted, and if they are skipped they stay."""
+    """Of many, some names are kept and all are counted; nothing is deleted while any fails, and skipped ones stay."""
     monkeypatch.setattr(noted_files, "MAX_KEPT", 2)
     names = [f"secret {number}" for number in range(6)]
     for name in names:
@@ -176,7 +176,7 @@ def test_many_files_that_the_server_cannot_read(plain: Mirror, monkeypatch: pyte
 
 
 def test_existing_clients_are_not_told_half(plain: Mirror) -> None:
-    """A client that does not know of unreadable files gets an error that names the file: it would delete what is not listed."""
+    """A client that does not know unreadable files gets an error with the file, because it would delete it."""
     plain.put("a")
     unreadable_file(plain)
     with plain.client() as client, pytest.raises(ServerError, match="'secret'") as failure:
@@ -185,7 +185,7 @@ def test_existing_clients_are_not_told_half(plain: Mirror) -> None:
 
 
 def test_patterns_leave_unreadable_files_out(plain: Mirror) -> None:
-    """What the patterns leave out is nobody's trouble."""
+    """Excluded unreadable files are ignored."""
     plain.put("a")
     unreadable_file(plain)
     unreadable_directory(plain)
@@ -194,7 +194,7 @@ def test_patterns_leave_unreadable_files_out(plain: Mirror) -> None:
 
 
 def test_a_target_that_cannot_be_read_in_part(plain: Mirror) -> None:
-    """An unreadable file of the target is replaced; an unreadable directory, and a name that is not UTF-8, are named and stay."""
+    """An unreadable file of the target is replaced; an unreadable directory, and a non-UTF-8 name, are named and stay."""
     plain.put("a", "new")
     for path in ("a", "private/x"):
         plain.put_target(path, "old")
@@ -214,7 +214,7 @@ def test_a_target_that_cannot_be_read_in_part(plain: Mirror) -> None:
 
 
 def test_a_folder_of_the_target_that_cannot_be_written(plain: Mirror) -> None:
-    """Files for which permissions are missing at the target are named; all others arrive, and no temporary file stays."""
+    """Files without write permission at the target are named; all others arrive, and no temporary file stays."""
     plain.put("closed/a", "new")
     plain.put("open/b")
     plain.put_target("closed/a", "old")
@@ -261,7 +261,7 @@ def existing(script: ScriptedServer, paths: Sequence[str], refused: Sequence[str
 
 
 def test_files_that_an_existing_server_refuses_are_found(script: ScriptedServer, tmp_path: Path) -> None:
-    """A batch that is answered with 500 is cut until the files are known; all others arrive, and nothing is deleted."""
+    """A batch that is answered with 500 is split until the files are known; all others arrive, and nothing is deleted."""
     paths = [" begins with a blank", *(f"file {number:02}" for number in range(30))]
     existing(script, paths, [paths[0], "file 17"])
     target = open_storage(str(tmp_path / "target"))
@@ -291,7 +291,7 @@ def test_a_file_that_is_refused_for_a_while_arrives(script: ScriptedServer, tmp_
 
 
 def test_a_server_that_refuses_everything_is_given_up(script: ScriptedServer, tmp_path: Path) -> None:
-    """A server that sends no file at all ends the sync after a bounded number of requests."""
+    """A server that sends no file ends the sync after a limited number of requests."""
     paths = [f"file {number}" for number in range(500)]
     existing(script, paths, paths)
     with SyncClient(script.url, retries=0, protocol="1") as client, pytest.raises(SyncFailed):
@@ -300,7 +300,7 @@ def test_a_server_that_refuses_everything_is_given_up(script: ScriptedServer, tm
 
 
 def test_names_that_no_file_here_can_have(script: ScriptedServer, tmp_path: Path) -> None:
-    """Names that are too long are named, and the others arrive."""
+    """Too long names are named, and the others arrive."""
     paths = ["a", "x" * 256, "z"]
     existing(script, paths, [])
     with (
@@ -312,7 +312,7 @@ def test_names_that_no_file_here_can_have(script: ScriptedServer, tmp_path: Path
 
 
 def test_many_names_that_no_file_here_can_have(script: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many such names some are kept, and all are counted."""
+    """Of many such names, some are kept, and all are counted."""
     monkeypatch.setattr(source_files, "MAX_KEPT", 2)
     existing(script, ["a", *(f"{number}{'x' * 256}" for number in range(8))], [])
     given = target_directory(SKIP), open_storage(str(tmp_path / "target"))

@@ -80,7 +80,7 @@ def sync(client: SyncClient, target: LocalStorage, cache: DigestCache | None, **
 def test_an_unchanged_directory_is_not_read_again(
     client: SyncClient, source: CountingStorage, target: LocalStorage, cache: DigestCache
 ) -> None:
-    """A sync reads each file of either side at most once as long as it does not change; after a change, only that one."""
+    """A sync reads each unchanged file of either side at most once, and after a change only the changed one."""
     sync(client, target, cache)
     settle(target)
     assert sync(client, target, cache).files_read == 3
@@ -98,7 +98,7 @@ def test_an_unchanged_directory_is_not_read_again(
 
 
 def test_all_files_are_read_if_that_is_asked_for(client: SyncClient, target: LocalStorage, cache: DigestCache) -> None:
-    """With `checksum: always`, the target's files are read, and what the disk has lost without a trace is repaired."""
+    """With `checksum: always`, the target's files are read, and hidden damage on the disk is repaired."""
     sync(client, target, cache)
     settle(target)
     sync(client, target, cache)
@@ -124,7 +124,7 @@ def test_without_a_cache(client: SyncClient, target: LocalStorage) -> None:
 
 
 def test_hashers_of_the_user_are_not_remembered(client: SyncClient, target: LocalStorage, cache: DigestCache) -> None:
-    """What a class of the user's own makes of a file may depend on anything, so that it is asked each time."""
+    """Results of a user's hasher are not cached, because they may depend on anything."""
     sync(client, target, cache)
     settle(target)
     directory = target_directory({"hasher": "tests.sync.directories.file_hashers.LengthHasher"})

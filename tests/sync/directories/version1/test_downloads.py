@@ -22,7 +22,7 @@ from tests.sync.directories.test_interruptions import MD5, frames, manifest
 
 
 def test_emptied_directories_go(folders_of_version1: Mirror) -> None:
-    """A directory goes with its last file, and so do those above that hold nothing else; other empty ones stay."""
+    """A directory is deleted with its last file, and so are its empty parents; other empty ones stay."""
     folders_of_version1.put("kept/x")
     for path in ("kept/x", "kept/below/y", "gone/a/z", "gone/b"):
         folders_of_version1.put_target(path)
@@ -33,7 +33,7 @@ def test_emptied_directories_go(folders_of_version1: Mirror) -> None:
 
 
 def test_what_arrived_before_an_error_stays(tmp_path: Path) -> None:
-    """Files that came whole before an answer that makes no sense need not be fetched again."""
+    """Files that arrived before a malformed answer are not fetched again."""
     with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
         script.answer(manifest("a", "b", "c"), stream(frames("a", "b", "x")))
         with pytest.raises(SyncFailed):
@@ -42,7 +42,7 @@ def test_what_arrived_before_an_error_stays(tmp_path: Path) -> None:
 
 
 def test_a_file_that_never_stands_still_leaves_no_directory(tmp_path: Path) -> None:
-    """A file that changes each time that it is asked for leaves no empty directory behind."""
+    """A file that changes each time leaves no empty directory behind."""
     listed = [reply(200, b'{"hashes":{"a":"%b","new/deep/f":"%d"}}' % (MD5.encode(), number)) for number in range(ROUNDS)]
     changed = frame_header("new/deep/f", 3) + b"new"
     with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
@@ -55,7 +55,7 @@ def test_a_file_that_never_stands_still_leaves_no_directory(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_digest_that_the_content_never_has(tmp_path: Path, skip: bool) -> None:
-    """A file whose digest is that of other content, each time the same, is named, or skipped; it is not told as changed."""
+    """A file that never fits its digest is named or skipped, and not reported as changed."""
     target = open_storage(str(tmp_path / "target"))
     put(target, "old", "kept")
     listed = manifest("a", "b")
@@ -74,7 +74,7 @@ def test_a_digest_that_the_content_never_has(tmp_path: Path, skip: bool) -> None
 
 
 def test_another_hasher_than_the_server(folders_of_version1: Mirror) -> None:
-    """Digests of another kind are told as such, not as files that changed; nothing is written or deleted."""
+    """Digests of another hasher are reported as such; nothing is written or deleted."""
     folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
     folders_of_version1.put("a")
     folders_of_version1.put_target("z")
@@ -88,7 +88,7 @@ FAILED = b'{"message": "Server Error"}'
 
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_file_that_the_server_cannot_send(tmp_path: Path, skip: bool) -> None:
-    """A file over which an existing server fails in mid-stream is named, or skipped; it is not told as changed."""
+    """A file over which an existing server fails mid-stream is named or skipped, and not reported as changed."""
     target = open_storage(str(tmp_path / "target"))
     put(target, "old", "kept")
     listed = manifest("a", "b")
@@ -113,7 +113,7 @@ def test_a_file_that_the_server_cannot_send(tmp_path: Path, skip: bool) -> None:
 @pytest.mark.parametrize("option", [{"backup": "old"}, {"atomic": True}])
 @pytest.mark.parametrize("hasher", [None, "tests.sync.directories.file_hashers.LengthHasher"])
 def test_what_protects_files_by_version_2_alone_is_refused(tmp_path: Path, option: dict[str, Any], hasher: str | None) -> None:
-    """Backups and exchanged trees are not silently left out where version 1 has to be spoken, in one go and in steps."""
+    """Backups and atomic syncs are refused with version 1, in one task and in steps."""
     folders = two_folders(tmp_path, "1" if hasher is None else "auto")
     folders.offered = {} if hasher is None else {"hasher": hasher}
     folders.put("a", "new")
@@ -128,7 +128,7 @@ def test_what_protects_files_by_version_2_alone_is_refused(tmp_path: Path, optio
 
 
 def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kill in the middle of a large answer does not lose all of it: files get their names while others arrive."""
+    """Files of a large answer get their names while others arrive, so a kill does not lose all."""
     monkeypatch.setattr(downloads, "COMMIT_BYTES", 1)
     for path in ("a", "b"):
         folders_of_version1.put(path)

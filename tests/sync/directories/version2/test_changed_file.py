@@ -70,13 +70,13 @@ def check(mirror: Mirror, **sync: Any) -> None:
 
 @pytest.mark.parametrize("shares", [False, True])
 def test_only_what_changed_is_fetched(folders: Mirror, shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a file with an insertion, a replaced stretch and appended bytes, these come; also where blocks are shared."""
+    """Of a file with an insertion, a replaced stretch and appended bytes, only these are fetched, also with shared blocks."""
     monkeypatch.setattr("airflow_provider_sync.files.local.new_file.shares_blocks", lambda descriptor: shares)
     check(folders)
 
 
 def test_comparing_and_fetching_begin_before_the_list_ends(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Content is asked for while the source still cuts the file."""
+    """Content is requested while the source is still cutting the file."""
     asked, waited = Event(), Event()
 
     def wait(number: int) -> None:
@@ -90,7 +90,7 @@ def test_comparing_and_fetching_begin_before_the_list_ends(folders: Mirror, monk
 
 
 def test_a_list_that_is_cut_is_asked_for_again(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written until a list of chunks is cut stays; the list is asked for again."""
+    """After a truncated list of chunks, written content stays, and the list is requested again."""
     cuts = [IncompleteStreamError("The connection broke."), ServerError("The file changed.", 503)]
 
     def cut(number: int) -> None:
@@ -103,7 +103,7 @@ def test_a_list_that_is_cut_is_asked_for_again(folders: Mirror, monkeypatch: pyt
 
 
 def test_content_that_is_cut_is_asked_for_again(folders: Mirror) -> None:
-    """A cut in the content of a changed stretch is gone on from."""
+    """After a cut, the content of a changed stretch is continued."""
     cuts = [IncompleteStreamError("The connection broke.")]
 
     def cut(path: str) -> None:
@@ -114,7 +114,7 @@ def test_content_that_is_cut_is_asked_for_again(folders: Mirror) -> None:
 
 
 def test_a_list_that_stays_cut_ends_the_sync(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without retries left the sync ends, may be retried, and the old version stays; the next sync goes on."""
+    """Without retries left, the sync ends with a transient error and the old version; the next sync continues."""
     old = target(folders).read_bytes()
 
     def cut(number: int) -> None:
@@ -131,7 +131,7 @@ def test_a_list_that_stays_cut_ends_the_sync(folders: Mirror, monkeypatch: pytes
 
 
 def test_a_server_that_tells_no_chunks(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that refuses to go on with a list sends the whole file; what was written before is checked by its digest."""
+    """If a server stops sending the list, the whole file is fetched; written content is checked by its digest."""
 
     def refuse(number: int) -> None:
         if number == 6:
@@ -152,7 +152,7 @@ def damage(mirror: Mirror, offset: int) -> None:
 
 @pytest.mark.parametrize("offset", [100, 2_000_000, SIZE - 10])
 def test_a_target_that_changes_meanwhile(folders: Mirror, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever byte of the old version changes while it is compared, the new version is the source's."""
+    """If any byte of the old version changes during the comparison, the new version is still the source's."""
     on_chunks(monkeypatch, lambda number: damage(folders, offset) if number == 4 else None)
     report = sync_with(folders)
     assert (report.files_updated, report.verified) == (1, "digest")
@@ -160,7 +160,7 @@ def test_a_target_that_changes_meanwhile(folders: Mirror, offset: int, monkeypat
 
 
 def test_a_target_that_changes_between_comparing_and_copying(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where bytes are read a second time, it is their digest that counts: the file is then compared once more."""
+    """If bytes that are read a second time have changed, the file is compared once more."""
     monkeypatch.setattr("airflow_provider_sync.files.stretches_ahead._BUFFERS", 0)
     monkeypatch.setattr("airflow_provider_sync.files.stretches_ahead.StretchesAhead.take", lambda self: None)
     original = large_files.LargeFiles._create
@@ -185,7 +185,7 @@ def test_a_target_that_changes_between_comparing_and_copying(folders: Mirror, mo
 
 
 def test_a_server_that_answers_one_request_at_once(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is too busy with the list to send content is asked again once the list has come."""
+    """A server that is too busy with the list to send content is asked again after the list."""
     refused, ended = Event(), Event()
 
     def wait(number: int) -> None:
@@ -205,7 +205,7 @@ def test_a_server_that_answers_one_request_at_once(folders: Mirror, monkeypatch:
 
 @pytest.mark.parametrize("trouble", ["open", "read"])
 def test_a_target_that_cannot_be_read(folders: Mirror, trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target's file that cannot be opened, or whose disk fails, is replaced as a whole."""
+    """A target's file that cannot be opened or read is replaced as a whole."""
 
     def fails(*_: object, **__: object) -> Any:
         raise FileError("It is locked.")
@@ -222,7 +222,7 @@ def test_a_target_that_cannot_be_read(folders: Mirror, trouble: str, monkeypatch
 
 @pytest.mark.parametrize("more", [b"", b"grown while it was cut"])
 def test_a_list_of_another_version(folders: Mirror, more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that became longer or shorter since it was listed is asked for again, and arrives as it is now."""
+    """A file that became longer or shorter since it was listed is requested again in its current version."""
     original = changed_file.ChangedFile.write
     changes = [source(folders)[:-5] + more]
 
@@ -236,7 +236,7 @@ def test_a_list_of_another_version(folders: Mirror, more: bytes, monkeypatch: py
 
 
 def test_chunks_that_lie(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a list says, a file gets its name only if its digest is the one that came with the list."""
+    """A file gets its name only if it has the announced digest, whatever its list of chunks says."""
     old = target(folders).read_bytes()
     finish = content_answers.FileChunks.finish
 

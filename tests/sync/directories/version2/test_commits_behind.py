@@ -41,7 +41,7 @@ def test_downloads_do_not_wait_for_the_disk() -> None:
 
 
 def test_an_error_is_not_lost() -> None:
-    """The error of a commit is raised at the next batch beyond those that may wait, and at the end at the latest."""
+    """The error of a commit is raised at the next batch above the limit, or at the end."""
 
     def commit() -> None:
         raise FileError("The disk is full.")
@@ -59,7 +59,7 @@ def test_an_error_is_not_lost() -> None:
 
 @pytest.mark.parametrize("size", [7, LARGE])
 def test_a_disk_that_is_full_at_a_commit(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """A commit that fails ends the downloads beside it, its error is the one that is reported, and no file gets its name."""
+    """A failing commit ends the downloads, its error is reported, and no file gets its name."""
     mirror = folders_of_version2
     for name in "abc":
         mirror.put(name, "x" * (size if name == "c" else 7))

@@ -40,7 +40,7 @@ def times(mirror: Mirror) -> dict[str, int]:
 
 @pytest.mark.parametrize("options", [{}, {"atomic": True}, {"backup": "a/kept"}], ids=["plain", "atomic", "backup"])
 def test_directories_keep_their_times(folders: Mirror, options: dict[str, object]) -> None:
-    """Directories have the source's times after files came, changed and went in them."""
+    """Directories have the source's times after their files were added, changed and deleted."""
     folders.sync(options)
     assert times(folders) == TIMES
     (source(folders) / "a/y").unlink()
@@ -53,7 +53,7 @@ def test_directories_keep_their_times(folders: Mirror, options: dict[str, object
 
 
 def test_steps(folders: Mirror) -> None:
-    """The last step sets the times, also if nothing is to be deleted."""
+    """The last step sets the times, even without deletes."""
     with folders.client() as client:
         given = client, target_directory(), folders.target
         delete_files(*given, [download_batch(*given, batch) for batch in compare_directory(*given, batches=2).batches])
@@ -61,7 +61,7 @@ def test_steps(folders: Mirror) -> None:
 
 
 def test_times_alone_are_no_change(folders: Mirror) -> None:
-    """Where only the time of a directory differs, as after a temporary file, nothing is reported; the next change sets it."""
+    """If only the time of a directory differs, nothing is reported; the next change sets it."""
     folders.sync()
     os.utime(source(folders) / "a", ns=(7, 7))
     assert folders.sync(dry_run=True).status == "unchanged"
@@ -78,7 +78,7 @@ def test_without_times(folders: Mirror) -> None:
 
 
 def test_what_is_not_ours_keeps_its_time(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only the owner may set the time of a directory, the sync succeeds without."""
+    """If only the owner may set the time of a directory, the sync succeeds without it."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "no")
@@ -90,7 +90,7 @@ def test_what_is_not_ours_keeps_its_time(folders: Mirror, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("checksum", ["cached", "never"])
 def test_fat_is_unchanged(folders: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksum: str) -> None:
-    """A target on FAT, which keeps even seconds, is unchanged after a sync, whatever the odd seconds of the source are."""
+    """A target on FAT, which keeps even seconds, is unchanged after a sync of files with odd seconds."""
     device = tmp_path.stat().st_dev
     mounts = tmp_path / "mounts"
     mounts.write_text(f"1 2 {os.major(device)}:{os.minor(device)} / / rw - vfat /dev/loop0 rw")

@@ -37,7 +37,7 @@ def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mir
 
 
 def test_steps_remove_them(folders: Mirror) -> None:
-    """The steps remove them, as one task does, and then find nothing more to do."""
+    """The steps remove them, as one task does, and then find no difference."""
     with folders.client() as client:
         given = client, target_directory(), folders.target
         compared = compare_directory(*given, batches=2)
@@ -49,7 +49,7 @@ def test_steps_remove_them(folders: Mirror) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_looking_does_not_settle_them(folders: Mirror, look: str) -> None:
-    """What only looks leaves them to the next sync, also where both sides are in a state that can be remembered."""
+    """A comparison leaves them to the next sync, also if both sides have a state to remember."""
     with folders.client() as client, folders.opened_cache() as cache:
         LOOKS[look](client, folders, cache)
         assert everything(Path(folders.target.location)) == ["old", "old/deep", "x"]
@@ -59,7 +59,7 @@ def test_looking_does_not_settle_them(folders: Mirror, look: str) -> None:
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_with_patterns(folders: Mirror, steps: bool) -> None:
-    """With ``include``, a directory goes if the removal of its files has left it empty; all others stay as they are."""
+    """With ``include``, a directory is removed only if the removal of its files has emptied it."""
     for path in ("gone/deep/a.png", "kept/b.png", "both/c.png"):
         folders.put_target(path)
     (Path(folders.target.location) / "kept/mine").write_text("mine")
@@ -79,7 +79,7 @@ def test_with_patterns(folders: Mirror, steps: bool) -> None:
 @pytest.mark.parametrize("checksum", ["cached", "always"])
 @pytest.mark.parametrize("pattern", ["left/**", "left/", "**/left/", "**/left/**"])
 def test_of_which_everything_is_excluded(folders: Mirror, pattern: str, checksum: str) -> None:
-    """A directory of which everything is excluded is left alone on both sides, so that it is no difference."""
+    """A directory with only excluded content is ignored on both sides, and is not a difference."""
     folders.put("left/file")
     folders.put("deep/left/file")
     options = {"exclude": [pattern], "checksum": checksum}
@@ -94,7 +94,7 @@ def test_of_which_everything_is_excluded(folders: Mirror, pattern: str, checksum
 
 
 def test_looking_tells_of_them(folders: Mirror) -> None:
-    """A dry run plans to remove them, the sensor sees a difference, and ``diff`` names them in the order of paths."""
+    """A dry run plans to remove them, the sensor finds a difference, and ``diff`` names them in the order of paths."""
     for path in ("kept/mine", "whole/below/file", "whole/file"):
         folders.put_target(path)
     options = {"exclude": ["**/mine"], "max_deletes": 2}
@@ -120,7 +120,7 @@ def test_looking_tells_of_them(folders: Mirror) -> None:
 
 
 def test_what_no_listing_tells_of_keeps_a_directory(folders: Mirror) -> None:
-    """A directory with a link that is left out stays, and no dry run says otherwise."""
+    """A directory with an ignored link stays, also in a dry run."""
     (Path(folders.target.location) / "old/deep/link").symlink_to("nowhere")
     with folders.client() as client:
         given = client, target_directory(), folders.target

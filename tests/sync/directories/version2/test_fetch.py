@@ -29,7 +29,7 @@ def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mir
 
 
 def test_a_file_at_which_the_connection_breaks(folders: Mirror) -> None:
-    """A file at which all answers are cut is named, and all others arrive; or it is skipped, with a warning."""
+    """A file at which all answers are cut is named, and all others arrive; or it is skipped with a warning."""
     with pytest.raises(SyncFailed, match=r"'c' of directory 'd' could not be synced; all others were.*The connection broke"):
         sync_with(folders, on_message=cut_at("c"))
     assert sorted(folders.contents()) == ["a", "b", "d", "e"]
@@ -38,7 +38,7 @@ def test_a_file_at_which_the_connection_breaks(folders: Mirror) -> None:
 
 
 def test_answers_that_are_cut_are_asked_for_again(folders: Mirror) -> None:
-    """What came before a cut is not asked for again, and a file that a retry brings is no problem."""
+    """Content before a cut is not requested again, and a file that a retry brings is not an error."""
     asked: list[list[str]] = []
     left = ["b", "d", "d"]
 
@@ -52,7 +52,7 @@ def test_answers_that_are_cut_are_asked_for_again(folders: Mirror) -> None:
 
 
 def test_a_connection_that_brings_nothing(folders: Mirror) -> None:
-    """Where not even the first file arrives, the connection is to blame, so that the sync may be retried."""
+    """If not even the first file arrives, the error is the connection's, and transient."""
     asked: list[list[str]] = []
     with pytest.raises(SyncFailed, match="The connection broke") as failure:
         sync_with(folders, retries=2, before_read=asked.append, on_message=cut_at("a"))
@@ -61,7 +61,7 @@ def test_a_connection_that_brings_nothing(folders: Mirror) -> None:
 
 
 def test_many_broken_answers_in_a_row(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After more files at which the connection breaks than that, the rest is not asked for."""
+    """After too many files in a row at which the connection breaks, the rest is not requested."""
     monkeypatch.setattr(failures_in_a_row, "MAX_BROKEN_IN_A_ROW", 1)
     asked: list[list[str]] = []
     with pytest.raises(SyncFailed) as failure:
@@ -72,7 +72,7 @@ def test_many_broken_answers_in_a_row(folders: Mirror, monkeypatch: pytest.Monke
 
 
 def test_a_file_that_arrives_ends_the_row(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files at which the connection breaks are counted anew after each that arrives."""
+    """The count of files at which the connection breaks starts again after each file that arrives."""
     monkeypatch.setattr(failures_in_a_row, "MAX_BROKEN_IN_A_ROW", 1)
     with pytest.raises(SyncFailed, match="'b', 'd' of directory 'd' could not be synced; all others were"):
         sync_with(folders, on_message=cut_at("b", "d"))
@@ -101,7 +101,7 @@ def test_files_that_cannot_be_written(folders: Mirror, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("number", "limit"), [(errno.EACCES, 1), (errno.ENOSPC, 100)])
 def test_a_target_that_cannot_be_written(folders: Mirror, monkeypatch: pytest.MonkeyPatch, number: int, limit: int) -> None:
-    """A full disk ends the sync at once, and so do more refused files in a row than that; what came before stays."""
+    """A full disk, or too many refused files in a row, end the sync; earlier files stay."""
     monkeypatch.setattr(failures_in_a_row, "MAX_FAILED_IN_A_ROW", limit)
     monkeypatch.setattr(fetch, "BATCH_FILES", 1)
     refuse(monkeypatch, number, "b", "c")
@@ -114,7 +114,7 @@ def test_a_target_that_cannot_be_written(folders: Mirror, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("size", [7, LARGE])
 def test_a_failure_stops_other_downloads(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """A download under way when another fails ends in the middle and is not tried again; nothing unfinished has its name."""
+    """After a failure, other downloads end and are not retried; no unfinished file has its name."""
     monkeypatch.setattr(large_files, "LARGE_BYTES", LARGE - 1)
     monkeypatch.setattr(fetch, "BATCH_FILES", 2)
     monkeypatch.setattr(fetch, "MIN_BATCH_BYTES", 10)
@@ -144,7 +144,7 @@ def test_a_failure_stops_other_downloads(folders_of_version2: Mirror, monkeypatc
 
 
 def test_a_file_of_several_messages_that_is_cut(folders: Mirror) -> None:
-    """What came of a file before the cut is thrown away, and the file comes from its beginning."""
+    """A file that was cut between its messages is fetched again from its beginning."""
     content = "0123456789" * 250_000
     folders.put("c", content)
     asked: list[list[str]] = []
@@ -162,7 +162,7 @@ def test_a_file_of_several_messages_that_is_cut(folders: Mirror) -> None:
 
 
 def test_a_file_that_turns_unreadable_at_the_source(folders: Mirror) -> None:
-    """A file that the source cannot read at its turn fails the sync, by its name; the others arrive."""
+    """A file that became unreadable at the source fails the sync by name; the others arrive."""
 
     def replace(_: list[str]) -> None:
         path = Path(folders.source.location) / "b"

@@ -14,7 +14,7 @@ from tests.sync.directories.mirror import Mirror, everything, source, target, ta
 
 
 def test_a_mount_point_that_is_gone_at_the_source(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is emptied and left, with a warning in each report; that is no difference to whoever only looks."""
+    """It is emptied but not removed, with a warning in each report, and is not a difference for a comparison."""
     folders.put("a")
     for path in ("above/mounted/one", "above/mounted/deep/two", "above/beside/three"):
         folders.put_target(path)
@@ -51,7 +51,7 @@ def test_a_file_system_without_permissions(folders: Mirror, monkeypatch: pytest.
 
 
 def test_permissions_that_are_not_kept(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a file system takes permissions and does not keep them, the report warns, and tells of no change."""
+    """If a file system accepts permissions without keeping them, the report warns, and they are no change."""
     folders.put("a")
     (source(folders) / "a").chmod(0o600)
     monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)

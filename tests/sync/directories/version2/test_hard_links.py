@@ -44,7 +44,7 @@ def link(mirror: Mirror, content: str, first: str, *others: str) -> None:
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize("options", [{}, {"atomic": True}, {"durable": False}], ids=["plain", "atomic", "not durable"])
 def test_content_comes_once(folders: Mirror, options: dict[str, object], large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four names of one file cost the content of one, and are files of their own at the target."""
+    """The content of four names of one file is fetched once, and the target gets four files."""
     if large:
         monkeypatch.setattr(large_files, "LARGE_BYTES", SIZE // 2)
     report = folders.sync(options)
@@ -58,7 +58,7 @@ def test_content_comes_once(folders: Mirror, options: dict[str, object], large: 
 
 
 def test_a_change_comes_once(folders: Mirror) -> None:
-    """New content of a file with several names replaces all of them, and is fetched for one."""
+    """New content of a file with several names replaces all of them, and is fetched once."""
     folders.sync()
     with (Path(folders.source.location) / "b").open("r+") as file:
         file.write("changed")
@@ -68,7 +68,7 @@ def test_a_change_comes_once(folders: Mirror) -> None:
 
 
 def test_another_name_of_an_unchanged_file(folders: Mirror) -> None:
-    """A name that is added to a file that the target has is made there."""
+    """A new name of a file that the target has is copied there."""
     folders.sync()
     folders.sync({"checksum": "always"})
     (Path(folders.source.location) / "new").hardlink_to(Path(folders.source.location) / "b")
@@ -79,13 +79,13 @@ def test_another_name_of_an_unchanged_file(folders: Mirror) -> None:
 
 
 def test_the_first_name_may_be_excluded(folders: Mirror) -> None:
-    """Where the name is excluded to which the others refer, one of them is fetched."""
+    """If the first name is excluded, the content of another name is fetched."""
     report = folders.sync({"exclude": ["a/"]})
     assert (report.files_added, report.files_moved, report.bytes_written) == (2, 1, SIZE)
 
 
 def test_what_cannot_be_copied_is_fetched(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the target cannot copy, each name is fetched."""
+    """If the target cannot copy, each name is fetched."""
 
     def fail(*_: object, **__: object) -> None:
         raise FileError("no") from FileNotFoundError(2, "no")
@@ -97,7 +97,7 @@ def test_what_cannot_be_copied_is_fetched(folders: Mirror, monkeypatch: pytest.M
 
 
 def test_a_first_name_that_goes_meanwhile(folders: Mirror) -> None:
-    """If the name that was to be fetched is gone by then, another one is."""
+    """If the name to fetch has disappeared, another one is fetched."""
     gone = [Path(folders.source.location) / "a/first"]
 
     def remove(_: list[str]) -> None:
@@ -120,7 +120,7 @@ def test_steps(folders: Mirror) -> None:
 
 
 def test_object_storage_copies_inside_the_store(mirror_of_s3: Mirror) -> None:
-    """Into an object store the content goes once, too; the store makes the other objects."""
+    """An object store gets the content once, and copies the other objects."""
     link(mirror_of_s3, "content" * 1_000, *NAMES)
     report = mirror_of_s3.sync()
     assert (report.files_added, report.files_moved, report.bytes_written) == (4, 3, 7_000)

@@ -59,7 +59,7 @@ def source(mirror: Mirror) -> bytes:
 
 @pytest.mark.parametrize("cached", [True, False])
 def test_only_missing_chunks_come(folders: Mirror, cached: bool) -> None:
-    """Of a file with an inserted, a removed and a changed stretch, and one that grew, only the chunks around them are fetched."""
+    """Of a file with an inserted, a removed and a changed stretch, and one that grew, only nearby chunks are fetched."""
     if not cached:
         folders.cache = None
     content = source(folders)
@@ -75,14 +75,14 @@ def test_only_missing_chunks_come(folders: Mirror, cached: bool) -> None:
 
 
 def test_a_file_with_nothing_in_common(folders: Mirror) -> None:
-    """A file of which nothing is left comes as a whole."""
+    """A file without common chunks is fetched as a whole."""
     put(folders, random.Random(2).randbytes(SIZE), seconds=1)
     assert folders.sync().bytes_received > SIZE
     assert target(folders).read_bytes() == source(folders)
 
 
 def test_a_file_that_cannot_be_read_here(folders: Mirror) -> None:
-    """A target's file that is not readable any more is replaced as a whole."""
+    """An unreadable file of the target is replaced as a whole."""
     put(folders, source(folders) + b"grown", seconds=1)
     target(folders).unlink()
     target(folders).symlink_to("/nowhere")
@@ -106,7 +106,7 @@ class Cut:
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_cut_download_goes_on_in_the_next_sync(folders_of_version2: Mirror, changed: bool) -> None:
-    """What came before a cut is not fetched again, even by another process; unless the file changed meanwhile."""
+    """Content before a cut is not fetched again, even by another process, unless the file changed."""
     folders = folders_of_version2
     put(folders, random.Random(1).randbytes(SIZE))
     with pytest.raises(SyncFailed) as failure:
@@ -124,7 +124,7 @@ def test_a_cut_download_goes_on_in_the_next_sync(folders_of_version2: Mirror, ch
 
 
 def test_what_is_left_of_a_cut_download_is_not_trusted(folders_of_version2: Mirror) -> None:
-    """What a cut download left, and somebody changed, is noticed by the digest of the whole file; the next sync is right."""
+    """The file's digest shows if a partial download was changed; the next sync is correct."""
     folders = folders_of_version2
     put(folders, random.Random(1).randbytes(SIZE))
     with pytest.raises(SyncFailed):
@@ -138,7 +138,7 @@ def test_what_is_left_of_a_cut_download_is_not_trusted(folders_of_version2: Mirr
 
 
 def test_a_large_file_that_is_damaged_on_its_way(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file whose content does not digest to what came with it does not get its name; the next sync is right."""
+    """A file with another digest than announced does not get its name; the next sync is correct."""
     old = target(folders).read_bytes()
     put(folders, random.Random(2).randbytes(SIZE), seconds=1)
     with monkeypatch.context() as patched:
@@ -151,7 +151,7 @@ def test_a_large_file_that_is_damaged_on_its_way(folders: Mirror, monkeypatch: p
 
 
 def test_a_server_that_does_not_digest(folders_of_version2: Mirror) -> None:
-    """Without digests nothing tells whether what is left is right, so that the file comes as a whole."""
+    """Without digests, a partial download cannot be verified, so the file is fetched as a whole."""
     folders = folders_of_version2
     folders.offered = {"hasher": "none"}
     put(folders, random.Random(1).randbytes(SIZE))
@@ -163,7 +163,7 @@ def test_a_server_that_does_not_digest(folders_of_version2: Mirror) -> None:
 
 
 def test_a_large_file_that_the_server_cannot_read(folders: Mirror) -> None:
-    """A file that is gone between listing and download is named, and what the target has stays."""
+    """A file that is gone before its download is named, and the target's version stays."""
     put(folders, source(folders) + b"grown", seconds=1)
     old = target(folders).read_bytes()
 
@@ -179,7 +179,7 @@ def test_a_large_file_that_the_server_cannot_read(folders: Mirror) -> None:
 
 
 def test_a_cut_download_goes_on_at_once(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download that is cut goes on in the same sync, as often as something came, and once more where nothing did."""
+    """A cut download continues in the same sync while content arrives, and once more without content."""
     monkeypatch.setattr(attempts.random, "uniform", lambda low, high: 0)
     folders = folders_of_version2
     put(folders, random.Random(1).randbytes(SIZE))
@@ -195,7 +195,7 @@ def test_a_cut_download_goes_on_at_once(folders_of_version2: Mirror, monkeypatch
 
 
 def test_a_file_that_changes_before_its_chunks_are_asked_for(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is not as large any more as it was listed is asked for again, and arrives as it is now."""
+    """A file whose size has changed since the listing is requested again in its current version."""
     put(folders, source(folders) + b"grown", seconds=1)
     original = large_files.LargeFiles.fetch
     changes = [b"grown again"]
@@ -212,7 +212,7 @@ def test_a_file_that_changes_before_its_chunks_are_asked_for(folders: Mirror, mo
 
 
 def test_a_server_that_is_busy(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that cannot cut the file now ends the sync, which may be retried; the old file stays."""
+    """A server that cannot cut the file ends the sync with a transient error; the old file stays."""
     old = target(folders).read_bytes()
     put(folders, source(folders) + b"grown", seconds=1)
 

@@ -28,7 +28,7 @@ def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mir
 
 @pytest.mark.parametrize("options", [{}, {"atomic": True}, {"backup": "kept"}], ids=["plain", "atomic", "backup"])
 def test_a_renamed_directory_is_not_fetched(folders: Mirror, options: dict[str, object]) -> None:
-    """Of a directory that was renamed nothing is fetched; its files are the same afterwards, with their times."""
+    """The files of a renamed directory are not fetched, and keep content and times."""
     (source(folders) / "old").rename(source(folders) / "new")
     report = folders.sync(options)
     assert (report.files_added, report.files_deleted, report.files_moved, report.bytes_written) == (20, 20, 20, 0)
@@ -41,7 +41,7 @@ def test_a_renamed_directory_is_not_fetched(folders: Mirror, options: dict[str, 
 
 
 def test_copies_are_files_of_their_own(folders: Mirror) -> None:
-    """Copies of a file that stays, and two copies of one that goes, are made here, and are not links to each other."""
+    """Copies are made at the target as separate files, not as links."""
     shutil.copy(source(folders) / "old/1", source(folders) / "copy")
     shutil.copy(source(folders) / "old/2", source(folders) / "one")
     shutil.copy(source(folders) / "old/2", source(folders) / "two")
@@ -55,7 +55,7 @@ def test_copies_are_files_of_their_own(folders: Mirror) -> None:
 
 
 def test_a_file_that_changed_here_is_not_copied(folders: Mirror) -> None:
-    """A file of the target that somebody changed since it was digested gives its content to no other."""
+    """A file of the target that changed since it was digested is not copied."""
     (target(folders) / "old/1").write_text("changed")
     (source(folders) / "old/1").rename(source(folders) / "moved")
     report = folders.sync()
@@ -64,7 +64,7 @@ def test_a_file_that_changed_here_is_not_copied(folders: Mirror) -> None:
 
 
 def test_a_copy_that_fails_is_fetched(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that cannot be copied here is fetched; a full disk ends the sync."""
+    """A file that cannot be copied at the target is fetched; a full disk ends the sync."""
 
     def fail(*_: object, **__: object) -> None:
         raise FileError("gone") from OSError(2, "gone")
@@ -77,7 +77,7 @@ def test_a_copy_that_fails_is_fetched(folders: Mirror, monkeypatch: pytest.Monke
 
 
 def test_a_large_file_is_recognised_by_its_size(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file of a size that the target has is digested before it is fetched."""
+    """A large file with a size that the target has is digested before it is fetched."""
     for module in (large_files, listings):
         monkeypatch.setattr(module, "LARGE_BYTES", 10_000)
     folders = folders_of_version2
@@ -93,7 +93,7 @@ def test_a_large_file_is_recognised_by_its_size(folders_of_version2: Mirror, mon
 
 
 def test_without_deletes_files_are_copied(folders: Mirror) -> None:
-    """With delete: false, what the source lacks stays, and is copied instead of moved."""
+    """With delete: false, surplus files stay, and are copied instead of moved."""
     (source(folders) / "old").rename(source(folders) / "new")
     report = folders.sync({"delete": False})
     assert (report.files_added, report.files_deleted) == (20, 0)

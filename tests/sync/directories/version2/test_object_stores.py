@@ -63,7 +63,7 @@ def test_one_listing_of_each_side(mirror: Mirror, store: HostileStore) -> None:
 
 @pytest.mark.parametrize("denied", ["one", "all"])
 def test_deletes_that_are_denied(store: HostileStore, tmp_path: Path, denied: str) -> None:
-    """Objects that may not be deleted are named, all others go, and the report counts only those; the next sync goes on."""
+    """Objects that may not be deleted are named, all others are deleted and counted; the next sync continues."""
     mirror = Mirror(open_storage(str(tmp_path / "files")), open_storage(f"s3://{BUCKET}/root", store.filesystem))
     for path in ("a", "b", "c", "d"):
         mirror.put(path)

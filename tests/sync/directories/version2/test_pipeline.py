@@ -25,7 +25,7 @@ from tests.sync.directories.version2.disturbed import Disturbed, sync_disturbed
 
 
 def test_nothing_changed_is_one_small_request(folders: Mirror) -> None:
-    """After a complete sync the next one is a line, reads nothing, and says what the last one said."""
+    """After a complete sync, the next one is one line, reads nothing, and reports the same totals."""
     for number in range(200):
         folders.put(f"deep/{number}")
     (source(folders) / "link").symlink_to("deep")
@@ -48,7 +48,7 @@ def syncing(mirror: Mirror) -> Iterator[Callable[[], DirectoryReport]]:
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_change_on_either_side_is_noticed(folders: Mirror, side: str) -> None:
-    """What somebody changed, added or removed on one side only makes both sides equal again in the next sync."""
+    """After a change on one side, the next sync makes both sides equal again."""
     for name in ("a", "b", "c"):
         folders.put(name)
     with syncing(folders) as sync:
@@ -70,7 +70,7 @@ def put_target_now(mirror: Mirror) -> None:
 
 
 def test_what_somebody_does_meanwhile_is_not_remembered(folders: Mirror) -> None:
-    """A file of the target that is changed during a sync, after it was compared, is put right by the next one."""
+    """A change of the target after the comparison is corrected by the next sync."""
     for name in ("a", "b"):
         folders.put(name)
     with syncing(folders) as sync:
@@ -83,7 +83,7 @@ def test_what_somebody_does_meanwhile_is_not_remembered(folders: Mirror) -> None
 
 
 def test_a_state_is_of_its_options(folders: Mirror) -> None:
-    """What was left out by the options of one sync is not taken for synced by another with other options."""
+    """Files that one sync excluded do not count as synced for other options."""
     folders.put("a.txt")
     folders.put("b.png")
     assert folders.sync({"include": ["*.txt"]}).files_added == 1
@@ -93,7 +93,7 @@ def test_a_state_is_of_its_options(folders: Mirror) -> None:
 
 
 def test_differences_by_the_state(folders: Mirror) -> None:
-    """Whether a directory differs is one request after a complete sync; times alone are no difference."""
+    """After a complete sync, whether a directory differs is one request; times alone are no difference."""
     folders.put("a")
     folders.sync()
     with folders.client() as client, folders.opened_cache() as cache:
@@ -108,7 +108,7 @@ def test_differences_by_the_state(folders: Mirror) -> None:
 
 
 def test_times_and_permissions(folders: Mirror) -> None:
-    """Files get the source's time; permissions only if asked for. Where only these differ, nothing is fetched."""
+    """Files get the source's time, and its permissions on request; if only these differ, nothing is fetched."""
     folders.put("d/a")
     folders.put("d/b")
     os.utime(source(folders) / "d/a", ns=(10**18, 10**18 + 7))
@@ -129,7 +129,7 @@ def test_times_and_permissions(folders: Mirror) -> None:
 
 @pytest.mark.parametrize("checksum", ["cached", "always", "never"])
 def test_checksums(folders: Mirror, checksum: str) -> None:
-    """A change that size and time do not show is found by reading everything, and by nothing else."""
+    """Only ``checksum: always`` finds a change that size and time do not show."""
     folders.put("a", "content")
     folders.sync()
     path = target(folders) / "a"
@@ -143,7 +143,7 @@ def test_checksums(folders: Mirror, checksum: str) -> None:
 
 
 def test_a_source_without_digests(folders: Mirror) -> None:
-    """With a source that takes no digests, size and time have to do, and the report says so."""
+    """With a source without digests, size and time decide, and the report says so."""
     folders.offered = {"hasher": "none"}
     folders.put("a")
     folders.put_target("a")
@@ -156,7 +156,7 @@ def test_a_source_without_digests(folders: Mirror) -> None:
 
 
 def test_empty_directories(folders: Mirror) -> None:
-    """Empty directories come and go with the source; those that the patterns leave something in stay."""
+    """Empty directories are created and removed as at the source, unless excluded files are in them."""
     (source(folders) / "new/deep").mkdir(parents=True)
     folders.put("x")
     (target(folders) / "old/deep").mkdir(parents=True)
@@ -170,7 +170,7 @@ def test_empty_directories(folders: Mirror) -> None:
 
 @pytest.mark.parametrize("links", ["skip", "keep", "follow"])
 def test_links(folders: Mirror, links: str) -> None:
-    """Links of the source are left out, made anew, or synced as the files that they lead to; never those that lead out."""
+    """Links are left out, created, or followed, but never out of the directory."""
     folders.put("a")
     (source(folders) / "link").symlink_to("a")
     (source(folders) / "out").symlink_to("/etc/passwd")
@@ -188,7 +188,7 @@ def test_links(folders: Mirror, links: str) -> None:
 
 
 def test_without_deletes(folders: Mirror) -> None:
-    """With delete: false, what the source lacks stays, and the next sync has nothing to do."""
+    """With delete: false, surplus files stay, and the next sync finds no difference."""
     folders.put("a")
     folders.put_target("mine")
     report = folders.sync({"delete": False})
@@ -198,7 +198,7 @@ def test_without_deletes(folders: Mirror) -> None:
 
 
 def test_a_directory_that_stays(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a directory cannot be removed, error and report say how many files were deleted all the same."""
+    """If a directory cannot be removed, error and report have the number of deleted files."""
     folders.put("a")
     folders.put_target("kept/one")
     folders.put_target("kept/two")
@@ -232,7 +232,7 @@ def test_backups(folders: Mirror) -> None:
 
 
 def test_all_or_nothing(folders: Mirror) -> None:
-    """An atomic sync that fails leaves the old tree as it was; one that succeeds replaces it as a whole."""
+    """A failed atomic sync leaves the old tree; a successful one replaces it as a whole."""
     for name in ("a", "b"):
         folders.put(name, "new")
         folders.put_target(name, "old")
@@ -259,13 +259,13 @@ def sync_atomic_while(mirror: Mirror, action: Callable[[], object], *, times: in
 
 
 def test_steps_cannot_be_atomic(folders: Mirror) -> None:
-    """A directory that is to change in one step cannot be synced in several."""
+    """``atomic`` is refused in steps."""
     with folders.client() as client, pytest.raises(ConfigurationError, match="cannot be synced in steps"):
         compare_directory(client, target_directory({"atomic": True}), folders.target)
 
 
 def test_names_that_cannot_exist_here(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that the target cannot hold stops the sync before anything is written, or is left out if it may be."""
+    """A name that the target cannot hold stops the sync before it writes, or is skipped on request."""
     monkeypatch.setattr(listings, "MAX_KEPT", 2)
     for number in range(8):
         folders.put(f"a{number}")
@@ -306,7 +306,7 @@ def test_names_that_cannot_exist_here(folders: Mirror, monkeypatch: pytest.Monke
     ],
 )
 def test_limits(folders: Mirror, limits: SizeLimits, message: str) -> None:
-    """What exceeds a limit stops the sync before anything is written."""
+    """Exceeding a limit stops the sync before anything is written."""
     folders.put("a")
     folders.put("b", "x" * 15)
     with folders.client() as client, SyncClient(client.url, limits=limits) as limited:
@@ -319,7 +319,7 @@ def test_limits(folders: Mirror, limits: SizeLimits, message: str) -> None:
 
 @pytest.mark.parametrize("downloads", [1, 3])
 def test_many_batches(folders: Mirror, monkeypatch: pytest.MonkeyPatch, downloads: int) -> None:
-    """Files come in batches, by one thread or several, and all progress adds up."""
+    """Files arrive in batches by any number of threads, and progress adds up."""
     monkeypatch.setattr(fetch, "BATCH_FILES", 7)
     monkeypatch.setattr(fetch, "MIN_BATCH_BYTES", 1000)
     for number in range(100):
@@ -337,7 +337,7 @@ def test_many_batches(folders: Mirror, monkeypatch: pytest.MonkeyPatch, download
 
 
 def test_a_thread_that_fails_ends_the_others(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in one of several downloads ends the sync; what has its name stays, and nothing else is left."""
+    """An error in one of several downloads ends the sync; named files stay, and nothing else is left."""
     monkeypatch.setattr(fetch, "BATCH_FILES", 2)
     monkeypatch.setattr(fetch, "MIN_BATCH_BYTES", 10)
     for number in range(40):
@@ -356,7 +356,7 @@ def test_a_thread_that_fails_ends_the_others(folders: Mirror, monkeypatch: pytes
 
 
 def test_a_file_of_several_messages(folders: Mirror) -> None:
-    """A file that is too large for one message and too small to come by itself arrives among the others."""
+    """A file of several messages arrives among others in one request."""
     for name, size in (("a", 10), ("b", 2_500_000), ("c", 10)):
         source(folders).mkdir(exist_ok=True)
         (source(folders) / name).write_bytes(os.urandom(size))

@@ -103,7 +103,7 @@ def trees(draw: st.DrawFn) -> Tree:
 
 @given(source=trees(), target=trees(), known=st.booleans())
 def test_any_tree_becomes_any_other(source: Tree, target: Tree, known: bool) -> None:
-    """The steps make of any tree any other, and nothing is left to do then."""
+    """For any two trees, the steps turn one into the other, and then there is no difference."""
     steps = list(plan(listed(source, known=known), walked(target), Rules()))
     made = apply(target, source, steps)
     assert made == source
@@ -112,7 +112,7 @@ def test_any_tree_becomes_any_other(source: Tree, target: Tree, known: bool) -> 
 
 @given(source=trees(), target=trees())
 def test_listings_without_directories(source: Tree, target: Tree) -> None:
-    """Object stores list no directories; all files and links arrive, and nothing else but directories is left."""
+    """For object stores, which list no directories, all files and links arrive, and only directories are left."""
     files = {path: node for path, node in source.items() if node[0] != "directory"}
     for present in (target, {path: node for path, node in target.items() if node[0] != "directory"}):
         steps = list(plan(listed(files), walked(present), Rules(directories=False)))
@@ -124,7 +124,7 @@ def test_listings_without_directories(source: Tree, target: Tree) -> None:
 
 @given(source=trees(), target=trees())
 def test_each_path_is_decided_once(source: Tree, target: Tree) -> None:
-    """Each path of either side has one step, and a second one only where something gives way to another kind."""
+    """Each path has one step, and a second one only if it is replaced by another kind."""
     steps = list(plan(listed(source), walked(target), Rules()))
     decided = [step.path for step in steps]
     swapped = {path for path in source.keys() & target.keys() if source[path][0] == "directory" != target[path][0]}
@@ -169,7 +169,7 @@ PRESENT = TreeEntry("a", "file", 5, MTIME, 0o644, digest=digest("five!"))
     ],
 )
 def test_reasons(source: dict[str, Any], target: dict[str, Any], rules: dict[str, Any], action: str, reason: str) -> None:
-    """Size, digest, time and permissions decide, each where the options say so."""
+    """Size, digest, time and permissions decide, according to the options."""
     entry = FileEntry(**{field: getattr(FILE, field) for field in FILE.__struct_fields__} | source)
     present = TreeEntry(**{field: getattr(PRESENT, field) for field in PRESENT.__struct_fields__} | target)
     (step,) = plan(iter([entry]), iter([present]), Rules(**rules))
@@ -177,14 +177,14 @@ def test_reasons(source: dict[str, Any], target: dict[str, Any], rules: dict[str
 
 
 def test_directories_have_permissions_too() -> None:
-    """The permissions of a directory are synced, its time is not: it changes whenever something in it does."""
+    """Permissions of a directory are compared, but not its time."""
     source, target = FileEntry("d", "directory", 0, 1, 0o755), TreeEntry("d", "directory", 0, 2, 0o700)
     assert [step.action for step in plan(iter([source]), iter([target]), Rules())] == ["same"]
     assert [step.action for step in plan(iter([source]), iter([target]), Rules(permissions=True))] == ["touched"]
 
 
 def test_a_settled_file() -> None:
-    """Digests that are equal leave the metadata to compare; a file that one side cannot read has to be fetched."""
+    """With equal digests, only metadata is compared; a file that one side cannot read is fetched."""
     step = Step("unsettled", FileEntry("a", "file", 1, MTIME), TreeEntry("a", "file", 1, MTIME + 1))
     assert settle(step, digest("x"), digest("x"), Rules()).action == "touched"
     assert settle(step, digest("x"), digest("x"), Rules(mtime=False)).action == "same"
@@ -194,7 +194,7 @@ def test_a_settled_file() -> None:
 
 
 def test_what_one_side_could_not_list_is_left() -> None:
-    """Nothing is removed that the source may have, nor written where the target could not look."""
+    """Paths that one side could not list are neither removed nor written."""
     source = {"closed/x": ("file", ""), "open/x": ("file", "")}
     target = {"secret": ("directory", ""), "secret/y": ("file", ""), "gone": ("file", "")}
     steps = plan(

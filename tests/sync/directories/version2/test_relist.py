@@ -22,7 +22,7 @@ def folders(folders_of_version2: Mirror) -> Mirror:
 
 
 def test_a_file_that_changes_after_the_listing(folders: Mirror) -> None:
-    """A file that changed between listing and download is asked for again, in its new version."""
+    """A file that changed between listing and download is requested again in its new version."""
     folders.put("a")
     folders.put("b", "old")
     actions = iter([lambda: folders.put("b", "newer")])
@@ -32,7 +32,7 @@ def test_a_file_that_changes_after_the_listing(folders: Mirror) -> None:
 
 
 def test_a_file_that_never_stands_still(folders: Mirror) -> None:
-    """A file that changes each time is named and left alone; everything else arrives, and what the source lacks goes."""
+    """A file that changes each time is named and not written; all others arrive, and surplus files are deleted."""
     folders.put("a")
     folders.put("log")
     folders.put_target("log", "old")
@@ -49,7 +49,7 @@ def test_a_file_that_never_stands_still(folders: Mirror) -> None:
 
 @pytest.mark.parametrize("large", [False, True])
 def test_a_file_that_changes_while_it_is_read(folders: Mirror, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
-    """A file of the source that changes whenever it is digested is named and left alone; all the rest is done, as deletes are."""
+    """A file that changes whenever it is digested is named and not written; the rest is synced, including deletes."""
     if large:
         monkeypatch.setattr(large_files, "LARGE_BYTES", 10)
     folders.put("a")
@@ -76,7 +76,7 @@ def test_a_file_that_changes_while_it_is_read(folders: Mirror, monkeypatch: pyte
 
 
 def test_a_file_that_vanishes(folders: Mirror) -> None:
-    """A file that the source removes meanwhile is named; the next sync deletes it."""
+    """A file that the source removes during the sync is named; the next sync deletes it."""
     folders.put("a")
     folders.put("b", "new")
     folders.put_target("b", "old")
@@ -88,7 +88,7 @@ def test_a_file_that_vanishes(folders: Mirror) -> None:
 
 
 def test_a_file_that_grows_beyond_the_limits(folders: Mirror) -> None:
-    """Files that become larger after the listing bring no more bytes than the limits allow, and nothing is deleted."""
+    """Files that grow after the listing cannot exceed the limits, and nothing is deleted."""
     for name in ("a", "b", "c"):
         folders.put(name, "small")
     folders.put_target("mine")

@@ -26,7 +26,7 @@ def file(path: str, size: int = 1) -> TreeEntry:
 
 
 def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
-    """A state is recalled by its key only; what another version left counts as nothing."""
+    """A state is found only by its key; states of other versions are ignored."""
     with DigestCache(str(tmp_path / "cache.db")) as cache:
         root = cache.root("/target", scope="")
         remembered = Remembered("source", "target", 3, ("a warning",))
@@ -39,7 +39,7 @@ def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
 
 
 def test_keys_are_of_options() -> None:
-    """Whatever decides what a sync leaves to do gives another key; how files were compared does not."""
+    """Options that decide what is synced change the key; options for the comparison do not."""
     options = ({}, {"include": ["x"]}, {"exclude": ["x"]}, {"links": "keep"}, {"delete": False})
     keys = {state_key("http://a", target_directory(option), Rules()) for option in options}
     keys |= {state_key("http://b", target_directory(), Rules()), state_key("http://a", target_directory(), Rules(mtime=False))}
@@ -61,7 +61,7 @@ def test_keys_are_of_options() -> None:
     ],
 )
 def test_a_tree_after_a_sync(deleted: list[str], made: list[str], written: list[str], after: list[str]) -> None:
-    """The tree after a sync is the one before without what was deleted, and with what was made and written, in order."""
+    """The tree after a sync is the old one without deleted and with written paths, in order."""
     before = [file(path) for path in ("b", "d/x", "f")]
     found = entries_after(
         before,
@@ -73,7 +73,7 @@ def test_a_tree_after_a_sync(deleted: list[str], made: list[str], written: list[
 
 
 def test_directories_above_what_was_written() -> None:
-    """Each directory above a written file comes once, before all that is in it."""
+    """Each parent directory of a written file occurs once, before its content."""
     written = [file(path) for path in ("a/b/c", "a/b/d", "a/e", "a/f/g/h", "i", "j/b/c")]
     assert [entry.path for entry in with_parents(written)] == [
         *("a", "a/b", "a/b/c", "a/b/d", "a/e", "a/f", "a/f/g", "a/f/g/h"),

@@ -36,26 +36,26 @@ def store() -> Storage:
     ],
 )
 def test_differences(disk: Storage, options: dict[str, Any], rules: Rules) -> None:
-    """Options say what counts as a difference; with patterns, empty directories do not."""
+    """Options decide what is a difference; with patterns, empty directories are not."""
     assert rules_for(target_directory(options), disk) == rules
 
 
 def test_differences_of_an_object_store(store: Storage) -> None:
-    """An object store keeps no times or permissions, so they are no differences; directories are neither made nor removed."""
+    """Times, permissions and directories are no differences for an object store."""
     directory = target_directory({"permissions": True})
     assert rules_for(directory, store) == Rules(mtime=False)
     assert ignored_actions(directory, store) == {"same", "left", "make_directory", "remove_directory"}
 
 
 def test_what_is_not_done(disk: Storage) -> None:
-    """Without deletes nothing is removed."""
+    """Without deletes, nothing is removed."""
     assert ignored_actions(target_directory(), disk) == {"same", "left"}
     assert ignored_actions(target_directory({"delete": False}), disk) == {"same", "left", "removed", "remove_directory"}
 
 
 @pytest.mark.parametrize(("backup", "left_out"), [(None, False), ("old [x]*", True), ("/elsewhere", False)])
 def test_backups_are_left_out(disk: Storage, backup: str | None, left_out: bool) -> None:
-    """A folder of backups inside the directory is not synced, whatever characters its name has; its neighbours are."""
+    """A backup folder inside the directory is not synced, with any name; its neighbours are."""
     options = {"exclude": ["*.tmp"], **({"backup": backup} if backup else {})}
     selection = selection_of(target_directory(options), disk)
     assert selection.selects("old [x]*/file") is not left_out
@@ -64,7 +64,7 @@ def test_backups_are_left_out(disk: Storage, backup: str | None, left_out: bool)
 
 
 def test_a_scope_is_of_its_patterns() -> None:
-    """Other patterns, and links that are kept, are another scope of the cache; other options are not."""
+    """Patterns and kept links change the scope of the cache; other options do not."""
     options = ({}, {"include": ["x"]}, {"exclude": ["x"]}, {"links": "keep"})
     assert len({scope_of(target_directory(option)) for option in options}) == 4
     assert scope_of(target_directory({"links": "follow", "delete": False})) == scope_of(target_directory())

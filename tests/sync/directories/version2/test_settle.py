@@ -42,7 +42,7 @@ def before_settling(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object
 
 
 def test_digests_settle(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what differs by its digest is fetched, however many requests the digests take."""
+    """Only files with different digests are fetched, in any number of digest requests."""
     monkeypatch.setattr(settle, "BATCH", 1)
     report = folders.sync()
     assert (report.files_updated, report.files_touched, report.files_read, report.verified) == (1, 1, 2, "digest")
@@ -50,7 +50,7 @@ def test_digests_settle(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_file_that_goes_from_the_target(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of the target that goes before it is digested is fetched."""
+    """A file of the target that disappears before it is digested is fetched."""
     before_settling(monkeypatch, lambda: folders.remove_target("b"))
     report = folders.sync()
     assert (report.files_read, report.verified) == (1, "digest")
@@ -58,7 +58,7 @@ def test_a_file_that_goes_from_the_target(folders: Mirror, monkeypatch: pytest.M
 
 
 def test_a_file_that_goes_from_the_source(folders: Mirror) -> None:
-    """A file of the source that goes before it is digested is named, and stays at the target until the next sync."""
+    """A file of the source that disappears before it is digested is named, and stays at the target until the next sync."""
     report = sync_with(folders, before_digest=lambda paths: folders.remove("b"))
     assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
     assert (report.files_updated, report.verified) == (1, None)
@@ -67,14 +67,14 @@ def test_a_file_that_goes_from_the_source(folders: Mirror) -> None:
 
 
 def test_a_file_that_changes_at_the_source(folders: Mirror) -> None:
-    """A file of the source that changes before it is digested is fetched as it is then."""
+    """A file of the source that changes before it is digested is fetched in its new version."""
     report = sync_with(folders, before_digest=lambda paths: folders.put("b", "longer"))
     assert (report.files_updated, report.verified) == (2, "digest")
     folders.assert_equal()
 
 
 def test_a_file_of_the_source_that_turns_unreadable(folders: Mirror) -> None:
-    """What the source cannot digest fails the sync, by its name and with the reason; everything else is done."""
+    """A file that the source cannot digest fails the sync by name and reason; the rest is synced."""
 
     def lock(_: list[str]) -> None:
         path = Path(folders.source.location) / "b"
@@ -101,7 +101,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, errors: list[FileError]) -> list[Fi
 
 @pytest.mark.parametrize(("times", "read"), [(2, 2), (3, 1)])
 def test_a_file_of_the_target_that_changes(folders: Mirror, monkeypatch: pytest.MonkeyPatch, times: int, read: int) -> None:
-    """A file that changes while it is digested is digested again, and is fetched if it never stands still."""
+    """A file that changes while it is digested is digested again, and fetched if it keeps changing."""
     left = failing(monkeypatch, [FileChangedError("changed") for _ in range(times)])
     report = folders.sync()
     assert (report.files_read, report.files_updated, left) == (read, 3 - read, [])
@@ -119,7 +119,7 @@ def test_a_file_of_the_target_that_cannot_be_read(folders: Mirror, monkeypatch: 
 
 
 def test_a_broken_disk(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the disk is no difference of a file: it ends the sync before anything is written."""
+    """A disk error is not a difference of a file: it ends the sync before anything is written."""
     error = FileError("Cannot read 'b'. Check the disk.")
     error.__cause__ = OSError(errno.EIO, "broken")
     failing(monkeypatch, [error])

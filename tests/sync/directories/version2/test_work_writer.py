@@ -46,7 +46,7 @@ def changing(mirror: Mirror, path: str) -> Callable[[list[str]], None]:
 
 @pytest.mark.parametrize("large", [False, True])
 def test_a_file_that_changed_since_the_comparison(folders: Mirror, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
-    """A file that is not what was listed is asked for again, and arrives as it is now."""
+    """A file that differs from its listing is requested again in its current version."""
     if large:
         monkeypatch.setattr(large_files, "LARGE_BYTES", 2)
     report = sync_with(folders, before_read=once(lambda: folders.put("a", "newer")))
@@ -55,7 +55,7 @@ def test_a_file_that_changed_since_the_comparison(folders: Mirror, monkeypatch: 
 
 
 def test_a_file_that_never_stands_still(folders: Mirror) -> None:
-    """A file that changes before each download is left to the next sync, with a warning; the rest is done."""
+    """A file that changes before each download is left to the next sync with a warning; the rest is synced."""
     report = sync_with(folders, before_read=changing(folders, "a"))
     assert report.warnings[0].startswith("'a' changed at the source each of the 3 times")
     assert (report.verified, folders.contents()) == (None, {"b": "old"})
@@ -64,7 +64,7 @@ def test_a_file_that_never_stands_still(folders: Mirror) -> None:
 
 
 def test_a_changed_file_of_a_source_without_digests(folders: Mirror) -> None:
-    """A source that takes no digests lists a file that changed once more, so that it arrives as it is now."""
+    """A source without digests lists a changed file once more, so its current version arrives."""
     folders.offered = {"hasher": "none"}
     report = sync_with(folders, before_read=once(lambda: folders.put("a", "newer")))
     assert (report.files_added, report.files_deleted, report.verified) == (2, 1, "digest")
@@ -82,7 +82,7 @@ def test_a_changed_file_of_a_source_without_digests(folders: Mirror) -> None:
 def test_a_changed_file_that_is_not_listed_again(
     folders: Mirror, monkeypatch: pytest.MonkeyPatch, unreadable: dict[str, str], message: str
 ) -> None:
-    """Of a file that a source without digests does not list any more, it is told whether it is gone or cannot be read."""
+    """For a changed file that is not listed again, the error says whether it is gone or unreadable."""
     folders.offered = {"hasher": "none"}
     folders.put("d/a")
 
@@ -103,7 +103,7 @@ def test_a_changed_file_that_is_not_listed_again(
 
 
 def test_a_changed_file_that_goes(folders: Mirror) -> None:
-    """A file that first changes and then goes is named, and the rest is done."""
+    """A file that changes and then disappears is named, and the rest is synced."""
     report = sync_with(
         folders,
         before_read=once(lambda: folders.put("a", "newer")),
@@ -114,7 +114,7 @@ def test_a_changed_file_that_goes(folders: Mirror) -> None:
 
 
 def test_a_changed_file_that_cannot_be_read_any_more(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that first changes and then cannot be read is skipped or fails the sync; what the server says is made printable."""
+    """A file that changes and becomes unreadable is skipped or fails the sync, with the server's reason made printable."""
 
     def locked(_: FileDigestsAnswer) -> Iterator[tuple[str, FileDigest]]:
         yield "a", FileDigest(None, problem="It is \x1b[31mlocked.")
@@ -129,7 +129,7 @@ def test_a_changed_file_that_cannot_be_read_any_more(folders: Mirror, monkeypatc
 
 @pytest.mark.parametrize("kind", ["link", "large file", "file"])
 def test_something_in_the_way(folders: Mirror, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Where a folder that must stay is in the way of a link or a file, that one is named, and the rest is done."""
+    """If a folder that must stay is in the way of a link or file, that one is named, and the rest is synced."""
     folders.put_target("n/mine")
     if kind == "link":
         (Path(folders.source.location) / "n").symlink_to("a")
@@ -144,7 +144,7 @@ def test_something_in_the_way(folders: Mirror, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_file_that_goes_before_its_time_is_set(folders: Mirror) -> None:
-    """A file of the target that somebody removes before its time is set is named; the next sync brings it."""
+    """A target's file that is removed before its time is set is named; the next sync brings it."""
     folders.sync()
     os.utime(Path(folders.source.location) / "a", (9, 9))
     folders.put("c")
@@ -155,7 +155,7 @@ def test_a_file_that_goes_before_its_time_is_set(folders: Mirror) -> None:
 
 
 def test_what_is_removed_meanwhile(folders: Mirror) -> None:
-    """A file and a directory that somebody else removes before the sync does are no error."""
+    """A file or directory that another program removes before the sync does is not an error."""
     (Path(folders.target.location) / "y/deep").mkdir(parents=True)
 
     def remove() -> None:
@@ -170,7 +170,7 @@ def test_what_is_removed_meanwhile(folders: Mirror) -> None:
 
 
 def test_a_directory_that_somebody_fills_meanwhile(folders: Mirror) -> None:
-    """A directory that is to go stays while it holds something new; that is for the next sync to delete."""
+    """A surplus directory with new files stays; the next sync deletes it."""
     (Path(folders.target.location) / "y").mkdir(parents=True)
     report = sync_with(folders, before_read=once(lambda: folders.put_target("y/new")))
     assert (report.files_deleted, report.warnings) == (1, ())
