@@ -105,7 +105,7 @@ def acted(request: pytest.FixtureRequest, postgresql_url: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("calls", DEFINITIONS)
 def test_functions_that_write(acted: Link, calls: str) -> None:
-    """A function that writes to a table found equal is noticed, whatever calls it and however it is declared."""
+    """A function that writes to an equal table is noticed, whatever calls it and however it is declared."""
     make_tables(acted)
     make_acting(acted, WRITES_TO_C)
     acted.target.execute(*DEFINITIONS[calls])
@@ -123,7 +123,7 @@ def test_functions_that_write(acted: Link, calls: str) -> None:
 
 @pytest.mark.parametrize("calls", ["check", "domain", "index"])
 def test_functions_that_write_to_the_table_itself(acted: Link, calls: str) -> None:
-    """A function that changes another row of the merged table is noticed as well."""
+    """A function that changes another row of the merged table is noticed, too."""
     make_tables(acted)
     make_acting(acted, WRITES_TO_NOTE)
     acted.target.execute(*DEFINITIONS[calls])
@@ -144,7 +144,7 @@ def test_functions_that_write_to_the_table_itself(acted: Link, calls: str) -> No
 
 @pytest.mark.parametrize("calls", DEFINITIONS)
 def test_functions_that_write_elsewhere(acted: Link, calls: str) -> None:
-    """A function that leaves synced tables alone is in nobody's way, and no warning is written of it."""
+    """A function that changes no synced table causes neither an error nor a warning."""
     make_tables(acted)
     make_acting(acted, WRITES_TO_NOTE)
     acted.target.execute(*DEFINITIONS[calls])
@@ -158,7 +158,7 @@ def test_functions_that_write_elsewhere(acted: Link, calls: str) -> None:
 
 @pytest.mark.parametrize("calls", ["check", "domain", "index"])
 def test_functions_leave_a_first_load_as_it_is(acted: Link, calls: str) -> None:
-    """Rows of a first sync go straight into a table that calls functions, and are proven there."""
+    """Rows of a first sync are loaded directly into a table that calls functions, and are verified there."""
     make_tables(acted)
     make_acting(acted, WRITES_TO_NOTE)
     acted.target.execute("TRUNCATE a", *DEFINITIONS[calls])
@@ -172,7 +172,7 @@ def test_functions_leave_a_first_load_as_it_is(acted: Link, calls: str) -> None:
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_functions_that_write_while_rows_are_staged(acted: Link, kind: str) -> None:
-    """A domain inside another type has its checks in the staging table as well: what they write is taken back, and refused."""
+    """If checks of a domain inside another type write while rows are staged, that is rolled back and refused."""
     types, name, value = VALUES[kind]
     acted.target.execute("CREATE DOMAIN small AS INTEGER", *types)
     make_tables(acted, f"v {name}", value)
@@ -191,7 +191,7 @@ def test_functions_that_write_while_rows_are_staged(acted: Link, kind: str) -> N
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_harmless_functions_while_rows_are_staged(acted: Link, kind: str) -> None:
-    """Such a type whose checks only check is synced as any other."""
+    """A type whose checks do not write is synced normally."""
     types, name, value = VALUES[kind]
     acted.target.execute("CREATE DOMAIN small AS INTEGER", *types)
     make_tables(acted, f"v {name}", value)
@@ -206,7 +206,7 @@ def test_harmless_functions_while_rows_are_staged(acted: Link, kind: str) -> Non
 
 
 def test_values_that_a_domain_refuses(acted: Link) -> None:
-    """A value that the check or the NOT NULL of a domain refuses is an error that names the table, and nothing is written."""
+    """A value that a domain's check or NOT NULL refuses is an error that names the table, and nothing is written."""
     make_tables(acted)
     acted.target.execute("CREATE DOMAIN small AS INTEGER NOT NULL CHECK (VALUE < 5)", "ALTER TABLE a ALTER v TYPE small")
     before = acted.target.rows("a")
@@ -243,7 +243,7 @@ def watch_tables(link: Link, statement: str, tag: str = "CREATE TABLE") -> None:
 
 @pytest.mark.parametrize("does", EVENTS)
 def test_event_triggers(acted: Link, does: str) -> None:
-    """What an event trigger gives each new table, the tables that a sync makes for itself do not have."""
+    """Objects that an event trigger adds to new tables are not on the sync's own tables."""
     make_tables(acted)
     watch_tables(acted, EVENTS[does])
     acted.source.execute("UPDATE a SET v = 2 WHERE id = 1", "INSERT INTO a VALUES (301, 1)", "DELETE FROM a WHERE id = 2")
@@ -255,7 +255,7 @@ def test_event_triggers(acted: Link, does: str) -> None:
 
 
 def test_event_triggers_that_insist(acted: Link) -> None:
-    """An event trigger that would not have it undone is named before a row is read."""
+    """An event trigger that prevents their removal is named before a row is read."""
     make_tables(acted)
     acted.source.execute("UPDATE a SET v = 2 WHERE id = 1")
     watch_tables(acted, EVENTS["row trigger"].replace("CREATE", "CREATE OR REPLACE"))
@@ -272,7 +272,7 @@ def test_event_triggers_that_insist(acted: Link) -> None:
 
 
 def test_event_triggers_that_give_tables_away(postgresql_url: str, tmp_path: Path) -> None:
-    """So is one that gives each new table to a role that the sync's does not belong to."""
+    """An event trigger that gives new tables to a foreign role is named before a row is read."""
     source_url = f"sqlite:///{tmp_path / 'source.db'}"
     with (
         linked(source_url, postgresql_url) as admin,

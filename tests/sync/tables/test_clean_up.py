@@ -53,7 +53,7 @@ def server(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("protocol", ["1", "2"])
 @pytest.mark.parametrize("rows", [0, 1], ids=["first", "difference"])
 def test_temporary_staging_needs_no_privilege_to_drop(server: str, sqlite_url: str, protocol: str, rows: int) -> None:
-    """A user who may only make temporary tables syncs with temporary staging, without a warning."""
+    """A user who may only create temporary tables syncs with temporary staging, without a warning."""
     privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES"
     with user_with(server, privileges) as url, linked(sqlite_url, url) as link, linked(server, server) as admin:
         link.protocol = protocol
@@ -69,7 +69,7 @@ def test_temporary_staging_needs_no_privilege_to_drop(server: str, sqlite_url: s
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_staging_table_that_cannot_be_dropped(server: str, sqlite_url: str, protocol: str) -> None:
-    """A user who may make tables and not drop them has his rows, and a warning that says what is left."""
+    """If a user may create but not drop tables, the sync succeeds with a warning about the remaining table."""
     privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
     with user_with(server, privileges) as url, linked(sqlite_url, url) as link:
         link.protocol = protocol
@@ -85,7 +85,7 @@ def test_a_staging_table_that_cannot_be_dropped(server: str, sqlite_url: str, pr
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_staging_table_that_stays_is_used_again(server: str, sqlite_url: str, protocol: str) -> None:
-    """The syncs of such a user go on in the table that the first has left; if columns came since, he is told what he lacks."""
+    """Later syncs of that user reuse the remaining table; after new columns, the error names the missing privilege."""
     privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
     with user_with(server, privileges) as url, linked(sqlite_url, url) as link, opened(server) as admin:
         link.protocol = protocol
@@ -107,7 +107,7 @@ def test_a_staging_table_that_stays_is_used_again(server: str, sqlite_url: str, 
 
 
 def test_what_a_run_before_left_is_told_in_words(server: str, sqlite_url: str) -> None:
-    """A sync that finds nothing to do, and a staging table that it may not drop, warns in the words of any other error."""
+    """A warning about an old staging table that may not be dropped has the wording of other errors."""
     with (
         user_with(server, "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES") as url,
         linked(sqlite_url, url) as link,
@@ -124,7 +124,7 @@ def test_what_a_run_before_left_is_told_in_words(server: str, sqlite_url: str) -
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_steps_whose_staging_table_cannot_be_dropped(server: str, sqlite_url: str, protocol: str) -> None:
-    """The last of the steps likewise."""
+    """The last step has the same warning."""
     privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
     with user_with(server, privileges) as url, linked(sqlite_url, url) as link:
         link.protocol = protocol
@@ -138,7 +138,7 @@ def test_steps_whose_staging_table_cannot_be_dropped(server: str, sqlite_url: st
 
 
 def test_steps_where_nothing_may_be_dropped(sqlite_url: str, postgresql_url: str) -> None:
-    """Where an event trigger of PostgreSQL forbids to drop anything, the warnings of the steps have its words."""
+    """If an event trigger forbids all drops, the warnings of the steps have its message."""
     with linked(sqlite_url, postgresql_url) as link:
         link.protocol = "2"
         link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
@@ -158,7 +158,7 @@ def test_steps_where_nothing_may_be_dropped(sqlite_url: str, postgresql_url: str
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_staging_class_that_fails_to_drop(into: Link, protocol: str) -> None:
-    """On every engine, an error of a user's class after the commit is a warning with its words."""
+    """On every engine, an error of a user's class after the commit is a warning with its message."""
     into.protocol = protocol
     into.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
     into.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
@@ -170,7 +170,7 @@ def test_a_staging_class_that_fails_to_drop(into: Link, protocol: str) -> None:
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
 def test_a_connection_that_ends_after_the_commit(engine: str, sqlite_url: str, request: pytest.FixtureRequest) -> None:
-    """A connection that was killed after the commit does not make the sync a failed one."""
+    """A connection that is killed after the commit does not fail the sync."""
     with linked(sqlite_url, request.getfixturevalue(f"{engine}_url")) as link:
         link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
         link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
@@ -179,7 +179,7 @@ def test_a_connection_that_ends_after_the_commit(engine: str, sqlite_url: str, r
 
 
 def test_a_signal_while_a_staging_table_is_dropped(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal that comes during the clean-up ends the sync, and the staging table is dropped all the same."""
+    """A signal during the clean-up ends the sync, and the staging table is still dropped."""
     link = two_same
     link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)", "INSERT INTO t VALUES (1, 1), (2, 2)")
     link.source.execute("UPDATE t SET a = 3 WHERE id = 1")

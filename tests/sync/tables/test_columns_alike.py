@@ -14,7 +14,7 @@ RENAMED = [("Name", "name"), ("Á", "á"), ("é", "e"), ("Straße", "STRASSE"), 
 
 @pytest.mark.parametrize(("first", "second"), RENAMED, ids=["case", "beyond ASCII", "accent", "sharp s", "same"])
 def test_columns_that_are_one_to_the_database(two_into: Link, first: str, second: str) -> None:
-    """An error names both before anything is made; what the database tells apart is made, and the rows arrive."""
+    """Column names that the database considers equal are an error before the table is created; others are created."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER)", "INSERT INTO t VALUES (1, 2, 3)")
     options = {"create_table": True, "renames": {"a": first} if second == "b" else {"a": first, "b": second}}
     if told_apart(two_into.target.dialect, first, second):
@@ -29,7 +29,7 @@ def test_columns_that_are_one_to_the_database(two_into: Link, first: str, second
 
 @pytest.mark.parametrize(("first", "second"), RENAMED[:-1])
 def test_the_database_agrees(on: Scenario, first: str, second: str) -> None:
-    """What is refused here is refused by the database, and nothing else."""
+    """The check refuses exactly what the database refuses."""
     statement = f"CREATE TABLE t ({on.database.quote(first)} INTEGER, {on.database.quote(second)} INTEGER)"
     with on.database.connect() as connection:
         if on.database.ddl.alike(first) == on.database.ddl.alike(second):

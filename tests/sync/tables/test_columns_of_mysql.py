@@ -47,7 +47,7 @@ def hidden(link: Link) -> list[tuple[object, ...]]:
 
 
 def test_invisible_columns_are_columns(alike: Link) -> None:
-    """By version 2 their values arrive, change, and are found to differ, in one go and in steps."""
+    """By version 2, their values arrive and are compared, in one task and in steps."""
     alike.create(INVISIBLE)
     alike.source.execute("INSERT INTO t (id, a, v) VALUES (1, 1, 5), (2, 2, NULL)")
     assert alike.sync_one("t").rows_inserted == 2
@@ -65,14 +65,14 @@ def test_invisible_columns_are_columns(alike: Link) -> None:
 
 
 def test_a_target_is_made_with_invisible_columns(alike: Link) -> None:
-    """A target that a sync makes has them, too."""
+    """A created target has them, too."""
     alike.source.execute(INVISIBLE, "INSERT INTO t (id, a, v) VALUES (1, 1, 5)")
     alike.sync_one("t", {"create_table": True})
     assert hidden(alike) == [(1, 1, 5)]
 
 
 def test_a_primary_key_that_the_server_makes(alike: Link) -> None:
-    """MySQL's generated invisible primary key is a key like any other, though the server may not show it."""
+    """MySQL's generated invisible primary key is a normal key, even if the server may not show it."""
     if "maria" in alike.source.scalar("SELECT VERSION()").lower():
         pytest.skip("MariaDB has none")
     for side in (alike.source, alike.target):
@@ -92,7 +92,7 @@ def test_a_primary_key_that_the_server_makes(alike: Link) -> None:
 
 
 def test_columns_that_are_invisible_at_the_source_alone(mariadb_url: str, postgresql_url: str) -> None:
-    """By version 1, where the hashes differ, the report names the columns that did not come, and may be INVISIBLE."""
+    """By version 1, if the hashes differ, the report names columns that were not sent and may be INVISIBLE."""
     with linked(mariadb_url, postgresql_url) as link:
         link.source.execute(INVISIBLE, "INSERT INTO t (id, a, v) VALUES (1, 1, 5)")
         link.target.execute(INVISIBLE.replace(" INVISIBLE", ""))
@@ -104,7 +104,7 @@ def test_columns_that_are_invisible_at_the_source_alone(mariadb_url: str, postgr
 
 
 def test_version_1_leaves_invisible_columns_out(mariadb: Link) -> None:
-    """As existing servers do, whose hash covers them; the report says that they do not come, and what is there stays."""
+    """Version 1 does not send them, as existing servers; the report says so, and the target's values stay."""
     mariadb.protocol = "1"
     mariadb.create(INVISIBLE)
     mariadb.source.execute("INSERT INTO t (id, a, v) VALUES (1, 1, 5)")
@@ -122,7 +122,7 @@ def test_version_1_leaves_invisible_columns_out(mariadb: Link) -> None:
 @pytest.mark.parametrize("target", VERSIONED)
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_current_rows_of_versioned_tables(mariadb: Link, target: str, protocol: str) -> None:
-    """Of system-versioned tables the current rows are synced, with any form of period; the target keeps its own history."""
+    """The current rows of system-versioned tables are synced; the target keeps its own history."""
     mariadb.protocol = protocol
     mariadb.source.execute(VERSIONED[2], "INSERT INTO t (id, v) VALUES (1, 'a'), (2, 'b'), (3, 'c')")
     mariadb.target.execute(target)
@@ -144,7 +144,7 @@ def test_current_rows_of_versioned_tables(mariadb: Link, target: str, protocol: 
 
 
 def test_periods_that_may_not_overlap(mariadb: Link) -> None:
-    """Keys WITHOUT OVERLAPS are keys: rows move within them."""
+    """Rows move within keys WITHOUT OVERLAPS."""
     mariadb.create(
         "CREATE TABLE t (id INT, v TEXT, p DATE, q DATE, PERIOD FOR app(p, q), PRIMARY KEY (id, app WITHOUT OVERLAPS))"
     )
@@ -159,7 +159,7 @@ def test_periods_that_may_not_overlap(mariadb: Link) -> None:
 
 
 def test_bookings_that_swap_their_periods(mariadb: Link) -> None:
-    """Rows whose periods a unique key keeps apart take each other's, and move into each other's."""
+    """Rows with exclusive periods swap them, and move into each other's."""
     mariadb.create(
         "CREATE TABLE t (id INT PRIMARY KEY, k INT NOT NULL, p DATE, q DATE, PERIOD FOR app(p, q),"
         " UNIQUE (k, app WITHOUT OVERLAPS))"
@@ -176,7 +176,7 @@ def test_bookings_that_swap_their_periods(mariadb: Link) -> None:
 
 
 def test_vectors_by_version_1(mysql_url: str, database_servers: DatabaseServers, tmp_path: Path) -> None:
-    """Their bytes are refused like those of a BLOB, and sent where they happen to be UTF-8."""
+    """Vectors are refused like a BLOB, unless their bytes are UTF-8."""
     with database_servers.database(MYSQL, tmp_path) as target, linked(mysql_url, target) as link:
         link.create("CREATE TABLE t (id INT PRIMARY KEY, v VECTOR(2))")
         link.source.execute("INSERT INTO t VALUES (1, NULL), (2, STRING_TO_VECTOR('[0, 0]'))")

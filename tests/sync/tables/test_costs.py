@@ -44,7 +44,7 @@ def counted_once(reports: list[TableReport]) -> Iterator[None]:
 
 @pytest.mark.parametrize("arguments", [{}, {"dry_run": True}, {"single_transaction": False}])
 def test_in_one_go(tables: Link, arguments: dict[str, Any]) -> None:
-    """The seconds of tables are those of their own work, so that they add up to those of the run, also in one transaction."""
+    """The seconds of tables add up to those of the run, also in one transaction."""
     reports: list[TableReport] = []
     options = [table_from_options(name, {}) for name in NAMES]
     with tables.client(*NAMES) as client, counted_once(reports):
@@ -53,7 +53,7 @@ def test_in_one_go(tables: Link, arguments: dict[str, Any]) -> None:
 
 
 def test_in_steps(tables: Link) -> None:
-    """Merged in one transaction, tables that were downloaded by themselves do not count the merges of the others."""
+    """Tables that were downloaded separately do not count each other's merge in one transaction."""
     reports: list[TableReport] = []
     database = tables.target.database
     options = {name: table_from_options(name, {}) for name in NAMES}
@@ -69,7 +69,7 @@ def test_in_steps(tables: Link) -> None:
 
 @pytest.mark.parametrize("failing", NAMES)
 def test_in_a_transaction_that_fails(tables: Link, failing: str) -> None:
-    """Of a transaction that fails each table has what it had cost until then, and the first what was done for all."""
+    """After a failed transaction, each table has its cost so far, and the first has the common cost."""
     options = [table_from_options(name, {"max_deletes": 0} if name == failing else {}) for name in NAMES]
     tables.target.execute(f"INSERT INTO {failing} VALUES (7, 7)")
     reports: list[TableReport] = []

@@ -56,7 +56,7 @@ def family(link: Link) -> None:
 
 @pytest.mark.quick_on("mysql", "postgresql")
 def test_a_target_gets_what_its_source_has(two: Link) -> None:
-    """Indexes, unique keys, foreign keys and defaults are made between all engines; the child may come before its parent."""
+    """Indexes, keys and defaults are created between all engines; a child may come before its parent."""
     family(two)
     planned = two.sync("child", "parent", options={"child": MAKE, "parent": MAKE}, dry_run=True)
     # Each has a transaction of its own, and the parent's comes last.
@@ -95,7 +95,7 @@ def test_a_target_gets_what_its_source_has(two: Link) -> None:
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql", "duckdb"])
 def test_comments_within_a_family(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
-    """Comments of tables and columns are made; into SQLite, which has none, the report names them."""
+    """Comments of tables and columns are created; for SQLite, which has none, the report names them."""
     url = request.getfixturevalue(f"{engine}_url")
     with linked(url, url) as link:
         link.protocol = "2"
@@ -113,7 +113,7 @@ def test_comments_within_a_family(request: pytest.FixtureRequest, tmp_path: Path
 
 
 def test_what_cannot_be_made_is_named(two_same: Link) -> None:
-    """Conditions, expressions and parents that are not synced are left out, and the report names them; columns are renamed."""
+    """Conditions, expressions and parents that are not synced are left out and named; columns are renamed."""
     family(two_same)
     two_same.source.execute(
         "CREATE INDEX partial ON child (n) WHERE n > 7",
@@ -129,7 +129,7 @@ def test_what_cannot_be_made_is_named(two_same: Link) -> None:
 
 
 def test_a_target_that_keeps_more_rows_has_no_constraints(two_same: Link) -> None:
-    """Rows that the source has no longer may break unique and foreign keys: those are plain indexes, and left out."""
+    """With rows that the source lacks, unique keys become plain indexes, and foreign keys are left out."""
     family(two_same)
     modes = {"parent": {**MAKE, "mode": "soft_delete"}, "child": {**MAKE, "mode": "history"}}
     reports = two_same.sync("parent", "child", options=modes)
@@ -141,7 +141,7 @@ def test_a_target_that_keeps_more_rows_has_no_constraints(two_same: Link) -> Non
 
 
 def test_columns_that_are_not_synced_have_no_details(two_same: Link) -> None:
-    """What is about a column that is left out is not told, and a table that a client may not see is not named."""
+    """Details of excluded columns are not sent, and hidden tables are not named."""
     family(two_same)
     report = two_same.sync_one("child", {**MAKE, "columns": ["n"]})
     found = details(two_same.target, "child")
@@ -150,7 +150,7 @@ def test_columns_that_are_not_synced_have_no_details(two_same: Link) -> None:
 
 
 def test_a_foreign_key_that_rows_break_is_named(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Rows that refer to nothing arrive; the foreign key that they break is left out with a warning."""
+    """Rows without a parent arrive; the foreign key that they break is left out with a warning."""
     with linked(f"sqlite:///{tmp_path / 's.db'}", request.getfixturevalue("postgresql_url")) as link:
         link.protocol = "2"
         family(link)
@@ -162,7 +162,7 @@ def test_a_foreign_key_that_rows_break_is_named(request: pytest.FixtureRequest, 
 
 
 def test_a_default_that_its_column_refuses_is_named(two_into: Link) -> None:
-    """A default that SQLite takes and the new column's type does not is left out; the others are made, and the rows arrive."""
+    """A default that does not fit the new column's type is left out; other defaults and the rows arrive."""
     two_into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER DEFAULT 'some', d DATE DEFAULT 'never',"
         " v VARCHAR(9) DEFAULT 'it''s 5%', at DATETIME DEFAULT CURRENT_TIMESTAMP)",
@@ -181,7 +181,7 @@ def test_a_default_that_its_column_refuses_is_named(two_into: Link) -> None:
 
 @on_engines(MARIADB, POSTGRESQL)
 def test_a_refusal_that_cannot_be_looked_into(two_into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user who may make no table to try what is refused with gets the refusal itself, and nothing is made."""
+    """A user who may not create a test table gets the original refusal, and no table is created."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER DEFAULT 'some')", "INSERT INTO t VALUES (1, 2)")
 
     def denied(*_: object) -> None:
@@ -195,7 +195,7 @@ def test_a_refusal_that_cannot_be_looked_into(two_into: Link, monkeypatch: pytes
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
 def test_foreign_keys_of_one_name(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
-    """Foreign keys of two tables that have one name at the source are both made, also where a database can have it once."""
+    """Two foreign keys with the same name are both created, also if a database allows each name once."""
     with linked(f"sqlite:///{tmp_path / 's.db'}", request.getfixturevalue(f"{engine}_url")) as link:
         link.protocol = "2"
         # SQLite forgets the names of constraints, and counts them for each table.
@@ -215,7 +215,7 @@ def test_foreign_keys_of_one_name(request: pytest.FixtureRequest, tmp_path: Path
 
 
 def test_a_comment_that_is_too_long_is_named(request: pytest.FixtureRequest) -> None:
-    """A comment longer than those of MySQL and MariaDB is left out, and the rows arrive."""
+    """A comment that is too long for MySQL and MariaDB is left out, and the rows arrive."""
     with linked(request.getfixturevalue("postgresql_url"), request.getfixturevalue("mariadb_url")) as link:
         link.protocol = "2"
         link.source.execute(
@@ -246,7 +246,7 @@ def test_a_comment_that_is_too_long_is_named(request: pytest.FixtureRequest) -> 
 def test_a_foreign_key_to_what_identifies_no_row(
     two_same: Link, unique: str, options: dict[str, Any], made: bool, there: bool
 ) -> None:
-    """SQLite gets no foreign key to columns that are no key at the target, since nothing could be written to such a table."""
+    """SQLite gets no foreign key to columns that are not a key, because such a table could not be written to."""
     two_same.source.execute(
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, code INTEGER, v INTEGER)",
         *([unique] if unique else []),
@@ -266,7 +266,7 @@ def test_a_foreign_key_to_what_identifies_no_row(
 
 
 def test_steps_make_the_same(two_same: Link) -> None:
-    """In steps, the comparison makes everything while the tables are empty, and its slices carry on what it made."""
+    """In steps, the comparison creates everything while the tables are empty."""
     family(two_same)
     database = two_same.target.database
     tables = {name: table_from_options(name, MAKE) for name in ("child", "parent")}
@@ -279,7 +279,7 @@ def test_steps_make_the_same(two_same: Link) -> None:
 
 
 def test_a_server_that_is_too_old(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not know the request is an error that says what to do, before anything is made."""
+    """A server that does not know the request is an error that says what to do, before a table is created."""
     family(two_same)
     with two_same.client("parent") as client:
         offered = client.capabilities()
@@ -291,7 +291,7 @@ def test_a_server_that_is_too_old(two_same: Link, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_comes_is_never_executed(database_url: str, tmp_path: Path) -> None:
-    """Names and texts with quotes, comments and percent signs are only names and texts, on every engine."""
+    """Names and texts with quotes, comments and percent signs are never executed, on every engine."""
     text = LogicalType(kind=LogicalKind.TEXT, length=50)
     described = Described(
         columns=(
@@ -330,7 +330,7 @@ def test_what_comes_is_never_executed(database_url: str, tmp_path: Path) -> None
 
 
 def test_the_option_needs_create_table(two_same: Link) -> None:
-    """A target that is there keeps what it has: ``create_indexes`` is only about those that are made."""
+    """``create_indexes`` does not change an existing target."""
     family(two_same)
     two_same.target.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(9))")
     options: dict[str, Any] = {"create_indexes": True}
@@ -340,7 +340,7 @@ def test_the_option_needs_create_table(two_same: Link) -> None:
 
 
 def test_a_unique_index_that_was_never_built(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """An index that PostgreSQL could not build, since rows have the same value, is not made: the rows arrive."""
+    """An index that PostgreSQL could not build for duplicate values is not created, and the rows arrive."""
     with linked(request.getfixturevalue("postgresql_url"), f"sqlite:///{tmp_path / 'target.db'}") as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO t VALUES (1, 7), (2, 7)")
@@ -351,7 +351,7 @@ def test_a_unique_index_that_was_never_built(request: pytest.FixtureRequest, tmp
 
 
 def test_a_warning_names_some_of_what_was_left_out() -> None:
-    """However much a table does not get, the warning has a bounded number of names, and says how many there are besides."""
+    """The warning about left-out details has a limited number of names, and counts the others."""
     few, many = (ReportedDetails(name="t", left_out=("x",) * count).warnings for count in (20, 1_000))
     assert few == (f"create_indexes left out: {'; '.join('x' * 20)}.",)
     assert many == (f"create_indexes left out: {'; '.join('x' * 20)}; and 980 more.",)

@@ -98,7 +98,7 @@ BODIES = [(1, "/getTable"), (2, "/describeTable"), (2, "/digestRows"), (2, "/get
 def test_a_cut_body_is_asked_for_again(
     source: Scenario, target: Scenario, proxy: CuttingProxy, pauses: list[float], protocol: int, endpoint: str, way: Any
 ) -> None:
-    """After two cuts the third answer is taken: every row is there once, and nothing is left beside the table."""
+    """After two cuts, the third answer is used: every row is there once, and no other table is left."""
     if endpoint == "/digestRows":
         _copy(source, target)
     proxy.cuts[endpoint] = 2
@@ -116,7 +116,7 @@ def test_a_cut_body_is_asked_for_again(
 def test_a_damaged_body_is_asked_for_again(
     source: Scenario, target: Scenario, proxy: CuttingProxy, pauses: list[float], protocol: int, endpoint: str, way: Any
 ) -> None:
-    """So is an answer in which one bit is another."""
+    """An answer with a flipped bit is requested again, too."""
     if endpoint == "/digestRows":
         _copy(source, target)
     proxy.damages[endpoint] = 2
@@ -134,7 +134,7 @@ def test_a_damaged_body_is_asked_for_again(
 def test_retries_are_a_limit_of_damaged_bodies(
     source: Scenario, target: Scenario, proxy: CuttingProxy, protocol: int, endpoint: str
 ) -> None:
-    """One damaged answer more than ``retries`` is an error that may pass, and the target is as it was."""
+    """More damaged answers than ``retries`` are a transient error, and the target is as it was."""
     if endpoint == "/digestRows":
         _copy(source, target)
     before = target.rows("t")
@@ -154,7 +154,7 @@ def test_retries_are_a_limit_of_damaged_bodies(
 def test_retries_are_a_limit(
     source: Scenario, target: Scenario, proxy: CuttingProxy, pauses: list[float], protocol: int, endpoint: str, share: float
 ) -> None:
-    """One cut more than ``retries`` is an error that may pass, after so many tries, and the target is as it was."""
+    """More cuts than ``retries`` are a transient error after that many tries, and the target is as it was."""
     proxy.share = share
     if endpoint == "/digestRows":
         _copy(source, target)
@@ -171,7 +171,7 @@ def test_retries_are_a_limit(
 
 
 def test_an_empty_target_that_is_loaded_directly(source: Scenario, target: Scenario, proxy: CuttingProxy) -> None:
-    """A direct load that is cut is rolled back and begun again."""
+    """A direct load that is cut is rolled back and started again."""
     target.execute("DELETE FROM t")
     proxy.cuts["/getRows"] = 1
     with SyncClient(proxy.url, retries=1) as client:
@@ -182,7 +182,7 @@ def test_an_empty_target_that_is_loaded_directly(source: Scenario, target: Scena
 def test_what_is_staged_is_not_fetched_again(
     source: Scenario, target: Scenario, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 2 goes on with the rows that a cut answer brought."""
+    """Version 2 keeps the rows of a truncated answer."""
     monkeypatch.setattr("airflow_provider_sync.sync.tables.version2.batch_sizes.LOAD_BYTES", 10_000)
     source.execute("UPDATE t SET name = hex(randomblob(500))")
     proxy.cuts["/getRows"] = 1
@@ -205,7 +205,7 @@ def test_what_only_looks_asks_again(source: Scenario, target: Scenario, proxy: C
 
 @pytest.mark.parametrize(("protocol", "endpoint"), [("1", "/getFiles"), ("auto", "/readFiles")])
 def test_files(proxy: CuttingProxy, tmp_path: Path, pauses: list[float], protocol: str, endpoint: str) -> None:
-    """Files that were whole when an answer was cut stay; those that were not are asked for again, each once in the end."""
+    """Complete files of a truncated answer stay; the others are requested again, each once."""
     wanted = {name: name * 50_000 for name in "abcd"}
     for name, content in wanted.items():
         put(open_storage(str(tmp_path / "files")), name, content)
@@ -225,7 +225,7 @@ def test_files(proxy: CuttingProxy, tmp_path: Path, pauses: list[float], protoco
     [("1", "/getFileHashes"), ("1", "/getFiles"), ("2", "/listFiles"), ("2", "/digestFiles"), ("2", "/readFiles")],
 )
 def test_retries_are_a_limit_of_directories(proxy: CuttingProxy, tmp_path: Path, protocol: str, endpoint: str) -> None:
-    """So they are for files and their names, when nothing of an answer arrives."""
+    """``retries`` limits requests for files and their names, too, if nothing of an answer arrives."""
     for side, content in ("files", "new"), ("copy", "old"):
         put(open_storage(str(tmp_path / side)), "a", content)
     proxy.cuts[endpoint] = 100
@@ -241,7 +241,7 @@ def test_retries_are_a_limit_of_directories(proxy: CuttingProxy, tmp_path: Path,
 def test_damaged_files(
     proxy: CuttingProxy, tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """A file that was damaged on its way is asked for again, a large one from its beginning; the others stay."""
+    """A damaged file is requested again, a large one from its beginning; the others stay."""
     monkeypatch.setattr(large_files, "LARGE_BYTES", 1_000_000)
     wanted = {name: random.Random(name).randbytes(size).hex()[:size] for name in "abc"}
     for name, content in wanted.items():

@@ -39,7 +39,7 @@ class ChangingProxy(Proxy):
     ],
 )
 def test_a_changed_request_is_asked_again(two_same: Link, pattern: bytes, replacement: bytes) -> None:
-    """Whatever of a request is changed on its way, the target gets the source's rows."""
+    """After any change of a request on its way, the target still gets the source's rows."""
     link = two_same
     link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)")
     link.source.execute(f"INSERT INTO t {NUMBERS} SELECT i, i % 7 FROM n")

@@ -45,7 +45,7 @@ def pair(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path)
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_zeros_at_the_end(pair: Link, protocol: str) -> None:
-    """They are part of the value: carried, compared, and updated where nothing else changes; no warning is false."""
+    """Zeros at the end are part of the value: they are sent, compared, and updated, without a false warning."""
     pair.protocol = protocol
     rows = ROWS if protocol == "2" else ROWS.replace("NaN", "1").replace("Infinity", "2")
     pair.create(TABLE)
@@ -63,7 +63,7 @@ def test_zeros_at_the_end(pair: Link, protocol: str) -> None:
 
 
 def test_zeros_at_the_end_in_steps(pair: Link) -> None:
-    """The steps carry them, too, under other names of columns."""
+    """The steps send them, too, also with renamed columns."""
     pair.source.execute("CREATE TABLE t (id int PRIMARY KEY, n numeric)", "INSERT INTO t VALUES (1, '1.10'), (2, '5')")
     pair.target.execute("CREATE TABLE t (id int PRIMARY KEY, amount numeric)", "INSERT INTO t VALUES (1, '1.1'), (2, '5.0')")
     options = table_from_options("t", {"renames": {"n": "amount"}})
@@ -79,7 +79,7 @@ def test_zeros_at_the_end_in_steps(pair: Link) -> None:
 @pytest.mark.parametrize("source", ["numeric", "numeric(12,4)"])
 @pytest.mark.parametrize("key", ["id", "id, k"])
 def test_keys_are_numbers(pair: Link, source: str, key: str) -> None:
-    """In a key, 1.1 and 1.10 are one value, whose row stays, and is written as the source writes it."""
+    """In a key, 1.1 and 1.10 are one value; its row stays, and is written as at the source."""
     pair.source.execute(f"CREATE TABLE t (id {source}, k int NOT NULL, n numeric, PRIMARY KEY ({key}))")
     pair.target.execute(f"CREATE TABLE t (id numeric, k int NOT NULL, n numeric, mine int, PRIMARY KEY ({key}))")
     pair.source.execute("INSERT INTO t VALUES (1.10, 1, 1.0), (10, 1, 2.0), (3.00, 1, 7), (4, 1, 1)")
@@ -97,7 +97,7 @@ def test_keys_are_numbers(pair: Link, source: str, key: str) -> None:
 @pytest.mark.parametrize("source", ["numeric", pytest.param("numeric(12,4)", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("target", ["numeric(12,4)", "text", "numeric"])
 def test_other_types_of_the_target(pair: Link, source: str, target: str) -> None:
-    """Where one side has a scale or is text, values are equal as numbers, and digests agree."""
+    """If one side has a scale or is text, values are compared as numbers, and digests agree."""
     pair.source.execute(
         f"CREATE TABLE t (id int PRIMARY KEY, n {source})", "INSERT INTO t VALUES (1, '1.10'), (2, '3'), (3, '0')"
     )
@@ -114,7 +114,7 @@ def test_other_types_of_the_target(pair: Link, source: str, target: str) -> None
 def test_other_engines(
     database_servers: DatabaseServers, request: pytest.FixtureRequest, postgresql_url: str, engine: str
 ) -> None:
-    """Other engines have no zeros of their own: numbers are exact, or refused with nothing written; and so on the way back."""
+    """Other engines ignore such zeros: numbers are exact, or refused, in both directions."""
     other: str = request.getfixturevalue(f"{engine}_url")
     made = {"create_table": True}
     with linked(postgresql_url, other) as link:

@@ -50,7 +50,7 @@ def database(folder: Path) -> Iterator[Database]:
 
 
 def test_more_than_may_be_kept() -> None:
-    """Of tables whose descriptions are too many, the first one that is too much is named, with what to do."""
+    """If all descriptions together exceed the limit, the error names the first table above it, and what to do."""
     kept = Descriptions()
     for number in range(4):
         kept.keep(f"t{number}", described(1_000))
@@ -60,7 +60,7 @@ def test_more_than_may_be_kept() -> None:
 
 
 def test_what_is_described_ahead_is_bounded(tmp_path: Path) -> None:
-    """Tables that come behind too many columns are left to who asks for them one by one."""
+    """Tables after too many columns are described one by one."""
     tables = [TargetTable(name=f"t{number}", create_table=True) for number in range(10)]
     answer = [message for number in range(10) for message in (described(1_000), TableDone(number=number, digested=False))]
     offered = b'{"protocol": 2, "tables_per_request": 200}'

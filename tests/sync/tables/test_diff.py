@@ -19,7 +19,7 @@ def diff(link: Link, name: str, options: dict[str, Any] | None = None, protocol:
 
 
 def test_the_exact_keys_are_told(into: Link) -> None:
-    """Inserts, updates and deletes are told by key, nothing is written, and no row is downloaded."""
+    """Inserts, updates and deletes are listed by key; nothing is written, and no row is downloaded."""
     into.create("CREATE TABLE t (code VARCHAR(9) NOT NULL, part INTEGER NOT NULL, v INTEGER, PRIMARY KEY (code, part))")
     into.source.execute("INSERT INTO t VALUES ('a', 1, 1), ('a', 2, 2), ('b', 1, 3)")
     into.target.execute("INSERT INTO t VALUES ('a', 1, 1), ('a', 2, 7), ('c', 1, 3)")
@@ -39,7 +39,7 @@ def test_the_exact_keys_are_told(into: Link) -> None:
 
 
 def test_rows_that_cross_the_window_are_updates(into: Link) -> None:
-    """A row that left the window or came into it is told as an update, as the sync does it."""
+    """A row that entered or left the window is listed as an update."""
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, day DATE)")
     into.offered["t"] = {"windows": ["day"]}
     into.source.execute("INSERT INTO t VALUES (1, '2024-02-01'), (2, '2024-06-01')")
@@ -50,7 +50,7 @@ def test_rows_that_cross_the_window_are_updates(into: Link) -> None:
 
 
 def test_version_1_tells_numbers_alone(same: Link) -> None:
-    """Over version 1 a dry run tells how many rows differ, and no keys."""
+    """With version 1, a dry run has the number of different rows, but no keys."""
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     same.source.execute("INSERT INTO t VALUES (1)")
     found = diff(same, "t", protocol="1")
@@ -59,7 +59,7 @@ def test_version_1_tells_numbers_alone(same: Link) -> None:
 
 
 def test_a_target_that_a_run_would_make_is_not_made(same: Link) -> None:
-    """A missing target that a run would make is told as that many inserts, and stays missing."""
+    """A missing target that a run would create counts as inserts, and is not created."""
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
     found = diff(same, "t", {"create_table": True})
     assert (found.report.status, found.report.rows_inserted) == ("planned", 2)
@@ -69,7 +69,7 @@ def test_a_target_that_a_run_would_make_is_not_made(same: Link) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_guard_does_not_hide_what_differs(same: Link, rows: int) -> None:
-    """What a guard would stop is shown all the same: to see it is what the command is for."""
+    """Changes that a guard would stop are shown."""
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     same.source.execute(*[f"INSERT INTO t VALUES ({number})" for number in range(rows)])
     same.target.execute(

@@ -20,7 +20,7 @@ def diagnose(link: Link, name: str, options: dict[str, Any] | None = None) -> Di
 
 
 def test_every_column_is_explained_by_itself(into: Link) -> None:
-    """Each column that differs has its own reason and samples; those that are equal are not spoken of."""
+    """Each different column has its own reason and samples; equal columns are not mentioned."""
     into.create(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, same VARCHAR(20), upper VARCHAR(20), blank VARCHAR(20), form VARCHAR(20),"
         " charset VARCHAR(20), hollow VARCHAR(20), zone {DATETIME},"
@@ -62,7 +62,7 @@ def test_every_column_is_explained_by_itself(into: Link) -> None:
 
 
 def test_equal_tables_cost_one_scan_and_say_nothing(into: Link) -> None:
-    """Equal tables have no findings; a column that only the target has is noted, and is no difference."""
+    """Equal tables have no findings; a column that only the target has is noted as no difference."""
     into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, 'x')")
     into.target.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), own VARCHAR(9))", "INSERT INTO t VALUES (1, 'x', 'y')"
@@ -74,7 +74,7 @@ def test_equal_tables_cost_one_scan_and_say_nothing(into: Link) -> None:
 
 
 def test_columns_that_are_missing_or_do_not_fit(into: Link) -> None:
-    """A column that the target lacks and one of a type that cannot hold it are told, and the rest is compared all the same."""
+    """A missing column and an unfitting type are reported, and the rest is compared."""
     into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, gone VARCHAR(9), raw BLOB, a VARCHAR(9))",
         "INSERT INTO t VALUES (1, 'x', X'FF', 'y')",
@@ -88,7 +88,7 @@ def test_columns_that_are_missing_or_do_not_fit(into: Link) -> None:
 
 
 def test_keys_that_are_nearly_equal(into: Link) -> None:
-    """Rows whose keys differ in trailing blanks alone are told as missing and surplus, with the reason."""
+    """Rows whose keys differ only in trailing blanks are missing and surplus, with the reason."""
     into.create("CREATE TABLE t (code VARCHAR(9) PRIMARY KEY, v INTEGER)")
     into.source.execute("INSERT INTO t VALUES ('a', 1), ('b', 2), ('same', 3)")
     into.target.execute("INSERT INTO t VALUES ('A', 1), ('B', 2), ('same', 3)")
@@ -97,7 +97,7 @@ def test_keys_that_are_nearly_equal(into: Link) -> None:
 
 
 def test_renamed_columns_are_compared(into: Link) -> None:
-    """Renames apply: a column is compared with the one that it goes into."""
+    """Renames apply: a column is compared with its target column."""
     into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), b VARCHAR(9))", "INSERT INTO t VALUES (1, 'x', 'y')"
     )
@@ -119,7 +119,7 @@ def test_a_target_that_a_run_would_make(same: Link) -> None:
 
 
 def test_version_1_cannot_tell_columns_apart(same: Link) -> None:
-    """A server of version 1 can tell that a table is equal; where it is not, an error says what to do instead."""
+    """With version 1, a table can only be found equal; if it differs, the error says what to do instead."""
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     with same.client("t") as client:
         assert not diagnose_table(client, table_from_options("t", {}), same.target.database).differs

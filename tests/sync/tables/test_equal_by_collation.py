@@ -25,7 +25,7 @@ MAKE = {
 def test_rows_that_are_one_to_a_unique_key(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, first: bool, protocol: str
 ) -> None:
-    """The error says which key they share and what to compare, whichever way the rows were to be written."""
+    """The error names the common key and what to compare, for every way of writing the rows."""
     url = f"sqlite:///{tmp_path / 'target.db'}" if engine == "sqlite" else request.getfixturevalue(f"{engine}_url")
     with linked(f"sqlite:///{tmp_path / 'source.db'}", url) as link:
         link.protocol = protocol
@@ -46,7 +46,7 @@ def test_rows_that_are_one_to_a_unique_key(
 
 
 def test_a_target_that_is_made_tells_all_texts_apart(two_into: Link) -> None:
-    """Keys and unique values that differ by case, accents or spaces at the end only have rows of their own on every engine."""
+    """In a created target, values that differ only by case, accents or trailing spaces are different on every engine."""
     texts = ("", " ", "a", "a ", "A", "á", "a\u0301")
     values = ", ".join(f"('{text}', '{text}', {number})" for number, text in enumerate(texts))
     two_into.source.execute(

@@ -47,7 +47,7 @@ def _create(plain: PlainLink, *statements: str) -> None:
 
 
 def test_rows_of_tables_that_are_not_synced_stay(plain: PlainLink) -> None:
-    """Deleting a row that others refer to is refused by name of the constraint, and nothing changes."""
+    """Deleting a referenced row is refused with the constraint's name, and nothing changes."""
     _create(plain, "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c')")
     plain.target.execute(
         "CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE, mine text)",
@@ -76,7 +76,7 @@ PARTITIONS = (
 
 @pytest.mark.parametrize(("name", "referred"), [("t", "t2"), ("t2", "t"), ("t", "t")], ids=str)
 def test_rows_that_refer_to_a_partition_stay(plain: PlainLink, name: str, referred: str) -> None:
-    """A foreign key that points to a partition, or to the whole of which only a partition is synced, is no way around that."""
+    """That holds for foreign keys to a partition, or to a whole of which only a partition is synced, too."""
     _create(plain, *PARTITIONS)
     plain.target.execute(
         f"CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES {referred} ON DELETE CASCADE)",
@@ -100,7 +100,7 @@ def test_rows_that_refer_to_a_partition_stay(plain: PlainLink, name: str, referr
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 @pytest.mark.parametrize("names", [("parent", "child"), ("child", "parent")], ids=" ".join)
 def test_a_key_changes_its_case(plain: PlainLink, names: tuple[str, str], single_transaction: bool) -> None:
-    """The children of a row whose key changes its case stay with it."""
+    """The children of a row whose key changes its case keep their parent."""
     _create(
         plain,
         "CREATE EXTENSION citext",
@@ -130,7 +130,7 @@ FAMILY = (
 
 
 def test_children_that_a_mode_keeps(plain: PlainLink) -> None:
-    """Where a synced table keeps rows whose parent goes, the error names what keeps them, and nothing changes."""
+    """If a synced table keeps children of a deleted parent, the error names it, and nothing changes."""
     _create(plain, *FAMILY)
     plain.link.source.execute("DELETE FROM parent WHERE id = 2", "UPDATE child SET mine = 'new' WHERE id = 10")
 
@@ -143,7 +143,7 @@ def test_children_that_a_mode_keeps(plain: PlainLink) -> None:
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 @pytest.mark.parametrize("names", [("parent", "other", "child"), ("child", "parent", "other")], ids=" ".join)
 def test_parents_and_children_change_together(plain: PlainLink, names: tuple[str, ...], single_transaction: bool) -> None:
-    """Rows move from parents that go to new ones, whatever the order, also where each table has a transaction of its own."""
+    """Rows move from deleted parents to new ones in any order, also with a transaction for each table."""
     _create(plain, *FAMILY)
     plain.link.source.execute(
         "INSERT INTO parent VALUES (4, 'd')",
@@ -162,7 +162,7 @@ def test_parents_and_children_change_together(plain: PlainLink, names: tuple[str
 
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 def test_steps_change_parents_and_children_together(plain: PlainLink, single_transaction: bool) -> None:
-    """The last of the steps keeps to the same rules: children first where their parents go, and no action on the others."""
+    """The last step follows the same rules: children before deleted parents, and no action on other rows."""
     _create(plain, *FAMILY)
     plain.link.source.execute(
         "INSERT INTO parent VALUES (4, 'd')",
@@ -198,7 +198,7 @@ def _in_steps(plain: PlainLink, names: tuple[str, ...], *, run_id: str = "first"
 
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 def test_children_that_the_source_leaves_behind_are_refused(plain: PlainLink, single_transaction: bool) -> None:
-    """Rows that the source has without their parent are refused, their tables stay, and the rest of the run is done."""
+    """Rows without their parent at the source are refused, their tables stay, and the rest of the run is synced."""
     _create(plain, *FAMILY)
     plain.link.source.execute(
         "ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey",
@@ -217,7 +217,7 @@ def test_children_that_the_source_leaves_behind_are_refused(plain: PlainLink, si
 
 
 def test_flags_and_identities_arrive(plain: PlainLink) -> None:
-    """What moves under a partial index, and what stands beside an identity, arrives and is then equal."""
+    """Values under a partial index, and rows with an identity, arrive and are then equal."""
     _create(
         plain,
         "CREATE TABLE c (id int PRIMARY KEY, user_id int NOT NULL, is_default boolean NOT NULL,"
@@ -235,7 +235,7 @@ def test_flags_and_identities_arrive(plain: PlainLink) -> None:
 
 
 def test_tables_that_a_trigger_changes_are_compared_again(plain: PlainLink) -> None:
-    """A table is not called equal that a trigger of another one changed in the same transaction."""
+    """A table that another one's trigger changed in the transaction does not count as equal."""
     _create(plain, *FAMILY)
     plain.target.execute(
         "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
@@ -256,7 +256,7 @@ def test_tables_that_a_trigger_changes_are_compared_again(plain: PlainLink) -> N
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
 @pytest.mark.parametrize("itself", [False, True], ids=["", "to itself"])
 def test_actions_over_generated_columns_of_synced_tables(plain: PlainLink, itself: bool, action: str, steps: bool) -> None:
-    """A synced table with a row that such an action changes is not called equal, though the source did not change the row."""
+    """A synced table with a row that such an action changes does not count as equal."""
     names = ("p",) if itself else ("p", "n")
     _create(
         plain,
@@ -280,7 +280,7 @@ def test_actions_over_generated_columns_of_synced_tables(plain: PlainLink, itsel
 
 
 def test_no_action_follows_a_column_that_is_forgotten(plain: PlainLink) -> None:
-    """Where ON UPDATE would change rows that refer to a column that is gone, nothing is written, and the error names it."""
+    """If ON UPDATE would change rows that refer to a gone column, nothing is written, and the error names it."""
     plain.link.source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     plain.target.execute("CREATE TABLE t (id int PRIMARY KEY, mail text UNIQUE)", "INSERT INTO t VALUES (1, 'x')")
     plain.target.execute(

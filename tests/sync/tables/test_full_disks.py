@@ -69,7 +69,7 @@ def onto(disk: SmallDisk, tmp_path: Path) -> Mirror:
 
 
 def test_a_directory_on_a_full_disk(onto: Mirror, disk: SmallDisk) -> None:
-    """Files that fit have arrived, the one that does not keeps its old content; nothing goes, and no temporary file stays."""
+    """Files that fit arrive, the next keeps its old content; nothing is deleted, and no temporary file stays."""
     onto.put("a", "new")
     onto.put("b", "x" * 2_000_000)
     onto.put_target("b", "old")
@@ -87,7 +87,7 @@ def test_a_directory_on_a_full_disk(onto: Mirror, disk: SmallDisk) -> None:
 
 
 def test_a_directory_that_may_not_be_written(onto: Mirror, disk: SmallDisk) -> None:
-    """A target on a disk that is mounted read-only is an error that says so; nothing was changed."""
+    """A target on a read-only disk is an error that says so, and nothing is changed."""
     onto.put("a", "new")
     onto.put_target("a", "old")
     disk.close_for_writing()
@@ -115,7 +115,7 @@ def small(disk: SmallDisk, tmp_path: Path) -> Iterator[Link]:
 @pytest.mark.parametrize("protocol", ["1", "2"])
 @pytest.mark.parametrize("filled", [False, True], ids=["first", "difference"])
 def test_a_table_on_a_full_disk(small: Link, disk: SmallDisk, filled: bool, protocol: str) -> None:
-    """A first load, and the staging of what differs, leave the table as it was; the error says what to do."""
+    """On a full disk, a first load and a staging leave the table as it was; the error says what to do."""
     small.protocol = protocol
     if filled:
         small.target.execute(FILL.format(value="'old'"))
@@ -131,7 +131,7 @@ def test_a_table_on_a_full_disk(small: Link, disk: SmallDisk, filled: bool, prot
 
 
 def test_a_table_that_may_not_be_written(small: Link, disk: SmallDisk) -> None:
-    """A database on a disk that is mounted read-only is an error that no retry is asked for."""
+    """A database on a read-only disk is a permanent error."""
     small.target.execute(FILL.format(value="'old'"))
     disk.close_for_writing()
     with pytest.raises(SyncFailed, match=r"readonly|Read-only") as failure:

@@ -44,7 +44,7 @@ def outcome(report: TableReport) -> tuple[object, ...]:
 
 @both_versions
 def test_values_of_a_column_that_is_gone_are_forgotten(into: Link, protocol: str) -> None:
-    """Values stay by default; ``set_null`` forgets them though no row differs, a dry run says so, and the next run is idle."""
+    """Values stay by default; ``set_null`` clears them even if no row differs, and the next run changes nothing."""
     into.protocol = protocol
     create(into)
     before = rows(into)
@@ -61,7 +61,7 @@ def test_values_of_a_column_that_is_gone_are_forgotten(into: Link, protocol: str
 
 @both_versions
 def test_they_are_forgotten_together_with_changes_of_rows(into: Link, protocol: str) -> None:
-    """Rows that are new get NULL, too, whatever the column's default, in the transaction that brings them."""
+    """New rows get NULL instead of the column's default, in the transaction that brings them."""
     into.protocol = protocol
     create(into, "email VARCHAR(20) DEFAULT 'none'")
     into.source.execute("UPDATE t SET a = 'new' WHERE id = 1", "DELETE FROM t WHERE id = 2", "INSERT INTO t VALUES (3, 'three')")
@@ -76,7 +76,7 @@ def test_they_are_forgotten_together_with_changes_of_rows(into: Link, protocol: 
 @both_versions
 @pytest.mark.parametrize("changes", [False, True])
 def test_they_are_forgotten_in_steps(into: Link, protocol: str, changes: bool) -> None:
-    """The steps forget what one task forgets, also where no row differs, and find afterwards that nothing is to be done."""
+    """The steps clear the same values as one task, also if no row differs, and then find no difference."""
     into.protocol = protocol
     create(into)
     if changes:
@@ -95,7 +95,7 @@ def test_they_are_forgotten_in_steps(into: Link, protocol: str, changes: bool) -
 @both_versions
 @pytest.mark.parametrize("mode", ["upsert", "soft_delete"])
 def test_rows_that_a_mode_keeps_forget_them_too(into: Link, protocol: str, mode: str) -> None:
-    """A row that the source lacks is kept without its value; the columns of the mode are not gone."""
+    """Rows that the source lacks are cleared, too; the columns of the mode are not gone."""
     into.protocol = protocol
     at = into.target.pick({"mysql": "DATETIME(6)", "postgresql": "TIMESTAMP", "sqlite": "DATETIME", "duckdb": "TIMESTAMP"})
     create(into, more=f", deleted_at {at}")
@@ -117,7 +117,7 @@ def test_rows_that_a_mode_keeps_forget_them_too(into: Link, protocol: str, mode:
 
 @both_versions
 def test_a_column_that_can_never_be_null_is_refused(into: Link, protocol: str) -> None:
-    """NOT NULL is an error before anything is written, also in a dry run, which says what to do."""
+    """NOT NULL is an error before anything is written, also in a dry run, with what to do."""
     into.protocol = protocol
     create(into, "email VARCHAR(20) DEFAULT 'none' NOT NULL")
     into.source.execute("UPDATE t SET a = 'new' WHERE id = 1")
@@ -131,7 +131,7 @@ def test_a_column_that_can_never_be_null_is_refused(into: Link, protocol: str) -
 
 @both_versions
 def test_a_check_that_refuses_rolls_everything_back(into: Link, protocol: str) -> None:
-    """A constraint that allows no NULL ends the sync with an error that names the column and what to do."""
+    """A constraint that refuses NULL ends the sync with an error that names the column and what to do."""
     into.protocol = protocol
     create(into, more=", CHECK (email IS NOT NULL)")
     into.source.execute("UPDATE t SET a = 'new' WHERE id = 1")
@@ -143,7 +143,7 @@ def test_a_check_that_refuses_rolls_everything_back(into: Link, protocol: str) -
 
 
 def test_a_column_of_a_unique_key_is_forgotten(into: Link) -> None:
-    """Unique keys take any number of NULLs."""
+    """A gone column of a unique key is cleared, because unique keys allow any number of NULLs."""
     into.protocol = "2"
     create(into, "email VARCHAR(20) UNIQUE")
     into.source.execute("UPDATE t SET a = 'new' WHERE id = 1", "INSERT INTO t VALUES (3, 'three')")
@@ -176,7 +176,7 @@ def test_a_column_that_refers_to_rows_that_go_is_forgotten(into: Link, protocol:
 
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_many_tables_forget_in_one_run(into: Link, single_transaction: bool) -> None:
-    """Small tables that are compared together are told from those that still have something to forget."""
+    """Small tables with values to clear do not count as unchanged."""
     into.protocol = "2"
     create(into)
     into.create("CREATE TABLE u (id INTEGER PRIMARY KEY)", "INSERT INTO u VALUES (1)")
@@ -190,7 +190,7 @@ def test_many_tables_forget_in_one_run(into: Link, single_transaction: bool) -> 
 
 
 def test_it_is_known_beforehand(two_into: Link) -> None:
-    """``diff``, ``doctor`` and whoever waits for a change name what would be forgotten, or why it cannot be."""
+    """``diff``, ``doctor`` and sensors name what would be cleared, or why it cannot be."""
     create(two_into)
     table, database = table_from_options("t", SET_NULL), two_into.target.database
     with two_into.client("t") as client:
@@ -206,7 +206,7 @@ def test_it_is_known_beforehand(two_into: Link) -> None:
 
 @both_versions
 def test_a_column_that_was_renamed_is_not_forgotten(same: Link, protocol: str) -> None:
-    """Where a new column is left out, one that is gone may be the same under its old name: an error, and nothing is written."""
+    """If a new column is left out, a gone one may have been renamed: that is an error, and nothing is written."""
     same.protocol = protocol
     create(same)
     same.source.execute("DROP TABLE t", "CREATE TABLE t (id INTEGER PRIMARY KEY, mail VARCHAR(20), a VARCHAR(9))")
@@ -221,7 +221,7 @@ def test_a_column_that_was_renamed_is_not_forgotten(same: Link, protocol: str) -
 
 
 def test_a_column_that_is_to_be_widened_is_not_gone(two_into: Link) -> None:
-    """A dry run leaves it out of the comparison, and does not take it for one that is to be forgotten."""
+    """A column to widen is left out of a dry run's comparison, and does not count as gone."""
     create(two_into, more=", n SMALLINT")
     two_into.source.execute("ALTER TABLE t ADD COLUMN n BIGINT", "UPDATE t SET n = 5000000000")
     two_into.target.execute("UPDATE t SET n = 7")
@@ -243,7 +243,7 @@ def test_a_column_that_is_to_be_widened_is_not_gone(two_into: Link) -> None:
     ],
 )
 def test_options_that_do_not_go_with_it_are_refused(other: dict[str, Any], reason: str) -> None:
-    """Nothing is set to NULL that may not be gone, or only in some of the rows; nor does YAML's ``null`` mean the default."""
+    """Options that could clear columns that are not gone, or only some rows, are refused; YAML's ``null`` is not the default."""
     with pytest.raises(ConfigurationError, match=f"gone_columns is set_null, and {reason}"):
         table_from_options("t", {**SET_NULL, **other})
     table_from_options("t", {"gone_columns": "keep", **other})
@@ -253,7 +253,7 @@ def test_options_that_do_not_go_with_it_are_refused(other: dict[str, Any], reaso
 
 @both_versions
 def test_times_of_mysql_stay(into: Link, protocol: str) -> None:
-    """A time that every update moves (ON UPDATE CURRENT_TIMESTAMP) stays as the source has it."""
+    """A column with ON UPDATE CURRENT_TIMESTAMP keeps the source's values."""
     if into.target.dialect != "mysql":
         pytest.skip("no such columns there")
     into.protocol = protocol
@@ -268,7 +268,7 @@ def test_times_of_mysql_stay(into: Link, protocol: str) -> None:
 
 
 def test_a_column_that_depends_on_it_is_noticed(tmp_path: Path) -> None:
-    """A generated column that is computed from it, and that the source sends, is an error: nothing is written."""
+    """A generated column that depends on it and that the source sends is an error: nothing is written."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", f"sqlite:///{tmp_path / 'target.db'}") as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, '1@x')")
@@ -284,7 +284,7 @@ def test_a_column_that_depends_on_it_is_noticed(tmp_path: Path) -> None:
 
 @both_versions
 def test_defaults_are_forgotten_in_a_first_load(into: Link, protocol: str) -> None:
-    """Rows that are the first of an empty target do not get the default of a column that is gone either."""
+    """The first rows of an empty target do not get the default of a gone column."""
     into.protocol = protocol
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))")
     into.target.execute("ALTER TABLE t ADD COLUMN email VARCHAR(20) DEFAULT 'none'")
@@ -311,7 +311,7 @@ KEPT = {
 @both_versions
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_triggers_that_keep_the_values(into: Link, protocol: str, steps: bool) -> None:
-    """A report does not say that a column was set to NULL if a trigger of the target kept its values, and nothing changes."""
+    """If a trigger keeps the values, the sync fails, nothing changes, and the report does not claim it."""
     into.protocol = protocol
     create(into)
     into.target.execute(*into.target.pick(KEPT))

@@ -20,7 +20,7 @@ from tests.sync.tables.test_row_security import on
 def test_hidden_columns_of_the_source(
     database_servers: DatabaseServers, request: pytest.FixtureRequest, engine: str, protocol: str
 ) -> None:
-    """The error names the grant and the option; with the columns named, the rest is synced."""
+    """The error names the grant and the option; if ``columns`` is set, the visible ones are synced."""
     source_url: str = request.getfixturevalue(f"{engine}_url")
     user = f"plain_{secrets.token_hex(4)}"
     with database_servers.database(engine, Path()) as target_url, on(source_url) as source, on(target_url) as target:

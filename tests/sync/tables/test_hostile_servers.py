@@ -133,7 +133,7 @@ def test_steps(link: Link) -> None:
 
 
 def test_a_missing_target_is_made(link: Link) -> None:
-    """A table that a sync makes can be rolled back, has no defaults of its own, and its name's case does not matter."""
+    """A created table supports rollback, ignores server defaults, and is found in any case of its name."""
     link.protocol = "2"
     link.offered = {"T": {"table": "t"}}
     link.source.execute(TABLE, ROWS)
@@ -148,7 +148,7 @@ def test_a_missing_target_is_made(link: Link) -> None:
 
 
 def test_names_that_are_reserved(link: Link) -> None:
-    """Tables and columns may be called anything."""
+    """Tables and columns may have reserved names."""
     link.protocol = "2"
     for name in ("order", "GROUP", "a b", "a%s", "x-y", "ümlaut", "a:b"):
         quoted = f"`{name}`"
@@ -161,7 +161,7 @@ def test_names_that_are_reserved(link: Link) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1], ids=["first", "difference"])
 def test_a_server_that_takes_no_writes(server: Server, link: Link, rows: int) -> None:
-    """A target on a replica that is read-only is refused in words, and nothing is written."""
+    """A target on a read-only replica is refused with a clear message, and nothing is written."""
     link.create(TABLE)
     link.source.execute(ROWS)
     link.target.execute(*["INSERT INTO t (id, v) VALUES (9, 'old')"] * rows)
@@ -185,7 +185,7 @@ def test_a_server_that_takes_no_writes(server: Server, link: Link, rows: int) ->
 
 @pytest.mark.parametrize("local_infile", ["0", "1"])
 def test_small_packets(link: Link, local_infile: str) -> None:
-    """Statements that name many keys are as short as the server's packets are, by either way of loading."""
+    """Statements with many keys fit the server's packets, for both ways of loading."""
     link.protocol = "2"
     link.create("CREATE TABLE t (k VARCHAR(190) NOT NULL PRIMARY KEY, v INT) ENGINE=InnoDB CHARACTER SET utf8mb4")
     for start in range(0, 3000, 100):

@@ -60,7 +60,7 @@ MYSQL_ROWS = r"""INSERT INTO t VALUES (1, 'é 😀', '2024-02-03 04:05:06.789', 
 
 @pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_defaults_of_a_role(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, protocol: str) -> None:
-    """A role of PostgreSQL with defaults that change texts, refuse statements or shorten results syncs what is there."""
+    """A PostgreSQL role's defaults that change texts, refuse statements or shorten results do not change a sync."""
     role = f"plain_{secrets.token_hex(4)}"
     with database_servers.database(POSTGRESQL, tmp_path) as other:
         for url in (postgresql_url, other):
@@ -89,7 +89,7 @@ def test_defaults_of_a_role(database_servers: DatabaseServers, postgresql_url: s
 
 
 def test_a_limit_of_index_scans(postgresql_url: str, sqlite_url: str) -> None:
-    """A database whose scans of GIN indexes may leave out rows offers all of them."""
+    """All rows are offered although the database lets GIN index scans leave out rows."""
     name = make_url(postgresql_url).database
     with linked(postgresql_url, sqlite_url) as link:
         link.protocol = "2"
@@ -106,7 +106,7 @@ def test_a_limit_of_index_scans(postgresql_url: str, sqlite_url: str) -> None:
 
 
 def test_a_limit_of_recursion(mariadb_url: str, sqlite_url: str) -> None:
-    """A recursive view of MariaDB is offered with all of its rows, though other sessions see the first thousand."""
+    """All rows of a recursive MariaDB view are offered, although other sessions see only the first thousand."""
     with linked(mariadb_url, sqlite_url) as link:
         link.protocol = "2"
         numbers = "WITH RECURSIVE n AS (SELECT 1 AS id UNION ALL SELECT id + 1 FROM n WHERE id < 1500) SELECT id FROM n"
@@ -116,7 +116,7 @@ def test_a_limit_of_recursion(mariadb_url: str, sqlite_url: str) -> None:
 
 
 def test_a_search_path_whose_first_schema_has_other_tables(postgresql_url: str, sqlite_url: str) -> None:
-    """A target in a later schema of the search path is synced, by a role that may make tables beside it only."""
+    """A target in a later schema of the search path is synced by a role that may create tables only there."""
     role = f"plain_{secrets.token_hex(4)}"
     with on(postgresql_url) as target, on(sqlite_url) as source:
         source.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
@@ -140,7 +140,7 @@ def test_a_search_path_whose_first_schema_has_other_tables(postgresql_url: str, 
 
 
 def test_time_limits_of_the_source_hold(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path) -> None:
-    """What the source's administrator has limited ends a statement of a sync, with an error that names the limit."""
+    """A time limit at the source ends a statement of a sync, and the error names the limit."""
     with (
         on(postgresql_url) as source,
         database_servers.database(POSTGRESQL, tmp_path) as other,
@@ -161,7 +161,7 @@ def test_time_limits_of_the_source_hold(database_servers: DatabaseServers, postg
 def test_defaults_of_a_server(
     database_servers: DatabaseServers, request: pytest.FixtureRequest, engine: str, protocol: str
 ) -> None:
-    """A server whose ``init_connect`` shortens results or refuses statements for ordinary users does not shorten a sync."""
+    """A server's ``init_connect`` that shortens results or refuses statements does not change a sync."""
     source_url: str = request.getfixturevalue(f"{engine}_url")
     with database_servers.database(engine, Path()) as target_url, on(source_url) as source, on(target_url) as target:
         for database in (source, target):

@@ -60,7 +60,7 @@ def sync_and_die(link: Link, moment: str) -> int:
 
 @pytest.mark.parametrize("moment", [DOWNLOAD, MERGE])
 def test_a_killed_sync_leaves_the_target_as_it_was(pair: Link, moment: str) -> None:
-    """Killed while rows arrive or before the commit, a sync leaves the target as it was; the next one succeeds and cleans up."""
+    """A sync that is killed before its commit leaves the target as it was; the next one succeeds and cleans up."""
     assert sync_and_die(pair, moment) == -signal.SIGKILL
     assert pair.target.rows("t") == OLD
     report = pair.sync_one("t")
@@ -69,7 +69,7 @@ def test_a_killed_sync_leaves_the_target_as_it_was(pair: Link, moment: str) -> N
 
 
 def test_a_sync_that_is_killed_behind_its_commit_has_arrived(pair: Link) -> None:
-    """Killed between the commit and the clearing up, a sync has done its work; the next one finds it done, and clears up."""
+    """After a kill between commit and clean-up, the rows are there; the next sync finds that, and cleans up."""
     assert sync_and_die(pair, END) == -signal.SIGKILL
     assert pair.target.rows("t") == NEW
     assert pair.sync_one("t").status == "unchanged"
@@ -77,7 +77,7 @@ def test_a_sync_that_is_killed_behind_its_commit_has_arrived(pair: Link) -> None
 
 
 def test_two_syncs_of_one_table_exclude_each_other(pair: Link) -> None:
-    """A second sync of the same table fails clearly when the first does not end in time, and writes nothing."""
+    """A second sync of a table fails clearly if the first does not end in time, and writes nothing."""
     hold = Hold()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(pair.sync_one, "t", progress=hold)
@@ -95,7 +95,7 @@ def test_two_syncs_of_one_table_exclude_each_other(pair: Link) -> None:
 
 
 def test_a_second_sync_waits(pair: Link) -> None:
-    """A second sync of the same table that may wait finds the work done."""
+    """A second sync of a table that waits in time finds no difference."""
     hold = Hold()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(pair.sync_one, "t", progress=hold)
@@ -108,7 +108,7 @@ def test_a_second_sync_waits(pair: Link) -> None:
 
 
 def test_what_others_write_before_the_merge_is_merged_too(pair: Link) -> None:
-    """Rows that somebody writes to the target between staging and merge are merged over: source and target are equal."""
+    """Rows that others write to the target between staging and merge are overwritten: both sides are equal."""
 
     def hash_after_write(connection: socket) -> None:
         pair.target.execute("INSERT INTO t VALUES (7, 'from elsewhere')", "UPDATE t SET name = 'from elsewhere' WHERE id = 2")
@@ -127,7 +127,7 @@ def test_what_others_write_before_the_merge_is_merged_too(pair: Link) -> None:
 
 
 def test_a_killed_server_changes_nothing(pair: Link) -> None:
-    """A server that dies in the middle of an answer leaves the target as it was, for an error that may pass."""
+    """A server that dies during an answer leaves the target as it was, with a transient error."""
     with existing_server() as server, SyncClient(server.url, retries=0) as client:
         server.answer("/getTable", stream(gzip.compress(b'{"id":1,"name":"x"}\n' * 100)[:-9], end=False))
         with pytest.raises(SyncFailed) as failure:

@@ -89,7 +89,7 @@ def elsewhere(
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_refused(elsewhere: Elsewhere, protocol: str) -> None:
-    """Nothing is written, in one go, in a dry run and in steps, and the message names the place of the rows."""
+    """Nothing is written, in one task, in a dry run and in steps, and the message names the place of the rows."""
     link = elsewhere.link
     link.protocol = protocol
     before = link.target.rows("t")
@@ -105,7 +105,7 @@ def test_refused(elsewhere: Elsewhere, protocol: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_accepted(elsewhere: Elsewhere, protocol: str) -> None:
-    """With the option the table is synced, and the report warns of what may have changed."""
+    """With the option, the table is synced, and the report warns of possible changes."""
     link = elsewhere.link
     link.protocol = protocol
     report = link.sync_one("t", ALLOWED)

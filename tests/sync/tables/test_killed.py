@@ -45,7 +45,7 @@ def check_next_run(link: Link) -> None:
 
 
 def test_the_points_are_there() -> None:
-    """Renaming code does not go unnoticed here, though the other tests are left out of quick runs."""
+    """The points of the code at which syncs are killed exist, also if slow tests are not run."""
     points = (DIFFERENCE_POINTS, FIRST_POINTS, MAKING_POINTS, COMMITTED_POINTS, FILE_POINTS, VERSION2_FILE_POINTS)
     for point in (point for group in points for point in group.values()):
         owner, name = owner_of(point)
@@ -56,7 +56,7 @@ def test_the_points_are_there() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("point", DIFFERENCE_POINTS.values(), ids=DIFFERENCE_POINTS)
 def test_a_sync_that_is_killed_before_its_commit(two_into: Link, point: str) -> None:
-    """The target is as it was."""
+    """After a kill before the commit, the target is as it was."""
     two_into.create(CREATE)
     two_into.source.execute(FILL)
     two_into.sync_one("t")
@@ -73,7 +73,7 @@ def test_a_sync_that_is_killed_before_its_commit(two_into: Link, point: str) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", FIRST_POINTS.values(), ids=FIRST_POINTS)
 def test_a_first_sync_that_is_killed(two_into: Link, point: str) -> None:
-    """The target is empty."""
+    """After a kill of a first sync, the target is empty."""
     two_into.create(CREATE)
     two_into.source.execute(FILL)
     assert killed_at(two_into, point) == -signal.SIGKILL
@@ -85,7 +85,7 @@ def test_a_first_sync_that_is_killed(two_into: Link, point: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("point", COMMITTED_POINTS.values(), ids=COMMITTED_POINTS)
 def test_a_sync_that_is_killed_behind_its_commit(two_into: Link, point: str) -> None:
-    """The target is new, and the next run finds it so."""
+    """After a kill after the commit, the target is new, and the next run finds no difference."""
     two_into.create(CREATE)
     two_into.source.execute(FILL)
     two_into.target.execute("INSERT INTO t VALUES (1, 'old'), (900, 'goes')")
@@ -108,7 +108,7 @@ _QUICK = ("moved aside", "file placed")
     ],
 )
 def test_a_directory_whose_sync_is_killed(folders_of_version2: Mirror, version: int, point: str) -> None:
-    """Each file is old or new; the next run makes both sides equal, and removes what was left."""
+    """Each file is old or new; the next run makes both sides equal and removes temporary files."""
     folders = folders_of_version2
     folders.put("changed", "new")
     folders.put("deep/added", "new")

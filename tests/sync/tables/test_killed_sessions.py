@@ -50,7 +50,7 @@ def server_into(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[Lin
     [pytest.param(moment, id=name, marks=[] if name in IN_SHORT else [pytest.mark.slow]) for name, moment in MOMENTS.items()],
 )
 def test_killed_sessions_are_told_and_the_rest_is_done(server_into: Link, protocol: str, moment: tuple[str, str, int]) -> None:
-    """A session that is ended is a retryable error in its table's report; the target is as it was, and other tables are done."""
+    """A killed session is a transient error in its table's report; the target is as it was, and other tables are synced."""
     link = server_into
     link.protocol = protocol
     beginning, containing, spared = moment
@@ -77,7 +77,7 @@ def test_killed_sessions_are_told_and_the_rest_is_done(server_into: Link, protoc
 @pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
 @pytest.mark.parametrize("first", [False, True], ids=["a difference", "a first sync"])
 def test_sessions_that_are_ended_while_rows_come(server_into: Link, protocol: str, first: bool) -> None:
-    """All sessions of a sync, ended while rows are on their way, make one error that may pass; nothing is left behind."""
+    """If all sessions are killed while rows arrive, there is one transient error, and nothing is left behind."""
     link = server_into
     link.protocol = protocol
     if first:
@@ -101,7 +101,7 @@ def test_sessions_that_are_ended_while_rows_come(server_into: Link, protocol: st
 
 
 def test_a_lost_lock_commits_nothing(server_into: Link) -> None:
-    """Once the session is ended that holds the locks, nothing of that table is committed, and the rest of the run is done."""
+    """If the session with the locks is killed, nothing of that table is committed, and other tables are synced."""
     link = server_into
     link.protocol = "2"
 

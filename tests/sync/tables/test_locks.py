@@ -24,7 +24,7 @@ OPTIONS = {"create_table": True}
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_lost_lock_stops_the_commit(into: Link, protocol: str) -> None:
-    """A sync whose lock connection ends commits nothing, and may be tried again."""
+    """A sync whose lock connection ends commits nothing, and the error is transient."""
     into.protocol = protocol
     into.create(CREATE)
     into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
@@ -40,7 +40,7 @@ def test_a_lost_lock_stops_the_commit(into: Link, protocol: str) -> None:
 
 
 def test_a_lost_lock_stops_the_commit_of_steps(two_into: Link) -> None:
-    """The merge of the steps commits nothing without its lock, either; what was staged stays for the next try."""
+    """The merge of the steps commits nothing without its lock; staged rows stay for the next try."""
     two_into.create(CREATE)
     two_into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
@@ -57,7 +57,7 @@ def test_a_lost_lock_stops_the_commit_of_steps(two_into: Link) -> None:
 
 
 def test_what_failed_is_undone_inside_the_lock(two_into: Link) -> None:
-    """A table that was made for a sync that fails is dropped before another sync, which waits for the lock, can fill it."""
+    """A table created by a failed sync is dropped before a waiting sync can fill it."""
     two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
     with drops(two_into, lambda: assert_locked(two_into)) as seen, pytest.raises(SyncFailed, match="InterruptedError"):
         two_into.sync_one("t", OPTIONS, progress=interrupt)
@@ -70,7 +70,7 @@ def test_what_failed_is_undone_inside_the_lock(two_into: Link) -> None:
 
 
 def test_what_failed_is_undone_inside_the_lock_in_steps(two_into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is when the first of the steps fails after it has made the table."""
+    """The same holds if the first step fails after it has created the table."""
     two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
     options = table_from_options("t", OPTIONS)
     monkeypatch.setattr(Version2Source, "compare", interrupt)
@@ -83,7 +83,7 @@ def test_what_failed_is_undone_inside_the_lock_in_steps(two_into: Link, monkeypa
 
 
 def test_what_cannot_be_undone_without_the_lock_is_told(two_into: Link) -> None:
-    """A table that was made stays when the lock is lost, and the error says so rather than that nothing was changed."""
+    """If the lock is lost, a created table stays, and the error says so."""
     two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
     with pytest.raises(SyncFailed, match="lock of table 't' was lost") as failed:
         two_into.sync_one("t", OPTIONS, progress=lambda *_: lose_locks(two_into.target))
@@ -96,7 +96,7 @@ def test_what_cannot_be_undone_without_the_lock_is_told(two_into: Link) -> None:
 
 
 def test_a_table_that_another_sync_dropped_again(two_into: Link) -> None:
-    """A sync that waited while another one made the table, failed and dropped it, makes it itself."""
+    """A waiting sync creates the table itself if the first sync created, failed and dropped it."""
     two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
     two_into.target.execute(CREATE)
     database = two_into.target.database
@@ -114,7 +114,7 @@ def test_a_table_that_another_sync_dropped_again(two_into: Link) -> None:
 
 
 def test_two_sources_of_one_table_are_refused(two_same: Link) -> None:
-    """Two entries that go into one table in one transaction are refused, and nothing is written."""
+    """Two entries for one table in one transaction are refused, and nothing is written."""
     two_same.create(CREATE)
     two_same.source.execute("INSERT INTO t VALUES (1, 'a')", "CREATE TABLE u (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(9))")
     with pytest.raises(SyncFailed, match=r"'main\.t' and 't' are one table") as failed:
@@ -125,7 +125,7 @@ def test_two_sources_of_one_table_are_refused(two_same: Link) -> None:
 
 @pytest.mark.parametrize("mode", ["mirror", "upsert", "append"])
 def test_two_sources_of_one_table_undo_each_other(two_into: Link, mode: str) -> None:
-    """Nor may one have its own transaction, or its own steps, if it would delete rows of the other; both may delete nothing."""
+    """They are refused with separate transactions or steps, too, if one would delete rows of the other."""
     two_into.create(CREATE)
     two_into.source.execute("INSERT INTO t VALUES (1, 'a')", CREATE.replace(" t ", " u "), "INSERT INTO u VALUES (2, 'b')")
     target = two_into.target.database.engine.url.render_as_string(hide_password=False)

@@ -83,7 +83,7 @@ def _plain(content_type: str, encoding: str | None, body: bytes) -> bytes:
 
 
 def test_masked_values_stay(shop: Link, caplog: pytest.LogCaptureFixture) -> None:
-    """Masked columns arrive masked, by both versions; their values are in no request, answer, report or log."""
+    """Masked columns arrive masked, by both versions; original values are in no request, answer, report or log."""
     caplog.set_level(logging.DEBUG, logger="airflow_provider_sync")
     shop.source.execute(*PEOPLE)
     tables = {"people": {"mask": MASK, "windows": ["born", "email"]}, "letters": {"mask": {"recipient": "hash"}}}
@@ -117,7 +117,7 @@ def test_masked_values_stay(shop: Link, caplog: pytest.LogCaptureFixture) -> Non
 @pytest.mark.parametrize("engine", ["postgresql", "duckdb"])
 @pytest.mark.parametrize("sql_type", ["DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"])
 def test_the_year_of_no_time(request: pytest.FixtureRequest, tmp_path: Path, engine: str, sql_type: str) -> None:
-    """Infinity, which two databases have for times, has no year, and is in the way of no other row."""
+    """Infinite times, which two databases have, have no year, and do not affect other rows."""
     with linked(request.getfixturevalue(f"{engine}_url"), f"sqlite:///{tmp_path / 'copy.db'}") as link:
         link.protocol = "2"
         link.offered = {"t": {"mask": {"since": "year"}}}
@@ -143,7 +143,7 @@ FAILING = {
 
 
 def test_errors_of_masks(shop: Link, caplog: pytest.LogCaptureFixture) -> None:
-    """An error of the database that quotes a masked value reaches neither a client nor a log; nothing is written."""
+    """A database error with a masked value reaches neither a client nor a log; nothing is written."""
     caplog.set_level(logging.DEBUG, logger="airflow_provider_sync")
     shop.source.execute(*PEOPLE)
     shop.target.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT)", "INSERT INTO people VALUES (9, 'as it was')")
@@ -175,7 +175,7 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.quick_on("sqlite", "postgresql")
 def test_masks_that_cannot_be_used(shop: Link) -> None:
-    """A mask that cannot be computed, or that makes keys equal, is refused with table, option and next step by both versions."""
+    """A mask that cannot be computed, or that makes keys equal, is refused with table, option and next step."""
     shop.source.execute(*PEOPLE)
     shop.target.execute("CREATE TABLE copy (id VARCHAR(64) PRIMARY KEY, note TEXT)", "INSERT INTO copy VALUES ('9', 'as it was')")
     tables = {f"p{number}": {"table": "people", **options} for number, (options, _) in enumerate(UNUSABLE)}
@@ -190,7 +190,7 @@ def test_masks_that_cannot_be_used(shop: Link) -> None:
 
 @pytest.mark.quick_on("mariadb")
 def test_hash_in_a_short_column(shop: Link) -> None:
-    """A target's column that is too short for a hash is refused before a row is sent; SQLite and DuckDB declare lengths only."""
+    """A target column that is too short for a hash is refused before a row is sent; SQLite and DuckDB ignore lengths."""
     if shop.source.dialect in ("sqlite", "duckdb"):
         pytest.skip("a target that enforces lengths is needed")
     shop.source.execute(*PEOPLE, "CREATE TABLE copy (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(40))")
@@ -204,7 +204,7 @@ def test_hash_in_a_short_column(shop: Link) -> None:
 
 @pytest.mark.quick_on("sqlite", "mariadb")
 def test_masked_key(shop: Link) -> None:
-    """A key that is hashed identifies rows as before, and its rows are updated and deleted."""
+    """A hashed key identifies rows as before, and its rows are updated and deleted."""
     shop.source.execute(*PEOPLE)
     with masked(shop, people={"mask": {"id": "hash", "email": "hash"}, "columns": ["id", "email", "country"]}) as proxy:
         sync(shop, proxy, "2", "people", create_table=True)

@@ -16,7 +16,7 @@ VERSIONS = "id, v, valid_from, valid_to, is_current"
 
 
 def test_versions_follow_each_other(two_same: Link) -> None:
-    """A version begins when the one before ended, several changes between two syncs are one, and nothing else is ever written."""
+    """A version begins when the previous one ended, several changes between syncs are one, and old ones never change."""
     with copies(two_same, rows=3) as targets:
         targets.sync("history")
         two_same.source.execute("UPDATE t SET v = 'unseen' WHERE id = 2", "UPDATE t SET v = 'seen' WHERE id = 2")
@@ -34,7 +34,7 @@ def test_versions_follow_each_other(two_same: Link) -> None:
 
 
 def test_a_version_at_the_end_of_time(two_same: Link) -> None:
-    """A version that is said to end when time does is an error that names the table, and changes nothing."""
+    """A version that ends at the last possible time is an error that names the table, and changes nothing."""
     with copies(two_same, rows=2) as targets:
         targets.sync("history")
         two_same.target.execute("UPDATE history SET valid_to = '9999-12-31 23:59:59.999999', is_current = 0 WHERE id = 1")
@@ -47,7 +47,7 @@ def test_a_version_at_the_end_of_time(two_same: Link) -> None:
 
 @pytest.mark.quick_on("postgresql")
 def test_a_clock_that_was_set_back(two_into: Link) -> None:
-    """A version begins after the one before, even if that has a time which is still to come."""
+    """A version begins after the previous one, even if that one's time is in the future."""
     with copies(two_into, rows=2) as targets:
         targets.sync("history")
         two_into.target.execute("UPDATE history SET valid_from = '2999-12-31 23:59:59' WHERE id = 1")
@@ -62,7 +62,7 @@ def test_a_clock_that_was_set_back(two_into: Link) -> None:
 
 @pytest.mark.parametrize("rows", [3, 300])
 def test_two_current_versions_of_a_row(two_same: Link, rows: int) -> None:
-    """A row with two versions that did not end is refused, whether rows are compared or all are sent; nothing is written."""
+    """A row with two current versions is refused, for both ways of comparing; nothing is written."""
     with copies(two_same, rows=rows) as targets:
         targets.sync("history")
         two_same.target.execute("INSERT INTO history VALUES (2, 'own', '2020-01-01 00:00:00', NULL, TRUE)")
@@ -90,7 +90,7 @@ def test_a_version_without_a_key(same: Link, protocol: str) -> None:
 
 
 def test_a_mirror_becomes_a_history(two_into: Link) -> None:
-    """For a table that was mirrored the error has the statements to run, which work; where a key cannot change, it says so."""
+    """For a former mirror, the error has the statements to run, or says that the key cannot change."""
     two_into.create("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))")
     two_into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     two_into.sync_one("t")
@@ -113,7 +113,7 @@ def test_a_mirror_becomes_a_history(two_into: Link) -> None:
 
 
 def test_a_key_without_the_time(two_into: Link) -> None:
-    """A primary key without valid_from, and another unique key, are refused with what to do; nothing is written."""
+    """A primary key without valid_from, or another unique key, is refused with what to do; nothing is written."""
     times = "valid_from {DATETIME} NOT NULL, valid_to {DATETIME} NULL, is_current BOOLEAN NOT NULL"
     two_into.source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
     two_into.target.execute(
@@ -134,7 +134,7 @@ def test_a_key_without_the_time(two_into: Link) -> None:
 
 @pytest.mark.quick_on("mariadb")
 def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
-    """A key that changes only in a form which the target calls equal ends one row's version, and begins another's."""
+    """A key that changes to an equal form ends one row's version, and begins another's."""
     two_into.source.execute("CREATE TABLE t (id VARCHAR(20) PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES ('ab', 'x')")
     two_into.target.execute(
         "CREATE TABLE history (id {CASELESS} NOT NULL, v VARCHAR(20), valid_from {DATETIME} NOT NULL,"
@@ -150,7 +150,7 @@ def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
 
 @pytest.mark.parametrize("change", ["UPDATE t SET id = 1.10 WHERE id = 1.1", "UPDATE t SET id = 1.10, v = 'y' WHERE id = 1.1"])
 def test_a_decimal_key_that_is_written_otherwise(postgresql_url: str, change: str) -> None:
-    """So does a decimal of PostgreSQL that gets another number of digits."""
+    """The same holds for a decimal of PostgreSQL that gets another number of digits."""
     with linked(postgresql_url, postgresql_url) as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE t (id NUMERIC PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1.1, 'x'), (2, 'z')")
@@ -168,7 +168,7 @@ def test_a_decimal_key_that_is_written_otherwise(postgresql_url: str, change: st
 
 @pytest.mark.quick_on("mysql", "postgresql")
 def test_columns_of_other_types(two_into: Link) -> None:
-    """Times may be kept with a time zone and with fewer digits, and whether a version is current as a number."""
+    """Times may have a time zone and fewer digits, and ``is_current`` may be a number."""
     kinds = {"postgresql": "TIMESTAMPTZ(3)", "mysql": "TIMESTAMP(3)", "sqlite": "TIMESTAMP", "duckdb": "TIMESTAMPTZ"}
     kind = kinds[two_into.target.dialect]
     two_into.source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")

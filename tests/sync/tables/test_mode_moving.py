@@ -17,7 +17,7 @@ from tests.sync.tables.restless_source import RestlessSource
 
 @pytest.mark.parametrize("kind", ["integer", pytest.param("text", marks=pytest.mark.slow)])
 def test_versions_of_a_busy_source(same: Link, kind: str) -> None:
-    """While rows change, come and go before each request, versions of a row follow each other, and are what the source had."""
+    """While the source changes before each request, versions follow each other, and each was the source's."""
     same.protocol = "2"
     source = RestlessSource(same, kind, rows=1100)
     same.target.execute("DROP TABLE t")
@@ -36,7 +36,7 @@ def test_versions_of_a_busy_source(same: Link, kind: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_rows_that_vanish_while_they_are_fetched(two_same: Link, mode: str) -> None:
-    """A row that differs, and is gone before it is fetched, stays or ends as its mode says, and the rest is proven."""
+    """A different row that disappears before it is fetched is kept or ended as its mode says; others are verified."""
     with copies(two_same) as targets:
         targets.sync(mode)
     two_same.source.execute("UPDATE t SET v = 'x' WHERE id IN (3, 4)", "INSERT INTO t VALUES (900, 'new'), (901, 'new')")
@@ -52,7 +52,7 @@ def test_rows_that_vanish_while_they_are_fetched(two_same: Link, mode: str) -> N
 
 @pytest.mark.parametrize("mode", MODES)
 def test_more_rows_than_may_be_listed(two_same: Link, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    """Inside a window rows are fetched slice by slice where too many differ, and the mode holds for each slice."""
+    """In a window with too many different rows, they are fetched slice by slice, each by the mode's rules."""
     monkeypatch.setattr(plan, "MAX_LISTED", 10)
     monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 100)
     with copies(two_same, rows=600, windows=["id"]) as targets:

@@ -14,7 +14,7 @@ from tests.sync.tables.test_steps import Steps
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_window(two_same: Link, mode: str) -> None:
-    """Only rows of the window come, change and end; one that left it at the source is no row that is gone."""
+    """Only rows of the window are inserted, changed and ended; a row that left it at the source is not gone."""
     with copies(two_same, windows=["v"]) as targets:
         targets.sync(mode)
         two_same.source.execute(
@@ -33,7 +33,7 @@ def test_a_window(two_same: Link, mode: str) -> None:
 
 @pytest.mark.parametrize(("mode", "protocol"), [*((mode, "2") for mode in MODES), ("history", "1")])
 def test_steps(same: Link, monkeypatch: pytest.MonkeyPatch, mode: str, protocol: str) -> None:
-    """In tasks of their own the steps leave what one task leaves, and find that nothing changed where rows are kept, too."""
+    """The steps have the same result as one task, and then find no difference, also with kept rows."""
     monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     same.protocol = protocol
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
@@ -55,7 +55,7 @@ def test_steps(same: Link, monkeypatch: pytest.MonkeyPatch, mode: str, protocol:
 
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_steps_that_fetch_all_rows(two_same: Link, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    """Slices of a target that lacks most rows bring all rows of the source, and rows that it has beside them stay."""
+    """Slices for a target that lacks most rows fetch all rows of the source, and additional rows stay."""
     monkeypatch.setattr(batch_sizes, "TASK_ROWS", 100)
     with copies(two_same, rows=900) as targets:
         two_same.target.execute(f"INSERT INTO {mode} VALUES (5, 'own'), (7, 'v7'), (9000, 'own')")
@@ -74,7 +74,7 @@ def test_steps_that_fetch_all_rows(two_same: Link, monkeypatch: pytest.MonkeyPat
     ids=lambda options: next(iter(options)),
 )
 def test_options_that_go_together(two_same: Link, options: dict[str, Any]) -> None:
-    """Columns, renames, staging, verification and key mean the same with every mode; other columns of the target stay alone."""
+    """Columns, renames, staging, verification and key work in every mode; other columns of the target do not change."""
     label = "label" if "renames" in options else "v"
     given = {"columns": ["id", "v"], "max_deletes": 1, **options}
     expected = {"upsert": (1, 1, 0), "append": (1, 0, 0), "soft_delete": (1, 1, 1), "history": (1, 1, 1)}
@@ -119,7 +119,7 @@ def test_rows_with_references(two_into: Link) -> None:
 
 
 def test_a_new_column(two_same: Link) -> None:
-    """A column that ``on_schema_change`` adds begins a version of each row that has a value in it, and ended rows stay alone."""
+    """A column from ``on_schema_change`` begins a version of each row with a value in it; ended rows do not change."""
     with copies(two_same, rows=4) as targets:
         for mode in ("history", "soft_delete"):
             targets.sync(mode)

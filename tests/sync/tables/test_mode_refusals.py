@@ -46,7 +46,7 @@ def refused(link: Link, options: dict[str, Any], message: str) -> None:
 )
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_columns_of_the_target(same: Link, protocol: str, columns: str, options: dict[str, Any], message: str) -> None:
-    """A missing column, or one that cannot hold what the merge writes, is named together with its option."""
+    """A missing column, or one that cannot hold the mode's values, is named with its option."""
     same.protocol = protocol
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
     same.target.execute(f"CREATE TABLE copy (id INTEGER PRIMARY KEY, v VARCHAR(20){columns})")
@@ -57,7 +57,7 @@ def test_columns_of_the_target(same: Link, protocol: str, columns: str, options:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_column_that_the_source_has_too(same: Link, protocol: str) -> None:
-    """A source with a column of the mode's name is refused; with another name for either, both are there."""
+    """A source column with the name of a mode's column is refused; with another name, both exist."""
     same.protocol = protocol
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, deleted_at {DATETIME})")
     same.source.execute("INSERT INTO t VALUES (1, NULL)")
@@ -71,7 +71,7 @@ def test_a_column_that_the_source_has_too(same: Link, protocol: str) -> None:
 
 
 def test_columns_of_a_mode_are_not_made_of_the_sources(two_same: Link) -> None:
-    """``create_table`` refuses a source whose column has the name of a mode's, and makes nothing."""
+    """``create_table`` refuses a source column with the name of a mode's column, and creates nothing."""
     two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, valid_to TEXT)", "INSERT INTO t VALUES (1, NULL)")
     with pytest.raises(SyncFailed, match="the source has a column 'valid_to', which mode history needs for itself"):
         two_same.sync_one("t", {"mode": "history", "create_table": True})
@@ -80,7 +80,7 @@ def test_columns_of_a_mode_are_not_made_of_the_sources(two_same: Link) -> None:
 
 @pytest.mark.parametrize("mode", ["soft_delete", "history"])
 def test_guards_count_what_ends(two_same: Link, mode: str) -> None:
-    """``max_deletes`` and ``allow_empty_source`` hold for rows that would be marked or whose version would end."""
+    """``max_deletes`` and ``allow_empty_source`` apply to rows that would be marked or ended."""
     with copies(two_same) as targets:
         targets.sync(mode)
         before = two_same.target.rows(mode)
@@ -102,7 +102,7 @@ def test_guards_count_what_ends(two_same: Link, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_an_empty_source_takes_nothing(two_same: Link, mode: str) -> None:
-    """An empty source leaves a target that keeps its rows as it is, and needs no option for that."""
+    """With a mode that keeps all rows, an empty source changes nothing, and needs no option."""
     with copies(two_same) as targets:
         targets.sync(mode)
         two_same.source.execute("DELETE FROM t")
@@ -112,7 +112,7 @@ def test_an_empty_source_takes_nothing(two_same: Link, mode: str) -> None:
 
 @pytest.mark.parametrize("taken", ["INSERT INTO t VALUES (3, 'a')", "UPDATE t SET v = 'a'"], ids=["inserted", "updated"])
 def test_values_that_ended_rows_hold(two_into: Link, taken: str) -> None:
-    """A unique value that a marked row still holds is not taken from it: the sync fails, and nothing is written."""
+    """A unique value of a marked row is not moved: the sync fails, and nothing is written."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     two_into.target.execute("CREATE TABLE copy (id INTEGER PRIMARY KEY, v VARCHAR(20) UNIQUE, deleted_at {DATETIME} NULL)")
     options = {"table": "copy", "mode": "soft_delete"}
@@ -125,7 +125,7 @@ def test_values_that_ended_rows_hold(two_into: Link, taken: str) -> None:
 
 @pytest.mark.parametrize("mode", ["soft_delete", "history"])
 def test_a_value_of_ended_rows_that_is_taken(same: Link, mode: str) -> None:
-    """Where the ended rows have a unique index of their own, an error of a row that ends names mode, key and what to do."""
+    """If ended rows have their own unique index, its error names mode, key and what to do."""
     same.target.pick({"sqlite": True, "postgresql": True})
     ended = "deleted_at" if mode == "soft_delete" else "valid_to"
     key = "id" if mode == "soft_delete" else "id, valid_from"
@@ -147,7 +147,7 @@ def test_a_value_of_ended_rows_that_is_taken(same: Link, mode: str) -> None:
 @pytest.mark.parametrize("protocol", ["1", "2"])
 @pytest.mark.parametrize("options", [{}, {"primary": "id"}], ids=["as it is", "with primary"])
 def test_a_history_in_another_mode(same: Link, protocol: str, mode: str, options: dict[str, Any]) -> None:
-    """A table of versions is refused without its mode, which would delete or overwrite them; the mode itself goes on."""
+    """Other modes refuse a table of versions, because they would delete or overwrite them."""
     same.protocol = protocol
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     same.target.execute(
@@ -164,7 +164,7 @@ def test_a_history_in_another_mode(same: Link, protocol: str, mode: str, options
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_time_in_the_key_that_the_source_sends(same: Link, protocol: str) -> None:
-    """A table is no history only because its key has a time: the source's own history can be mirrored."""
+    """A time in the key does not make a table a history: the source's own history can be mirrored."""
     same.protocol = protocol
     same.create("CREATE TABLE t (id INTEGER NOT NULL, valid_from {DATETIME} NOT NULL, PRIMARY KEY (id, valid_from))")
     same.source.execute("INSERT INTO t VALUES (1, '2026-01-01 00:00:00'), (1, '2026-02-01 00:00:00')")

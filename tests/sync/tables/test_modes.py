@@ -23,7 +23,7 @@ from tests.sync.tables.mode_tables import MODES, ROWS, copies, counts, source_ro
     ],
 )
 def test_what_each_mode_leaves(into: Link, protocol: str) -> None:
-    """Rows that come, change, go and come back end in each target as its mode promises, verified, and are then unchanged."""
+    """Inserted, changed, deleted and returning rows end as each mode promises, verified, and then unchanged."""
     into.protocol = protocol
     proof = "hash" if protocol == "1" else "digest"
     with copies(into) as targets:
@@ -64,7 +64,7 @@ def test_what_each_mode_leaves(into: Link, protocol: str) -> None:
 
 
 def test_texts_as_keys(two_same: Link) -> None:
-    """Keys of texts, which are partitioned by the hash of rows, make no difference to any mode."""
+    """Text keys, which are partitioned by row hash, work in every mode."""
     with copies(two_same, "VARCHAR(20)") as targets:
         for mode in MODES:
             targets.sync(mode)
@@ -81,7 +81,7 @@ def test_texts_as_keys(two_same: Link) -> None:
 
 
 def test_rows_that_stay_cost_digests_of_their_segments_only(two_same: Link) -> None:
-    """Old rows that the source lacks cost nothing below its keys, and one segment's digests where they are among its rows."""
+    """Kept rows below the source's keys cost nothing, and among them one segment's digests."""
     with copies(two_same, rows=4_000) as targets:
         targets.sync("upsert")
         unchanged = targets.sync("upsert")
@@ -99,7 +99,7 @@ def test_rows_that_stay_cost_digests_of_their_segments_only(two_same: Link) -> N
 
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_a_target_of_mostly_other_rows(two_same: Link, mode: str) -> None:
-    """A target that lacks most rows of the source, and has others, gets all that it lacks, and keeps the others."""
+    """A target that lacks most rows and has others gets all missing rows, and keeps the others."""
     with copies(two_same, rows=2_000) as targets:
         two_same.target.execute(f"INSERT INTO {mode} VALUES (5, 'own'), (9000, 'own'), (-1, 'own')")
         report = targets.sync(mode)
@@ -111,7 +111,7 @@ def test_a_target_of_mostly_other_rows(two_same: Link, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_rows_that_stay_are_no_difference(two_same: Link, mode: str) -> None:
-    """For sensors, ``diff`` and ``doctor`` a target does not differ by rows that its mode keeps."""
+    """For sensors, ``diff`` and ``doctor``, rows that a mode keeps are no difference."""
     with copies(two_same) as targets:
         targets.sync(mode)
         two_same.source.execute("DELETE FROM t WHERE id IN (5, 7)")
@@ -128,7 +128,7 @@ def test_rows_that_stay_are_no_difference(two_same: Link, mode: str) -> None:
 
 @pytest.mark.quick_on("sqlite", "mysql", "postgresql")
 def test_a_first_sync_makes_the_table(two_into: Link) -> None:
-    """``create_table`` makes the columns of a mode, under the names of its options, and the key that a history needs."""
+    """``create_table`` creates the columns of a mode, with the names from its options, and the key of a history."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     soft = {"table": "soft", "mode": "soft_delete", "deleted_at": "gone", "create_table": True}
     names = {"valid_from": "since", "valid_to": "until", "is_current": "now"}
@@ -145,7 +145,7 @@ def test_a_first_sync_makes_the_table(two_into: Link) -> None:
 
 
 def test_a_table_that_was_mirrored(two_same: Link) -> None:
-    """``upsert`` and ``append`` take over a table that was a mirror, and ``soft_delete`` one that got its column."""
+    """``upsert`` and ``append`` accept a former mirror, and ``soft_delete`` one with its column."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     two_same.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
     two_same.sync_one("t")
@@ -159,7 +159,7 @@ def test_a_table_that_was_mirrored(two_same: Link) -> None:
 
 
 def test_several_modes_in_one_transaction(two_same: Link, tmp_path: Path) -> None:
-    """Tables of different modes are merged together, and a failure of one leaves all as they were."""
+    """Tables of different modes are merged together, and one failure leaves all as they were."""
     two_same.source.execute(
         "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT)",
         "CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT)",

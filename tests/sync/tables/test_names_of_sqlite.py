@@ -20,7 +20,7 @@ def link(tmp_path: Path) -> Iterator[Link]:
 
 
 def test_a_new_table_in_main(link: Link) -> None:
-    """A new target with the schema main is made in it, with its indexes and foreign keys, as an existing one is found there."""
+    """A new target with the schema main is created there, with its indexes and foreign keys."""
     link.source.execute(
         "CREATE TABLE p (id INTEGER PRIMARY KEY)",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id), v TEXT)",
@@ -38,7 +38,7 @@ def test_a_new_table_in_main(link: Link) -> None:
 
 
 def test_two_names_of_one_new_table(link: Link) -> None:
-    """With and without its schema, a new table is one table."""
+    """With and without its schema, a new table is the same table."""
     link.source.execute(*(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)" for name in ("a", "b")))
     options = {"a": {"table": "t", "create_table": True}, "b": {"table": "main.t", "create_table": True}}
     with pytest.raises(SyncFailed, match="are one table of the target"):
@@ -48,7 +48,7 @@ def test_two_names_of_one_new_table(link: Link) -> None:
 
 @pytest.mark.slow
 def test_as_many_columns_as_there_may_be(link: Link) -> None:
-    """A table of 2,000 columns is made, and its rows are updated."""
+    """A table of 2,000 columns is created, and its rows are updated."""
     others = ", ".join(f"c{number} INTEGER" for number in range(1, 2000))
     link.source.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, {others})", "INSERT INTO t (id, c5) VALUES (1, 1), (2, 2)")
     assert link.sync_one("t", {"create_table": True}).rows_inserted == 2

@@ -12,7 +12,7 @@ from tests.sync.link import linked
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_table_and_its_partition(postgresql_url: str, tmp_path: Path, protocol: str) -> None:
-    """To sync both into one transaction is refused with that as the reason, and nothing is written."""
+    """Syncing both in one transaction is refused with that reason, and nothing is written."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
         link.protocol = protocol
         link.source.execute(

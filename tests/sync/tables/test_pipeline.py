@@ -20,7 +20,7 @@ ROWS = (
 
 
 def test_everything_arrives_changes_and_arrives_again(link: Link) -> None:
-    """On every pair of engines a table arrives whole, then its changes, and then nothing."""
+    """On every pair of engines, a table arrives completely, then its changes, and then nothing."""
     link.create(ORDERS)
     link.source.execute(ROWS.replace("\\", "\\\\") if link.source.dialect == "mysql" else ROWS)
     first = link.sync_one("orders")
@@ -71,7 +71,7 @@ def test_text_keys_and_odd_names_arrive(link: Link) -> None:
 
 
 def test_an_empty_source_needs_permission(into: Link) -> None:
-    """An empty source empties the target only when that is allowed."""
+    """An empty source empties the target only if that is allowed."""
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
     into.target.execute("INSERT INTO t VALUES (1, 1)")
     with pytest.raises(SyncFailed, match="allow_empty_source") as failure:
@@ -110,7 +110,7 @@ def test_a_dry_run_writes_nothing(into: Link) -> None:
 
 
 def test_renames_columns_and_another_table(into: Link) -> None:
-    """Columns may be renamed or left out, and the target may have another name and columns of its own."""
+    """Columns may be renamed or left out, and the target may have another name and its own columns."""
     into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), secret VARCHAR(20))")
     into.source.execute("INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y')")
     into.target.execute("CREATE TABLE copies (id INTEGER PRIMARY KEY, label VARCHAR(20), local VARCHAR(20) DEFAULT 'mine')")
@@ -123,7 +123,7 @@ def test_renames_columns_and_another_table(into: Link) -> None:
 
 
 def test_the_key_comes_with_the_columns(into: Link) -> None:
-    """The columns of the key are taken and hashed although `columns` does not name them, under another name, too."""
+    """Key columns are always sent and hashed, even if `columns` does not name them, also renamed."""
     into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), secret VARCHAR(20))",
         "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y')",
@@ -139,7 +139,7 @@ def test_the_key_comes_with_the_columns(into: Link) -> None:
 
 
 def test_another_order_of_columns_still_costs_no_merge(into: Link) -> None:
-    """A target whose columns stand in another order is seen to be equal, by hashing it in the order of the source."""
+    """A target with another column order counts as equal, because it is hashed in the source's order."""
     into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), b VARCHAR(9))", "INSERT INTO t VALUES (1, 'x', 'y')"
     )
@@ -151,7 +151,7 @@ def test_another_order_of_columns_still_costs_no_merge(into: Link) -> None:
 
 @pytest.mark.parametrize("staging", ["permanent", "temporary", "tests.sync.tables.staging_class.NamedStaging"])
 def test_every_kind_of_staging(into: Link, staging: str) -> None:
-    """Rows may land in a permanent table, a temporary one, or one that a class of the user makes."""
+    """Rows may be staged in a permanent table, a temporary one, or one from a user's class."""
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9))")
     into.source.execute("INSERT INTO t VALUES (1, 'x'), (2, NULL)")
     assert into.sync_one("t", {"staging": staging}).rows_inserted == 2
@@ -171,7 +171,7 @@ def test_a_configured_key_serves_a_table_without_one(into: Link) -> None:
 
 
 def test_tables_that_neither_side_can_hash_are_not_taken_for_equal(into: Link) -> None:
-    """Without a primary key on either side there are no hashes, and the order of columns does not make up for them."""
+    """Without primary keys on both sides, there are no hashes, and the table does not count as equal."""
     into.source.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)", "INSERT INTO t VALUES ('a', 1), ('b', 2)")
     into.target.execute("CREATE TABLE t (n INTEGER, code VARCHAR(9) NOT NULL)")
     into.offered["t"] = {"primary": "code"}
@@ -189,7 +189,7 @@ def test_a_table_without_a_key_is_refused(into: Link) -> None:
 
 
 def test_a_missing_target_prints_its_create_table(into: Link) -> None:
-    """The error for a missing target has a CREATE TABLE that can be run, and then the sync works."""
+    """The error for a missing target has a valid CREATE TABLE, after which the sync works."""
     into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), ratio DOUBLE)")
     into.source.execute("INSERT INTO t VALUES (1, 'x', 0.5), (2, NULL, NULL)")
     with pytest.raises(SyncFailed, match="There is no table 't'") as failure:
@@ -202,7 +202,7 @@ def test_a_missing_target_prints_its_create_table(into: Link) -> None:
 
 @pytest.mark.parametrize("rows", [0, 2])
 def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
-    """A target that a run makes is reported as made, with rows and without, and a dry run says so beforehand."""
+    """A target that a run creates is reported as created, with and without rows, and a dry run says so before."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", *(f"INSERT INTO t VALUES ({row})" for row in range(rows)))
     options = {"table": "copies", "create_table": True}
     made = ("make table 'copies'",)
@@ -214,7 +214,7 @@ def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
 
 
 def test_a_missing_target_whose_key_the_source_does_not_send(same: Link) -> None:
-    """A guessed CREATE TABLE with a key that is no column would not run: the error names what the source has instead."""
+    """If the guessed key is not a column, the error names the source's columns instead of a CREATE TABLE."""
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'x')")
     with pytest.raises(SyncFailed, match=r"no column 'code', which 'primary' names.*id, name") as failure:
         same.sync_one("t", {"primary": "code"})
@@ -232,7 +232,7 @@ def test_a_column_that_the_target_lacks_is_refused(into: Link) -> None:
 
 
 def test_a_value_that_does_not_fit_is_refused(into: Link) -> None:
-    """A text that is too long for its column is an error that names table and column; nothing is written, nothing left."""
+    """A too long text is an error that names table and column; nothing is written or left behind."""
     if into.target.dialect in ("sqlite", "duckdb"):
         pytest.skip("the length of a text is not limited there")
     into.source.execute(
@@ -247,7 +247,7 @@ def test_a_value_that_does_not_fit_is_refused(into: Link) -> None:
 
 
 def test_all_tables_or_none(into: Link) -> None:
-    """In a single transaction one table that fails leaves all as they were; otherwise the rest arrives."""
+    """In a single transaction, one failing table leaves all as they were; with separate ones, the others arrive."""
     for name in ("a", "b"):
         into.source.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, n INTEGER)", f"INSERT INTO {name} VALUES (1, 1)")
     into.target.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, n INTEGER)", "CREATE TABLE b (id INTEGER PRIMARY KEY)")
@@ -265,7 +265,7 @@ def test_all_tables_or_none(into: Link) -> None:
 
 
 def test_foreign_keys_do_not_stop_a_merge_and_orphans_are_counted(into: Link) -> None:
-    """Parent and child arrive in one transaction whatever the order, and a row that points to nothing is reported."""
+    """Parent and child arrive in one transaction in any order, and orphans are reported."""
     parent = "CREATE TABLE parents (id INTEGER PRIMARY KEY)"
     child = "CREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER{reference})"
     into.source.execute(parent, child.replace("{reference}", ""))
@@ -279,7 +279,7 @@ def test_foreign_keys_do_not_stop_a_merge_and_orphans_are_counted(into: Link) ->
 
 
 def test_values_that_version_1_cannot_carry_are_refused_before_anything_is_written(link: Link) -> None:
-    """Bytes that are not UTF-8 are refused by the source with an error that names table and column, and version 2."""
+    """Non-UTF-8 bytes are refused by the source; the error names table, column and version 2."""
     link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, picture {BYTES})")
     literal = {"postgresql": "'\\xff00'::bytea"}.get(link.source.dialect, "X'FF00'")
     link.source.execute(f"INSERT INTO t VALUES (1, {literal})")
@@ -290,7 +290,7 @@ def test_values_that_version_1_cannot_carry_are_refused_before_anything_is_writt
 
 
 def test_table_differs_asks_for_a_hash_only(into: Link) -> None:
-    """Whether a table differs is answered without a row on the wire."""
+    """Finding whether a table differs sends no row."""
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9))")
     into.source.execute("INSERT INTO t VALUES (1, 'x')")
     with into.client("t") as client:
@@ -302,7 +302,7 @@ def test_table_differs_asks_for_a_hash_only(into: Link) -> None:
 
 
 def test_options_of_version_2_are_refused_by_name(same: Link) -> None:
-    """A window, which version 1 cannot serve, is refused before anything is asked."""
+    """A window, which version 1 does not support, is refused before any request."""
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     with pytest.raises(SyncFailed, match="window needs version 2"):
         same.sync_one("t", {"window": ("id", "1", "2")})

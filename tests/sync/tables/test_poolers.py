@@ -39,7 +39,7 @@ def driver(request: pytest.FixtureRequest) -> str:
 def test_a_target_behind_a_pooler_in_transaction_mode(
     database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, driver: str
 ) -> None:
-    """It is refused before anything is written, whatever the way, and nothing is left behind; looking is allowed."""
+    """It is refused before anything is written, and nothing is left behind; comparisons are allowed."""
     with between(database_servers, postgresql_url, tmp_path, driver, target="transaction") as (link, source, target):
         source.execute(TABLE, ROWS)
         target.execute("CREATE TABLE other (id int PRIMARY KEY)")
@@ -67,7 +67,7 @@ def test_a_target_behind_a_pooler_in_transaction_mode(
 def test_a_target_behind_a_pooler_in_session_mode(
     database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, protocol: str
 ) -> None:
-    """It is synced as if there were no pooler."""
+    """It is synced as without a pooler."""
     with between(database_servers, postgresql_url, tmp_path, "psycopg", target="session") as (link, source, target):
         link.protocol = protocol
         target.execute(TABLE)
@@ -80,7 +80,7 @@ def test_a_target_behind_a_pooler_in_session_mode(
 def test_a_source_behind_a_pooler(
     database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, mode: str, protocol: str
 ) -> None:
-    """It is read as if there were no pooler, and whoever has the server next finds its settings as they were."""
+    """It is read as without a pooler, and the next client of the session finds its settings unchanged."""
     with between(database_servers, postgresql_url, tmp_path, "psycopg", source=mode) as (link, source, target):
         link.protocol = protocol
         source.execute(f"ALTER DATABASE {source.database.engine.url.database} SET bytea_output = 'escape'")
@@ -94,7 +94,7 @@ def test_a_source_behind_a_pooler(
     [("max_client_conn = 1\n", "max_client_conn"), ("default_pool_size = 1\nquery_wait_timeout = 1\n", "default_pool_size")],
 )
 def test_a_pooler_that_has_no_connection_left(postgresql_url: str, sqlite_url: str, settings: str, setting: str) -> None:
-    """A pooler with too few connections for a sync is an error that may pass, and names the setting of the pooler."""
+    """A pooler with too few connections is a transient error that names the pooler's setting."""
     with pooler(postgresql_url, "session", settings=settings) as through, linked(sqlite_url, through) as link:
         link.source.execute(TABLE.replace("z timestamptz", "z text"))
         with on(postgresql_url) as target:
@@ -105,7 +105,7 @@ def test_a_pooler_that_has_no_connection_left(postgresql_url: str, sqlite_url: s
 
 
 def test_a_pooler_that_ends_transactions(postgresql_url: str) -> None:
-    """A lock that the pooler's own time limit has ended is lost, and the error names the limit."""
+    """If the pooler's time limit ends the lock's transaction, the error names the limit."""
     with pooler(postgresql_url, "session", settings="idle_transaction_timeout = 1\n") as through:
         database = database_for(open_engine(through))
         with on(postgresql_url) as plain, database.exclusive(["t"], timeout=5) as lock:
@@ -116,7 +116,7 @@ def test_a_pooler_that_ends_transactions(postgresql_url: str) -> None:
 
 @pytest.mark.slow
 def test_poolers_in_statement_mode(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path) -> None:
-    """A pooler that lets no transaction through is an error that says so, at either end, and is not tried again."""
+    """A pooler in statement mode is a permanent error that says so, at either end."""
     for side in ("source", "target"):
         with between(database_servers, postgresql_url, tmp_path, "psycopg", **{side: "statement"}) as (link, source, target):
             for database in (source, target):
