@@ -31,7 +31,7 @@ def words(request: pytest.FixtureRequest, into: Link) -> Link:
 
 
 def test_a_row_is_renamed(words: Link) -> None:
-    """The row stays with what is not synced, and is told as an update."""
+    """The row keeps its columns that are not synced, and counts as an update."""
     words.source.execute("UPDATE word SET code = 'AB', n = 5 WHERE code = 'ab'", "INSERT INTO word VALUES ('ef', 3)")
 
     report = words.sync_one("word")
@@ -43,7 +43,7 @@ def test_a_row_is_renamed(words: Link) -> None:
 
 
 def test_a_row_never_takes_the_place_of_another(words: Link) -> None:
-    """Two rows of the source whose keys the target calls equal are refused, and the one that is there stays."""
+    """Two rows of the source with keys that are equal at the target are refused, and the target's row stays."""
     words.source.execute("INSERT INTO word VALUES ('AB', 7)")
 
     with pytest.raises(SyncFailed, match="'word'") as failure:
@@ -68,7 +68,7 @@ def sync_in_steps(link: Link, options: dict[str, Any]) -> TableReport:
 @pytest.mark.parametrize("in_steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_modes_that_keep_rows(words: Link, mode: str, in_steps: bool) -> None:
-    """With ``upsert`` the row is renamed, with ``append`` it stays as it is; the sync after that finds nothing to do."""
+    """With ``upsert`` the row is renamed, with ``append`` it does not change; the next sync finds no difference."""
     words.target.execute("INSERT INTO word VALUES ('mine', 9, 'stays')")
     words.source.execute("UPDATE word SET code = 'AB', n = 5 WHERE code = 'ab'", "INSERT INTO word VALUES ('ef', 3)")
 
@@ -87,7 +87,7 @@ def test_modes_that_keep_rows(words: Link, mode: str, in_steps: bool) -> None:
 
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_modes_that_keep_rows_never_join_two(words: Link, mode: str) -> None:
-    """Two rows of the source whose keys the target calls equal are refused by these modes, too."""
+    """These modes also refuse two rows of the source with keys that are equal at the target."""
     words.target.execute("INSERT INTO word VALUES ('mine', 9, 'stays')")
     words.source.execute("INSERT INTO word VALUES ('AB', 7)")
 

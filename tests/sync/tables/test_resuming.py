@@ -56,7 +56,7 @@ def two_into(into: Link) -> Link:
 @pytest.mark.quick_on("sqlite", "mariadb")
 @pytest.mark.parametrize(("table", "key"), [(INTEGERS, "i * 3"), (TEXTS, "'key ' || i")], ids=["integers", "texts"])
 def test_a_cut_sync_goes_on(two_into: Link, table: str, key: str) -> None:
-    """A sync that was cut, tried again, fetches only what is missing or changed meanwhile, whatever the key."""
+    """The retry of a cut sync fetches only missing and changed rows, for any key."""
     two_into.create(table)
     fill(two_into, "t", f"{key}, {VALUE}", ROWS)
     with pytest.raises(SyncFailed, match="broke") as failure:
@@ -71,7 +71,7 @@ def test_a_cut_sync_goes_on(two_into: Link, table: str, key: str) -> None:
 
 
 def test_a_cut_sync_leaves_nothing_unless_told(two_into: Link) -> None:
-    """Without ``resume`` a sync that was cut leaves nothing behind."""
+    """Without ``resume``, a cut sync leaves nothing behind."""
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i, {VALUE}", ROWS)
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
@@ -83,7 +83,7 @@ def test_a_cut_sync_leaves_nothing_unless_told(two_into: Link) -> None:
 
 @pytest.mark.quick_on("mysql", "postgresql")
 def test_a_killed_sync_goes_on(two_into: Link) -> None:
-    """A sync whose process was killed is gone on with, too, by whoever syncs the table next."""
+    """The next sync of the table continues a killed one, too."""
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i, {VALUE}", ROWS)
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
@@ -100,7 +100,7 @@ def test_a_killed_sync_goes_on(two_into: Link) -> None:
 
 @pytest.mark.quick_on("sqlite", "postgresql")
 def test_another_shape_is_begun_anew(two_into: Link) -> None:
-    """Where the target got other columns meanwhile, what was staged for the old ones is dropped."""
+    """If the target has other columns by then, the rows that were staged for the old ones are dropped."""
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i, {VALUE}", ROWS)
     with pytest.raises(SyncFailed):
@@ -115,7 +115,7 @@ def test_another_shape_is_begun_anew(two_into: Link) -> None:
 @pytest.mark.quick_on("sqlite-first", "postgresql-changes")
 @pytest.mark.parametrize("first", [True, False], ids=["first", "changes"])
 def test_a_cut_part_goes_on(two_into: Link, first: bool) -> None:
-    """A download in slices that was cut, tried again, fetches only what is missing of its part."""
+    """The retry of a cut slice fetches only missing rows of its slice."""
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i * 3, {VALUE}", ROWS)
     if not first:

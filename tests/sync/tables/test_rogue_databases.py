@@ -31,7 +31,7 @@ def secret(tmp_path: Path) -> str:
 @pytest.mark.parametrize("word", ["SET", "SELECT", "START"])
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_source(mariadb_url: str, driver: str, word: str, protocol: str, secret: str) -> None:
-    """A rogue database behind the server half gets no file, at any statement, and clients get an error."""
+    """A rogue source database gets no file at any statement, and clients get an error."""
     execute(mariadb_url, TABLE, "INSERT INTO t VALUES (1, 'a')")
     with RogueMySQL(mariadb_url, secret, lambda statement: statement.startswith(word)) as rogue:
         url = rogue.url.replace("mysqldb", driver) + "?local_infile=1"
@@ -48,7 +48,7 @@ def test_a_source(mariadb_url: str, driver: str, word: str, protocol: str, secre
 @pytest.mark.parametrize("word", ["SET", "SELECT GET_LOCK", "CREATE", "LOAD DATA", "INSERT", "COMMIT"])
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_target(mariadb_url: str, sqlite_url: str, word: str, rows: int, protocol: str, secret: str) -> None:
-    """A rogue database that rows are synced into gets no file, at any statement of the sync."""
+    """A rogue target database gets no file at any statement of the sync."""
     execute(mariadb_url, TABLE, *["INSERT INTO t VALUES (7, 'old')"] * rows)
     with (
         RogueMySQL(mariadb_url, secret, lambda statement: statement.startswith(word)) as rogue,

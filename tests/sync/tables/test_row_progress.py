@@ -35,7 +35,7 @@ def link(two_same: Link) -> Link:
 
 @pytest.mark.parametrize("most_loaded_directly", [ROWS, 0], ids=["direct", "staged"])
 def test_a_first_sync(link: Link, monkeypatch: pytest.MonkeyPatch, most_loaded_directly: int) -> None:
-    """A first sync tells the number of all rows, whether they are staged or loaded directly."""
+    """A first sync reports the number of all rows, staged or loaded directly."""
     monkeypatch.setattr(plan, "MAX_DIRECT", most_loaded_directly)
     told = Told()
     link.sync_one("t", resume=True, progress=told)

@@ -50,7 +50,7 @@ def link(request: pytest.FixtureRequest, database_servers: DatabaseServers, role
 
 
 def test_rows_hidden_at_the_source(link: Link, postgresql_url: str) -> None:
-    """Rows that the source's role does not see are not deleted at the target: the sync is refused and says what to do."""
+    """Rows that the source's role does not see are not deleted: the sync is refused with what to do."""
     with on(postgresql_url) as source:
         source.execute(*FILTER)
     with pytest.raises(SyncError, match=r"own_rows for ALL.*BYPASSRLS.*allow_row_security"):
@@ -65,7 +65,7 @@ def test_rows_hidden_at_the_source(link: Link, postgresql_url: str) -> None:
 
 @pytest.mark.parametrize("query", [False, True], ids=["view", "query"])
 def test_rows_hidden_from_a_view(link: Link, postgresql_url: str, role: str, query: bool) -> None:
-    """A view, or a query, over a table whose rows are hidden is refused, and the error says what to do, which helps."""
+    """A view or query over a table with hidden rows is refused, and the remedy in the error works."""
     offered = {"primary": "id", "query" if query else "table": "SELECT * FROM t" if query else "seen"}
     with on(postgresql_url) as source:
         source.execute("CREATE VIEW seen AS SELECT * FROM t", f"ALTER VIEW seen OWNER TO {role}", *FILTER)
@@ -79,7 +79,7 @@ def test_rows_hidden_from_a_view(link: Link, postgresql_url: str, role: str, que
 
 
 def test_rows_hidden_at_the_target(link: Link) -> None:
-    """A target of which the role sees only some rows is refused by everything that compares it, and nothing is written."""
+    """A target with hidden rows is refused by every comparison, and nothing is written."""
     url = link.target.database.engine.url
     with on(url.set(username="postgres").render_as_string()) as target:
         target.execute(*FILTER)
@@ -103,7 +103,7 @@ def test_rows_hidden_at_the_target(link: Link) -> None:
 
 @pytest.mark.parametrize("change", ["DELETE FROM t WHERE id = 4", "UPDATE t SET tenant = 9 WHERE id = 4"])
 def test_rows_that_are_shown_and_may_not_be_changed(link: Link, change: str) -> None:
-    """Where policies show more rows than they let the role change, the error names them, and nothing is written."""
+    """If policies show more rows than the role may change, the error names them, and nothing is written."""
     with on(link.target.database.engine.url.set(username="postgres").render_as_string()) as target:
         target.execute(
             "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
@@ -118,7 +118,7 @@ def test_rows_that_are_shown_and_may_not_be_changed(link: Link, change: str) -> 
 
 
 def test_policies_that_do_not_concern_the_role(link: Link, postgresql_url: str, role: str) -> None:
-    """The owner of a table sees all its rows, whatever its policies, unless they are forced; with none at all it sees no row."""
+    """A table's owner sees all rows unless policies are forced; without any policy, then no row."""
     with on(postgresql_url) as source:
         source.execute("ALTER TABLE t ENABLE ROW LEVEL SECURITY", f"ALTER TABLE t OWNER TO {role}")
         assert link.sync_one("t").status == "unchanged"
@@ -129,7 +129,7 @@ def test_policies_that_do_not_concern_the_role(link: Link, postgresql_url: str, 
 
 
 def test_first_load_into_a_filtered_target(link: Link) -> None:
-    """A target that is empty for the role is filled within its policies, and rows that are hidden from it stay."""
+    """A target that is empty for the role is filled within its policies, and hidden rows stay."""
     with on(link.target.database.engine.url.set(username="postgres").render_as_string()) as target:
         target.execute("DELETE FROM t WHERE tenant < 3", "UPDATE t SET id = id + 100", *FILTER)
         link.source.execute("DELETE FROM t WHERE tenant > 2")
@@ -144,7 +144,7 @@ def test_first_load_into_a_filtered_target(link: Link) -> None:
 
 
 def test_rows_hidden_in_a_referenced_table(link: Link, role: str) -> None:
-    """A table that refers to one whose rows are hidden is synced; whether its references hold, nobody can count."""
+    """A table that refers to one with hidden rows is synced without a count of orphans."""
     child = "CREATE TABLE child (id int PRIMARY KEY, t_id int REFERENCES t)"
     with (
         on(link.source.database.engine.url.set(username="postgres").render_as_string()) as source,

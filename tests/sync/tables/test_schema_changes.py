@@ -29,7 +29,7 @@ def state(link: Link) -> tuple[list[Row], object]:
 
 @pytest.mark.quick_on("mariadb", "postgresql")
 def test_a_new_column_is_added(two: Link) -> None:
-    """``fail`` names the option, a dry run says what would be added, and ``add`` adds it as create_table would."""
+    """``fail`` names the option, a dry run the column, and ``add`` adds it with the type of create_table."""
     two.create("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'one'), (2, 'two')")
     two.source.execute(
         "ALTER TABLE t ADD COLUMN price DECIMAL(12,2) DEFAULT 7 NOT NULL",
@@ -55,7 +55,7 @@ def test_a_new_column_is_added(two: Link) -> None:
 
 
 def test_a_new_column_without_values_changes_the_table_alone(two_same: Link) -> None:
-    """A column that is NULL everywhere is added all the same, and the report says that the target was changed."""
+    """A column that is always NULL is added, and the report says that the target was changed."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     two_same.source.execute("ALTER TABLE t ADD COLUMN note VARCHAR(9)")
     with two_same.client("t") as client:
@@ -71,7 +71,7 @@ def test_a_new_column_without_values_changes_the_table_alone(two_same: Link) -> 
 
 @pytest.mark.parametrize("mode", ["upsert", "append", "soft_delete", "history"])
 def test_a_column_is_added_in_every_mode(two_same: Link, mode: str) -> None:
-    """A target that keeps more rows than its source gets new columns, too; the columns of its mode are no news."""
+    """A target with kept rows gets new columns, too; columns of its mode do not count as changes."""
     two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
     options = {**ADD, "mode": mode, "create_table": True}
     two_same.sync_one("t", options)
@@ -83,7 +83,7 @@ def test_a_column_is_added_in_every_mode(two_same: Link, mode: str) -> None:
 
 
 def test_narrow_types_are_widened(two_into: Link) -> None:
-    """``widen`` gives columns types that hold the source's values, and keeps what else is said of them; SQLite needs none."""
+    """``widen`` gives columns types for the source's values, and keeps their other attributes; SQLite needs none."""
     two_into.source.execute(
         "CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(50), amount DECIMAL(12,3), n BIGINT, at DATETIME, day DATETIME)",
         "INSERT INTO t VALUES (10000000000, 'longer than five', 123456789.125, 5000000000, '2024-02-29 12:34:56.123456',"
@@ -120,7 +120,7 @@ def test_narrow_types_are_widened(two_into: Link) -> None:
 
 
 def test_duckdb_widens_no_table_with_indexes(tmp_path: Path) -> None:
-    """An index of DuckDB, or a column of the key, keeps a type as it is: an error that says what to do, and nothing changes."""
+    """With an index, or for a key column, DuckDB cannot widen a type: the error says what to do, and nothing changes."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", f"duckdb:///{tmp_path / 'target.duckdb'}") as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT)", "INSERT INTO t VALUES (1, 5000000000)")
@@ -134,7 +134,7 @@ def test_duckdb_widens_no_table_with_indexes(tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_too_long_names_the_option(two_into: Link) -> None:
-    """Where values do not fit and a wider type would hold them, the error names ``widen``; nothing is written."""
+    """If a wider type would hold the values, the error names ``widen``; nothing is written."""
     if two_into.target.dialect in ("sqlite", "duckdb"):
         pytest.skip("The database does not limit the length of texts")
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(50))", "INSERT INTO t VALUES (1, 'too long')")
@@ -146,7 +146,7 @@ def test_a_value_that_is_too_long_names_the_option(two_into: Link) -> None:
 
 
 def test_a_missing_privilege_is_no_matter_of_types(postgresql_url: str, sqlite_url: str) -> None:
-    """An error that has nothing to do with values does not advise to widen columns that happen to be narrower."""
+    """An error that is not about values does not advise to widen columns."""
     with plain_role(postgresql_url) as url, linked(sqlite_url, postgresql_url) as link, linked(sqlite_url, url) as limited:
         link.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
         link.target.execute("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (3)", "REVOKE INSERT ON t FROM PUBLIC")
@@ -158,7 +158,7 @@ def test_a_missing_privilege_is_no_matter_of_types(postgresql_url: str, sqlite_u
 
 
 def test_a_narrower_type_stays(two_into: Link) -> None:
-    """Nothing is ever narrowed: what the source has fits, and the target's type stays as it is."""
+    """No type is narrowed: the source's values fit, and the target's type stays."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(5))", "INSERT INTO t VALUES (1, 'one')")
     two_into.target.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(50))")
     before = two_into.target.describe("t")
@@ -168,7 +168,7 @@ def test_a_narrower_type_stays(two_into: Link) -> None:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_columns_of_one_side_are_ignored(same: Link, protocol: str) -> None:
-    """``ignore`` leaves out what the target lacks, leaves alone what the source lacks, and the report names both."""
+    """``ignore`` leaves out new columns and does not change gone ones, and the report names both."""
     same.protocol = protocol
     same.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(9), extra VARCHAR(9))", "INSERT INTO t VALUES (1, 'a', 'x')"
@@ -191,7 +191,7 @@ def test_columns_of_one_side_are_ignored(same: Link, protocol: str) -> None:
 
 
 def test_version_1_adds_nothing(same: Link) -> None:
-    """By version 1, which sends no types, ``add`` is an error that says so; the target is as it was."""
+    """With version 1, which sends no types, ``add`` is an error that says so; the target is as it was."""
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, extra VARCHAR(9))", "INSERT INTO t VALUES (1, 'x')")
     same.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     before = state(same)
@@ -201,7 +201,7 @@ def test_version_1_adds_nothing(same: Link) -> None:
 
 
 def test_a_column_that_may_have_been_renamed_is_refused(two_same: Link) -> None:
-    """A new column in the place of one that is gone is an error that names ``renames``, which then works; nothing is changed."""
+    """A new column in place of a gone one is an error that names ``renames``, which then works; nothing changes."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(9), n INTEGER)", "INSERT INTO t VALUES (1, 'a', 1)")
     two_same.source.execute("ALTER TABLE t RENAME COLUMN name TO title")
     before = state(two_same)
@@ -223,7 +223,7 @@ def test_a_column_that_may_have_been_renamed_is_refused(two_same: Link) -> None:
     ],
 )
 def test_a_column_that_may_have_been_renamed_among_others_is_refused(two_same: Link, source: str, target: str) -> None:
-    """Columns that only one side has do not hide that one was renamed beside them; nothing is changed."""
+    """Other columns of one side do not hide a possible rename; nothing changes."""
     types = {"n": "INTEGER", "own": "INTEGER", "price": "DECIMAL(9,2)"}
     for side, names in ((two_same.source, source), (two_same.target, target)):
         columns = [f"{name} {types.get(name, 'VARCHAR(9)')}" for name in names.split(", ")]
@@ -236,7 +236,7 @@ def test_a_column_that_may_have_been_renamed_among_others_is_refused(two_same: L
 
 
 def test_a_new_column_of_the_key_is_refused(two_same: Link) -> None:
-    """A column of the source's key that the target lacks is never added; nothing is changed."""
+    """A key column that the target lacks is never added; nothing changes."""
     two_same.source.execute("CREATE TABLE t (id INTEGER, part INTEGER, PRIMARY KEY (id, part))", "INSERT INTO t VALUES (1, 1)")
     two_same.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     before = state(two_same)
@@ -246,7 +246,7 @@ def test_a_new_column_of_the_key_is_refused(two_same: Link) -> None:
 
 
 def test_a_column_that_is_gone_and_required_is_refused(two_into: Link) -> None:
-    """New rows cannot do without a value for a NOT NULL column that the source lost: an error says so, nothing is written."""
+    """A NOT NULL column that the source lost is an error for new rows, and nothing is written."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     two_into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, own INTEGER NOT NULL)")
     before = state(two_into)
@@ -259,7 +259,7 @@ def test_a_column_that_is_gone_and_required_is_refused(two_into: Link) -> None:
 def test_what_the_database_refuses_is_an_error(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine: str
 ) -> None:
-    """A column that others depend on is not widened: the error says what to do, and no column was added beside it."""
+    """If other objects depend on a column to widen, the error says what to do, and no column is added."""
     with linked(f"sqlite:///{tmp_path_factory.mktemp('source') / 's.db'}", request.getfixturevalue(f"{engine}_url")) as link:
         link.protocol = "2"
         link.source.execute(
@@ -281,7 +281,7 @@ def test_what_the_database_refuses_is_an_error(
 
 
 def test_a_sync_that_fails_afterwards_says_what_it_changed(two_same: Link) -> None:
-    """A column that was added before a guard stopped the sync stays, and the report of the failure has it; no row is changed."""
+    """After a guard stopped the sync, an added column stays and is in the report; no row is changed."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     two_same.target.execute("INSERT INTO t VALUES (1)")
     two_same.source.execute("ALTER TABLE t ADD COLUMN a VARCHAR(9)")
@@ -294,7 +294,7 @@ def test_a_sync_that_fails_afterwards_says_what_it_changed(two_same: Link) -> No
 
 
 def test_columns_that_change_each_time_end_the_sync(two_same: Link) -> None:
-    """A source whose columns never stand still is an error after a few times, not an endless loop."""
+    """A source whose columns change each time is an error after a few tries."""
     asked = []
 
     def adapt(target: int, changes: SchemaChanges) -> int:
@@ -310,7 +310,7 @@ def test_columns_that_change_each_time_end_the_sync(two_same: Link) -> None:
 
 
 def test_diff_and_doctor_say_what_a_run_would_change(two_same: Link) -> None:
-    """Both name the new column and change nothing; with ``ignore`` a column that is left out is no difference."""
+    """Both name the new column and change nothing; with ``ignore``, a left-out column is no difference."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, 'x')")
     two_same.source.execute("ALTER TABLE t ADD COLUMN b VARCHAR(9)")
     before = state(two_same)
@@ -330,7 +330,7 @@ def test_diff_and_doctor_say_what_a_run_would_change(two_same: Link) -> None:
 
 @pytest.mark.parametrize("mode", ["soft_delete", "history"])
 def test_a_new_timestamp_beside_the_columns_of_a_mode_is_added(two_same: Link, mode: str) -> None:
-    """The target's columns for the times of a mode are not taken for a column of the source that was renamed."""
+    """The target's time columns of a mode do not count as renamed columns of the source."""
     two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO t VALUES (1, 1)")
     options = {**ADD, "mode": mode, "create_table": True}
     two_same.sync_one("t", options)

@@ -38,7 +38,7 @@ def moving(database_url: str, tmp_path: Path) -> Iterator[Link]:
 
 @pytest.mark.parametrize("before", [GetRows, DescribeTable])
 def test_a_column_that_goes_meanwhile_is_noticed(moving: Link, before: type) -> None:
-    """A column that is dropped before an answer is never taken for NULL: its values stay, or the sync fails as a whole."""
+    """A column that is dropped before an answer never counts as NULL: its values stay, or the sync fails."""
     table, database = table_from_options("t", ADD), moving.target.database
     with moving.client("t") as client, Interrupted(client.url, protocol="2", retries=0) as other:
         other.interrupt(before, 1, lambda _: moving.source.execute("ALTER TABLE t DROP COLUMN b"))
@@ -56,7 +56,7 @@ def test_a_column_that_goes_meanwhile_is_noticed(moving: Link, before: type) -> 
 
 
 def test_a_column_that_comes_between_the_steps_is_noticed(moving: Link) -> None:
-    """A column that the comparison did not see ends the later steps with an error; nothing is written, and a new run adds it."""
+    """A new column since the comparison ends the later steps with an error; nothing is written, and a new run adds it."""
     steps = Steps(moving, ADD)
     (planned,) = steps.compare()
     staged = steps.download(planned)
@@ -76,7 +76,7 @@ def test_a_column_that_comes_between_the_steps_is_noticed(moving: Link) -> None:
 
 
 def test_a_type_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
-    """Rows that were staged as one type are never merged as another: the merge fails, and nothing is written."""
+    """Rows staged with an old type are never merged: the merge fails, and nothing is written."""
     dialect = moving.source.dialect
     if dialect == "sqlite":
         pytest.skip("SQLite does not change types")
@@ -120,7 +120,7 @@ def test_steps_go_on_with_what_the_comparison_left_out(two_same: Link) -> None:
 
 
 def test_a_change_that_was_made_already_is_not_made_again(two_into: Link) -> None:
-    """A run that was killed after it had added the columns is repeated: the next one finds them, whatever it knew before."""
+    """After a kill, the next run finds the columns that were already added."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, 'x')")
     two_into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     database = two_into.target.database
@@ -136,7 +136,7 @@ def test_a_change_that_was_made_already_is_not_made_again(two_into: Link) -> Non
 
 @pytest.mark.parametrize("is_downloaded", [False, True], ids=["before the download", "before the merge"])
 def test_a_column_that_goes_between_the_steps_is_noticed(moving: Link, is_downloaded: bool) -> None:
-    """A column that the comparison saw and the source has lost since ends the later steps with an error that says so."""
+    """A column that the source lost since the comparison ends the later steps with an error that says so."""
     steps = Steps(moving, ADD)
     (planned,) = steps.compare()
     staged = steps.download(planned) if is_downloaded else None
@@ -152,7 +152,7 @@ def test_a_column_that_goes_between_the_steps_is_noticed(moving: Link, is_downlo
 @pytest.mark.parametrize("becomes", ["another column", "another type"])
 @pytest.mark.parametrize("before", [DigestRows, GetRows])
 def test_a_key_that_changes_meanwhile_is_noticed(moving: Link, before: type, becomes: str) -> None:
-    """No row counts as gone because nothing is found under its key by another key."""
+    """If the key changes during a sync, no row counts as gone because its key is not found."""
     table = "CREATE TABLE k (id {} NOT NULL, n INTEGER NOT NULL, v INTEGER, PRIMARY KEY ({}))"
     rows = ", ".join(f"({number}, {number + 1000}, 1)" for number in range(300))
     moving.create(table.format("INTEGER", "id"), f"INSERT INTO k VALUES {rows}")
@@ -171,7 +171,7 @@ def test_a_key_that_changes_meanwhile_is_noticed(moving: Link, before: type, bec
 
 
 def test_a_key_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
-    """Another key than the comparison saw ends the later steps with an error that names both."""
+    """If the key changes after the comparison, the later steps end with an error that names both keys."""
     table = "CREATE TABLE t (id INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY ({}))"
     for scenario in (moving.source, moving.target):
         scenario.execute("DROP TABLE t", table.format("id"), "INSERT INTO t VALUES (1, 10), (2, 20)")
@@ -186,7 +186,7 @@ def test_a_key_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
 
 @pytest.mark.parametrize("before", [DigestRows, GetRows])
 def test_an_order_that_changes_meanwhile(moving: Link, before: type) -> None:
-    """Values never arrive in the column that had their place before."""
+    """If columns change their order, values still arrive in their own columns."""
     table = "CREATE TABLE k (id INTEGER NOT NULL PRIMARY KEY, {} INTEGER, {} INTEGER)"
     rows = ", ".join(f"({number}, 1, 2)" for number in range(300))
     moving.create(table.format("a", "b"), f"INSERT INTO k (id, a, b) VALUES {rows}")

@@ -65,7 +65,7 @@ def failing(client: SyncClient, target: Scenario, *names: str) -> tuple[dict[str
 
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_each_bad_table_is_told_of(url: str, target: Scenario, protocol: int) -> None:
-    """Of several bad tables each has its own reason, the good one says whose it shares, and nothing was written."""
+    """Each of several bad tables has its own reason, good ones name the shared one, and nothing is written."""
     with SyncClient(url, token=TOKEN, retries=0, protocol=protocol) as client:
         errors, failure = failing(client, target, *NAMES)
     assert "There is no table 'missing'" in errors["missing"]
@@ -81,7 +81,7 @@ def test_each_bad_table_is_told_of(url: str, target: Scenario, protocol: int) ->
 
 @pytest.mark.parametrize("first", [None, "locked"])
 def test_a_busy_table_hides_nothing(first: str | None) -> None:
-    """One answer 503 may be about a table that is locked, so all others are checked; a second one is the server's own."""
+    """One 503 may be about a locked table, so all others are checked; a second one is about the server."""
     busy, bad = ServerError("locked", 503), TableError("no key")
     for error in (busy, bad):
         error.table = "locked"
@@ -98,7 +98,7 @@ def test_a_busy_table_hides_nothing(first: str | None) -> None:
 
 
 def test_locked_tables_hide_nothing() -> None:
-    """If the server says that its answers 503 are about their tables, others are still asked for, however many are locked."""
+    """If the server says that its 503s are about tables, all others are requested, with any number of locked ones."""
     locked, bad = ServerError("locked", 503, of_table=True), TableError("no key")
 
     def fail(error: SyncError) -> None:
@@ -110,7 +110,7 @@ def test_locked_tables_hide_nothing() -> None:
 
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_what_fails_at_the_source_is_told_of_each(url: str, target: Scenario, protocol: int) -> None:
-    """Tables that are described rightly at the target, and fail at the source, are told of at once, too."""
+    """Tables that fail only at the source are all reported at once, too."""
     with SyncClient(url, token=TOKEN, retries=0, protocol=protocol) as client:
         errors, _ = failing(client, target, "good", "narrow", "unoffered")
     assert "'n'" in errors["narrow"]
@@ -119,7 +119,7 @@ def test_what_fails_at_the_source_is_told_of_each(url: str, target: Scenario, pr
 
 
 def test_a_merge_that_fails_blames_its_own_table(url: str, target: Scenario) -> None:
-    """A table that fails in the merge, too, is the one whose reason is told."""
+    """A table that fails in the merge is the one whose reason is reported."""
     target.execute("DROP TABLE narrow", "CREATE TABLE narrow (id INTEGER PRIMARY KEY, n INTEGER CHECK (n > 5))")
     with SyncClient(url, token=TOKEN, retries=0) as client:
         errors, _ = failing(client, target, "good", "narrow")
@@ -129,7 +129,7 @@ def test_a_merge_that_fails_blames_its_own_table(url: str, target: Scenario) -> 
 
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_a_target_that_is_locked_is_named(url: str, postgresql_url: str, protocol: int) -> None:
-    """If a table of the target is locked by DDL, its report says so, and those of the others name it."""
+    """If DDL locks a table of the target, its report says so, and the others name it."""
     engine = open_engine(postgresql_url)
     target = Scenario(database_for(engine))
     target.execute(
@@ -150,7 +150,7 @@ def test_a_target_that_is_locked_is_named(url: str, postgresql_url: str, protoco
 
 
 def test_traffic_of_a_failed_transaction_is_counted_once(url: str, target: Scenario) -> None:
-    """Where tables of one transaction fail together, requests and bytes of their reports add up to what was sent."""
+    """After a failed transaction, requests and bytes of all reports add up to the traffic."""
     with SyncClient(url, token=TOKEN, retries=0) as client:
         _, failure = failing(client, target, "good", "narrow", "unoffered")
         traffic = client.traffic
@@ -180,7 +180,7 @@ def wrong(url: str, what: str) -> Iterator[tuple[SyncClient, str]]:
 )
 @pytest.mark.parametrize("create_table", [False, True])
 def test_a_missing_table_hides_nothing(url: str, target: Scenario, what: str, message: str, create_table: bool) -> None:
-    """A wrong token, name or path is told as what it is, although the target table is missing, too."""
+    """A wrong token, name or path is reported as such, although the target table is missing, too."""
     if not what and create_table:
         return
     with wrong(url, what) as (client, name), pytest.raises(SyncFailed, match=message):
@@ -199,7 +199,7 @@ EXISTING = {
 
 @pytest.mark.parametrize(("answer", "message"), EXISTING.values(), ids=EXISTING)
 def test_a_missing_table_hides_nothing_of_an_existing_server(target: Scenario, answer: bytes, message: str) -> None:
-    """The same holds beside an existing server."""
+    """The same holds with an existing server."""
     with existing_server() as server, SyncClient(server.url, retries=0) as client:
         server.answer("/getTable", answer)
         with pytest.raises(SyncFailed, match=message):
@@ -207,7 +207,7 @@ def test_a_missing_table_hides_nothing_of_an_existing_server(target: Scenario, a
 
 
 def test_a_failure_keeps_its_cause(url: str, target: Scenario) -> None:
-    """The error that ends a sync says what caused it, and is not its own cause."""
+    """The error that ends a sync has its cause, which is not itself."""
     target.execute("INSERT INTO good VALUES (2, 2)")
     full = OSError("The disk is full.")
 
@@ -221,7 +221,7 @@ def test_a_failure_keeps_its_cause(url: str, target: Scenario) -> None:
 
 
 def test_thousands_of_tables_fail_in_short_reports() -> None:
-    """What stands in the report of each table names a few others: a server may offer so many that all names fill the memory."""
+    """The report of each table names only a few others, so that names cannot fill the memory."""
     tables = [f"table_{number}" for number in range(5_000)]
     failed = TablesFailed({name: TableError("It is bad.") for name in tables[:-1]})
     for error in (TableError("Nothing answers."), failed):

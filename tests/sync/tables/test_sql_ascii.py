@@ -31,7 +31,7 @@ def ascii_url(database_servers: DatabaseServers, postgresql_url: str) -> Iterato
 @pytest.mark.parametrize("driver", ["psycopg", pytest.param("psycopg2", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_text_in_utf_8(postgresql_url: str, ascii_url: str, side: str, driver: str, protocol: str) -> None:
-    """Text that is UTF-8 comes as it is, into and out of such a database, and changes are found."""
+    """UTF-8 text arrives unchanged, from and to such a database, and changes are found."""
     ascii_url = ascii_url.replace("postgresql:", f"postgresql+{driver}:")
     urls = (ascii_url, postgresql_url) if side == "source" else (postgresql_url, ascii_url)
     with linked(*urls) as link:

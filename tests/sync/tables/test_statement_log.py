@@ -52,7 +52,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.mark.parametrize("protocol", ["1", "2"])
 @pytest.mark.parametrize("user", ["sync", "plain"])
 def test_a_server_that_logs_statements(server: Server, sqlite_url: str, user: str, protocol: str) -> None:
-    """Rows arrive, change, swap unique values and go, in one go and in steps, whether the user may have rows logged or not."""
+    """Rows are synced in one task and in steps, whether the user may switch to row logging or not."""
     admin = create_engine(server.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.exec_driver_sql("DROP DATABASE IF EXISTS target")

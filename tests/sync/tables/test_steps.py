@@ -75,7 +75,7 @@ def through_json(value: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.quick_on("sqlite-to-mariadb", "mysql-to-postgresql", "postgresql-to-sqlite")
 def test_a_table_arrives_in_parts(two: Link) -> None:
-    """A first sync, one of changes all over the table, and one without any, come out as in one go, on every pair of engines."""
+    """A first sync, scattered changes, and no changes have the same result as in one task, on every pair of engines."""
     two.create(TABLE)
     fill(two, "t", "i * 3, 'some text'", 2_000)
     steps = Steps(two)
@@ -118,7 +118,7 @@ def test_downloads_at_once(two_into: Link, first: bool) -> None:
 
 
 def test_most_rows_differ(two_into: Link) -> None:
-    """Where most rows differ all are staged, part by part, and rows of the target go wherever their keys lie."""
+    """If most rows differ, all are staged in slices, and surplus rows are deleted with any keys."""
     two_into.create(TABLE)
     fill(two_into, "t", "i * 3, 'new'", 2_000)
     two_into.target.execute(
@@ -133,7 +133,7 @@ def test_most_rows_differ(two_into: Link) -> None:
 
 @pytest.mark.parametrize("rows", [0, 300])
 def test_other_keys_are_one_part(two_into: Link, rows: int) -> None:
-    """A table whose key is not a single integer is one part, from its first sync on."""
+    """A table whose key is not a single integer is one slice, from its first sync on."""
     two_into.create("CREATE TABLE t (code VARCHAR(20), part INTEGER, v VARCHAR(20), PRIMARY KEY (code, part))")
     fill(two_into, "t", "'key ' || i, i % 7, 'same'", 600)
     if rows:
@@ -146,7 +146,7 @@ def test_other_keys_are_one_part(two_into: Link, rows: int) -> None:
 
 
 def test_options_hold_in_all_steps(two_into: Link) -> None:
-    """Columns, renames, another name of the target and a window hold as they do in one go; a missing target is made."""
+    """Columns, renames, the target's name and a window work as in one task; a missing target is created."""
     two_into.source.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(20), day DATE, secret VARCHAR(9))")
     fill(two_into, "t", "i, 'name', CASE WHEN i % 2 = 0 THEN '2026-01-01' ELSE '2026-02-01' END, 'x'", 600)
     two_into.offered["t"] = {"windows": ["day"]}
@@ -173,7 +173,7 @@ def test_options_hold_in_all_steps(two_into: Link) -> None:
 
 @pytest.mark.parametrize("rows", [0, 2])
 def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
-    """A comparison that makes its target reports it as made, also where there is nothing to stage."""
+    """A comparison that creates its target reports it, also without rows to stage."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", *(f"INSERT INTO t VALUES ({row})" for row in range(rows)))
     options, database = table_from_options("t", {"create_table": True}), two_into.target.database
     with two_into.client("t") as client:
@@ -195,7 +195,7 @@ def test_a_dry_run(two_into: Link) -> None:
 
 
 def test_guards_stop_the_merge(two_into: Link) -> None:
-    """A merge that would delete too much fails, writes nothing, and can be run again with the option that allows it."""
+    """A merge that would delete too much fails, writes nothing, and can be run again with the option."""
     two_into.create(TABLE)
     two_into.source.execute("INSERT INTO t VALUES (1, 'x')")
     fill_target = "INSERT INTO t VALUES " + ", ".join(f"({key}, 'x')" for key in range(1, 301))
@@ -210,7 +210,7 @@ def test_guards_stop_the_merge(two_into: Link) -> None:
 
 
 def test_version_1(into: Link) -> None:
-    """With version 1 the table is one part, and the report says the same as in one go."""
+    """With version 1, the table is one slice, and the report equals that of one task."""
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     into.target.execute("INSERT INTO t VALUES (2, 'old'), (3, 'goes')")
@@ -225,7 +225,7 @@ def test_version_1(into: Link) -> None:
 
 
 def test_staging_of_others_is_not_seen(two_same: Link) -> None:
-    """Two runs do not touch each other's staging tables; a comparison that is tried again clears up after its failed try."""
+    """Two runs do not use each other's staging tables; a retried comparison drops those of its failed try."""
     two_same.create(TABLE)
     fill(two_same, "t", "i, 'x'", 300)
     (first, *_), (second, *_) = Steps(two_same, slices=1).compare(), Steps(two_same, slices=1, run_id="run 2").compare()
@@ -241,7 +241,7 @@ def test_staging_of_others_is_not_seen(two_same: Link) -> None:
 @pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_a_conflict_with_a_row_that_is_kept(two_into: Link, mode: str, moved: bool) -> None:
-    """Only a source that did change is said to have changed, also where the target has rows that the source lacks."""
+    """A conflict with a kept row is not reported as a change of the source."""
     two_into.create("CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40), UNIQUE (v))")
     rows = ", ".join(f"({number}, '{number}')" for number in range(1, 301))
     two_into.create(f"INSERT INTO t VALUES {rows}")
@@ -261,7 +261,7 @@ def test_a_conflict_with_a_row_that_is_kept(two_into: Link, mode: str, moved: bo
 
 
 def test_lost_rows_are_noticed(two_into: Link) -> None:
-    """A staging table that lost rows between download and merge is an error, and nothing is written."""
+    """Rows missing in a staging table before the merge are an error, and nothing is written."""
     two_into.create(TABLE)
     fill(two_into, "t", "i, 'x'", 300)
     staged = [Steps(two_into).download(table_slice) for table_slice in Steps(two_into).compare()]
@@ -274,7 +274,7 @@ def test_lost_rows_are_noticed(two_into: Link) -> None:
 
 
 def test_an_error_names_its_table(two_same: Link) -> None:
-    """A task that cannot do its step says whose step it is, though neither network nor database do."""
+    """The error of a task names its table, also if network and database errors do not."""
     two_same.create(TABLE)
     fill(two_same, "t", "i, 'some text'", 500)
     planned = Steps(two_same).compare()[0]
@@ -287,7 +287,7 @@ def test_an_error_names_its_table(two_same: Link) -> None:
 
 
 def test_a_target_that_moves_is_noticed(two_into: Link) -> None:
-    """A row that somebody writes to the target between download and merge is noticed before the commit."""
+    """A row that another session writes to the target between download and merge is noticed before the commit."""
     two_into.create(TABLE)
     fill(two_into, "t", "i, 'x'", 300)
     Steps(two_into).all()
@@ -302,7 +302,7 @@ def test_a_target_that_moves_is_noticed(two_into: Link) -> None:
 
 @pytest.mark.parametrize("staging", ["temporary", "tests.sync.tables.staging_class.NamedStaging"])
 def test_only_permanent_staging(two_same: Link, staging: str) -> None:
-    """Staging tables that other tasks could not find are refused, and nothing is made."""
+    """Staging tables that other tasks could not find are refused, and no table is created."""
     two_same.create(TABLE)
     two_same.source.execute("INSERT INTO t VALUES (1, 'x')")
     with pytest.raises(ConfigurationError, match="other tasks cannot find"):
@@ -311,13 +311,13 @@ def test_only_permanent_staging(two_same: Link, staging: str) -> None:
 
 
 def test_only_what_a_step_returned_is_taken() -> None:
-    """A value that no step returned is an error that says so."""
+    """A value that is not a step's result is an error that says so."""
     with pytest.raises(ConfigurationError, match="step before"):
         PlannedSlice.from_dict({"table": "t"})
 
 
 def test_version_1_sends_a_table_that_it_cannot_hash(same: Link) -> None:
-    """Where the source has no primary key to hash by, the rows come all the same, by the key that is configured."""
+    """If the source has no primary key for a hash, rows are sent by the configured key."""
     same.source.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)", "INSERT INTO t VALUES ('a', 1), ('b', 2)")
     same.target.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)")
     same.offered["t"] = {"primary": "code"}

@@ -25,7 +25,7 @@ def changed(into: Link) -> Link:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_column_that_goes_between_the_steps_is_noticed(changed: Link, protocol: str) -> None:
-    """A column of which values were staged, and that the target has lost since, ends the merge with an error that names it."""
+    """A staged column that the target lost ends the merge with an error that names it."""
     changed.protocol = protocol
     steps = Steps(changed)
     staged = [steps.download(table_slice) for table_slice in steps.compare()]
@@ -38,7 +38,7 @@ def test_a_column_that_goes_between_the_steps_is_noticed(changed: Link, protocol
 
 @pytest.mark.parametrize("alteration", ["ALTER TABLE t RENAME COLUMN v TO w", "DROP TABLE t"])
 def test_a_target_that_is_altered_meanwhile(changed: Link, alteration: str) -> None:
-    """An error that may come of it is one to retry and says so; nothing is written, and nothing left behind."""
+    """An error after the target was altered is transient and says so; nothing is written or left behind."""
     with pytest.raises(SyncFailed, match="Table 't' was altered meanwhile, which may be the reason") as failure:
         interrupted(changed, GetRows, 1, lambda _: changed.target.execute(alteration))
     assert failure.value.retryable
@@ -48,7 +48,7 @@ def test_a_target_that_is_altered_meanwhile(changed: Link, alteration: str) -> N
 
 
 def test_a_target_that_nobody_altered(changed: Link) -> None:
-    """An error that has another reason stays one that no retry helps."""
+    """An error with another reason stays permanent."""
     changed.target.execute("DELETE FROM t", "CREATE UNIQUE INDEX u ON t (n)", "INSERT INTO t VALUES (1, 10, 'old')")
     changed.source.execute("UPDATE t SET n = 10")
     with pytest.raises(SyncFailed, match="unique key") as failure:
@@ -57,7 +57,7 @@ def test_a_target_that_nobody_altered(changed: Link) -> None:
 
 
 def test_a_file_that_is_replaced_meanwhile(two_same: Link, tmp_path: Path) -> None:
-    """A target on SQLite that a restored file replaces is an error to retry that says so, and the next run succeeds."""
+    """A replaced SQLite file is a transient error that says so, and the next run succeeds."""
     two_same.create("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)")
     two_same.source.execute("INSERT INTO t VALUES (1, 10)")
     two_same.target.execute("INSERT INTO t VALUES (1, 5)")
@@ -73,7 +73,7 @@ def test_a_file_that_is_replaced_meanwhile(two_same: Link, tmp_path: Path) -> No
 
 
 def test_an_order_of_columns_that_changes_between_the_steps(two_same: Link) -> None:
-    """It ends the merge with an error that does not say which side has changed, and the next run succeeds."""
+    """Another column order ends the merge with an error that blames no side, and the next run succeeds."""
     columns = ["n INTEGER", "v VARCHAR(9)"]
     for order in (columns, columns[::-1]):
         two_same.source.execute("DROP TABLE IF EXISTS t", f"CREATE TABLE t (id INTEGER PRIMARY KEY, {', '.join(order)})")

@@ -46,7 +46,7 @@ def add_trigger(target: Scenario, action: str) -> None:
 @pytest.mark.parametrize(("mode", "protocol"), [("soft_delete", "1"), ("soft_delete", "2"), ("history", "1"), ("history", "2")])
 @pytest.mark.parametrize("action", ["DELETE FROM {table} WHERE {ended}", "UPDATE {table} SET v = 'z' WHERE {ended}"])
 def test_rows_that_ended(into: Link, mode: str, protocol: str, action: str) -> None:
-    """Rows that ended are never fetched again, so a trigger that deletes or changes them is refused."""
+    """Ended rows are never fetched again, so a trigger that deletes or changes them is refused."""
     into.protocol = protocol
     ended_rows(into, mode)
     add_trigger(into.target, action.format(table=mode, ended=ENDED[mode]))
@@ -64,7 +64,7 @@ def test_rows_that_ended(into: Link, mode: str, protocol: str, action: str) -> N
 @pytest.mark.parametrize("mode", ["soft_delete", "history"])
 @pytest.mark.parametrize("action", ["DELETE FROM {mode} WHERE id = 1", "UPDATE {mode} SET v = 'z' WHERE id = 1"])
 def test_rows_that_end_in_this_merge(two_into: Link, mode: str, action: str) -> None:
-    """So is one that deletes or changes rows that the same merge ends."""
+    """A trigger that deletes or changes rows that the same merge ends is refused, too."""
     ended_rows(two_into, mode)
     two_into.source.execute("DELETE FROM t WHERE id = 1")
     add_trigger(two_into.target, action.format(mode=mode))
@@ -79,7 +79,7 @@ def test_rows_that_end_in_this_merge(two_into: Link, mode: str, action: str) -> 
 @pytest.mark.parametrize("mode", ["soft_delete", "history"])
 @pytest.mark.parametrize("action", ["DELETE FROM {mode}", "UPDATE {mode} SET {column} = NULL"], ids=["gone", "revived"])
 def test_rows_that_ended_in_a_table_found_equal(two_into: Link, mode: str, action: str) -> None:
-    """So is one of another table, where nothing else was to be done; also if only the columns of its mode change."""
+    """A trigger of another table that changes ended rows, or only mode columns, of an equal table is refused, too."""
     ended_rows(two_into, mode)
     two_into.source.execute("UPDATE t SET v = 'x' WHERE id = 2")
     column = ENDED[mode].split()[0]
@@ -95,7 +95,7 @@ def test_rows_that_ended_in_a_table_found_equal(two_into: Link, mode: str, actio
 @pytest.mark.parametrize("mode", ["soft_delete", "history", "append", "upsert"])
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_a_trigger_that_writes_elsewhere(into: Link, mode: str, protocol: str) -> None:
-    """A trigger that keeps an audit log is in no mode's way."""
+    """A trigger that writes an audit log is allowed in every mode."""
     into.protocol = protocol
     ended_rows(into, mode)
     add_trigger(into.target, "INSERT INTO note VALUES (1)")
@@ -109,7 +109,7 @@ def test_a_trigger_that_writes_elsewhere(into: Link, mode: str, protocol: str) -
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_rows_that_append_leaves_alone(into: Link, protocol: str) -> None:
-    """A trigger that changes old rows is noticed, also where only new ones are compared."""
+    """A trigger that changes old rows is noticed, although ``append`` compares only new ones."""
     into.protocol = protocol
     ended_rows(into, "append")
     into.source.execute("INSERT INTO t VALUES (9, 'i')")
@@ -127,7 +127,7 @@ def test_rows_that_append_leaves_alone(into: Link, protocol: str) -> None:
 )
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_nobody_else_is_blamed(into: Link, protocol: str, action: str, steps: bool) -> None:
-    """What a trigger did is told of it, and is no reason to try again."""
+    """A trigger's change is reported as such, and is a permanent error."""
     into.protocol = protocol
     prepare(into, "INTEGER", action)
     before = into.target.rows("b")
@@ -142,7 +142,7 @@ def test_nobody_else_is_blamed(into: Link, protocol: str, action: str, steps: bo
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_written_rows_that_a_trigger_of_another_table_changes(into: Link, protocol: str) -> None:
-    """What the trigger of one table does to rows that were written to another is told of it, too."""
+    """A trigger of one table that changes written rows of another is reported, too."""
     into.protocol = protocol
     prepare(into, "INTEGER", "UPDATE b SET v = 3 WHERE id = 200")
     # The trigger of a table that is written last finds the rows of the others.
@@ -158,7 +158,7 @@ def test_written_rows_that_a_trigger_of_another_table_changes(into: Link, protoc
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")], ids=" ".join)
 @pytest.mark.parametrize("mode", ["mirror", "upsert"])
 def test_a_row_that_a_trigger_inserts_as_well(two_into: Link, names: tuple[str, ...], mode: str) -> None:
-    """The key is not all that is blamed if a trigger inserts a row that the merge inserts, before it or after it."""
+    """If a trigger inserts a row of the merge, before or after it, the error names the trigger, too."""
     prepare(two_into, "INTEGER", "INSERT INTO b VALUES (999, 1)")
     two_into.source.execute("INSERT INTO b VALUES (999, 1)")
     before = two_into.target.rows("b")
@@ -173,7 +173,7 @@ def test_a_row_that_a_trigger_inserts_as_well(two_into: Link, names: tuple[str, 
 @on_engines("mariadb", "mysql", "postgresql")
 @pytest.mark.parametrize("table", ["b", "c"], ids=["merged", "found equal"])
 def test_somebody_else_is_told_from_a_trigger(two_into: Link, table: str) -> None:
-    """Where there are triggers, a change by another session is tried again as ever, and only that."""
+    """With triggers, a change by another session is still retried, and only that."""
     two_into.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (5, 1), (6, 1)")
     prepare(two_into, "INTEGER", "INSERT INTO note VALUES (1)")
 
@@ -209,7 +209,7 @@ def once_written(target: Scenario, statement: str) -> Iterator[list[str]]:
 
 
 def test_a_source_that_moves_is_no_excuse_for_a_trigger(two_same: Link) -> None:
-    """What a trigger did is not taken for a change of the source, however often that changes."""
+    """A trigger's change does not count as a change of the source, however often that changes."""
     prepare(two_same, "INTEGER", "DELETE FROM b WHERE id = 5")
     wanted: list[int] = []
 
@@ -229,7 +229,7 @@ def test_a_source_that_moves_is_no_excuse_for_a_trigger(two_same: Link) -> None:
 @pytest.mark.parametrize("mode", ["soft_delete", "history", "append", "upsert"])
 @on_engines("sqlite", "mariadb")
 def test_rows_of_tables_that_come_later(two_into: Link, mode: str) -> None:
-    """So is what a trigger does to rows that the sync of their own table, in a transaction of its own, would not look at."""
+    """A trigger that changes rows of a table in a later transaction, which would not compare them, is reported, too."""
     ended_rows(two_into, mode)
     add_trigger(two_into.target, f"DELETE FROM {mode} WHERE {ENDED.get(mode, 'id = 3')}")
     before = two_into.target.rows(mode)

@@ -78,7 +78,7 @@ def run_in_steps(link: Link, *names: str) -> None:
 @pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_rows_that_a_trigger_takes_from_a_changed_table(two_into: Link, key: str, steps: bool) -> None:
-    """Rows that were equal are compared again where triggers may have changed them, in tables with other changes as well."""
+    """Equal rows that a trigger may have changed are compared again, also in changed tables."""
     prepare(two_into, key, "DELETE FROM b WHERE v = 1")
     before = two_into.target.rows("b")
 
@@ -91,7 +91,7 @@ def test_rows_that_a_trigger_takes_from_a_changed_table(two_into: Link, key: str
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_rows_that_a_trigger_changes_between_the_slices(two_into: Link, steps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So are those in key ranges that no task looked at, since they were equal."""
+    """Rows in key ranges that no task compared are checked, too."""
     monkeypatch.setattr(batch_sizes, "TASK_ROWS", 20)
     prepare(two_into, "INTEGER", "UPDATE b SET v = 3 WHERE id = 5")
     before = two_into.target.rows("b")
@@ -106,7 +106,7 @@ def test_rows_that_a_trigger_changes_between_the_slices(two_into: Link, steps: b
 @pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_rows_that_a_trigger_changes_in_a_table_that_keeps_rows(two_into: Link, key: str, steps: bool) -> None:
-    """So are those of tables with more rows than the source, whatever their keys are."""
+    """Rows of tables with kept rows are checked, too, with any keys."""
     prepare(two_into, key, "UPDATE b SET v = 3 WHERE id = '5'")
     before = two_into.target.rows("b")
 
@@ -121,7 +121,7 @@ def test_rows_that_a_trigger_changes_in_a_table_that_keeps_rows(two_into: Link, 
 @pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool, mode: str) -> None:
-    """A trigger that leaves synced tables alone is in nobody's way."""
+    """A trigger that does not change synced tables is allowed."""
     prepare(two_into, key, "INSERT INTO note VALUES (1)")
     kept = [row for row in two_into.target.rows("b") if str(row[0]) == "201"] if mode == "upsert" else []
 
@@ -134,7 +134,7 @@ def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool, mo
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_triggers_that_write_to_tables_of_other_transactions(two_into: Link, steps: bool) -> None:
-    """A table that was found equal, or merged before, stays as it was compared, although it has another transaction."""
+    """An equal or already merged table of another transaction must stay as it was compared."""
     two_into.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
     prepare(two_into, "INTEGER", "UPDATE c SET v = 3 WHERE id = 1")
     before = two_into.target.rows("c")
@@ -148,7 +148,7 @@ def test_triggers_that_write_to_tables_of_other_transactions(two_into: Link, ste
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_deferred_triggers_are_seen(postgresql_url: str, tmp_path: Path, protocol: str) -> None:
-    """A trigger that PostgreSQL defers to the commit changes nothing that was verified: the sync fails, and all is as it was."""
+    """If a deferred trigger of PostgreSQL changes verified rows, the sync fails, and all is as it was."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
         link.protocol = protocol
         link.create("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO a VALUES (1, 1)")
@@ -167,7 +167,7 @@ def test_deferred_triggers_are_seen(postgresql_url: str, tmp_path: Path, protoco
 
 
 def test_a_server_that_counts_no_changes(postgresql_url: str, tmp_path: Path) -> None:
-    """What a trigger did to a table that was found equal is noticed, too, if PostgreSQL does not count changes."""
+    """A trigger's change of an equal table is noticed, even if PostgreSQL does not count changes."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
         link.protocol = "2"
         prepare(link, "INTEGER", "UPDATE c SET v = 3 WHERE id = 1")
@@ -186,7 +186,7 @@ def test_a_server_that_counts_no_changes(postgresql_url: str, tmp_path: Path) ->
 @pytest.mark.parametrize("names", [("c", "a"), ("a", "c")], ids=" ".join)
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 def test_triggers_that_truncate(postgresql_url: str, tmp_path: Path, names: tuple[str, ...], single_transaction: bool) -> None:
-    """A trigger that empties a table of PostgreSQL, which counts no rows of that, is noticed, too."""
+    """A trigger that truncates a table of PostgreSQL, which counts no rows for that, is noticed."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
         link.protocol = "2"
         prepare(link, "INTEGER", "TRUNCATE c")
@@ -201,7 +201,7 @@ def test_triggers_that_truncate(postgresql_url: str, tmp_path: Path, names: tupl
 
 @pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
 def test_triggers_that_the_user_may_not_see(mysql_url: str, tmp_path: Path, single_transaction: bool) -> None:
-    """What a trigger did is noticed although MySQL shows it only to users with the privilege TRIGGER."""
+    """A trigger's change is noticed, although MySQL shows triggers only with the privilege TRIGGER."""
     source_url = f"sqlite:///{tmp_path / 'source.db'}"
     with user_with(mysql_url, LIMITED) as url, linked(source_url, mysql_url) as owner, linked(source_url, url) as link:
         link.protocol = "2"
@@ -219,7 +219,7 @@ def test_triggers_that_the_user_may_not_see(mysql_url: str, tmp_path: Path, sing
 
 
 def test_a_grant_that_another_one_hides(mysql_url: str, tmp_path: Path) -> None:
-    """A grant whose underscores are wildcards does not count beside one on the database itself, which is all that MySQL uses."""
+    """A grant with wildcard underscores does not count beside one on the database itself, as in MySQL."""
     source_url, database = f"sqlite:///{tmp_path / 'source.db'}", make_url(mysql_url).database or ""
     with user_with(mysql_url, "TRIGGER") as url, linked(source_url, mysql_url) as owner, linked(source_url, url) as link:
         link.protocol = "2"
@@ -239,7 +239,7 @@ def test_a_grant_that_another_one_hides(mysql_url: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("server", ["mysql", pytest.param("mariadb", marks=pytest.mark.slow)])
 def test_unseen_triggers_that_write_elsewhere(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> None:
-    """A user who may not see a trigger that leaves synced tables alone is warned of it, and only of such triggers."""
+    """A user is warned only of invisible triggers, even if they do not change synced tables."""
     source_url, target_url = f"sqlite:///{tmp_path / 'source.db'}", request.getfixturevalue(f"{server}_url")
     with user_with(target_url, LIMITED) as url, linked(source_url, target_url) as owner, linked(source_url, url) as link:
         link.protocol = "2"
@@ -256,7 +256,7 @@ def test_unseen_triggers_that_write_elsewhere(request: pytest.FixtureRequest, tm
 
 @pytest.mark.parametrize("server", ["mysql", "mariadb"])
 def test_no_trigger_is_taken_for_an_unseen_one(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> None:
-    """A table without triggers is not said to have some, though its own columns have no default value."""
+    """A table without triggers gets no such warning, even if its columns have no default."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", request.getfixturevalue(f"{server}_url")) as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO a VALUES (1, 1)")
@@ -273,7 +273,7 @@ def test_no_trigger_is_taken_for_an_unseen_one(request: pytest.FixtureRequest, t
 def test_unseen_triggers_are_asked_for_where_they_cannot_be_seen(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: str, privilege: str, asked: int
 ) -> None:
-    """A user who may see triggers, as anybody on MariaDB, costs no statement for each table."""
+    """For a user who may see triggers, as on MariaDB, there is no statement for each table."""
     source_url = f"sqlite:///{tmp_path_factory.mktemp('source') / 'source.db'}"
     target_url = request.getfixturevalue(f"{server}_url")
     executed: list[str] = []
@@ -295,7 +295,7 @@ def test_unseen_triggers_are_asked_for_where_they_cannot_be_seen(
 @pytest.mark.parametrize("clause", ["REPLACE", "IGNORE"])
 @pytest.mark.parametrize("rows", ["(1, 1), (2, 1)", ""], ids=["difference", "first"])
 def test_triggers_that_resolve_conflicts(two_same: Link, clause: str, rows: str) -> None:
-    """What a trigger of SQLite says of conflicts in its own tables is not overruled: ``INSERT OR IGNORE`` ignores."""
+    """Conflict clauses in SQLite triggers keep their effect: ``INSERT OR IGNORE`` ignores."""
     two_same.create("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", *([f"INSERT INTO a VALUES {rows}"] if rows else []))
     action = f"BEGIN INSERT OR {clause} INTO note VALUES ('a', NEW.id); END"
     two_same.target.execute(

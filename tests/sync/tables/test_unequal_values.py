@@ -42,12 +42,12 @@ TIMESTAMP, BYTES, JSON, INTEGER = LogicalKind.TIMESTAMP, LogicalKind.BYTES, Logi
     ],
 )
 def test_reasons(kind: LogicalKind, source: str | None, target: str | None, reason: str) -> None:
-    """Each pair of values has the reason that a person would see."""
+    """Each pair of values has the expected reason."""
     assert reason in explain(LogicalType(kind=kind), source, target)
 
 
 def test_the_reason_of_most_pairs_counts() -> None:
-    """The reason that explains most pairs is told; where none explains half of them, there is none."""
+    """The reason of most pairs is reported, or none if no reason explains half of them."""
     text = LogicalType(kind=TEXT)
     assert likely_reason(text, [("a", "A"), ("b", "B"), ("c", "x")]) == "case"
     assert likely_reason(text, [("a", "A"), ("b", "y"), ("c", "x")]) == OTHER

@@ -46,7 +46,7 @@ def configured(site: Site, url: str, *, single_transaction: bool) -> ClientConfi
 
 @pytest.mark.parametrize("single_transaction", [False, True])
 def test_a_fault_ends_its_own_table_only(tmp_path: Path, single_transaction: bool) -> None:
-    """An exception that is none of the sync's fails its transaction, with a report that names it; all else is synced."""
+    """An unexpected exception fails only its transaction, with a report; all else is synced."""
     site = Site(tmp_path)
     execute(site.target, "INSERT INTO orders VALUES (1, 'here')")
     with RunningServer(ServerConfig.from_dict(site.server_settings)) as server:
@@ -62,7 +62,7 @@ def test_a_fault_ends_its_own_table_only(tmp_path: Path, single_transaction: boo
 
 
 def test_a_fault_in_a_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault in the comparison of one table leaves the others of a diff."""
+    """An unexpected exception in one table's comparison does not stop a diff of the others."""
     site = Site(tmp_path)
     compare = run_diff.diff_table
 

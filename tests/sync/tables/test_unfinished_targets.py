@@ -73,7 +73,7 @@ def without_foreign_keys(link: Link) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("point", MAKING_POINTS.values(), ids=MAKING_POINTS)
 def test_a_run_that_is_killed_while_it_makes_tables(two_into: Link, point: str) -> None:
-    """Each table is missing or has its indexes and defaults, and the next run leaves what an undisturbed one does."""
+    """Each table is missing or has its indexes and defaults, and the next run completes them."""
     family(two_into)
     url = two_into.target.database.engine.url.render_as_string(hide_password=False)
     two_into.target.let_go()
@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_while_it_makes_tables(two_into: Link, point: str) 
 
 @on_engines(*MARKING)
 def test_foreign_keys_that_an_earlier_run_did_not_add(two_into: Link) -> None:
-    """They are added, whether rows differ or not, and the report says so; the comment is the source's then."""
+    """They are added, with or without different rows; the report says so, and the comment becomes the source's."""
     without_foreign_keys(two_into)
     child, parent = two_into.sync(*NAMES, options=OPTIONS)
     assert (child.status, child.rows_inserted, child.warnings) == ("changed", 0, ())
@@ -104,7 +104,7 @@ def test_foreign_keys_that_an_earlier_run_did_not_add(two_into: Link) -> None:
 
 @on_engines(*MARKING)
 def test_a_foreign_key_that_is_there_is_not_added_twice(two_into: Link) -> None:
-    """A run that was killed between the foreign key and the comment leaves only the comment to be set."""
+    """After a kill between foreign key and comment, only the comment is set."""
     family(two_into)
     two_into.sync(*NAMES, options=OPTIONS)
     mark(two_into, "child")
@@ -114,7 +114,7 @@ def test_a_foreign_key_that_is_there_is_not_added_twice(two_into: Link) -> None:
 
 @on_engines(*MARKING)
 def test_a_parent_that_fails(two_into: Link) -> None:
-    """The foreign key waits for a run in which the parent arrives."""
+    """The foreign key is added by a run in which the parent arrives."""
     family(two_into)
     two_into.target.execute("CREATE VIEW parent AS SELECT 1 AS id")
     with pytest.raises(SyncFailed) as failed:
@@ -128,7 +128,7 @@ def test_a_parent_that_fails(two_into: Link) -> None:
 
 @on_engines(*MARKING)
 def test_a_dry_run_finishes_nothing(two_into: Link) -> None:
-    """A dry run, also one in steps, and ``diff`` leave the table as it is, and name what the next run adds."""
+    """A dry run, also in steps, and ``diff`` change nothing, and name what the next run adds."""
     without_foreign_keys(two_into)
     two_into.sync("parent", options=OPTIONS)
     tables = {name: table_from_options(name, MAKE) for name in NAMES}
@@ -153,7 +153,7 @@ def test_a_dry_run_finishes_nothing(two_into: Link) -> None:
 
 @on_engines(*MARKING)
 def test_foreign_keys_that_the_source_has_no_longer(two_into: Link) -> None:
-    """A table that waits for foreign keys which its source has dropped is finished, and its comment says so no more."""
+    """If the source has dropped the missing foreign keys, the table is complete, and its comment is reset."""
     without_foreign_keys(two_into)
     two_into.source.execute("DROP TABLE child", "CREATE TABLE child (id INTEGER PRIMARY KEY, name VARCHAR(20), n INTEGER)")
     options = {**MAKE, "allow_empty_source": True}
@@ -163,7 +163,7 @@ def test_foreign_keys_that_the_source_has_no_longer(two_into: Link) -> None:
 
 @on_engines(*MARKING)
 def test_a_run_without_the_parent_leaves_the_foreign_key_to_be_added(two_into: Link) -> None:
-    """A run of the child alone does not take a table for finished that waits for its parent."""
+    """A run of only the child leaves the table waiting for its parent."""
     without_foreign_keys(two_into)
     two_into.offered["parent"] = {}
     two_into.sync_one("child", MAKE)
@@ -174,7 +174,7 @@ def test_a_run_without_the_parent_leaves_the_foreign_key_to_be_added(two_into: L
 
 @on_engines(*MARKING)
 def test_without_the_option_nothing_is_finished(two_into: Link) -> None:
-    """A run without ``create_indexes`` changes no table that is there."""
+    """A run without ``create_indexes`` does not change an existing table."""
     without_foreign_keys(two_into)
     two_into.sync(*NAMES, options={name: {"create_table": True} for name in NAMES})
     found = details(two_into.target, "child")

@@ -34,7 +34,7 @@ TABLE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(9))"
 def test_a_schema_that_is_not_seen(
     postgresql_url: str, sqlite_url: str, protocol: str, path: str, grant: str, reason: str
 ) -> None:
-    """The error for a table that there is names its schema, and what keeps the role from seeing it."""
+    """The error for an existing table that the role does not see names its schema and the reason."""
     with as_role(postgresql_url, sqlite_url, path) as (link, admin, role):
         link.protocol = protocol
         admin.execute(
@@ -59,7 +59,7 @@ def test_a_schema_that_is_not_seen(
 def test_a_target_that_cannot_be_made(
     postgresql_url: str, sqlite_url: str, path: str, options: dict[str, Any], advice: str
 ) -> None:
-    """The error for a table that cannot be made says what to do, and nothing is made under another name."""
+    """The error for a table that cannot be created says what to do, and no other table is created."""
     with as_role(postgresql_url, sqlite_url, path) as (link, admin, role):
         admin.execute("CREATE SCHEMA app", f"REVOKE CREATE ON SCHEMA app FROM {role}")
         with pytest.raises(SyncFailed, match=advice) as failed:

@@ -45,7 +45,7 @@ def _assert_copied(shop: Link, reports: list[TableReport]) -> None:
 
 @pytest.mark.quick_on("sqlite", "mariadb", "postgresql")
 def test_kept_in_step(shop: Link) -> None:
-    """The rows of a view, of a query and of a part of either arrive, and later only those that differ; by both versions."""
+    """Rows of views, queries and parts of them arrive, and later only differences, by both versions."""
     shop.offered = {name: options for name, (options, _) in OFFERED.items()}
     _assert_copied(shop, shop.sync(*OFFERED, options={name: {"create_table": True} for name in OFFERED}))
     shop.source.execute(*CHANGES)
@@ -67,7 +67,7 @@ def test_kept_in_step(shop: Link) -> None:
 
 @pytest.mark.quick_on("mariadb")
 def test_window_of_a_view(shop: Link) -> None:
-    """A window works on the columns of a view as on those of a table."""
+    """A window works on the columns of a view like on those of a table."""
     shop.offered = {"view": {"table": "german", "primary": "id", "windows": ["customer"]}}
     report = shop.sync_one("view", {"create_table": True, "window": ["customer", "1", "2"]})
     expected = source_rows(shop, "SELECT * FROM german WHERE customer = 1")
@@ -77,7 +77,7 @@ def test_window_of_a_view(shop: Link) -> None:
 
 @pytest.mark.quick_on("mysql", "postgresql")
 def test_keys_of_a_view_in_ranges(shop: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A view whose key has an index below is compared by ranges of keys; a key that is computed, by hash and with a warning."""
+    """A view with an indexed key is compared by key ranges; one with a computed key by hash and with a warning."""
     many = ", ".join(f"({number}, 1, 'DE', 1, NULL)" for number in range(2000, 4000))
     shop.source.execute(f"INSERT INTO orders VALUES {many}", "CREATE VIEW shifted AS SELECT id + 0 AS id, amount FROM orders")
     shop.offered = {"view": {"table": "german", "primary": "id"}, "shifted": {"table": "shifted", "primary": "id"}}

@@ -38,7 +38,7 @@ def fill(into: Link, *, bad: int | None = 77) -> None:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_refused_in_one_go(into: Link, protocol: str) -> None:
-    """Without the option nothing is written, not even when all rows could be, and the message names the option."""
+    """Without the option nothing is written, even if all rows could be, and the message names the option."""
     into.protocol = protocol
     fill(into, bad=None)
     for storage in storages(into):
@@ -54,7 +54,7 @@ def test_refused_in_one_go(into: Link, protocol: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_refused_in_steps(into: Link, protocol: str) -> None:
-    """Each of the steps refuses, also when the table was converted between two of them."""
+    """Each step refuses, also if the table was converted between two of them."""
     into.protocol = protocol
     fill(into, bad=None)
     into.target.execute(TABLE, "INSERT INTO t VALUES (1, 5)")
@@ -73,7 +73,7 @@ def test_refused_in_steps(into: Link, protocol: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_accepted(into: Link, protocol: str) -> None:
-    """With the option the table is synced, and its report warns of what it is."""
+    """With the option the table is synced, and its report has a warning."""
     into.protocol = protocol
     fill(into, bad=None)
     for storage in storages(into):
@@ -93,7 +93,7 @@ def test_accepted(into: Link, protocol: str) -> None:
 @pytest.mark.parametrize("protocol", ["1", "2"])
 @pytest.mark.parametrize("rows", [0, 1], ids=["first", "difference"])
 def test_a_merge_that_fails_says_what_may_have_changed(into: Link, protocol: str, rows: int) -> None:
-    """A row that the table refuses ends the sync with an error that claims nothing which is not so."""
+    """If the table refuses a row, the error names the tables that may have changed."""
     into.protocol = protocol
     fill(into)
     into.target.execute(f"{CHECKED} ENGINE=MyISAM", *["INSERT INTO t VALUES (1, 5)"] * rows)
@@ -110,7 +110,7 @@ def test_a_merge_that_fails_says_what_may_have_changed(into: Link, protocol: str
 
 
 def test_steps_that_fail_say_what_may_have_changed(into: Link) -> None:
-    """The merge of what steps have staged says it, too."""
+    """The merge of the steps names them, too."""
     into.protocol = "2"
     fill(into)
     into.target.execute(f"{CHECKED} ENGINE=MyISAM", "INSERT INTO t VALUES (1, 5)")
@@ -121,7 +121,7 @@ def test_steps_that_fail_say_what_may_have_changed(into: Link) -> None:
 
 
 def test_a_failure_before_the_merge_changes_nothing(into: Link) -> None:
-    """What fails before the merge writes is not said to have changed anything."""
+    """A failure before the merge writes does not mention changes."""
     into.protocol = "2"
     fill(into, bad=None)
     into.target.execute(f"{TABLE} ENGINE=MyISAM", f"INSERT INTO t VALUES {', '.join(f'({n}, 1)' for n in range(1000, 1900))}")
@@ -132,7 +132,7 @@ def test_a_failure_before_the_merge_changes_nothing(into: Link) -> None:
 
 
 def test_tables_of_one_transaction(into: Link) -> None:
-    """Of tables that are merged together, those that can be rolled back are, and the reports say which may have changed."""
+    """Of tables merged together, those with transactions are rolled back, and reports name the others."""
     into.protocol = "2"
     fill(into)
     into.source.execute(TABLE.replace(" t ", " u "), "INSERT INTO u VALUES (1, 1)")
@@ -148,7 +148,7 @@ def test_tables_of_one_transaction(into: Link) -> None:
 
 @pytest.mark.slow
 def test_a_server_with_gtids(mysql_url: str, sqlite_url: str) -> None:
-    """MySQL with GTIDs refuses such a table in the transaction of others: the error says what to do, and that helps."""
+    """MySQL with GTIDs refuses such a table in a shared transaction: the remedy in the error works."""
     with linked(sqlite_url, mysql_url) as link:
         link.protocol = "2"
         link.target.execute(f"{TABLE} ENGINE=MyISAM", TABLE.replace(" t ", " u "))
@@ -166,7 +166,7 @@ def test_a_server_with_gtids(mysql_url: str, sqlite_url: str) -> None:
 
 
 def test_what_a_trigger_leaves_is_told(mariadb_url: str, sqlite_url: str) -> None:
-    """A merge that fails after a trigger wrote to a MyISAM table does not say that nothing was changed."""
+    """A failed merge whose trigger wrote to a MyISAM table does not claim that nothing was changed."""
     with linked(sqlite_url, mariadb_url) as link:
         link.protocol = "2"
         link.create(TABLE, "CREATE TABLE u (id INT NOT NULL PRIMARY KEY, a INT)", "INSERT INTO t VALUES (1, 5)")

@@ -25,7 +25,7 @@ REFUSED = r"computes other values for column 'twice' than the source has.*Nothin
     ],
 )
 def test_computed_otherwise(into: Link, source: str, values: str) -> None:
-    """What the target computes otherwise fails the sync for good, names the column, and changes nothing, on every engine."""
+    """A column that the target computes differently fails the sync permanently, names it, and changes nothing."""
     into.source.execute(source, values)
     into.target.execute(THRICE, "INSERT INTO t (id, n) VALUES (9, 9)")
     with pytest.raises(SyncFailed, match=REFUSED) as failed:
@@ -39,7 +39,7 @@ def test_computed_otherwise(into: Link, source: str, values: str) -> None:
 
 
 def test_nothing_but_the_computed_column_differs(same: Link) -> None:
-    """So it is where all other columns are equal already, in steps, in a dry run and for ``diff``."""
+    """That holds if all other columns are equal, in steps, in a dry run and for ``diff``, too."""
     same.source.execute(TWICE, VALUES)
     same.target.execute(THRICE, VALUES)
     options = table_from_options("t", {})
@@ -56,7 +56,7 @@ def test_nothing_but_the_computed_column_differs(same: Link) -> None:
 
 
 def test_decimals_that_sqlite_computes(mariadb_url: str, sqlite_url: str) -> None:
-    """A decimal that SQLite computes as a floating-point number is equal if it is so in the digits of its column."""
+    """A decimal that SQLite computes as a float is equal if it is so in the column's digits."""
     computed = "GENERATED ALWAYS AS (n * 1.5) STORED"
     table = f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n DECIMAL(10, 2), more DECIMAL(12, 3) {computed})"
     with linked(mariadb_url, sqlite_url) as link:
@@ -68,7 +68,7 @@ def test_decimals_that_sqlite_computes(mariadb_url: str, sqlite_url: str) -> Non
 
 
 def test_of_a_float_only_six_digits_come(mariadb_url: str, postgresql_url: str) -> None:
-    """A FLOAT that both sides compute alike is not taken for another one, though version 1 cuts it to six digits."""
+    """A FLOAT that both sides compute equally counts as equal, although version 1 sends six digits."""
     table = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, part {} GENERATED ALWAYS AS (n / 3.0) STORED)"
     with linked(mariadb_url, postgresql_url) as link:
         link.source.execute(table.format("FLOAT"), "INSERT INTO t (id, n) VALUES (1, 1)")

@@ -71,7 +71,7 @@ def sync_files(server: ExistingServer, folder: Path, **options: Any) -> Director
 
 
 def test_a_recorded_table_arrives_and_is_equal_then(server: ExistingServer, target: Scenario) -> None:
-    """A table recorded from a real server arrives, hashes as that server says, and costs nothing the next time."""
+    """A table recorded from an existing server arrives, has its hash, and is unchanged the next time."""
     statements = (GOLDEN / "s_basic.sql").read_text()
     target.run_script(statements)
     expected = target.rows("s_basic")
@@ -88,7 +88,7 @@ def test_a_recorded_table_arrives_and_is_equal_then(server: ExistingServer, targ
 
 
 def test_a_server_that_cannot_hash_sends_the_table(server: ExistingServer, target: Scenario) -> None:
-    """A server that fails over a hash, but can send the table, is synced without a hash; the report says so."""
+    """A server that fails to hash but sends the table is synced without a hash; the report says so."""
     server.answer("/getTableHash", ERROR)
     server.answer("/getTable", ERROR, stream(TABLE))
     report = sync(server, target)
@@ -99,7 +99,7 @@ def test_a_server_that_cannot_hash_sends_the_table(server: ExistingServer, targe
 
 
 def test_a_server_that_fails_altogether_is_an_error(server: ExistingServer, target: Scenario) -> None:
-    """A server that can neither hash nor send a table is an error that may pass."""
+    """A server that can neither hash nor send a table is a transient error."""
     server.answer("/getTable", ERROR)
     with pytest.raises(SyncFailed, match="status 500") as failure:
         sync(server, target)
@@ -108,7 +108,7 @@ def test_a_server_that_fails_altogether_is_an_error(server: ExistingServer, targ
 
 
 def test_a_hash_that_is_not_the_rows_is_told(server: ExistingServer, target: Scenario) -> None:
-    """Rows that do not hash to what the server says are synced, verified by rows, with a warning."""
+    """Rows with another hash than the server's are synced, verified by rows, with a warning."""
     report = sync(server, target)
     assert (report.status, report.verified) == ("changed", "rows")
     assert any("hashes of source and target differ" in warning for warning in report.warnings)
@@ -142,7 +142,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("answer", UNUSABLE.values(), ids=UNUSABLE)
 def test_what_cannot_be_a_table_changes_nothing(server: ExistingServer, target: Scenario, answer: bytes) -> None:
-    """Whatever a server answers instead of a whole table is refused in one line, and the target is as it was."""
+    """Any other answer than a complete table is refused in one line, and the target is as it was."""
     server.answer("/getTable", answer)
     with pytest.raises(SyncFailed) as failure:
         sync(server, target)
@@ -155,7 +155,7 @@ def test_what_cannot_be_a_table_changes_nothing(server: ExistingServer, target: 
 
 
 def test_a_lost_row_is_explained(server: ExistingServer, target: Scenario) -> None:
-    """An empty line for a row that version 1 cannot carry is refused by saying which table, and why."""
+    """An empty line for a row that version 1 cannot carry is refused with the table and the reason."""
     server.answer("/getTable", UNUSABLE["lost row"])
     with pytest.raises(SyncFailed, match=r"(?i)'t'.*UTF-8"):
         sync(server, target)
@@ -167,7 +167,7 @@ def test_a_lost_row_is_explained(server: ExistingServer, target: Scenario) -> No
 
 @pytest.mark.parametrize("name", ["filehashes_empty", "filehashes_missing"])
 def test_an_empty_list_is_an_empty_directory(server: ExistingServer, tmp_path: Path, name: str) -> None:
-    """``[]``, which existing servers answer for an empty directory and a missing one, deletes only with permission."""
+    """``[]``, the existing servers' answer for an empty or missing directory, deletes only with permission."""
     put(open_storage(str(tmp_path / "d")), "a", "kept")
     server.answer("/getFileHashes", recorded(name))
     with pytest.raises(SyncFailed, match="allow_empty_source"):
@@ -178,7 +178,7 @@ def test_an_empty_list_is_an_empty_directory(server: ExistingServer, tmp_path: P
 
 
 def test_a_list_is_files_named_by_numbers(server: ExistingServer, tmp_path: Path) -> None:
-    """A JSON list, which existing servers answer for files named 0, 1, 2, is read as such."""
+    """A JSON list, the existing servers' answer for files named 0, 1, 2, is read as such."""
     server.answer("/getFileHashes", recorded("filehashes_num"))
     with pytest.raises(SyncFailed, match="nothing at"):
         sync_files(server, tmp_path / "d")
@@ -188,7 +188,7 @@ def test_a_list_is_files_named_by_numbers(server: ExistingServer, tmp_path: Path
 
 
 def test_recorded_files_arrive(server: ExistingServer, tmp_path: Path) -> None:
-    """Files recorded from a real server arrive, an empty one among them; the fields are numbered from 0."""
+    """Recorded files of an existing server arrive, including an empty one; fields are numbered from 0."""
     md5 = {"a.txt": "b1946ac92492d2347c6235b4d2611184", "zero.bin": "d41d8cd98f00b204e9800998ecf8427e"}
     server.answer("/getFileHashes", reply(200, json.dumps({"hashes": md5}).encode()))
     server.answer("/getFiles", recorded("files_zero_last"))
@@ -215,7 +215,7 @@ def test_recorded_files_arrive(server: ExistingServer, tmp_path: Path) -> None:
     ids=["html", "500", "text", "number", "glued error", "absolute", "out of the root", "cut", "unauthenticated", "unknown"],
 )
 def test_what_cannot_be_a_manifest_changes_nothing(server: ExistingServer, tmp_path: Path, answer: bytes) -> None:
-    """Whatever a server answers instead of a manifest is refused in one line, and the target is as it was."""
+    """Any other answer than a manifest is refused in one line, and the target is as it was."""
     put(open_storage(str(tmp_path / "d")), "a", "kept")
     server.answer("/getFileHashes", answer)
     with pytest.raises(SyncFailed) as failure:
@@ -229,7 +229,7 @@ def test_what_cannot_be_a_manifest_changes_nothing(server: ExistingServer, tmp_p
 
 
 def test_an_existing_client_beside_our_server(sqlite_url: str, tmp_path: Path) -> None:
-    """An existing client always sends its hash along, ``--EMPTY--`` at first, and numbers its files from 0 in each request."""
+    """An existing client sends its hash, ``--EMPTY--`` at first, and numbers files from 0 in each request."""
     engine = open_engine(sqlite_url)
     Scenario(database_for(engine)).run_script((GOLDEN / "s_basic.sql").read_text())
     engine.dispose()

@@ -127,7 +127,7 @@ def insert_once(source: Source) -> None:
 
 
 def test_rows_that_pages_skip_are_kept(source: Source, target: Scenario) -> None:
-    """Rows that are at the source all the while are kept, and what is gone is deleted, in the same run, on every engine."""
+    """Rows that stay at the source are kept, and gone ones deleted, in the same run, on every engine."""
     delete_once(source)
     report = sync(source, target)
     assert kept(target) == source.rows() == ROWS[8:]
@@ -136,7 +136,7 @@ def test_rows_that_pages_skip_are_kept(source: Source, target: Scenario) -> None
 
 
 def test_rows_that_pages_skip_are_kept_in_steps(source: Source, sqlite_target: Scenario) -> None:
-    """The steps keep rows that an answer lacked, as the one operator does."""
+    """The steps keep rows that an answer lacked, too."""
     delete_once(source)
     report = sync_in_steps(source, sqlite_target)
     assert kept(sqlite_target) == source.rows() == ROWS[8:]
@@ -144,7 +144,7 @@ def test_rows_that_pages_skip_are_kept_in_steps(source: Source, sqlite_target: S
 
 
 def test_rows_that_pages_repeat_are_no_error(source: Source, target: Scenario) -> None:
-    """A row that is sent twice, since others were inserted before it, makes the table be asked for again, on every engine."""
+    """If inserts make a row come twice, the table is requested again, on every engine."""
     insert_once(source)
     report = sync(source, target)
     assert kept(target) == source.rows()
@@ -185,7 +185,7 @@ def test_a_unique_value_that_two_rows_bring_is_asked_for_again(source: Source, t
 
 
 def test_a_unique_value_that_two_rows_bring_to_an_empty_target(source: Source, sqlite_target: Scenario) -> None:
-    """So it is where the target has no rows yet."""
+    """The same holds if the target has no rows yet."""
     sqlite_target.execute(UNIQUE, "DELETE FROM t")
     move_name_once(source)
     assert sync(source, sqlite_target).rows_inserted == 60
@@ -193,7 +193,7 @@ def test_a_unique_value_that_two_rows_bring_to_an_empty_target(source: Source, s
 
 
 def test_a_unique_value_that_two_rows_bring_in_steps(source: Source, sqlite_target: Scenario) -> None:
-    """In steps it is an error that a retry helps, and that names its cause; nothing is changed."""
+    """In steps, it is a transient error that names its cause; nothing is changed."""
     sqlite_target.execute(UNIQUE, "DELETE FROM t WHERE id = 99")
     before = sqlite_target.rows("t")
     move_name_once(source)
@@ -204,7 +204,7 @@ def test_a_unique_value_that_two_rows_bring_in_steps(source: Source, sqlite_targ
 
 
 def test_a_unique_value_that_moves_each_time(source: Source, sqlite_target: Scenario) -> None:
-    """Where values move during each answer, the error is one that a retry may help, and nothing is changed."""
+    """If values move during each answer, the error is transient, and nothing is changed."""
     sqlite_target.execute(UNIQUE)
     before = sqlite_target.rows("t")
 
@@ -222,7 +222,7 @@ def test_a_unique_value_that_moves_each_time(source: Source, sqlite_target: Scen
 @pytest.mark.parametrize("comparable", [True, False])
 @pytest.mark.parametrize("way", [sync, sync_in_steps])
 def test_a_unique_value_that_another_row_has(source: Source, sqlite_target: Scenario, way: Any, comparable: bool) -> None:
-    """A conflict with a row that is not synced is no change of the source: an error that no retry helps."""
+    """A conflict with a row that is not synced is a permanent error, not a change of the source."""
     sqlite_target.execute(UNIQUE)
     source.execute("INSERT INTO t VALUES (100, 'gone')")
     if not comparable:
@@ -234,7 +234,7 @@ def test_a_unique_value_that_another_row_has(source: Source, sqlite_target: Scen
 
 
 def test_a_source_that_moved_is_not_called_other_types(source: Source, sqlite_target: Scenario) -> None:
-    """Where rows were changed behind the pages that were read, the report names that as a reason why the hashes differ."""
+    """If rows changed on pages that were already read, the report names that as a reason for different hashes."""
     sqlite_target.execute("DELETE FROM t WHERE id > 50")
 
     def update(number: int) -> None:
@@ -249,7 +249,7 @@ def test_a_source_that_moved_is_not_called_other_types(source: Source, sqlite_ta
 
 
 def test_a_quiet_source_is_asked_no_more_than_before(source: Source, sqlite_target: Scenario) -> None:
-    """One hash after the rows proves that they are of one moment; where nothing differs there is one request."""
+    """One hash after the rows proves that they are one snapshot; an equal table takes one request."""
     report = sync(source, sqlite_target)
     assert (report.rows_deleted, report.verified) == (1, "hash")
     assert (source.server.asked("/getTable"), source.server.asked("/getTableHash")) == (1, 1)
@@ -258,7 +258,7 @@ def test_a_quiet_source_is_asked_no_more_than_before(source: Source, sqlite_targ
 
 
 def test_no_hash_is_asked_for_where_nothing_needs_it(source: Source, sqlite_target: Scenario) -> None:
-    """Without verification, the hash is asked for only where rows would be deleted."""
+    """Without verification, the hash is requested only if rows would be deleted."""
     sqlite_target.execute("DELETE FROM t WHERE id > 50")
     sync(source, sqlite_target, verify=False)
     assert source.server.asked("/getTableHash") == 0
@@ -269,7 +269,7 @@ def test_no_hash_is_asked_for_where_nothing_needs_it(source: Source, sqlite_targ
 
 
 def test_rows_whose_hash_cannot_be_compared_are_asked_for_again(source: Source, sqlite_target: Scenario) -> None:
-    """Where rows do not hash as the server hashes its own, two equal hashes around a second, equal answer prove it."""
+    """If received rows cannot have the server's hash, two equal hashes around a second, equal answer are the proof."""
     source.execute("ALTER TABLE t ADD COLUMN twice GENERATED ALWAYS AS (id * 2)", "DELETE FROM t WHERE id = 3")
     source.server._hash = lambda name: "0" * 40  # type: ignore[method-assign]  # of columns that are not sent
     source.execute("ALTER TABLE t DROP COLUMN twice")
@@ -280,7 +280,7 @@ def test_rows_whose_hash_cannot_be_compared_are_asked_for_again(source: Source, 
 
 
 def test_rows_that_go_and_come_back_meanwhile(source: Source, sqlite_target: Scenario) -> None:
-    """Equal hashes before and after an answer do not prove it: rows that were deleted and inserted again made it skip others."""
+    """Equal hashes around one answer are no proof: deleted and reinserted rows made it skip others."""
     source.execute("UPDATE t SET name = 'new' WHERE id = 59")
     delete_once(source)
 
@@ -294,7 +294,7 @@ def test_rows_that_go_and_come_back_meanwhile(source: Source, sqlite_target: Sce
 
 
 def test_an_empty_answer_of_a_source_with_rows(source: Source, sqlite_target: Scenario) -> None:
-    """A source that is emptied for as long as it answers is not taken for empty, though ``allow_empty_source`` allows that."""
+    """A source that is empty only while it answers does not count as empty, even with ``allow_empty_source``."""
     source.execute("UPDATE t SET name = 'new' WHERE id = 59")
     source.server.before_page = lambda page: source.execute("DELETE FROM t")
     refilled = [f"INSERT OR IGNORE INTO t VALUES ({number}, '{name}')" for number, name in ROWS]
@@ -307,7 +307,7 @@ def test_an_empty_answer_of_a_source_with_rows(source: Source, sqlite_target: Sc
 
 @BOTH
 def test_a_source_that_never_stands_still_loses_no_row(source: Source, sqlite_target: Scenario, way: Any) -> None:
-    """Where the source changes each time, what is new arrives, nothing is deleted, and the report says so."""
+    """If the source changes each time, new rows arrive, nothing is deleted, and the report says so."""
     numbers = iter(range(1, 100))
 
     def delete(page: int) -> None:
@@ -327,12 +327,12 @@ def test_a_source_that_never_stands_still_loses_no_row(source: Source, sqlite_ta
 
 
 def test_without_a_hash_only_what_two_answers_lack_is_deleted(source: Source, target: Scenario) -> None:
-    """A source that cannot hash is read twice before a row is deleted, on every engine, and the report says what is not known."""
+    """A source that cannot hash is read twice before a row is deleted, and the report says that this is not certain."""
     _sync_without_hash(source, target, sync)
 
 
 def test_without_a_hash_only_what_two_answers_lack_is_deleted_in_steps(source: Source, sqlite_target: Scenario) -> None:
-    """The steps read a source that cannot hash twice, too."""
+    """The steps read such a source twice, too."""
     _sync_without_hash(source, sqlite_target, sync_in_steps)
 
 
@@ -349,7 +349,7 @@ def _sync_without_hash(source: Source, target: Scenario, way: Any) -> None:
 
 
 def test_without_a_hash_and_deletions_one_answer_is_enough(source: Source, sqlite_target: Scenario) -> None:
-    """A source that cannot hash is read once where nothing would be deleted."""
+    """Such a source is read once if no row would be deleted."""
     source.server.can_hash = False
     sqlite_target.execute("DELETE FROM t WHERE id > 50")
     assert sync(source, sqlite_target).rows_inserted == 10
@@ -357,7 +357,7 @@ def test_without_a_hash_and_deletions_one_answer_is_enough(source: Source, sqlit
 
 
 def test_rows_that_are_one_key_in_the_target_are_an_error_that_stays(source: Source, sqlite_target: Scenario) -> None:
-    """Rows that have one key by the target's own rules are told apart from a source that moved: an error that no retry mends."""
+    """Rows with one key by the target's rules are a permanent error, not a change of the source."""
     source.execute(
         "DROP TABLE t", "CREATE TABLE t (code TEXT PRIMARY KEY, name TEXT)", "INSERT INTO t VALUES ('a', '1'), ('A', '2')"
     )
@@ -371,7 +371,7 @@ def test_rows_that_are_one_key_in_the_target_are_an_error_that_stays(source: Sou
 
 @pytest.mark.parametrize("can_hash", [True, False])
 def test_a_source_that_repeats_rows_each_time_may_pass(source: Source, sqlite_target: Scenario, can_hash: bool) -> None:
-    """A source that is inserted into each time is an error that a retry may mend, and nothing is written."""
+    """A source with inserts during each answer is a transient error, and nothing is written."""
     source.server.can_hash = can_hash
     numbers = iter(range(1, 100))
 
@@ -399,7 +399,7 @@ def test_guards_hold_for_what_two_answers_lack(source: Source, sqlite_target: Sc
 
 
 def test_warnings_of_php_in_front_of_an_answer(source: Source, sqlite_target: Scenario) -> None:
-    """Text that PHP writes in front of the rows is told as what it is, and nothing is changed."""
+    """PHP's text before the rows is reported as such, and nothing is changed."""
     source.server.warning = b"<br />\n<b>Warning</b>:  Undefined variable $x in <b>/srv/app.php</b> on line <b>3</b><br />\n"
     before = kept(sqlite_target)
     with pytest.raises(SyncFailed, match="display_errors"):

@@ -122,7 +122,7 @@ def about_zones(report: TableReport) -> list[str]:
 
 @pytest.mark.parametrize("way", [sync, sync_in_steps])
 def test_the_time_zone_of_the_source_is_configured(source: tuple[Scenario, PagingServer], target: Scenario, way: Any) -> None:
-    """With ``time_zone`` every moment arrives as it is, and is equal the next time, without a warning, on every engine."""
+    """With ``time_zone``, every moment arrives correctly, and is equal the next time, without a warning."""
     scenario, server = source
     assert about_zones(way(server.url, target, "+01:00")) == []
     assert target.rows("t") == scenario.rows("t") == sorted(ROWS)
@@ -135,7 +135,7 @@ def test_the_time_zone_of_the_source_is_configured(source: tuple[Scenario, Pagin
 
 
 def test_our_server_hashes_as_an_existing_one(source: tuple[Scenario, PagingServer], mariadb_url: str) -> None:
-    """In its database's zone, our server has the hash of an existing one, computed in the database or from streamed rows."""
+    """In its database's zone, our server has the hash of an existing one, computed in either way."""
     scenario, existing = source
     config = ServerConfig.from_dict({"connections": {"source": mariadb_url}, "tables": {"t": {}}, "time_zone": "+01:00"})
     with RunningServer(config) as server, SyncClient(server.url) as ours, SyncClient(existing.url) as theirs:
@@ -149,7 +149,7 @@ def test_our_server_hashes_as_an_existing_one(source: tuple[Scenario, PagingServ
 
 
 def test_an_existing_pair_in_one_zone_needs_no_option(source: tuple[Scenario, PagingServer], mariadb_target: Scenario) -> None:
-    """Where both databases are in one zone, an empty target gets the right moments without any option, and a warning."""
+    """If both databases have one zone, an empty target gets correct moments without an option, with a warning."""
     scenario, server = source
     report = sync(server.url, mariadb_target)
     assert mariadb_target.rows("t") == scenario.rows("t")
@@ -162,7 +162,7 @@ def test_an_existing_pair_in_one_zone_needs_no_option(source: tuple[Scenario, Pa
 
 
 def test_a_database_of_postgresql_in_its_own_zone(source: tuple[Scenario, PagingServer], postgresql_target: Scenario) -> None:
-    """The zone that a database of PostgreSQL has by default is taken where nothing else is known."""
+    """The default zone of a PostgreSQL database is used if no other is known."""
     scenario, server = source
     with sessions_in(postgresql_target, "Europe/Vienna"):
         sync(server.url, postgresql_target)
@@ -181,7 +181,7 @@ def test_a_default_zone_that_is_not_known(source: tuple[Scenario, PagingServer],
 
 @pytest.mark.parametrize("way", [sync, sync_in_steps])
 def test_rows_that_are_there_show_the_zone(source: tuple[Scenario, PagingServer], mariadb_target: Scenario, way: Any) -> None:
-    """Where the target's rows agree with the source's by another zone than its own, that one is taken for all rows."""
+    """If the target's rows agree with the source's by another zone, that zone is used for all rows."""
     scenario, server = source
     fill(mariadb_target, ROWS)
     scenario.execute("INSERT INTO t VALUES (4, '2024-07-04 11:00:00', 'new')")
@@ -209,7 +209,7 @@ def test_what_only_looks(source: tuple[Scenario, PagingServer], postgresql_targe
 
 
 def test_summer_time(source: tuple[Scenario, PagingServer], target: Scenario) -> None:
-    """An IANA name converts each value by its own offset; an hour that comes twice is told, one that is skipped is refused."""
+    """An IANA name converts each value by its own offset; an hour that comes twice is reported, a skipped one refused."""
     scenario, server = source
     texts = [(1, "2024-07-01 12:00:00"), (2, "2024-01-01 12:00:00"), (3, "2024-10-27 02:30:00")]
     scenario.execute("DROP TABLE t", "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, at DATETIME, name VARCHAR(50))")
@@ -227,7 +227,7 @@ def test_summer_time(source: tuple[Scenario, PagingServer], target: Scenario) ->
 
 
 def test_times_that_fit_into_one_zone_alone(source: tuple[Scenario, PagingServer], mariadb_target: Scenario) -> None:
-    """Where a time is out of range in one of two possible zones, the other one is taken."""
+    """If a time is out of range in one of two possible zones, the other one is used."""
     scenario, server = source
     fill(scenario, [(4, "2038-01-19 03:14:07", "last moment of TIMESTAMP")])
     assert "+01:00 was taken" in about_zones(sync(server.url, mariadb_target))[0]
@@ -235,7 +235,7 @@ def test_times_that_fit_into_one_zone_alone(source: tuple[Scenario, PagingServer
 
 
 def test_a_time_of_the_key_that_comes_twice(source: tuple[Scenario, PagingServer], postgresql_target: Scenario) -> None:
-    """Rows that are one because their key has the hour that comes twice are refused with that reason."""
+    """Rows whose keys become equal in the hour that comes twice are refused with that reason."""
     scenario, server = source
     keyed = "(id INT NOT NULL, at {} NOT NULL, name VARCHAR(50), PRIMARY KEY (id, at))"
     for side, kind in ((scenario, "TIMESTAMP(6)"), (postgresql_target, "TIMESTAMPTZ")):
@@ -250,7 +250,7 @@ def test_a_time_of_the_key_that_comes_twice(source: tuple[Scenario, PagingServer
 
 
 def test_sqlite_has_texts(source: tuple[Scenario, PagingServer], sqlite_url: str) -> None:
-    """SQLite keeps the text that the source sends; there is nothing to convert, and nothing to warn of."""
+    """SQLite keeps the source's text, without conversion and warning."""
     _, server = source
     target = opened(sqlite_url)
     report = sync(server.url, target)
@@ -260,7 +260,7 @@ def test_sqlite_has_texts(source: tuple[Scenario, PagingServer], sqlite_url: str
 
 
 def test_our_server_answers_in_the_zone_of_existing_clients(mariadb_url: str, target: Scenario) -> None:
-    """Our server hashes and sends in its ``time_zone``, that of existing clients' databases; our client is told of it."""
+    """Our server hashes and sends in its ``time_zone``, and tells our client which one that is."""
     scenario = opened(mariadb_url, ROWS)
     target.execute("INSERT INTO t VALUES (9, '2024-07-01 11:00:00', 'gone')")
     for zone in (None, "+01:00", "Europe/Berlin"):

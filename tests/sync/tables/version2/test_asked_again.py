@@ -38,7 +38,7 @@ def kinds(asked: list[Request]) -> list[str]:
 
 @on_engines(DUCKDB, MYSQL)
 def test_only_rows_that_moved_are_asked_for_again(filled: Link) -> None:
-    """Where one of 200 rows changes before the rows are sent, its digest is asked for again, and nothing else."""
+    """If one of 200 rows changes before the rows are sent, only its digest is requested again."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 200")
     report, asked = interrupted(filled, GetRows, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE n = 5"))
     assert kinds(asked) == ["GetRows 200", "DigestRows 1"]
@@ -48,7 +48,7 @@ def test_only_rows_that_moved_are_asked_for_again(filled: Link) -> None:
 
 @on_engines(DUCKDB, MYSQL)
 def test_a_row_that_moves_twice_is_fetched_again(filled: Link) -> None:
-    """A row that is not what was announced a second time either is fetched by its key."""
+    """A row that differs from its digest a second time is fetched by its key."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 200")
     # Before the rows, and before the digest that is asked for again.
     _, asked = interrupted(filled, by_keys, 2, lambda left: filled.source.execute(f"UPDATE t SET v = 'moved {left}' WHERE n = 5"))
@@ -68,7 +68,7 @@ def test_a_row_that_goes_meanwhile_goes_from_the_target(filled: Link) -> None:
 
 @on_engines(DUCKDB, MYSQL)
 def test_only_a_segment_that_moved_is_digested_again(filled: Link) -> None:
-    """A segment that changed after its digest came is asked for once more, before the commit, and only that one."""
+    """A segment that changed after its digest was sent is digested once more before the commit, and only that one."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n IN (5, 6, 2000)")
     _, asked = interrupted(filled, DigestRows, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE n = 5"))
     _, *again = [one for one in asked if isinstance(one, DescribeTable)]
@@ -82,7 +82,7 @@ def test_only_a_segment_that_moved_is_digested_again(filled: Link) -> None:
 
 @on_engines(DUCKDB, MYSQL)
 def test_a_table_that_is_sent_whole_is_not_sent_again(filled: Link) -> None:
-    """Where rows of a table change that is sent whole, it is digested again, and only what moved is fetched."""
+    """If rows change while the whole table is sent, it is digested again, and only changed rows are fetched."""
     filled.target.execute("UPDATE t SET v = 'other'")
 
     def change(_: int) -> None:
@@ -96,7 +96,7 @@ def test_a_table_that_is_sent_whole_is_not_sent_again(filled: Link) -> None:
 
 @on_engines(DUCKDB, MYSQL)
 def test_rows_that_never_stand_still_are_asked_for_a_bounded_number_of_times(filled: Link) -> None:
-    """Rows that move before each answer are asked for three times; what came last arrives, and the report names them."""
+    """Rows that change before each answer are requested three times; the report names them."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 20")
     report, asked = interrupted(
         filled, (DigestRows, GetRows), 1000, lambda left: filled.source.execute(f"UPDATE t SET v = 'at {left}' WHERE n = 5")

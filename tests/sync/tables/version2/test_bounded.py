@@ -65,7 +65,7 @@ def different(request: pytest.FixtureRequest, into: Link) -> Link:
 
 @on_engines(SQLITE, MARIADB)
 def test_a_window_of_any_size(different: Link, held: Held) -> None:
-    """Rows of a window are staged slice by slice when more differ than are listed; all of them arrive."""
+    """If more rows of a window differ than can be listed, they are staged in slices; all arrive."""
     report = different.sync_one("t", {"window": ["day", "2024-02-01", "2024-03-01"], "max_deletes": "100%"})
     assert (report.rows_inserted, report.rows_updated, report.rows_deleted, report.verified) == (500, 500, 500, "digest")
     different.assert_equal("t")
@@ -75,7 +75,7 @@ def test_a_window_of_any_size(different: Link, held: Held) -> None:
 
 @on_engines(SQLITE, MARIADB)
 def test_rows_that_cross_a_large_window(different: Link, held: Held) -> None:
-    """A row that left the window or came into it is updated, whatever slice it is in."""
+    """A row that entered or left the window is updated, in any slice."""
     different.source.execute("UPDATE t SET day = '2024-06-01' WHERE n IN (600, 1700)")
     different.target.execute("UPDATE t SET day = '2024-06-01' WHERE n IN (-601, 1701)")
     report = different.sync_one("t", {"window": ["day", "2024-02-01", "2024-03-01"], "max_deletes": "100%"})
@@ -85,7 +85,7 @@ def test_rows_that_cross_a_large_window(different: Link, held: Held) -> None:
 
 @on_engines(SQLITE, MARIADB)
 def test_many_rows_that_only_the_target_has(into: Link, held: Held) -> None:
-    """Where far more rows are to be deleted than are listed, they are listed slice by slice, and none is sent."""
+    """If more rows are to be deleted than can be listed, they are listed in slices, and none is sent."""
     into.protocol = "2"
     into.create("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, day DATE, n INTEGER)")
     into.source.execute(FILL.format(key="i"))
@@ -100,7 +100,7 @@ def test_many_rows_that_only_the_target_has(into: Link, held: Held) -> None:
 
 @on_engines(SQLITE, MARIADB)
 def test_diff_counts_all_and_keeps_few(different: Link, held: Held) -> None:
-    """The numbers are exact, the keys are the first of each kind, and what is not told is counted."""
+    """Numbers are exact, the first keys of each kind are listed, and omitted ones are counted."""
     with different.client("t") as client:
         found = diff_table(client, table_from_options("t", {}), different.target.database, max_keys=7)
     report = found.report
@@ -114,7 +114,7 @@ def test_diff_counts_all_and_keeps_few(different: Link, held: Held) -> None:
 
 @on_engines(SQLITE, MARIADB)
 def test_keys_that_are_told_are_the_right_ones(different: Link, held: Held) -> None:
-    """Told in full, slice by slice, every key is there once, and as what a sync does with its row."""
+    """Slice by slice, every key is listed once, as what a sync does with its row."""
     with different.client("t") as client:
         changes = diff_table(client, table_from_options("t", {}), different.target.database).changes
     assert changes is not None

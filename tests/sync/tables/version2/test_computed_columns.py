@@ -24,7 +24,7 @@ REFUSED = "computes other values for column 'twice' than the source"
     ],
 )
 def test_computed_otherwise(two_into: Link, source: str, values: str) -> None:
-    """What the target computes otherwise fails the sync for good, names the column, and changes nothing, at every try."""
+    """A column that the target computes differently fails the sync permanently, names it, and changes nothing."""
     two_into.source.execute(source, values)
     two_into.target.execute(THRICE, "INSERT INTO t (id, n) VALUES (9, 9)")
     for _ in range(2):
@@ -40,7 +40,7 @@ def test_computed_otherwise(two_into: Link, source: str, values: str) -> None:
 
 
 def test_nothing_but_the_computed_column_differs(two_into: Link) -> None:
-    """So it is where all other columns are equal already."""
+    """That holds if all other columns are equal, too."""
     two_into.source.execute(TWICE, VALUES)
     two_into.target.execute(THRICE, VALUES)
     with pytest.raises(SyncFailed, match=REFUSED) as failed:
@@ -49,7 +49,7 @@ def test_nothing_but_the_computed_column_differs(two_into: Link) -> None:
 
 
 def test_a_key_that_is_computed_otherwise(two_into: Link) -> None:
-    """A key that the target computes otherwise is an error that names it, and is not tried again."""
+    """A key that the target computes differently is a permanent error that names it."""
     table = "CREATE TABLE t (n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * {}) {{STORED}})"
     two_into.source.execute(table.format(2), "INSERT INTO t (n) VALUES (1), (2)")
     two_into.target.execute(table.format(3))
@@ -61,7 +61,7 @@ def test_a_key_that_is_computed_otherwise(two_into: Link) -> None:
 
 
 def test_computed_otherwise_in_steps(two_into: Link) -> None:
-    """So it is in steps, too."""
+    """That holds in steps, too."""
     two_into.source.execute(TWICE, VALUES)
     two_into.target.execute(THRICE, "INSERT INTO t (id, n) VALUES (1, 5)")
     options = table_from_options("t", {})
@@ -85,7 +85,7 @@ def test_computed_otherwise_in_steps(two_into: Link) -> None:
     ],
 )
 def test_computed_alike(into: Link, source: str, target: str, protocol: str) -> None:
-    """A column that has the same values on both sides is synced without a warning, wherever it is computed."""
+    """A column with the same values on both sides is synced without a warning, wherever it is computed."""
     into.protocol = protocol
     into.source.execute(source, VALUES if source == TWICE else "INSERT INTO t VALUES (1, 1, 2), (2, 2, 4), (3, NULL, NULL)")
     into.target.execute(target)

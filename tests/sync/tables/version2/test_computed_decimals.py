@@ -38,7 +38,7 @@ def computed(link: Link, scale: str, factor: str) -> None:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize(("scale", "factor"), COMPUTED)
 def test_a_computed_decimal_is_equal(exact: Link, scale: str, factor: str, steps: bool) -> None:
-    """A decimal that both sides compute by one expression is equal, although SQLite has 1.6500000000000001 for 1.65."""
+    """A decimal from one expression is equal on both sides, although SQLite has 1.6500000000000001 for 1.65."""
     computed(exact, scale, factor)
 
     def sync(run_id: str) -> Any:
@@ -55,7 +55,7 @@ def test_a_computed_decimal_is_equal(exact: Link, scale: str, factor: str, steps
 
 
 def test_another_expression_is_refused(exact: Link) -> None:
-    """Rounding hides no other expression, however little its values differ."""
+    """Rounding hides no other expression, however small the difference is."""
     exact.source.execute(TABLE.format("12, 4", "1.5"), "INSERT INTO t (id, a) VALUES (1, 1.10)")
     exact.target.execute(TABLE.format("12, 4", "1.5001"))
     with pytest.raises(SyncFailed, match="computes other values for column 'g'"):
@@ -64,7 +64,7 @@ def test_another_expression_is_refused(exact: Link) -> None:
 
 
 def test_a_plain_column_is_not_rounded(exact: Link) -> None:
-    """A value of a plain column that has one digit too many is a difference, which the sync corrects."""
+    """A value with one digit too many in a plain column is a difference, which the sync corrects."""
     exact.create("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a DECIMAL(10, 2))")
     exact.source.execute("INSERT INTO t VALUES (1, 1.65)")
     exact.target.execute("INSERT INTO t VALUES (1, 1.6500000000000001)")
@@ -84,5 +84,5 @@ def test_a_plain_column_is_not_rounded(exact: Link) -> None:
     ],
 )
 def test_rounding(value: float, scale: int, text: str) -> None:
-    """Halves are rounded up, as the databases do that compute decimals exactly; 15 digits count."""
+    """Halves are rounded up, as by databases with exact decimals; 15 digits count."""
     assert computed_text(value, scale) == text

@@ -44,7 +44,7 @@ def test_ten_thousand_changes_cost_less_than_the_table() -> None:
 
 
 def test_scans_are_bounded() -> None:
-    """However many rows of however large a table change, the source digests it at most six times over."""
+    """With any number of changed rows, the source digests a table at most six times."""
     assert (
         max(cost(rows, changes, scheme).scans for rows in SIZES for changes in (15, 10**3, 10**4, 10**5) for scheme in SCHEMES)
         <= 6
