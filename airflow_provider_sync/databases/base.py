@@ -90,6 +90,13 @@ class Database(ABC):
         other._watch = watch
         return other
 
+    def waiting(self, seconds: int) -> Self:
+        """Return the same database with sessions that wait at most this long, in seconds, for locks of other sessions."""
+        rules = self.session
+        return self.with_session(
+            allow_row_security=rules.allow_row_security, keep_time_limits=rules.keep_time_limits, lock_seconds=seconds
+        )
+
     # -- components --------------------------------------------------------------------------------------------------
 
     catalog: component[Catalog]

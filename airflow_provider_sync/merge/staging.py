@@ -138,6 +138,10 @@ class Staging(ABC):
         for leftover, _ in self._left_behind(connection, target):
             self.database.ddl.drop(connection, leftover)
 
+    def has_left_behind(self, connection: Connection, target: Table) -> bool:
+        """Tell whether an earlier step or attempt of this run, or a killed run, left a table of this target."""
+        return bool(self._left_behind(connection, target))
+
     def _left_behind(self, connection: Connection, target: Table) -> list[tuple[Table, float]]:
         """Find the tables of this target and run, each with its age in seconds."""
         return find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run_id))
@@ -187,10 +191,6 @@ class PermanentStaging(Staging):
     def name_for(self, target: Table) -> str:
         """Return the prefix of the table's name that is the same for every attempt."""
         return f"{STAGING_PREFIX}{staging_digest(target, self.run_id)}"
-
-    def is_there(self, connection: Connection, target: Table) -> bool:
-        """Tell whether an earlier step of the same run left the table."""
-        return bool(self._left_behind(connection, target))
 
     def adopt(self, connection: Connection, target: Table) -> Table:
         """Take over the table that an earlier step of the same run filled.

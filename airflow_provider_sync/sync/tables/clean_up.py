@@ -1,38 +1,86 @@
-"""Turn errors of the clean-up after a commit into warnings of the report, so that they do not fail the sync."""
+"""Drop staging tables without failing the sync or holding it up; what is left is a warning of the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import floor
+from time import monotonic
 
 import msgspec
+from sqlalchemy import Connection
 
+from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import TableReport
 
+FIRST_WAIT = 20
+"""Seconds that a clean-up waits for locks of other sessions, such as a backup's, the first time that one is in the way."""
+
+NEXT_WAIT = 1
+"""Seconds that it waits for each table after that: either only one table is locked, or all of them are."""
+
+ALL_WAITS = 30
+"""Seconds after which a run tries to drop no further table, so that a backup does not hold it up table by table."""
+
+
+class CleanUpWaits:
+    """How long the clean-up of one run may still wait; shared by all of its transactions and attempts."""
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+
+    @property
+    def seconds(self) -> int:
+        """Longest wait of the next statement, in seconds; 0 if no further one may be tried."""
+        if not self._spent:
+            return FIRST_WAIT
+        return min(NEXT_WAIT, floor(max(0.0, ALL_WAITS - self._spent)))
+
+    def failed(self, seconds: float) -> None:
+        """Count the time of a statement that failed."""
+        self._spent += seconds
+
 
 class CleanUp:
-    """Collects the errors of dropping staging tables.
+    """Drops staging tables, and collects the errors.
 
     :param database: the target's
+    :param waits: of the run
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waits: CleanUpWaits) -> None:
         self._database = database
+        self._waits = waits
         self._warnings: list[tuple[str, str]] = []
 
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Turn any error of the block into a warning about the table of this name."""
+    def drop(self, name: str, work: Callable[[Connection], None]) -> None:
+        """Drop staging tables, completely even if a signal comes; turn any error into a warning.
+
+        :param name: of the table that they belong to
+        :param work: drops them over a connection of its own (after a suppressed error, the one that merged may return only
+            that error); may be repeated
+        """
+        seconds = self._waits.seconds
+        if not seconds:
+            why = f"locks of other sessions have already held up the clean-up of this run for {ALL_WAITS} seconds"
+            self._warn(name, f"The staging tables of {name!r} were not dropped: {why}")
+            return
+        started = monotonic()
         try:
             with self._database.translate_errors():
-                yield
+                clean_up_fully(partial(self._work, work, seconds))
         except Exception as error:  # noqa: BLE001  # the rows are committed, and every report has the reason
-            why = reason(error)
-            self._warnings.append(
-                (name, f"A staging table of {name!r} could not be dropped: {why}. `airflow-sync clean` drops what is left.")
-            )
+            self._waits.failed(monotonic() - started)
+            self._warn(name, f"A staging table of {name!r} could not be dropped: {reason(error)}")
+
+    def _work(self, work: Callable[[Connection], None], seconds: int) -> None:
+        with self._database.waiting(seconds).connect() as connection:
+            work(connection)
+
+    def _warn(self, name: str, what: str) -> None:
+        self._warnings.append((name, f"{what}. `airflow-sync clean` drops what is left."))
 
     def with_warnings(self, reports: Sequence[TableReport]) -> list[TableReport]:
         """Return the reports, each with the warnings about its table."""

@@ -15,8 +15,7 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.cancellation import clean_up_fully
-from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, staging_for
+from airflow_provider_sync.merge.staging import TemporaryStaging, staging_for
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.progress import row_progress, silent
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
@@ -47,14 +46,7 @@ def staged_again(source: TableSource, target: Target, connection: Connection, cl
         yield staged
     finally:
         if staging.created:
-            with clean_up.of(target.name):
-                clean_up_fully(partial(_drop, source, staging))
-
-
-def _drop(source: TableSource, staging: Staging) -> None:
-    # On a separate connection: after a suppressed error, the other one may return only that error.
-    with source.database.connect() as connection:
-        staging.drop(connection)
+            clean_up.drop(target.name, staging.drop)
 
 
 def with_merged_before(report: TableReport, slices: Sequence[StagedSlice], *, dry_run: bool) -> TableReport:

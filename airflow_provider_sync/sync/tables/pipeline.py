@@ -18,6 +18,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.other_connections import OtherTables, with_tables_here
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.tables.clean_up import CleanUpWaits
 from airflow_provider_sync.sync.tables.failures import failed_together
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable, with_details
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
@@ -62,6 +63,7 @@ def sync_tables(
     run_tables = {table.name: table for table in tables}
     made: list[MadeTable] = []
     adapted: dict[str, Target] = {}
+    clean_up_waits = CleanUpWaits()
     compared = set() if ahead is None else set(ahead.unchanged)
     for group in groups:
         names = {table.name for table in group}
@@ -84,6 +86,7 @@ def sync_tables(
                 ahead=ahead,
                 adapted=adapted,
                 measures=measures,
+                clean_up_waits=clean_up_waits,
                 others=partial(with_tables_here, database, others, elsewhere),
             )
             outcomes.add(sync.run(lock_timeout, run_tables))

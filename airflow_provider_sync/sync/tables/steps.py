@@ -21,14 +21,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
-from airflow_provider_sync.merge.staging import PERMANENT, Staging
+from airflow_provider_sync.merge.staging import PERMANENT
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, source_changed
@@ -37,7 +35,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
 from airflow_provider_sync.sync.tables.apply_schema_changes import altered, following_source, narrowed
-from airflow_provider_sync.sync.tables.clean_up import CleanUp
+from airflow_provider_sync.sync.tables.clean_up import CleanUp, CleanUpWaits
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.merged_before import staged_again, with_merged_before
@@ -248,6 +246,7 @@ def merge_slices(
         for options, slices in tables.values()
     ]
     groups = transaction_groups(database, merges, lambda merge: merge.options.table_name, single_transaction=single_transaction)
+    clean_up_waits = CleanUpWaits()
     for group in groups:
         failed = partial(failed_reports, {merge.options.name: merge.measure for merge in group}, group[0].slices[0].protocol)
         with outcomes.going_on(failed):
@@ -255,7 +254,8 @@ def merge_slices(
             # Includes tables that are merged later: a trigger that changes one makes its staged rows wrong.
             beside = [*equal, *(merge.options for merge in merges if merge not in group)]
             others = partial(with_tables_here, database, beside, elsewhere)
-            outcomes.add(_merge(client, secured, group, others, dry_run=dry_run, keep_staged=keep_staged))
+            clean_up = CleanUp(secured, clean_up_waits)
+            outcomes.add(_merge(client, secured, group, others, clean_up, dry_run=dry_run, keep_staged=keep_staged))
     reports = in_order(outcomes.found, list(tables))
     outcomes.check(reports)
     return reports
@@ -284,12 +284,12 @@ def _merge(
     database: Database,
     merges: Sequence[_SlicesToMerge],
     others: Callable[[], Iterable[TargetTable]],
+    clean_up: CleanUp,
     *,
     dry_run: bool,
     keep_staged: bool,
 ) -> list[TableReport]:
     names = [merge.options.table_name for merge in merges]
-    clean_up = CleanUp(database)
     with (
         database.exclusive(names, timeout=LOCK_TIMEOUT) as lock,
         database.connect(loading=True) as connection,
@@ -319,15 +319,8 @@ def _merge(
         ]
         for merge, table in () if keep_staged else zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run_id, merge.options.name).both:
-                with clean_up.of(merge.options.name):
-                    clean_up_fully(partial(_clear, database, staging, table.target.table))
+                clean_up.drop(merge.options.name, partial(staging.clear, target=table.target.table))
     return clean_up.with_warnings(reports)
-
-
-def _clear(database: Database, staging: Staging, target: Table) -> None:
-    # On a separate connection: after a suppressed error, the other one may return only that error.
-    with database.connect() as connection:
-        staging.clear(connection, target)
 
 
 def _find_staged(source: TableSource, connection: Connection, target: Target, merge: _SlicesToMerge) -> StagedRows | None:

@@ -34,7 +34,7 @@ class TaskStaging:
     def is_there(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> bool:
         """Tell whether the staging tables that a merge of the slices needs exist."""
         needed = (self.rows,) if _is_whole(slices) else self.both
-        return all(staging.is_there(connection, target.table) for staging in needed)
+        return all(staging.has_left_behind(connection, target.table) for staging in needed)
 
     def adopt(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> StagedTable:
         """Return the rows that the tasks have staged.

@@ -19,7 +19,6 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
@@ -41,7 +40,7 @@ from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.progress import Progress, row_progress
 from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
 from airflow_provider_sync.sync.tables.apply_schema_changes import Adapt, altered, following_source, narrowed
-from airflow_provider_sync.sync.tables.clean_up import CleanUp
+from airflow_provider_sync.sync.tables.clean_up import CleanUp, CleanUpWaits
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.failures import Check, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
@@ -70,6 +69,7 @@ class TransactionSync:
     :param adapted: filled with the targets that were adapted to their sources' columns, by name
     :param measures: the measures to which the costs of each table are added, by name
     :param ahead: what is already known about all tables of the run; ``None`` if the source was not asked yet
+    :param clean_up_waits: how long the clean-up of the run may wait
     :param others: returns tables of other transactions that triggers must not change: tables that were already compared, or
         that keep rows of their own
     """
@@ -85,6 +85,7 @@ class TransactionSync:
         progress: Progress,
         adapted: dict[str, Target],
         measures: Mapping[str, Measure],
+        clean_up_waits: CleanUpWaits,
         ahead: KnownAhead | None = None,
         others: Callable[[], Iterable[TargetTable]] = tuple,
     ) -> None:
@@ -99,6 +100,7 @@ class TransactionSync:
         self.attempts = Attempts(client)
         self.adapted = adapted
         self.measures = measures
+        self.clean_up_waits = clean_up_waits
         self.made: list[MadeTable] = []
         self.described = Descriptions()
 
@@ -182,7 +184,7 @@ class TransactionSync:
             return self.attempts.run(partial(self._attempt, targets, lock), is_moved=partial(_is_moved, targets))
 
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
-        clean_up = CleanUp(self.database)
+        clean_up = CleanUp(self.database, self.clean_up_waits)
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
             # The costs of requests about all tables count for the first.
             with self.measures[targets[0].name].counting() if targets else nullcontext():
@@ -223,11 +225,16 @@ class TransactionSync:
         if not unchanged:
             return
         schemas = {target.table.schema for target in unchanged}
-        with clean_up.of(unchanged[0].name):
-            # One query for each schema, since there is hardly ever anything to drop.
-            if find_staging(connection, schemas=schemas):
-                for target in unchanged:
-                    staging_for(self.database, target.options.staging).clear(connection, target.table)
+        # One query for each schema, since there is hardly ever anything to drop.
+        if find_staging(connection, schemas=schemas):
+            for target in unchanged:
+                self._clear_one(connection, staging_for(self.database, target.options.staging), target, clean_up)
+
+    @staticmethod
+    def _clear_one(connection: Connection, staging: Staging, target: Target, clean_up: CleanUp) -> None:
+        # The clean-up needs a connection of its own, which costs time.
+        if staging.has_left_behind(connection, target.table):
+            clean_up.drop(target.name, partial(staging.clear, target=target.table))
 
     @contextmanager
     def _explaining(self, others: Sequence[Target]) -> Iterator[None]:
@@ -288,8 +295,7 @@ class TransactionSync:
         with self.client.within(target.options.max_seconds), named, self.database.translate_errors():
             staged = following_source(target, adapt, stage)
         if not rows.created:
-            with clean_up.of(target.name):
-                rows.clear(connection, target.table)
+            self._clear_one(connection, rows, target, clean_up)
         return staged
 
     def _drop(
@@ -304,14 +310,12 @@ class TransactionSync:
         """Drop a staging table unless the next attempt can resume from it; do not mask the error that ended this attempt."""
         if self._can_go_on(error) or not (staging.created or self.attempts.cut):
             return
-        with clean_up.of(target.name):
-            clean_up_fully(partial(self._remove, staging, target))
+        clean_up.drop(target.name, partial(self._remove, staging, target))
 
-    def _remove(self, staging: Staging, target: Target) -> None:
-        with self.database.connect() as connection:
-            staging.drop(connection)
-            if self.attempts.cut:
-                staging.clear(connection, target.table)  # rows of an earlier attempt
+    def _remove(self, staging: Staging, target: Target, connection: Connection) -> None:
+        staging.drop(connection)
+        if self.attempts.cut:
+            staging.clear(connection, target.table)  # rows of an earlier attempt
 
     def _can_go_on(self, error: BaseException | None) -> bool:
         """Tell whether the next attempt, or the next run, can resume from the rows that were staged before an error."""

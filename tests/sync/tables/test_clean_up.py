@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
+from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.merge.staging import PermanentStaging
+from airflow_provider_sync.sync.tables import clean_up
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.databases.limited_user import user_with
 from tests.scenario import opened
 from tests.sync.link import Link, linked
@@ -198,3 +203,44 @@ def test_a_signal_while_a_staging_table_is_dropped(two_same: Link, monkeypatch: 
         link.sync_one("t")
     assert ended
     assert link.target.scalar("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'") == 1
+
+
+BACKUP = {
+    "mariadb": ["BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL"],
+    "mysql": ["LOCK INSTANCE FOR BACKUP"],
+    "postgresql": ["BEGIN", "LOCK TABLE {} IN ACCESS SHARE MODE"],
+}
+"""What a backup of each server does, so that no table can be dropped."""
+
+
+@pytest.mark.parametrize("engine", BACKUP)
+def test_a_backup_holds_up_a_run_once(
+    engine: str, sqlite_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that begins before the merge holds up the clean-up of all tables together for a moment, and is a warning."""
+    url = request.getfixturevalue(f"{engine}_url")
+    monkeypatch.setattr(clean_up, "FIRST_WAIT", 2)
+    monkeypatch.setattr(clean_up, "ALL_WAITS", 3)
+    names = ["a", "b", "c", "d"]
+    options = {name: table_from_options(name, {"max_deletes": 5}) for name in names}
+    with linked(sqlite_url, url) as link, link.client(*names) as client, opened(url) as backup:
+        link.protocol = "2"
+        database = link.target.database
+        staged = {}
+        for name in names:
+            link.source.execute(f"CREATE TABLE {name} (id INT PRIMARY KEY)", f"INSERT INTO {name} VALUES (1),(2),(3)")
+            link.target.execute(f"CREATE TABLE {name} (id INT PRIMARY KEY)", f"INSERT INTO {name} VALUES (1),(4)")
+            compared = compare_table(client, options[name], database, run_id="run 1", slices=1)
+            staged[name] = (options[name], [stage_slice(client, options[name], database, part) for part in compared.slices])
+        left = [name for name in link.target.names() if name.startswith("_sync")]
+        assert len(left) >= len(names)
+        with backup.database.connect() as connection:
+            for statement in BACKUP[engine]:
+                connection.exec_driver_sql(statement.format(", ".join(left)))
+            started = time.monotonic()
+            reports = merge_slices(client, staged, database)
+            assert time.monotonic() - started < 15
+        assert [(report.status, report.error) for report in reports] == [("changed", None)] * len(names)
+        assert all(any("`airflow-sync clean` drops what is left" in text for text in report.warnings) for report in reports)
+        assert any("already held up the clean-up of this run" in text for text in reports[-1].warnings)
+        assert [link.target.rows(name) for name in names] == [[(1,), (2,), (3,)]] * len(names)
