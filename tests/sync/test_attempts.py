@@ -36,7 +36,7 @@ class Work:
 
 
 def test_incomplete_answers_are_asked_for_as_often_as_retries_says(client: SyncClient) -> None:
-    """Two retries make three attempts; the error of the last one says that there is none left."""
+    """Two retries make three attempts, and the last error says that none is left."""
     assert repeated(client, Work(IncompleteStreamError("cut"), IncompleteStreamError("cut"))) == 3
     work = Work(*(IncompleteStreamError("cut") for _ in range(9)))
     with pytest.raises(IncompleteStreamError) as failed:
@@ -46,7 +46,7 @@ def test_incomplete_answers_are_asked_for_as_often_as_retries_says(client: SyncC
 
 
 def test_what_was_given_up_inside_is_not_repeated_outside(client: SyncClient) -> None:
-    """Loops around loops do not multiply their attempts."""
+    """Nested loops do not multiply their attempts."""
     work = Work(*(IncompleteStreamError("cut") for _ in range(9)))
     with pytest.raises(IncompleteStreamError):
         repeated(client, lambda: repeated(client, work))
@@ -54,7 +54,7 @@ def test_what_was_given_up_inside_is_not_repeated_outside(client: SyncClient) ->
 
 
 def test_progress_restarts_the_count(client: SyncClient) -> None:
-    """What arrives piece by piece may break off more often than ``retries`` says."""
+    """Work that makes progress may be cut more often than ``retries``."""
     attempts = Attempts(client)
     for _ in range(9):
         attempts.pause(IncompleteStreamError("cut"))
@@ -74,7 +74,7 @@ def test_work_whose_source_changed_is_tried_a_few_times(client: SyncClient) -> N
 
 @pytest.mark.parametrize("error", [SourceChangedError("moved"), TableError("no")])
 def test_other_errors_end_the_work_at_once(client: SyncClient, error: SyncError) -> None:
-    """Only errors that the caller takes for a change are tried again."""
+    """Only errors that the caller counts as a change are retried."""
     work = Work(error)
     with pytest.raises(type(error)):
         repeated(client, work)

@@ -93,7 +93,7 @@ def client_config(link: Link, url: str, **settings: Any) -> ClientConfig:
 
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_every_copy_adds_up(accounts: Link, single_transaction: bool) -> None:
-    """On each engine, with amounts moving before every request, each copy is one moment: the first, and those that follow."""
+    """On each engine, with changes before every request, each copy is one moment of the source."""
     with interrupted(accounts) as client:
         for expected in (["changed"] * 3, ["changed", "changed", "unchanged"]):
             with client.holding_snapshot(NAMES):
@@ -107,7 +107,7 @@ def test_every_copy_adds_up(accounts: Link, single_transaction: bool) -> None:
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_tables_stay_where_they_are(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
-    """No table takes the place of one that is yet to be read: a table filled since would be shown empty."""
+    """No table that will be read is replaced, because a table filled since would look empty."""
     url: str = request.getfixturevalue(f"{engine}_url")
     with linked(url, f"sqlite:///{tmp_path / 'target.db'}") as link:
         fill(link)
@@ -132,14 +132,14 @@ def test_tables_stay_where_they_are(request: pytest.FixtureRequest, tmp_path: Pa
 
 
 def test_without_a_snapshot_it_does_not_add_up(same_accounts: Link) -> None:
-    """Without a snapshot the same copies do not add up, which shows that the test above would notice."""
+    """Without a snapshot, the copies do not add up, so the test above is effective."""
     with interrupted(same_accounts) as client:
         sync(same_accounts, client, single_transaction=False)
     assert copied(same_accounts) != TOTAL
 
 
 def test_a_run(same_accounts: Link) -> None:
-    """``consistent: true`` does that for a whole run and for ``diff``, while somebody writes without a pause."""
+    """``consistent: true`` works for a run and for ``diff`` beside a writer without a pause."""
     stop = Event()
 
     def write() -> None:
@@ -167,7 +167,7 @@ def test_a_run(same_accounts: Link) -> None:
 
 
 def test_a_snapshot_that_ran_out(same_accounts: Link) -> None:
-    """A snapshot that runs out during a run ends it: the error names table and option, and nothing is written."""
+    """A snapshot that expires during a run ends it: the error names table and option, and nothing is written."""
     with interrupted(same_accounts, snapshot_seconds=0.2) as client:
         sync(same_accounts, client)
         before = [same_accounts.target.rows(name) for name in NAMES]
@@ -189,7 +189,7 @@ def test_a_snapshot_that_ran_out(same_accounts: Link) -> None:
 
 
 def test_a_server_that_was_restarted(same_accounts: Link) -> None:
-    """A request that names a snapshot which another process held is not repeated, but the run may be; nothing is written."""
+    """A request with another process's snapshot is not repeated, but the error is transient; nothing is written."""
     capabilities = Capabilities(tables=dict.fromkeys(NAMES, ()), snapshots=True)
     gone = reply(410, body=b'{"message": "this server process does not hold the snapshot of the run"}')
     with scripted_server() as server:
@@ -208,7 +208,7 @@ def test_a_server_that_was_restarted(same_accounts: Link) -> None:
 
 @pytest.mark.parametrize("protocol", [1, "auto"])
 def test_servers_that_hold_none(same_accounts: Link, protocol: str | int) -> None:
-    """A server that cannot hold a snapshot is refused before anything is written, by version 1 and by an older version 2."""
+    """A server that cannot hold a snapshot is refused before anything is written."""
     with scripted_server() as server:
         server.answer(reply(body=msgspec.json.encode(Capabilities(tables=dict.fromkeys(NAMES, ())))))
         config = client_config(same_accounts, server.url, consistent=True, protocol=protocol)
@@ -219,7 +219,7 @@ def test_servers_that_hold_none(same_accounts: Link, protocol: str | int) -> Non
 
 
 def test_steps(same_accounts: Link) -> None:
-    """The steps of a sync refuse the option and say what to take; nothing is asked or written."""
+    """The steps refuse the option and recommend another way; nothing is requested or written."""
     config = client_config(same_accounts, "http://127.0.0.1:9/", consistent=True)
     with pytest.raises(ConfigurationError, match=r"consistent: the steps .* TableSyncOperator"):
         compare_tables(config, plan_run(config), opener=Opener(), run_id="one")

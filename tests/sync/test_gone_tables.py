@@ -46,7 +46,7 @@ def reports_of(pair: Pair, options: dict[str, Any], **arguments: Any) -> dict[st
 
 
 def test_a_table_that_is_gone_is_dropped(pair: Pair) -> None:
-    """Reported with its rows by a dry run and by `diff`, then dropped once; tables that nobody named stay."""
+    """A gone table is reported by a dry run and `diff`, and then dropped; unnamed tables stay."""
     planned = reports_of(pair, ALL, dry_run=True)["orders"]
     assert (planned.status, planned.rows_deleted) == ("planned", 2)
     assert planned.schema_changes == ("drop table 'orders', which the source does not offer any more",)
@@ -75,7 +75,7 @@ def test_a_table_that_is_gone_is_dropped(pair: Pair) -> None:
     ],
 )
 def test_what_something_needs_stays(pair: Pair, view: str, name: str) -> None:
-    """A table to which a view or a foreign key refers stays; the error names them, and other tables are synced."""
+    """A table that a view or foreign key needs stays; the error names them, and other tables are synced."""
     execute(pair.target, view.replace("{INT}", "INTEGER" if pair.target.startswith("sqlite") else "BIGINT"))
     run_sqlite(pair.source, "INSERT INTO customers VALUES (3, 'Cid')")
 
@@ -89,7 +89,7 @@ def test_what_something_needs_stays(pair: Pair, view: str, name: str) -> None:
 
 
 def test_what_only_postgresql_finds_is_named(postgresql_url: str, tmp_path: Path) -> None:
-    """Functions and defaults that need a table are named by the error, on one line and with its table; nothing is dropped."""
+    """Functions and defaults that need a table are named by a one-line error; nothing is dropped."""
     with pair_of(tmp_path) as pair:
         pair.target = postgresql_url
         pair.run({"*": ALL})
@@ -123,7 +123,7 @@ def sqlite_pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 def test_a_guard_limits_how_many(sqlite_pair: Pair) -> None:
-    """More than `max_drops` tables are an error that names them, before one is dropped; somebody may allow it."""
+    """More than `max_drops` tables are an error that names them, before any drop; they can be allowed."""
     pair = sqlite_pair
     run_sqlite(Path(pair.target.removeprefix("sqlite:///")), "CREATE TABLE doctors (id INTEGER PRIMARY KEY)")
     config = pair.config({"*": ALL})
@@ -141,7 +141,7 @@ def test_a_guard_limits_how_many(sqlite_pair: Pair) -> None:
 
 
 def test_children_are_dropped_before_parents(pair: Pair) -> None:
-    """A table that only tables need which are dropped, too, is dropped after them."""
+    """A table that only dropped tables need is dropped after them."""
     number = "INTEGER" if pair.target.startswith("sqlite") else "BIGINT"
     execute(
         pair.target,
@@ -152,7 +152,7 @@ def test_children_are_dropped_before_parents(pair: Pair) -> None:
 
 
 def test_nothing_is_dropped_if_anything_failed(sqlite_pair: Pair) -> None:
-    """A run in which another table failed drops nothing."""
+    """If another table failed, a run drops nothing."""
     pair = sqlite_pair
     run_sqlite(pair.source, "DROP TABLE customers; CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, age INT)")
     with pytest.raises(SyncFailed):
@@ -161,7 +161,7 @@ def test_nothing_is_dropped_if_anything_failed(sqlite_pair: Pair) -> None:
 
 
 def test_a_table_that_is_back_stays(sqlite_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table that was missing when the run began, and is offered again at its end, is not dropped."""
+    """A table that is offered again at the end of the run is not dropped."""
     pair = sqlite_pair
 
     class Returning(Opener):
@@ -178,7 +178,7 @@ def test_a_table_that_is_back_stays(sqlite_pair: Pair, monkeypatch: pytest.Monke
 
 
 def test_a_source_that_lost_everything_drops_nothing(sqlite_pair: Pair) -> None:
-    """A pattern that matches nothing at the source is an error, as without the option."""
+    """A pattern that matches nothing at the source is still an error."""
     pair = sqlite_pair
     run_sqlite(pair.source, "DROP TABLE customers")
     with pytest.raises(ConfigurationError, match="matches no table"):
@@ -187,7 +187,7 @@ def test_a_source_that_lost_everything_drops_nothing(sqlite_pair: Pair) -> None:
 
 
 def test_only_a_run_of_the_pattern_drops(sqlite_pair: Pair) -> None:
-    """`--table` syncs some tables of a pattern, and drops none; nor does a pattern that `drop_missing` does not name."""
+    """`--table` drops no table, and neither does a pattern without `drop_missing`."""
     pair = sqlite_pair
     pair.run({"*": ALL}, names=("customers",))
     pair.run({"*": {**ALL, "drop_missing": ["shop_*"]}})
@@ -195,7 +195,7 @@ def test_only_a_run_of_the_pattern_drops(sqlite_pair: Pair) -> None:
 
 
 def test_a_table_that_goes_elsewhere_stays(tmp_path: Path) -> None:
-    """What the source offers is not gone, even if its rows go into a table of another name."""
+    """A table that the source offers is not gone, even if its rows go to another target name."""
     with pair_of(tmp_path) as pair:
         pair.run({"*": ALL})
         elsewhere = {"*": ALL, "orders": {"table": "bought", "create_table": True}}
@@ -214,13 +214,13 @@ def test_a_table_that_goes_elsewhere_stays(tmp_path: Path) -> None:
     ],
 )
 def test_refusals(name: str, options: dict[str, Any], message: str) -> None:
-    """Tables that hold more than the source are never dropped, and one table needs no pattern."""
+    """Tables that hold more than the source are never dropped, and the option needs a pattern."""
     with pytest.raises(ConfigurationError, match=message):
         TargetTable.from_dict({"name": name, **options})
 
 
 def test_steps_refuse_it(sqlite_pair: Pair) -> None:
-    """Tasks of a group refuse the option before they compare, since none of them is the last of each run."""
+    """Tasks of a group refuse the option before they compare."""
     config = sqlite_pair.config({"*": ALL})
     with pytest.raises(ConfigurationError, match=r"drop_missing: .* Take TableSyncOperator"):
         compare_tables(config, plan_run(config), opener=Opener(), run_id="r")
@@ -238,7 +238,7 @@ def other_url(url: str) -> str:
 
 
 def test_what_came_over_another_url_stays(pair: Pair) -> None:
-    """A table that the run has just synced over another URL of the same database is not taken for gone, nor by `diff`."""
+    """A table that the run synced over another URL of the same database is not gone, also in `diff`."""
     connections = {"local": pair.target, "other": other_url(pair.target)}
     tables = {"*": ALL, "customers": {"connection": "other", "table": "buyers", "create_table": True}}
     config = pair.config(tables, connections=connections, default_connection="local")
@@ -251,7 +251,7 @@ def test_what_came_over_another_url_stays(pair: Pair) -> None:
 
 @pytest.mark.parametrize("engine", [MARIADB, MYSQL])
 def test_a_table_in_use(database_servers: DatabaseServers, tmp_path: Path, engine: str) -> None:
-    """On databases that cannot undo a DROP, a table that somebody reads for too long keeps the others from being dropped, too."""
+    """On databases that cannot undo a DROP, a table that is read for too long stops the other drops, too."""
     with pair_of(tmp_path) as pair, database_servers.database(engine, tmp_path) as url:
         pair.target = f"{url}?init_command=SET+SESSION+lock_wait_timeout=1"
         execute(pair.target, "CREATE TABLE doctors (id INTEGER PRIMARY KEY)", "CREATE TABLE rulers (id INTEGER PRIMARY KEY)")

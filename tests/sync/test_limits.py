@@ -71,7 +71,7 @@ def fails(link: Link, server: ScriptedServer, answers: list[Answer], protocol: s
 
 @pytest.mark.parametrize("at", ["description", "digests", "rows"])
 def test_signs_of_life_end_with_the_time_limit(same: Link, server: ScriptedServer, at: str) -> None:
-    """A table of version 2 takes no longer than max_seconds, at whatever point its server only says that it is at work."""
+    """A version 2 table with only signs of life ends after max_seconds, at any point."""
     same.target.execute(EMPTY_TABLE, OLD_ROWS)
     signs: dict[str, Message] = {
         "description": SIGN,
@@ -86,7 +86,7 @@ def test_signs_of_life_end_with_the_time_limit(same: Link, server: ScriptedServe
 
 
 def test_the_client_sets_the_time_for_tables_that_set_none(same: Link, server: ScriptedServer) -> None:
-    """max_seconds of the client holds where a table has none of its own; max_silence holds beside it."""
+    """The client's max_seconds applies to tables without their own; max_silence applies, too."""
     same.target.execute(EMPTY_TABLE, OLD_ROWS)
     answers = [CAPABLE, endless(server, lambda: repeat(SIGN), 0.02)]
     assert "max_silence" in str(fails(same, server, answers, max_silence=0.5))
@@ -110,7 +110,7 @@ def rows_without_end() -> Iterator[Message]:
     ],
 )
 def test_a_first_sync_without_end(same: Link, server: ScriptedServer, limits: SizeLimits, message: str) -> None:
-    """Rows that go straight into an empty target stop at the limit, and none of them stays."""
+    """Rows that are loaded directly stop at the limit, and none of them stays."""
     same.target.execute(EMPTY_TABLE)
     answers = [CAPABLE, answer(DESCRIBED), endless(server, rows_without_end)]
     failure = fails(same, server, answers, limits=limits)
@@ -119,7 +119,7 @@ def test_a_first_sync_without_end(same: Link, server: ScriptedServer, limits: Si
 
 
 def test_rows_of_version_1_without_end(same: Link, server: ScriptedServer) -> None:
-    """Rows of version 1 stop at the limit, and what was staged of them is dropped."""
+    """Rows of version 1 stop at the limit, and the staged ones are dropped."""
     same.target.execute(EMPTY_TABLE, OLD_ROWS)
     body = gzip.compress(b"".join(b'{"id":%d,"v":"x"}\n' % number for number in range(20_000)))
     failure = fails(same, server, [stream(body)], "1", limits=SizeLimits(max_rows=5000))
@@ -127,7 +127,7 @@ def test_rows_of_version_1_without_end(same: Link, server: ScriptedServer) -> No
 
 
 def test_digests_of_rows_without_end(same: Link, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Digests of many more rows than were announced are not taken into memory; the source may have grown meanwhile."""
+    """Digests of many more rows than announced are not kept in memory."""
     same.target.execute(EMPTY_TABLE, OLD_ROWS)
 
     def digests() -> Iterator[Message]:
@@ -144,7 +144,7 @@ def test_digests_of_rows_without_end(same: Link, server: ScriptedServer, monkeyp
 
 
 def test_the_time_limit_holds_for_each_step(same: Link, server: ScriptedServer) -> None:
-    """Comparing and downloading as tasks of their own end alike."""
+    """Comparing and downloading in steps have the same limit."""
     same.target.execute(EMPTY_TABLE, OLD_ROWS)
     options = table_from_options("t", {"max_seconds": 0.6})
     table_slice = PlannedSlice(table="t", run_id="r", protocol=2)
@@ -186,7 +186,7 @@ def files(sizes: dict[str, int]) -> list[Answer]:
 def test_directories_stop_at_their_limits(
     server: ScriptedServer, tmp_path: Path, limits: SizeLimits, sizes: dict[str, int], arrived: list[str], message: str
 ) -> None:
-    """A file beyond a limit is not written, in however many answers a directory comes, and nothing is deleted."""
+    """A file above a limit is not written, in any number of answers, and nothing is deleted."""
     (tmp_path / "mine").write_text("mine")
     server.answer(*files(sizes))
     options = directory_from_options("d", {"path": str(tmp_path), "files_per_request": 1, "allow_empty_source": True})
@@ -198,7 +198,7 @@ def test_directories_stop_at_their_limits(
 
 
 def test_a_directory_takes_no_longer_than_its_time(server: ScriptedServer, tmp_path: Path) -> None:
-    """A file that comes byte by byte ends with max_seconds."""
+    """A file that arrives byte by byte ends after max_seconds."""
 
     def slowly(connection: socket) -> None:
         connection.sendall(head(200, {"Content-Type": "application/octet-stream"}) + frame_header("a", 1000))
@@ -214,7 +214,7 @@ def test_a_directory_takes_no_longer_than_its_time(server: ScriptedServer, tmp_p
 
 
 def test_limits_of_a_configuration(server: ScriptedServer, tmp_path: Path) -> None:
-    """What client.yaml says of limits holds for a run."""
+    """The limits of client.yaml apply to a run."""
     server.answer(*files({"a": 11}))
     settings = {"url": server.url, "retries": 0, "protocol": 1, "limits": {"max_file_bytes": 10}}
     config = ClientConfig.from_dict({**settings, "directories": {"d": {"path": str(tmp_path)}}})

@@ -61,7 +61,7 @@ def configuration(server: ExistingServer, url: str, folder: Path, protocol: str)
 def test_a_run_beside_version_1(
     server: ExistingServer, target: Scenario, sqlite_url: str, tmp_path: Path, protocol: str, questions: int
 ) -> None:
-    """Tables and directories arrive, the reports say version 1, and what the server speaks was asked once, or not at all."""
+    """Tables and directories arrive, the reports say version 1, and the version was requested at most once."""
     folder = tmp_path / "files"
     config = configuration(server, sqlite_url, folder, protocol)
     reports = run(config, plan_run(config))
@@ -76,7 +76,7 @@ def test_a_run_beside_version_1(
 
 
 def test_version_2_is_demanded_of_version_1(server: ExistingServer, target: Scenario, sqlite_url: str, tmp_path: Path) -> None:
-    """``protocol: 2`` beside a server of version 1 is an error of each table that says so; none was changed."""
+    """``protocol: 2`` with a version 1 server is an error of each table; none is changed."""
     config = configuration(server, sqlite_url, tmp_path / "files", "2")
     with pytest.raises(SyncFailed, match="only version 1") as failure:
         run(config, plan_run(config))

@@ -21,7 +21,7 @@ def history(tmp_path: Path) -> History:
 
 
 def test_progress(history: History) -> None:
-    """Progress is noted at once, and then every few seconds, with shares where the total is known."""
+    """Progress is recorded at once, and then every few seconds, with shares if the total is known."""
     now = [0.0]
     note = history.running_note(COMMAND).begin()
     progress = NotedProgress(note, ["orders", "customers"], clock=lambda: now[0])
@@ -43,7 +43,7 @@ def test_progress(history: History) -> None:
 
 
 def test_a_history_that_stays_locked(history: History, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A note that cannot be written, as where the sync itself holds the lock, is the last: progress does not wait for each."""
+    """After a record that cannot be written, there are no more, so progress does not wait."""
     now = [0.0]
     note = history.running_note(COMMAND).begin()
     assert note._connection is not None
@@ -64,7 +64,7 @@ def test_a_history_that_stays_locked(history: History, tmp_path: Path, caplog: p
 
 
 def test_no_history(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    """Where the history cannot be opened, the block runs as without."""
+    """If the history cannot be opened, the sync runs without it."""
     with (
         caplog.at_level(logging.DEBUG, "airflow_provider_sync"),
         noted_while_running(lambda: open_history(f"sqlite:///{tmp_path}/no/h.db"), COMMAND, ["orders"]) as progress,

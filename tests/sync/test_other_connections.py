@@ -112,7 +112,7 @@ def same_target(two: TwoConnections) -> None:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("changes", [False, True], ids=["found equal", "merged"])
 def test_a_table_that_was_compared_over_another_connection(two: TwoConnections, steps: bool, changes: bool) -> None:
-    """A trigger that changes it is named and refused, as if both had one connection."""
+    """A trigger that changes it is named and refused, as with one connection."""
     add_trigger(two.first, f"UPDATE {two.schema}c SET v = 77 WHERE id = 1")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1;" + ("UPDATE c SET v = 2 WHERE id = 2" if changes else ""))
 
@@ -126,7 +126,7 @@ def test_a_table_that_was_compared_over_another_connection(two: TwoConnections, 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_a_trigger_that_writes_elsewhere(two: TwoConnections, steps: bool) -> None:
-    """A trigger that leaves the tables of other connections alone is in nobody's way."""
+    """A trigger that does not change tables of other connections is allowed."""
     add_trigger(two.first, "INSERT INTO note VALUES (1)")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; UPDATE c SET v = 2 WHERE id = 2")
 
@@ -140,7 +140,7 @@ def test_a_trigger_that_writes_elsewhere(two: TwoConnections, steps: bool) -> No
 @on_engines("mariadb", "mysql")
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_a_table_that_the_user_may_not_read(two: TwoConnections, steps: bool) -> None:
-    """One that is seen cannot be watched, which the report says; the sync of the other tables is none the worse."""
+    """A table that the user sees but may not read cannot be checked, and the report says so."""
     add_trigger(two.first, "INSERT INTO note VALUES (1)")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; UPDATE c SET v = 2 WHERE id = 2")
     with user_with(two.first.database.engine.url.render_as_string(hide_password=False), "ALL") as url:
@@ -159,7 +159,7 @@ def test_a_table_that_the_user_may_not_read(two: TwoConnections, steps: bool) ->
 
 @on_engines("sqlite", "mariadb", "postgresql")
 def test_a_table_that_is_compared_later(two: TwoConnections) -> None:
-    """One that keeps rows of its own is refused, too, since its own sync would not see them; a mirror is put right by it."""
+    """A later table with kept rows is checked, too, because its own sync would not compare them; a mirror corrects them."""
     add_trigger(two.first, f"UPDATE {two.schema}c SET v = 77 WHERE id = 1")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c WHERE id = 1")
     two.options["c"]["mode"] = "upsert"
@@ -178,7 +178,7 @@ def test_a_table_that_is_compared_later(two: TwoConnections) -> None:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("connection", ["first", "second"])
 def test_one_table_from_two_sources(two: TwoConnections, connection: str, steps: bool) -> None:
-    """A table that is merged is not taken for one that its own trigger changed, whatever else is synced into it."""
+    """A merged table does not count as changed by its own trigger, whatever else is synced into it."""
     add_trigger(two.first, "INSERT INTO note VALUES (1)")
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c; INSERT INTO c VALUES (2, 3)")
     same_target(two)
@@ -195,7 +195,7 @@ def test_one_table_from_two_sources(two: TwoConnections, connection: str, steps:
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 @pytest.mark.parametrize("groups", [["ac"], ["a", "c"]], ids=["one group", "two groups"])
 def test_two_sources_in_steps(two: TwoConnections, groups: list[str], mode: str) -> None:
-    """Rows of two sources arrive in one table, also if one is merged between the comparison and the merge of the other."""
+    """Rows of two sources arrive in one table, also if one is merged between the other's comparison and merge."""
     run_sqlite(two.source, "INSERT INTO a VALUES (3, 1), (7, 1); DELETE FROM c; INSERT INTO c VALUES (5, 3), (9, 3)")
     same_target(two)
     two.settings["single_transaction"] = False
@@ -219,7 +219,7 @@ def test_two_sources_in_steps(two: TwoConnections, groups: list[str], mode: str)
 
 @pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
 def test_two_names_of_a_file_that_is_not_there_yet(scheme: str, tmp_path: Path) -> None:
-    """Two sources of one table of a file that the run makes are refused, too, before there is any table in it."""
+    """Two sources of one table in a file that the run creates are refused, too."""
     run_sqlite(tmp_path / "source.db", TABLES.format("a") + TABLES.format("c"))
     (tmp_path / "link").symlink_to(tmp_path)
     urls = {"first": f"{scheme}:///{tmp_path}/target.db", "second": f"{scheme}:///{tmp_path}/link/target.db"}
@@ -236,7 +236,7 @@ def test_two_names_of_a_file_that_is_not_there_yet(scheme: str, tmp_path: Path) 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("names", [("a", "c"), ("c", "a")], ids=["first", "second"])
 def test_sources_that_undo_each_other(two: TwoConnections, names: tuple[str, str], steps: bool) -> None:
-    """Two sources of one table are refused over two connections, too, unless neither deletes the other's rows."""
+    """Two sources of one table over two connections are refused, too, unless neither deletes the other's rows."""
     run_sqlite(two.source, "UPDATE a SET v = 2 WHERE id = 1; DELETE FROM c; INSERT INTO c VALUES (3, 3)")
     same_target(two)
     for options in ({}, {"mode": "upsert"}):
@@ -252,7 +252,7 @@ def test_sources_that_undo_each_other(two: TwoConnections, names: tuple[str, str
 
 
 def test_a_diff_of_sources_that_undo_each_other(two: TwoConnections) -> None:
-    """It is refused like the sync."""
+    """``diff`` refuses them like the sync."""
     same_target(two)
     config = two.config("a", "c")
 
@@ -262,7 +262,7 @@ def test_a_diff_of_sources_that_undo_each_other(two: TwoConnections) -> None:
 
 
 def test_connections_without_a_table_in_common(two: TwoConnections) -> None:
-    """Each is opened once: nobody looks for one's tables over the other."""
+    """Each is opened once, and the tables of one are not checked over the other."""
     opened_urls: list[str] = []
 
     def engine(url: str) -> Engine:

@@ -87,7 +87,7 @@ def statuses(reports: Mapping[str, Report]) -> dict[str, str]:
 
 
 def test_everything_arrives_and_new_tables_too(pair: Pair) -> None:
-    """Each table that a pattern matches is made and filled; one that is new at the source arrives with the next run."""
+    """Each matching table is created and filled; a new one of the source arrives with the next run."""
     assert statuses(pair.run(EVERYTHING)) == {"customers": "changed", "orders": "changed"}
     assert pair.rows("orders") == [(7, 1), (8, 2)]
     run_sqlite(pair.source, "CREATE TABLE items (id INTEGER PRIMARY KEY); INSERT INTO items VALUES (5)")
@@ -96,7 +96,7 @@ def test_everything_arrives_and_new_tables_too(pair: Pair) -> None:
 
 
 def test_names_and_options(pair: Pair) -> None:
-    """A name keeps its own options and comes first; a pattern's `table` names the targets of what it matches."""
+    """A name keeps its own options and comes first; a pattern's `table` gives the target names."""
     tables = {"o*": {"table": "copy_o*", "create_table": True}, "*": {"exclude": ["tmp_?"]}, "customers": {"create_table": True}}
     assert list(pair.run(tables)) == ["customers", "orders"]
     assert pair.tables() == ["copy_orders", "customers"]
@@ -104,7 +104,7 @@ def test_names_and_options(pair: Pair) -> None:
 
 
 def test_one_table_of_a_pattern(pair: Pair) -> None:
-    """A run may be narrowed to one table that a pattern matches; what no entry matches is refused."""
+    """A run may sync one table of a pattern; a name that no entry matches is refused."""
     assert statuses(pair.run(EVERYTHING, names=("orders",))) == {"orders": "changed"}
     for name in ("tmp_1", "x*"):
         with pytest.raises(ConfigurationError, match="is not under tables in the configuration"):
@@ -113,7 +113,7 @@ def test_one_table_of_a_pattern(pair: Pair) -> None:
 
 @pytest.mark.parametrize("tables", [["customers", "absent_*"], {"*": {"create_table": True}, "or*": {"exclude": ["*"]}}])
 def test_a_pattern_that_matches_nothing(pair: Pair, tables: Any) -> None:
-    """A pattern without a table ends the run before anything is written, with an error that names it and what there is."""
+    """A pattern without a table ends the run before it writes, with an error that names it and the offered names."""
     run_sqlite(Path(pair.target.removeprefix("sqlite:///")), "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)")
     with pytest.raises(ConfigurationError) as caught:
         pair.run(tables)
@@ -123,7 +123,7 @@ def test_a_pattern_that_matches_nothing(pair: Pair, tables: Any) -> None:
 
 
 def test_version_1_cannot_list(pair: Pair) -> None:
-    """By version 1 a pattern is refused with the remedy, and named tables are served from the server's patterns."""
+    """With version 1, a pattern is refused with the remedy, and named tables are served from the server's patterns."""
     with pytest.raises(ConfigurationError, match=r"version 1 .* match '\*'\. Name the tables one by one"):
         pair.run("*", protocol=1)
     run_sqlite(Path(pair.target.removeprefix("sqlite:///")), "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)")
@@ -133,7 +133,7 @@ def test_version_1_cannot_list(pair: Pair) -> None:
 
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_names_that_differ_by_case_only(database_url: str, tmp_path: Path, single_transaction: bool) -> None:
-    """Two tables that would be one in the target are an error that names both; where they are two, both arrive."""
+    """Two tables that would be one at the target are an error that names both; if they are two, both arrive."""
     run_sqlite(tmp_path / "one.db", "CREATE TABLE Parts (id INTEGER PRIMARY KEY); INSERT INTO Parts VALUES (1)")
     run_sqlite(tmp_path / "two.db", "CREATE TABLE parts (id INTEGER PRIMARY KEY); INSERT INTO parts VALUES (2)")
     connections = {name: f"sqlite:///{tmp_path / name}.db" for name in ("one", "two")}
@@ -152,7 +152,7 @@ def test_names_that_differ_by_case_only(database_url: str, tmp_path: Path, singl
 
 
 def test_what_is_gone_at_the_source(pair: Pair) -> None:
-    """Tables of the target that a pattern matches and the source no longer offers are named in a report, and stay."""
+    """Matching target tables that the source does not offer any more are named in a report, and stay."""
     target = Path(pair.target.removeprefix("sqlite:///"))
     run_sqlite(target, "CREATE TABLE old (id INTEGER); CREATE TABLE tmp_2 (id INTEGER); INSERT INTO old VALUES (1)")
     (warning,) = pair.run(EVERYTHING)["customers"].warnings
@@ -167,7 +167,7 @@ def test_what_is_gone_at_the_source(pair: Pair) -> None:
 
 
 def test_parents_come_before_children(postgresql_url: str, tmp_path: Path) -> None:
-    """Where foreign keys cannot be switched off, what a pattern matches is merged in their order, also table by table."""
+    """If foreign keys cannot be switched off, matching tables are merged in their order, also one by one."""
     with plain_role(postgresql_url) as url, pair_of(tmp_path) as pair:
         pair.target = url
         execute(
@@ -186,7 +186,7 @@ def test_parents_come_before_children(postgresql_url: str, tmp_path: Path) -> No
 
 
 def test_a_table_that_cannot_be_synced_is_named(pair: Pair) -> None:
-    """A table without a key is no table to leave out silently: it fails, by name, and nothing is written."""
+    """A matching table without a key fails by name instead of being left out, and nothing is written."""
     run_sqlite(pair.source, "CREATE TABLE keyless (id INT); INSERT INTO keyless VALUES (1)")
     with pytest.raises(SyncFailed, match="Table 'keyless' has no primary key") as caught:
         pair.run(EVERYTHING)

@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 
 def test_units_and_totals(clock: Clock) -> None:
-    """Each unit is told with its total where that is known, bytes in the unit that suits them."""
+    """Each unit has its total if known, and bytes have a suitable unit."""
     amounts = Amounts(clock)
     amounts.add("orders", 1500, "rows")
     assert amounts.text("orders") == "1,500 rows so far"
@@ -50,7 +50,7 @@ def test_units_and_totals(clock: Clock) -> None:
     ],
 )
 def test_the_time_that_is_left(clock: Clock, elapsed: float, done: int, total: int, expected: str) -> None:
-    """The rest is taken to go as fast as what is done, once some seconds have shown how fast that is."""
+    """The remaining time follows from the speed, after some seconds."""
     amounts = Amounts(clock)
     amounts.add("images", 1, "files", total)
     clock.seconds = elapsed
@@ -59,7 +59,7 @@ def test_the_time_that_is_left(clock: Clock, elapsed: float, done: int, total: i
 
 
 def test_bytes_decide(clock: Clock) -> None:
-    """Where bytes are known they say how long the rest takes, since the first of many files may be the largest; then files do."""
+    """The remaining time follows from bytes if they are known, because files may differ in size."""
     amounts = Amounts(clock)
     for amount in (0, 90):
         amounts.add("images", amount, "bytes", 180)
@@ -73,7 +73,7 @@ def test_bytes_decide(clock: Clock) -> None:
 
 
 def test_the_beginning_says_nothing(clock: Clock) -> None:
-    """As long as hardly anything is done no time is told, unless that takes long; then it is the speed of late that counts."""
+    """At the beginning there is no remaining time; after long work, the latest speed counts."""
     amounts = Amounts(clock)
     amounts.add("images", 0, "bytes", 1000)
     clock.seconds = 30
@@ -91,7 +91,7 @@ def test_the_beginning_says_nothing(clock: Clock) -> None:
 
 
 def test_what_was_there_before_is_no_speed(clock: Clock) -> None:
-    """A download that goes on where an earlier one stopped is not taken to be faster for it."""
+    """A resumed download does not count earlier bytes for its speed."""
     amounts = Amounts(clock)
     amounts.add("images", 900, "bytes", 1000)
     clock.seconds = 10
@@ -100,7 +100,7 @@ def test_what_was_there_before_is_no_speed(clock: Clock) -> None:
 
 
 def test_unknown_shares(clock: Clock) -> None:
-    """Without a total, or with a total of nothing, nobody can say how much is done."""
+    """Without a total, or with a total of 0, there is no share."""
     amounts = Amounts(clock)
     amounts.add("orders", 5, "rows")
     assert amounts.share("orders") is None
@@ -109,7 +109,7 @@ def test_unknown_shares(clock: Clock) -> None:
 
 
 def test_columns(clock: Clock) -> None:
-    """A row of a table has the speed in bytes where they are counted, and neither speed nor time as long as both say nothing."""
+    """A row has the speed in bytes if they are counted, and neither speed nor time if both are unknown."""
     amounts = Amounts(clock)
     amounts.add("images", 0, "files", 100)
     amounts.add("images", 0, "bytes", 4096)
@@ -121,7 +121,7 @@ def test_columns(clock: Clock) -> None:
 
 
 def test_an_estimate_that_is_too_low(clock: Clock) -> None:
-    """A total that was exceeded is not told any more, until a better one is known."""
+    """A total that was exceeded is not shown until a better one is known."""
     amounts = Amounts(clock)
     amounts.add("orders", 0, "rows", 10)
     amounts.add("orders", 11, "rows")
@@ -131,7 +131,7 @@ def test_an_estimate_that_is_too_low(clock: Clock) -> None:
 
 
 def test_lines_are_rare(clock: Clock) -> None:
-    """A line comes when the pause is over, with all that was done meanwhile, by all threads."""
+    """A line comes after each pause, with the progress of all threads."""
     lines: list[str] = []
     progress = ProgressLines(lines.append, every=30.0, clock=clock)
     with ThreadPoolExecutor(4) as threads:

@@ -30,7 +30,7 @@ from airflow_provider_sync.sync.tables.slice_values import ComparedTable
 def test_comparing_goes_on_after_a_failure(
     error: Exception, failing: str, compared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table that fails keeps no other from being compared; a server that fails keeps only those of the same database."""
+    """A failing table does not stop the comparison of others; a failing server stops only those of its database."""
     tried: list[str] = []
 
     def compare_table(_client: Any, table: Any, *_: Any, **__: Any) -> Any:
@@ -56,7 +56,7 @@ def test_comparing_goes_on_after_a_failure(
 
 @pytest.mark.parametrize(("create_table", "dry_run"), [(True, True), (True, False), (False, False)])
 def test_a_dry_run_makes_no_database(create_table: bool, dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database whose file is not there is empty; only what may make tables in it makes the file, which a dry run does not."""
+    """A missing database file counts as empty; a dry run does not create it."""
     found: list[Sequence[str]] = []
 
     def compare_table(_client: Any, table: Any, database: Database, **_: Any) -> Any:

@@ -36,7 +36,7 @@ def table(name: str, *columns: str) -> WatchedTable:
     ["INSERT INTO orders VALUES (9, 'i', '9')", "UPDATE orders SET amount = '2' WHERE id = 1", "DELETE FROM orders WHERE id = 1"],
 )
 def test_every_change_of_a_table_is_seen(source: Source, statement: str, protocol: str) -> None:
-    """A row that is new, another or gone makes another digest, and nothing else does."""
+    """A new, changed or deleted row changes the digest, and nothing else does."""
     before = digest(source, table("orders"), protocol)
     source.execute("UPDATE customers SET name = 'Bob'")
     assert digest(source, table("orders"), protocol) == before
@@ -45,7 +45,7 @@ def test_every_change_of_a_table_is_seen(source: Source, statement: str, protoco
 
 
 def test_a_change_and_its_reverse(source: Source) -> None:
-    """The same content has the same digest, whatever was in between."""
+    """The same content has the same digest, after any changes in between."""
     before = digest(source, table("orders"))
     source.execute("DELETE FROM orders")
     assert digest(source, table("orders")) != before
@@ -63,7 +63,7 @@ def test_other_columns_do_not_matter(source: Source) -> None:
 
 
 def test_new_columns_of_an_empty_table_are_seen(source: Source) -> None:
-    """What a table is made of is part of its state."""
+    """The columns of a table are part of its state."""
     source.execute("DELETE FROM orders")
     before = digest(source, table("orders"))
     source.execute("ALTER TABLE orders ADD COLUMN more INTEGER")
@@ -79,7 +79,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("protocol", ["1", "auto"])
 def test_every_change_of_a_directory_is_seen(source: Source, protocol: str) -> None:
-    """A file that is new, another or gone makes another digest, unless it is not selected."""
+    """A new, changed or deleted file changes the digest, unless it is excluded."""
     images = WatchedDirectory(name="images", exclude=("*.tmp",))
     seen = [digest(source, images, protocol)]
     source.write("images", "new.tmp", "left out")
@@ -95,7 +95,7 @@ def test_every_change_of_a_directory_is_seen(source: Source, protocol: str) -> N
 
 @pytest.mark.usefixtures("settled")
 def test_an_unchanged_directory_costs_a_line(source: Source) -> None:
-    """If nothing changed since the digest that is known, one request and less than a kilobyte say so."""
+    """If nothing changed since the known digest, the answer has less than a kilobyte."""
     for number in range(200):
         source.write("images", f"{number}-{'x' * 50}.txt", "content")
     images = WatchedDirectory(name="images")
@@ -108,7 +108,7 @@ def test_an_unchanged_directory_costs_a_line(source: Source) -> None:
 
 
 def test_a_young_file_is_looked_at_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change right after a poll that leaves size and time as they are is not missed: a later poll tells of the file again."""
+    """A change right after a poll with equal size and time is found by a later poll."""
     images = WatchedDirectory(name="images")
     monkeypatch.setattr(watch, "YOUNG_SECONDS", (0.0,))
     monkeypatch.setattr(local_entries, "_FINE_NS", 3_600 * 10**9)
@@ -125,7 +125,7 @@ def test_a_young_file_is_looked_at_again(source: Source, monkeypatch: pytest.Mon
 
 
 def test_the_digest_of_another_version_is_another_state(source: Source) -> None:
-    """A digest that version 1 returned is no state of version 2: the directory counts as changed once."""
+    """A version 1 digest is not a version 2 state: the directory counts as changed once."""
     images = WatchedDirectory(name="images")
     known = digest(source, images, "1")
     assert digest(source, images, known=known) not in (known, "")

@@ -53,7 +53,7 @@ def postgresql(database_servers: DatabaseServers, tmp_path: Path) -> Iterator[Li
 
 
 def test_two_postgresql_databases(postgresql: Link) -> None:
-    """Two PostgreSQL databases compare by their own hash, segments as well as rows, and sync all the same."""
+    """Two PostgreSQL databases compare segments and rows by their own hash, and the sync works."""
     assert postgresql.sync_one("t").verified == "digest"
     postgresql.source.execute(
         "UPDATE t SET v = 'x' WHERE id = 7", "DELETE FROM t WHERE id = 8", "INSERT INTO t VALUES (1000, NULL, NULL)"
@@ -73,7 +73,7 @@ def test_two_postgresql_databases(postgresql: Link) -> None:
 
 
 def test_other_pairs(into: Link) -> None:
-    """Where one side is no PostgreSQL, SHA-256 it is."""
+    """If one side is not PostgreSQL, SHA-256 is used."""
     into.protocol = "2"
     into.create(TABLE)
 
@@ -94,7 +94,7 @@ def _messages(url: str, path: str, request: DescribeTable | DigestRows | bytes) 
 
 
 def test_only_a_probe_that_agrees(postgresql: Link) -> None:
-    """The server takes the hash only where its own database computes the same; from a client of before it gets no probe."""
+    """The server uses the hash only if its own database computes the same; older clients send no probe."""
     with postgresql.target.database.connect() as connection:
         probes = dict(postgresql.target.database.digests.probes(connection))
     with postgresql.client("t") as client:
@@ -117,7 +117,7 @@ def test_only_a_probe_that_agrees(postgresql: Link) -> None:
 
 
 def test_unknown_digests_are_refused(postgresql: Link) -> None:
-    """A digest that the table's database does not have is refused by its name."""
+    """A digest that the table's database lacks is refused by its name."""
     with postgresql.client("t") as client:
         answer = ask(
             client.url, "/digestRows", DigestRows(table_slice=T, partitioning=ALL, segment_ranges=((0, 0),), digest="blake")
@@ -142,7 +142,7 @@ def _answer(server: ScriptedServer, described: Described, capabilities: bytes) -
 
 
 def test_a_server_of_before(postgresql: Link) -> None:
-    """A server that names no digests gets no probes: it would refuse a field that it does not know."""
+    """A server without digests in its capabilities gets no probes, because it would refuse the field."""
     with scripted_server() as server, SyncClient(server.url, retries=0) as client:
         _answer(server, _DESCRIBED, b'{"protocol": 2}')
         assert not table_differs(client, table_from_options("t", {}), postgresql.target.database)
@@ -151,7 +151,7 @@ def test_a_server_of_before(postgresql: Link) -> None:
 
 
 def test_a_digest_that_was_not_offered(postgresql: Link) -> None:
-    """A server that compares by another digest than those offered is an error, and nothing is written."""
+    """A server that uses a digest that was not offered is an error, and nothing is written."""
     with scripted_server() as server, SyncClient(server.url, retries=0) as client:
         _answer(server, msgspec.structs.replace(_DESCRIBED, digest="blake"), b'{"protocol": 2, "digests": ["blake", "pghash"]}')
         with pytest.raises(ProtocolError, match="'blake', which the client did not offer"):

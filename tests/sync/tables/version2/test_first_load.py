@@ -33,7 +33,7 @@ def filled(link: Link) -> None:
 
 
 def test_rows_prove_themselves(into: Link) -> None:
-    """Rows come with their description, and the source digests nothing: capabilities, description and rows are asked for."""
+    """Rows come with their description, and the source digests nothing: capabilities and rows are requested."""
     filled(into)
     report = into.sync_one("t")
     assert (report.status, report.verified, report.rows_inserted, report.rows_total) == ("changed", "digest", 3, 3)
@@ -43,7 +43,7 @@ def test_rows_prove_themselves(into: Link) -> None:
 
 
 def test_an_older_server(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that cannot describe rows announces its digests beside them."""
+    """A server that cannot describe rows sends its digests beside them."""
 
     def older(**fields: Any) -> Capabilities:
         return Capabilities(**{**fields, "described_rows": False})
@@ -55,7 +55,7 @@ def test_an_older_server(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_postgresqls(two: Link) -> None:
-    """Where source and target have a faster digest in common, the source announces its own beside the rows."""
+    """If both databases have a faster digest in common, the source sends its own beside the rows."""
     filled(two)
     report = two.sync_one("t")
     assert (report.verified, report.rows_inserted) == ("digest", 3)
@@ -63,7 +63,7 @@ def test_two_postgresqls(two: Link) -> None:
 
 
 def test_a_dry_run_counts(into: Link) -> None:
-    """What would come is counted by the source's digests, and nothing is written."""
+    """The source's digests count the rows that would come, and nothing is written."""
     filled(into)
     report = into.sync_one("t", dry_run=True)
     assert (report.status, report.rows_inserted) == ("planned", 3)
@@ -71,7 +71,7 @@ def test_a_dry_run_counts(into: Link) -> None:
 
 
 def test_a_target_that_is_not_what_came(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the digests differ, nothing is committed, and the rows are staged and compared instead."""
+    """If the digests differ, nothing is committed, and the rows are staged and compared instead."""
     wrong: list[int] = []
 
     def other(self: line_digest.LineDigest, rows: int, total: int) -> None:
@@ -87,7 +87,7 @@ def test_a_target_that_is_not_what_came(into: Link, monkeypatch: pytest.MonkeyPa
 
 
 def test_columns_that_change_before_the_rows(into: Link) -> None:
-    """Rows that come by another description than the first are not taken, and the target stays empty."""
+    """Rows with another description than the first are refused, and the target stays empty."""
     into.target.execute(TABLE)
     wider = msgspec.structs.replace(COLUMNS[1], type=LogicalType(kind=LogicalKind.JSON))
     other = msgspec.structs.replace(DESCRIBED, columns=(COLUMNS[0], wider))
@@ -99,7 +99,7 @@ def test_columns_that_change_before_the_rows(into: Link) -> None:
 
 
 def test_rows_without_their_description(into: Link) -> None:
-    """A server that sends no description before the rows, though it says that it does, is not believed."""
+    """A server that sends no description, although it announced it, is refused."""
     into.target.execute(TABLE)
     with scripted_server() as server:
         server.answer(CAPABLE, answer(DESCRIBED), answer(ALL))
@@ -114,7 +114,7 @@ def test_rows_without_their_description(into: Link) -> None:
 @on_engines(POSTGRESQL, DUCKDB)
 @pytest.mark.parametrize("options", [{}, {"verify": False}], ids=["digested", "unverified"])
 def test_a_value_that_is_not_of_its_type(into: Link, options: dict[str, Any]) -> None:
-    """A value with more digits than the source's type has is refused by name, whether or not the first load finds it itself."""
+    """A value with more digits than the source's type is refused by name, whether the first load finds it or not."""
     into.target.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v DECIMAL(9, 2))")
     decimal = ColumnDescription(name="v", type=LogicalType(kind=LogicalKind.DECIMAL, precision=9, scale=2))
     described = msgspec.structs.replace(DESCRIBED, columns=(COLUMNS[0], decimal), rows=1)
@@ -129,7 +129,7 @@ def test_a_value_that_is_not_of_its_type(into: Link, options: dict[str, Any]) ->
 
 
 def test_scripted_rows(into: Link) -> None:
-    """The answers that the other tests bend are right as they stand."""
+    """The unchanged scripted answers are valid."""
     into.target.execute(TABLE)
     with scripted_server() as server:
         server.answer(CAPABLE, answer(DESCRIBED), answer(DESCRIBED, ALL))

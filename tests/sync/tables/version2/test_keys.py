@@ -31,27 +31,27 @@ def keyed(same: Link) -> Link:
 
 
 def test_a_source_key_that_is_not_unique_is_refused(keyed: Link) -> None:
-    """Version 2: the server says which table and which columns do not tell rows apart."""
+    """Version 2: the server names the table and the columns that do not identify rows."""
     keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1), (3, 'a', 2)")
     assert "several rows with the same code, which `primary` names" in refused(keyed)
 
 
 def test_a_target_key_that_is_not_unique_is_refused(keyed: Link) -> None:
-    """Version 2: rows of the target that have the same key are an error that names the key."""
+    """Version 2: duplicate keys of the target are an error that names the key."""
     keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)")
     keyed.target.execute("INSERT INTO t VALUES (1, 'a', 1), (3, 'a', 2)")
     assert "several rows of the target have one key (code)" in refused(keyed)
 
 
 def test_a_target_key_of_null_is_refused(keyed: Link) -> None:
-    """Version 2: rows of the target whose key is NULL are an error that names table and column."""
+    """Version 2: NULL keys of the target are an error that names table and column."""
     keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1)")
     keyed.target.execute("DROP TABLE t", CREATE.replace(" NOT NULL", ""), "INSERT INTO t VALUES (1, 'a', 1), (3, NULL, 2)")
     assert "Table 't': the target has rows without a value in the key column 'code'. Fill" in refused(keyed)
 
 
 def test_version_1_names_the_key_that_is_not_unique(into: Link) -> None:
-    """Version 1: rows that arrive with the same key are an error that says so."""
+    """Version 1: duplicate keys in an answer are an error that says so."""
     into.offered["t"] = {"primary": "code"}
     into.create(CREATE)
     into.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1), (3, 'a', 2)")
@@ -60,7 +60,7 @@ def test_version_1_names_the_key_that_is_not_unique(into: Link) -> None:
 
 
 def test_each_engine_finds_keys_that_are_not_unique(into: Link) -> None:
-    """Equal are keys that are equal by bytes."""
+    """Keys are duplicates if they are equal by bytes."""
     into.target.execute(CREATE, "INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
     database = into.target.database
     with database.connect() as connection:
@@ -76,7 +76,7 @@ def test_each_engine_finds_keys_that_are_not_unique(into: Link) -> None:
 
 
 def test_keys_that_differ_only_in_case_tell_rows_apart(keyed: Link) -> None:
-    """Keys are compared by bytes, whatever the column's collation holds for equal; a key that is unique is synced."""
+    """Keys are compared by bytes with any collation, and a unique key is synced."""
     keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
     keyed.sync_one("t", {"primary": ["code"]})
     keyed.assert_equal("t")
@@ -84,7 +84,7 @@ def test_keys_that_differ_only_in_case_tell_rows_apart(keyed: Link) -> None:
 
 @pytest.mark.parametrize("sql_type", ["VARCHAR(20)", "DECIMAL(20,0)", "BOOLEAN", "BIT(1)"])
 def test_integer_keys_land_in_keys_of_other_types(two_into: Link, sql_type: str) -> None:
-    """Ranges of the source's integers are found in whatever column keeps them, beside what is no integer."""
+    """Ranges of the source's integers are found in target columns of other types, beside other values."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO t VALUES (0, 1), (1, 2)")
     two_into.target.execute(f"CREATE TABLE t (id {sql_type} NOT NULL PRIMARY KEY, v INTEGER)")
     two_into.sync_one("t")
@@ -101,7 +101,7 @@ def test_integer_keys_land_in_keys_of_other_types(two_into: Link, sql_type: str)
 
 @pytest.mark.parametrize("sql_type", ["DATETIME", "TIME", "UUID", "BLOB"])
 def test_keys_that_are_written_otherwise(two_same: Link, sql_type: str) -> None:
-    """SQLite: rows are updated and deleted whose keys mean what the source's do, in whatever form the target holds them."""
+    """SQLite: rows with keys equal to the source's in another form are updated and deleted."""
     first, second, other = {
         "DATETIME": ("2024-01-01 00:00:00", "2024-01-02T00:00:00Z", "2024-01-01 00:00:00.000"),
         "TIME": ("00:00:00", "01:00:00.10", "00:00:00.0"),

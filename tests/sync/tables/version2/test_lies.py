@@ -76,14 +76,14 @@ def run(link: Link, server: ScriptedServer, answers: Sequence[Answer]) -> SyncFa
 
 
 def test_an_honest_server_is_believed(into: Link, server: ScriptedServer) -> None:
-    """The answers that the other tests bend are right as they stand."""
+    """The unchanged answers are valid."""
     assert run(into, server, [answer(DESCRIBED, SEGMENTS), answer(DIGESTS), answer(ROW)]) is None
     assert into.target.rows("t") == [(1, "a"), (2, "b"), (3, "new"), (4, "d")]
 
 
 @pytest.mark.parametrize("lie", [{"counts": (5,)}, {"sums": (7,)}], ids=["count", "sum"])
 def test_a_wrong_digest_of_a_segment_changes_nothing(into: Link, server: ScriptedServer, lie: dict[str, tuple[int]]) -> None:
-    """Rows are taken by their own digests, so that a wrong one of their segment costs a comparison and no more."""
+    """A wrong digest of a segment costs only a comparison, because rows have their own digests."""
     assert run(into, server, [answer(DESCRIBED, msgspec.structs.replace(SEGMENTS, **lie)), answer(DIGESTS), answer(ROW)]) is None
     assert into.target.rows("t") == [(1, "a"), (2, "b"), (3, "new"), (4, "d")]
 
@@ -129,7 +129,7 @@ def always(*rows: Message) -> Sequence[Answer]:
     ],
 )
 def test_lies_change_nothing(into: Link, server: ScriptedServer, lies: Sequence[Answer], message: str) -> None:
-    """Wrong counts, digests, keys, columns and types end in an error after a bounded number of tries."""
+    """Wrong counts, digests, keys, columns and types end in an error after a limited number of tries."""
     honest = [*lies, *HONEST[len(lies) :]]
     failure = run(into, server, honest * 3)
     assert failure is not None
@@ -137,7 +137,7 @@ def test_lies_change_nothing(into: Link, server: ScriptedServer, lies: Sequence[
 
 
 def test_a_server_that_promises_more_than_it_sends(into: Link, server: ScriptedServer) -> None:
-    """An empty target stays empty when the rows are not those that were announced."""
+    """An empty target stays empty if the rows are not the announced ones."""
     into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     for rows in (bent(ALL, data=ALL.data.replace(b"new", b"old")), Rows(count=3, data=b"1\ta\n2\tb\n4\td\n")):
         server.answer(CAPABLE, *[answer(DESCRIBED, SEGMENTS), answer(rows)] * 3)

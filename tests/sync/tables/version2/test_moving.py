@@ -60,7 +60,7 @@ def writing(source: Scenario) -> Iterator[None]:
 
 @pytest.mark.quick_on("sqlite", "postgresql")
 def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
-    """A sync beside a busy writer ends with rows that the source had, each time; afterwards all is equal."""
+    """A sync beside a busy writer ends with rows that the source had; afterwards, both sides become equal."""
     with writing(filled.source):
         for _ in range(3):
             assert filled.sync_one("t", {"max_deletes": "100%"}).status == "changed"
@@ -71,14 +71,14 @@ def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
 
 @pytest.mark.parametrize("before", [DigestRows, GetRows])
 def test_a_source_that_changed_once_is_asked_again(filled: Link, before: type) -> None:
-    """A sync during which the source changed ends with what the source has now."""
+    """After one change of the source during a sync, the target has the current rows."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
     interrupted(filled, before, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE id = 5"))
     filled.assert_equal("t")
 
 
 def test_a_row_that_comes_back_is_fetched(filled: Link) -> None:
-    """A row that the source lacked when it was compared, and has again when another one turns out to have changed, is kept."""
+    """A row that was missing during the comparison, and returns before another one is fetched again, is kept."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)", "DELETE FROM t WHERE id IN (7, 8)")
     back = ("INSERT INTO t VALUES (7, 7, 'x'), (8, 8, 'other')", "UPDATE t SET v = 'second' WHERE id = 5")
     interrupted(filled, GetRows, 1, lambda _: filled.source.execute(*back))
@@ -88,7 +88,7 @@ def test_a_row_that_comes_back_is_fetched(filled: Link) -> None:
 
 @pytest.mark.parametrize("fill", ["INSERT INTO t SELECT * FROM kept", "INSERT INTO t SELECT * FROM kept WHERE id <> 5"])
 def test_a_source_that_is_emptied_and_filled_again(filled: Link, fill: str) -> None:
-    """Rows that a source lacks at one moment, since a job empties and fills it, arrive in the same run, new ones included."""
+    """Rows that are missing while a job refills the source arrive in the same run, including new ones."""
     empty_and_fill(filled, 0, fill)
 
 
@@ -97,7 +97,7 @@ def test_a_source_that_is_emptied_and_filled_again(filled: Link, fill: str) -> N
 def test_a_source_that_is_emptied_while_slices_are_compared(
     same: Link, monkeypatch: pytest.MonkeyPatch, kind: str, request_number: int
 ) -> None:
-    """The same holds whichever request meets the empty source, and however the table is cut and fetched."""
+    """The same holds for any request at the empty source, and for any partitioning."""
     monkeypatch.setattr(plan, "MAX_LISTED", 300)
     monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 500)
     same.protocol = "2"
@@ -126,7 +126,7 @@ def empty_and_fill(link: Link, request_number: int, fill: str) -> None:
 
 
 def test_a_row_that_never_stands_still_is_named(filled: Link) -> None:
-    """A row that changes before each answer arrives as it was last; the report names it, and says that it is not proven."""
+    """A row that changes before each answer arrives in its last version, and the report names it as unverified."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
     report, _ = interrupted(
         filled, (DigestRows, GetRows), 100, lambda left: filled.source.execute(f"UPDATE t SET v = 'at {left}' WHERE id = 5")
@@ -138,7 +138,7 @@ def test_a_row_that_never_stands_still_is_named(filled: Link) -> None:
 
 @pytest.mark.parametrize("change", ["DROP COLUMN v", "RENAME COLUMN v TO w"])
 def test_a_source_whose_columns_change_is_an_error(filled: Link, change: str) -> None:
-    """A column that goes between two answers is an error; nothing was changed."""
+    """A column that disappears between two answers is an error; nothing is changed."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
     rows = filled.target.rows("t")
     with pytest.raises(SyncFailed):
@@ -148,7 +148,7 @@ def test_a_source_whose_columns_change_is_an_error(filled: Link, change: str) ->
 
 
 def test_a_target_whose_columns_change_is_an_error(filled: Link) -> None:
-    """A column of the target that goes between comparison and merge is an error; nothing was changed."""
+    """A target column that disappears before the merge is an error; nothing is changed."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
     rows = filled.target.rows("t", "id", "n")
     with pytest.raises(SyncFailed):

@@ -13,7 +13,7 @@ from tests.sync.tables.interrupted import interrupted
 
 
 def test_a_value_that_moves_between_two_answers(two_into: Link) -> None:
-    """A unique value that was fetched with the row that had it, and again with the one that has it now, is sorted out."""
+    """A unique value that was fetched with its old row and its new row is resolved."""
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, u VARCHAR(20) NOT NULL UNIQUE, v INTEGER)")
     two_into.source.execute("INSERT INTO t VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0), (4, 'd', 0), (5, 'e', 0)")
     two_into.sync_one("t")
@@ -40,7 +40,7 @@ def test_a_value_that_moves_between_two_answers(two_into: Link) -> None:
 
 
 def test_values_that_are_twice_at_the_source_are_an_error_for_good(two_into: Link) -> None:
-    """A unique key of the target that the source breaks while it stands still is no movement."""
+    """A unique key of the target that an unchanged source breaks is a permanent error."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, u VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'a')")
     two_into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, u VARCHAR(20) UNIQUE)", "INSERT INTO t VALUES (1, 'z')")
     with pytest.raises(SyncFailed) as failure:

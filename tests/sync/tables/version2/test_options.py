@@ -12,7 +12,7 @@ from tests.sync.link import Link, linked
 
 
 def test_a_window_confines_a_sync(two: Link) -> None:
-    """Inside a window rows come, change and go; outside nothing does, save a row that moved out, or one that came in."""
+    """Only rows inside a window change, and rows that moved out or in."""
     two.create("CREATE TABLE t (id INTEGER PRIMARY KEY, at {DATETIME}, v VARCHAR(9))")
     two.offered["t"] = {"windows": ["at"]}
 
@@ -63,7 +63,7 @@ def test_a_window_confines_a_sync(two: Link) -> None:
 
 
 def test_a_missing_target_is_made(two: Link) -> None:
-    """``create_table`` makes a target from the source's description, and it holds what the source has."""
+    """``create_table`` creates a target from the source's description that holds its values."""
     two.source.execute(
         "CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(50) NOT NULL, amount DECIMAL(12,2), at {DATETIME},"
         " ratio {DOUBLE}, raw {BYTES})",
@@ -82,7 +82,7 @@ def test_a_missing_target_is_made(two: Link) -> None:
 
 
 def test_a_column_without_a_type_is_not_made(two_into: Link) -> None:
-    """Where no type of the target keeps values of any type, a dry run says so, too, and nothing is made; SQLite keeps them."""
+    """If no target type keeps values of any type, nothing is created, and a dry run says so; SQLite keeps them."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 'a'), (2, 2)")
     options = {"create_table": True}
     if two_into.target.dialect == "sqlite":
@@ -96,7 +96,7 @@ def test_a_column_without_a_type_is_not_made(two_into: Link) -> None:
 
 
 def test_renames_columns_and_another_table(two_into: Link) -> None:
-    """Columns may be renamed or left out, and the target may have another name, order and columns of its own."""
+    """Columns may be renamed or left out, and the target may have another name, order and its own columns."""
     two_into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), secret VARCHAR(20))",
         "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y')",
@@ -127,7 +127,7 @@ def test_a_dry_run_writes_nothing(two_into: Link) -> None:
 
 
 def test_all_tables_or_none(two_into: Link) -> None:
-    """In a single transaction one table that fails leaves all as they were, made ones gone; otherwise the rest arrives."""
+    """In a single transaction, one failing table leaves all as they were; with separate ones, the others arrive."""
     for name in ("a", "b", "c"):
         two_into.source.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, n INTEGER)", f"INSERT INTO {name} VALUES (1, 1)")
     two_into.target.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, n INTEGER)", "CREATE TABLE b (id INTEGER PRIMARY KEY)")
@@ -146,7 +146,7 @@ def test_all_tables_or_none(two_into: Link) -> None:
 
 @pytest.mark.parametrize("staging", ["permanent", "temporary", "tests.sync.tables.staging_class.NamedStaging"])
 def test_every_kind_of_staging(two_into: Link, staging: str) -> None:
-    """Rows may land in a permanent table, a temporary one, or one that a class of the user makes."""
+    """Rows may be staged in a permanent table, a temporary one, or one from a user's class."""
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9))")
     two_into.source.execute("INSERT INTO t VALUES (1, 'x'), (2, NULL), (3, 'y'), (4, 'z')")
     assert two_into.sync_one("t", {"staging": staging}).rows_inserted == 4
@@ -167,7 +167,7 @@ def test_a_window_must_be_offered(two_same: Link) -> None:
 
 
 def test_negotiation_takes_what_the_server_has(two_same: Link) -> None:
-    """``auto`` and ``2`` speak version 2 with a server that has it, ``1`` does not; the report says which was spoken."""
+    """``auto`` and ``2`` use version 2 with a server that has it, ``1`` does not; the report has the version."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
     for number, (protocol, spoken) in enumerate((("auto", 2), ("2", 2), ("1", 1))):
         two_same.protocol = protocol
@@ -178,7 +178,7 @@ def test_negotiation_takes_what_the_server_has(two_same: Link) -> None:
 
 
 def test_a_user_without_temporary_tables_is_told_which_privilege(mysql_url: str, tmp_path: Path) -> None:
-    """Where the target's user may not make temporary tables, the error names the privilege, and nothing was changed."""
+    """If the user may not create temporary tables, the error names the privilege; nothing is changed."""
     owner = open_engine(mysql_url)
     database = owner.url.database
     with owner.connect() as connection:
@@ -204,7 +204,7 @@ def test_a_user_without_temporary_tables_is_told_which_privilege(mysql_url: str,
 
 
 def test_a_failed_report_says_which_version_was_spoken(same: Link) -> None:
-    """The report of a failure tells the version of the protocol, too."""
+    """The report of a failure has the version of the protocol, too."""
     same.protocol = "2"
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     same.source.execute("ALTER TABLE t ADD COLUMN extra INTEGER")
@@ -215,7 +215,7 @@ def test_a_failed_report_says_which_version_was_spoken(same: Link) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1], ids=["first", "difference"])
 def test_no_row_outside_a_window_is_replaced(two_same: Link, rows: int) -> None:
-    """A unique key of SQLite that replaces rows on conflict neither deletes a row outside of the window nor one inside."""
+    """A unique key of SQLite with ON CONFLICT REPLACE deletes no row, inside or outside of the window."""
     two_same.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, e TEXT, n INTEGER)", "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)"
     )
@@ -233,7 +233,7 @@ def test_no_row_outside_a_window_is_replaced(two_same: Link, rows: int) -> None:
 
 
 def test_a_window_that_ends_before_it_begins(two_same: Link) -> None:
-    """A window whose ends were confused is refused, rather than called unchanged for ever."""
+    """A window that ends before it begins is refused instead of being unchanged forever."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
     two_same.source.execute("INSERT INTO t VALUES (1, 9)")
     two_same.offered["t"] = {"windows": ["n"]}

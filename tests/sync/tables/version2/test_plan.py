@@ -148,7 +148,7 @@ def first_facts(draw: st.DrawFn) -> Facts:
 @pytest.mark.parametrize("name", PLANS)
 @given(data=st.data(), facts=first_facts())
 def test_a_plan_ends_after_few_questions(name: str, data: st.DataObject, facts: Facts) -> None:
-    """Whatever the comparisons show, each is asked for a bounded number of times, and the plan ends as its purpose wants."""
+    """For any results, each comparison is requested a limited number of times, and the plan ends with its purpose's step."""
     walk = Walk(data, PLANS[name], facts)
     # A slice in which only rows differ that stay has nothing to stage.
     assert walk.end.action in ENDS[name] | ({Action.DONE} if facts.keeps_rows and "slice" in name else set())
@@ -161,7 +161,7 @@ def test_a_plan_ends_after_few_questions(name: str, data: st.DataObject, facts: 
 @pytest.mark.parametrize("name", PLANS)
 @given(data=st.data(), facts=first_facts())
 def test_scans_are_bounded(name: str, data: st.DataObject, facts: Facts) -> None:
-    """No plan scans a table more than eight times, unless a window, tasks, or a check among rows that stay make it list rows."""
+    """No plan scans a table more than eight times, except for windows, tasks, and checks among kept rows."""
     walk = Walk(data, PLANS[name], facts)
     is_listed = name == "slice of listed rows" or facts.has_window or (name == "check" and facts.keeps_rows)
     slices = walk.taken[Action.COMPARE_ROWS]
@@ -171,7 +171,7 @@ def test_scans_are_bounded(name: str, data: st.DataObject, facts: Facts) -> None
 @pytest.mark.parametrize("name", PLANS)
 @given(data=st.data(), facts=first_facts())
 def test_keys_in_memory_are_bounded(name: str, data: st.DataObject, facts: Facts) -> None:
-    """No plan holds more keys than the limits and one slice, and what is fetched by key is within the limits."""
+    """No plan holds more keys than the limits and one slice, and fetches by key within the limits."""
     walk = Walk(data, PLANS[name], facts)
     at_once = max(map(batch_sizes.rows_at_once, SCHEMES))
     assert walk.most_held <= plan.MAX_LISTED + plan.MAX_DELETED + 2 * at_once
@@ -184,7 +184,7 @@ def test_keys_in_memory_are_bounded(name: str, data: st.DataObject, facts: Facts
 @pytest.mark.parametrize("name", PLANS)
 @given(data=st.data(), facts=first_facts())
 def test_rows_outside_a_window_stay(name: str, data: st.DataObject, facts: Facts) -> None:
-    """Inside a window only listed rows go, so that never all rows are sent, whose absence would delete the others."""
+    """Inside a window, only listed rows are deleted, so the whole table is never sent."""
     walk = Walk(data, PLANS[name], msgspec.structs.replace(facts, has_window=True))
     if name != "slice of all rows":
         assert walk.end.action not in {Action.FETCH_ALL, Action.LOAD_DIRECTLY}
@@ -195,7 +195,7 @@ def test_rows_outside_a_window_stay(name: str, data: st.DataObject, facts: Facts
 @pytest.mark.parametrize("name", ["sync", "slice", "division", "check"])
 @given(data=st.data(), facts=first_facts())
 def test_rows_that_stay_are_nothing_to_do(name: str, data: st.DataObject, facts: Facts) -> None:
-    """Where rows stay that the source lacks, a plan is done only when segments are equal, or no row of theirs is wanted."""
+    """With kept rows, a plan is done only if segments are equal, or none of their rows is wanted."""
     walk = Walk(data, PLANS[name], msgspec.structs.replace(facts, keeps_rows=True))
     segments, rows = walk.facts.segments, walk.facts.rows
     if walk.end.action is Action.DONE and segments and segments.differing:
@@ -206,7 +206,7 @@ def test_rows_that_stay_are_nothing_to_do(name: str, data: st.DataObject, facts:
 
 @given(data=st.data(), facts=first_facts())
 def test_finer_segments_are_within_the_protocol(data: st.DataObject, facts: Facts) -> None:
-    """A finer partitioning has more segments than the one before, a power of two for hashes, and no more than are allowed."""
+    """A finer partitioning has more segments, within the limit, and a power of two for hashes."""
     steps: list[Step] = []
 
     def next_step(known: Facts) -> Step:
@@ -222,7 +222,7 @@ def test_finer_segments_are_within_the_protocol(data: st.DataObject, facts: Fact
 @given(rows=ROWS, each=st.integers(1, 1000))
 @example(rows=0, each=1)
 def test_segments_hold_about_as_many_rows_as_wanted(rows: int, each: int) -> None:
-    """A table is cut into a power of two of segments, of half the wanted rows at least, as long as that many are allowed."""
+    """The number of segments is a power of two, with at least half of the wanted rows each, within the limit."""
     count = segments_for(rows, each=each)
     assert count.bit_count() == 1
     assert count == MAX_SEGMENTS or rows // count <= each
@@ -234,7 +234,7 @@ def test_segments_hold_about_as_many_rows_as_wanted(rows: int, each: int) -> Non
     at_once=st.integers(1, 60),
 )
 def test_slices_hold_every_segment_once_and_no_more_rows_than_asked(rows: dict[int, int], at_once: int) -> None:
-    """Slices keep the order, and without its last segment each has fewer rows than the limit."""
+    """Slices keep the order; without its last segment, each has fewer rows than the limit."""
     numbers = sorted(rows)
     slices = list(batch_sizes.cut_slices(numbers, rows, at_once))
     assert [number for part in slices for number in part] == numbers

@@ -170,7 +170,7 @@ def replaced(segments: SegmentFacts, **changes: object) -> SegmentFacts:
     ],
 )
 def test_next_step_of_a_sync(facts: Facts, expected: Step) -> None:
-    """What is known leads to exactly this step."""
+    """These facts lead to exactly this step."""
     assert plan.plan_sync(facts) == expected
 
 
@@ -193,25 +193,25 @@ def test_next_step_of_a_sync(facts: Facts, expected: Step) -> None:
     ],
 )
 def test_next_step_of_a_division(facts: Facts, expected: Step) -> None:
-    """A task that compares decides as early as it can whether the others stage all rows."""
+    """The comparing task decides as early as possible whether the others stage all rows."""
     assert plan.plan_division(facts) == expected
 
 
 @pytest.mark.parametrize(("rows", "count"), [(0, 1), (1, 1), (50_000, 1), (50_001, 2), (10**7, 8)])
 def test_tasks_are_worth_their_start(rows: int, count: int) -> None:
-    """There are as many tasks as wanted, if each has enough rows, and one where the key has no ranges."""
+    """There are as many tasks as wanted if each has enough rows, and one if the key has no ranges."""
     assert batch_sizes.task_count(rows, 8, "key_range") == count
     assert batch_sizes.task_count(rows, 8, "row_hash") == 1
 
 
 def test_only_some_ranges_are_fetched_whole() -> None:
-    """A resumed download fetches the ranges that it lacks, one request each; with too many of them it compares rows."""
+    """A resumed download requests each missing range; with too many of them, it compares rows."""
     ranges = [(number, number) for number in range(0, 2 * batch_sizes.MAX_RANGES, 2)]
     assert batch_sizes.ranges_to_fetch(ranges) == ranges
     assert not batch_sizes.ranges_to_fetch([*ranges, (1000, 1000)])
 
 
 def test_usual_segments_are_those_of_the_server() -> None:
-    """The number of rows by which a source cuts its table is the one by which the plan tells dense segments from usual ones."""
+    """The plan's usual number of rows in a segment is that of the source."""
     assert segments_for(60_000, each=SEGMENT_ROWS) == 512
     assert USUAL_SEGMENTS < MAX_SEGMENTS

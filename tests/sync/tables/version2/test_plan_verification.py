@@ -20,12 +20,12 @@ from airflow_provider_sync.sync.tables.version2.plan_verification import Verific
     ],
 )
 def test_verification_reads_what_was_touched(scheme: Scheme, is_listed: bool, touched: int, expected: Verification) -> None:
-    """Ranges are looked up while they hold at most half of the rows; hashes need the keys, or a scan."""
+    """Ranges are looked up if they have at most half of the rows; hashes need the keys, or a scan."""
     assert plan_verification(scheme, is_listed=is_listed, touched_rows=touched, source_rows=100) is expected
 
 
 def test_rows_that_stay_are_not_read() -> None:
-    """Where segments have rows beside those of the source, the rows that were written are looked up, if their keys are known."""
+    """If segments have kept rows, the written rows are looked up, if their keys are known."""
     for scheme in ("key_range", "row_hash", "key_hash"):
         found = plan_verification(scheme, is_listed=True, touched_rows=99, source_rows=100, keeps_rows=True)
         assert found is Verification.KEYS

@@ -35,7 +35,7 @@ def filled(link: Link, kind: str) -> RestlessSource:
 
 @on_engines(SQLITE, POSTGRESQL)
 def test_a_busy_source_is_synced_in_one_run(restless: RestlessSource) -> None:
-    """While rows change, come and go before each request, a run ends with rows that the source had; the next with all of them."""
+    """While rows change before each request, a run ends with rows that the source had, and the next with all."""
     restless.write()
     report = restless.sync()
     assert report.status == "changed"
@@ -48,7 +48,7 @@ def test_a_busy_source_is_synced_in_one_run(restless: RestlessSource) -> None:
 
 @on_engines(SQLITE, POSTGRESQL)
 def test_rows_that_never_stand_still_are_named(restless: RestlessSource) -> None:
-    """Rows that are other ones at each request arrive as they were last; the report names them, and all others are proven."""
+    """Rows that change at each request arrive in their last version; the report names them, and others are verified."""
     restless.link.source.execute("UPDATE t SET v = 'cold' WHERE n <= 200")
     restless.note()
     report = restless.sync(hot_only=True)
@@ -62,7 +62,7 @@ def test_rows_that_never_stand_still_are_named(restless: RestlessSource) -> None
 
 @on_engines(SQLITE, POSTGRESQL)
 def test_a_first_sync_of_a_busy_source(into: Link) -> None:
-    """An empty target is filled beside a busy writer: rows that moved behind the direct load are asked for one by one."""
+    """An empty target is filled beside a busy writer: rows that changed after the load are requested again."""
     into.protocol = "2"
     restless = RestlessSource(into)
     report = restless.sync()
@@ -72,7 +72,7 @@ def test_a_first_sync_of_a_busy_source(into: Link) -> None:
 
 
 def test_a_busy_table_that_is_sent_whole(restless_same: RestlessSource) -> None:
-    """Where all rows differ the table is sent, and only rows that moved meanwhile are asked for again."""
+    """If all rows differ, the table is sent, and only rows that changed in between are requested again."""
     restless_same.link.target.execute("UPDATE t SET v = 'other'")
     report = restless_same.sync()
     assert (report.status, report.verified) == ("changed", "rows")
@@ -81,7 +81,7 @@ def test_a_busy_table_that_is_sent_whole(restless_same: RestlessSource) -> None:
 
 
 def test_a_busy_table_by_slices(restless_same: RestlessSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where too many rows go for all keys to be held, rows are staged by slices, beside a busy writer too."""
+    """If too many rows are surplus, they are handled in slices, beside a busy writer, too."""
     monkeypatch.setattr(plan, "MAX_LISTED", 300)
     monkeypatch.setattr(batch_sizes, "SLICE_ROWS", 500)
     restless_same.link.source.execute("DELETE FROM t WHERE n BETWEEN 600 AND 999", "UPDATE t SET v = 'cold' WHERE n % 7 = 0")
@@ -93,7 +93,7 @@ def test_a_busy_table_by_slices(restless_same: RestlessSource, monkeypatch: pyte
 
 
 def test_a_busy_window(restless_same: RestlessSource) -> None:
-    """Inside a window rows move beside a busy writer; outside of it nothing does."""
+    """Beside a busy writer, rows move only inside a window."""
     restless_same.link.offered["t"] = {"windows": ["at"]}
     restless_same.link.source.execute("UPDATE t SET v = 'cold' WHERE n BETWEEN 500 AND 900")
     restless_same.note()
@@ -110,7 +110,7 @@ def test_a_busy_window(restless_same: RestlessSource) -> None:
 @on_engines(SQLITE, POSTGRESQL)
 @pytest.mark.parametrize("where", ["", " WHERE n < 100"], ids=["whole", "few"])
 def test_a_busy_source_over_temporary_staging(into: Link, where: str) -> None:
-    """What moved is found in a staging table, too, that no other connection sees."""
+    """Changed rows are found in a staging table that no other connection sees, too."""
     restless = filled(into, "integer")
     into.target.execute(f"UPDATE t SET v = 'other'{where}")
     assert restless.sync({"staging": "temporary"}).status == "changed"
@@ -119,7 +119,7 @@ def test_a_busy_source_over_temporary_staging(into: Link, where: str) -> None:
 
 
 def test_a_busy_source_of_many_segments(same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scattered changes of a table that is cut finely arrive beside a busy writer."""
+    """Scattered changes of a finely cut table arrive beside a busy writer."""
     same.protocol = "2"
     monkeypatch.setattr(plan, "MIN_PROBED_ROWS", 500)
     monkeypatch.setattr(batch_sizes, "LOAD_BYTES", 1000)
@@ -135,7 +135,7 @@ def test_a_busy_source_of_many_segments(same: Link, monkeypatch: pytest.MonkeyPa
 @on_engines(SQLITE, POSTGRESQL)
 @pytest.mark.parametrize("where", ["", " WHERE n BETWEEN 300 AND 700"], ids=["whole", "some"])
 def test_a_busy_source_in_steps(restless: RestlessSource, where: str) -> None:
-    """In steps, too, what moves while parts are downloaded is asked for again, and what never stands still is named."""
+    """In steps, rows that change during downloads are requested again, too, and those that keep changing are named."""
     restless.link.target.execute(f"UPDATE t SET v = 'other'{where}")
     restless.write()
     report = restless.sync_in_steps()
@@ -149,7 +149,7 @@ def test_a_busy_source_in_steps(restless: RestlessSource, where: str) -> None:
 def test_a_busy_source_that_is_cut_by_hashes_of_keys(
     database_servers: DatabaseServers, mariadb_url: str, tmp_path: Path, first: bool
 ) -> None:
-    """Between two databases that cut a table by its keys' hashes, what moved is asked for again, too."""
+    """Between two databases with key hashes, changed rows are requested again, too."""
     with database_servers.database(MARIADB, tmp_path) as source_url, linked(source_url, mariadb_url) as link:
         link.protocol = "2"
         restless = RestlessSource(link, "text")

@@ -73,7 +73,7 @@ def partitionings(draw: st.DrawFn, rows: Rows) -> Partitioning:
 
 @given(st.data(), TABLES, TABLES, st.integers(1, 50))
 def test_applying_the_changes_makes_the_target_equal(data: st.DataObject, source: Rows, target: Rows, most: int) -> None:
-    """Whatever two tables hold, however they are cut and sliced, the changes make them equal."""
+    """For any two tables and any partitioning and slices, the changes make them equal."""
     partitioning = data.draw(partitionings(source))
     one, other = segments(source, partitioning), segments(target, partitioning)
     numbers = differing_segments(one, other)
@@ -95,27 +95,27 @@ def test_applying_the_changes_makes_the_target_equal(data: st.DataObject, source
 
 @given(TABLES, st.data())
 def test_rows_are_summed_by_the_segments_that_databases_put_them_in(rows: Rows, data: st.DataObject) -> None:
-    """The digests of rows, summed by segment, are the digests of the segments."""
+    """The sums of row digests by segment are the digests of the segments."""
     partitioning = data.draw(partitionings(rows))
     assert digest_by_segment(partitioning, digests(rows).items()) == segments(rows, partitioning)
 
 
 @given(TABLES, st.data())
 def test_equal_tables_have_no_differing_segment(rows: Rows, data: st.DataObject) -> None:
-    """Equal rows have equal segments, however they are cut."""
+    """Equal rows have equal segments for any partitioning."""
     partitioning = data.draw(partitionings(rows))
     assert differing_segments(segments(rows, partitioning), segments(dict(reversed(rows.items())), partitioning)) == []
 
 
 def test_a_row_that_changes_its_segment_is_updated() -> None:
-    """A row that one slice deletes and another inserts is one that changed: an update, not both."""
+    """A row that one slice deletes and another inserts is one update."""
     changes = combine_changes([RowChanges(deleted=(("a",), ("b",))), RowChanges(inserted=(("a",), ("c",)), updated=(("d",),))])
     assert (changes.inserted, changes.updated, changes.deleted) == ((("c",),), (("d",), ("a",)), (("b",),))
     assert changes.wanted == (("c",), ("d",), ("a",))
 
 
 def test_rows_that_are_elsewhere_are_reclassified() -> None:
-    """A row that seems deleted and is at the source, or seems inserted and is at the target, is one that changed."""
+    """An apparent delete that is at the source, or an apparent insert at the target, is an update."""
     changes = RowChanges(inserted=(("a",), ("b",)), updated=(("c",),), deleted=(("d",), ("e",)))
     assert with_updated(changes, at_source={("d",): 1}, at_target={("b",)}) == RowChanges(
         inserted=(("a",),), updated=(("c",), ("d",), ("b",)), deleted=(("e",),)
@@ -123,14 +123,14 @@ def test_rows_that_are_elsewhere_are_reclassified() -> None:
 
 
 def test_rows_that_go_meanwhile_are_deleted() -> None:
-    """A row that is gone from the source is deleted if the target has it, and no change otherwise."""
+    """A row that is gone from the source is a delete if the target has it, and no change if not."""
     changes = RowChanges(inserted=(("a",), ("b",)), updated=(("c",),), deleted=(("d",),))
     assert with_deleted(changes, {("b",), ("c",)}) == RowChanges(inserted=(("a",),), deleted=(("d",), ("c",)))
 
 
 @given(source=TABLES, target=TABLES)
 def test_modes_leave_rows_out(source: Rows, target: Rows) -> None:
-    """``upsert`` changes what a mirror inserts and updates, ``append`` only what it inserts, and marks are of what it deletes."""
+    """``upsert`` writes a mirror's inserts and updates, ``append`` its inserts, and marks are its deletes."""
     changes = changed_rows(digests(source), digests(target))
     assert changes_of_mode(changes, "upsert") == RowChanges(inserted=changes.inserted, updated=changes.updated)
     assert changes_of_mode(changes, "append") == RowChanges(inserted=changes.inserted)

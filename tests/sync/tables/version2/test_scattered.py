@@ -59,7 +59,7 @@ def scatter(link: Link, key: str) -> Link:
 
 
 def test_scattered_changes_cost_one_fine_scan(scattered: Link, cuts: list[Cut]) -> None:
-    """Where nearly all segments of a sample differ in few rows, the tables are compared by finer ones at once."""
+    """If nearly all segments of a sample differ in few rows, the tables are compared by finer ones at once."""
     report = scattered.sync_one("t")
     assert (report.rows_updated, report.rows_received, report.verified) == (ROWS // 60, ROWS // 60, "digest")
     assert cuts == [("key_range", 512, 16), ("key_range", 4096, 0)]
@@ -71,7 +71,7 @@ def test_scattered_changes_cost_one_fine_scan(scattered: Link, cuts: list[Cut]) 
 
 @pytest.mark.quick_on("mariadb-to-mysql", "postgresql-to-sqlite", "sqlite-to-sqlite")
 def test_on_every_pair_of_engines(two: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between every two engines both sides take the same sample, and find the changes that are all over the table."""
+    """On every pair of engines, both sides take the same sample and find scattered changes."""
     monkeypatch.setattr(plan, "MIN_PROBED_ROWS", 1_000)
     two.create("CREATE TABLE t (id BIGINT PRIMARY KEY, n INTEGER)")
     fill(two, "t", "i * 2, 0", 4_000)
@@ -94,7 +94,7 @@ def test_on_every_pair_of_engines(two: Link, cuts: list[Cut], monkeypatch: pytes
 
 @pytest.mark.slow  # each segment is a scan of the table
 def test_without_an_index_all_segments_come_first(same: Link, cuts: list[Cut]) -> None:
-    """Where single segments cannot be looked up, all are compared, then some of their rows, and then finer segments."""
+    """If segments cannot be looked up, all are compared, then some of their rows, then finer segments."""
     same.offered["t"] = {"primary": "id"}
     options = {"primary": ["id"]}
     link = scatter(same, "NOT NULL")
@@ -106,7 +106,7 @@ def test_without_an_index_all_segments_come_first(same: Link, cuts: list[Cut]) -
 
 
 def test_an_index_at_the_target_only(same: Link, cuts: list[Cut]) -> None:
-    """A source that cannot look segments up sends all, and is not asked to scan its table once more."""
+    """A source that cannot look up segments sends all, and does not scan its table again."""
     same.protocol = "2"
     same.offered["t"] = {"primary": "id"}
     same.source.execute("CREATE TABLE t (id BIGINT NOT NULL, n INTEGER)")
@@ -121,7 +121,7 @@ def test_an_index_at_the_target_only(same: Link, cuts: list[Cut]) -> None:
 def test_rows_that_come_meanwhile_wait_for_the_next_sync(
     scattered: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows outside the first bounds, which come before the finer segments are digested, neither stop a sync nor are lost."""
+    """New rows outside the first bounds neither stop a sync nor are lost."""
     sample_rows = follow_plan._sample_rows
 
     def sample_and_insert(*arguments: Any) -> SampleFacts:
@@ -139,7 +139,7 @@ def test_rows_that_come_meanwhile_wait_for_the_next_sync(
 
 
 def test_many_changes_need_no_finer_grid(scattered: Link, cuts: list[Cut]) -> None:
-    """Where a third of the rows differ, finer segments would all differ, too, and are not asked for."""
+    """If a third of the rows differ, finer segments are not requested, because they would all differ."""
     scattered.source.execute("UPDATE t SET n = 2 WHERE id % 3 = 0")
     report = scattered.sync_one("t")
     assert report.rows_updated > ROWS // 3
@@ -148,7 +148,7 @@ def test_many_changes_need_no_finer_grid(scattered: Link, cuts: list[Cut]) -> No
 
 
 def test_new_rows_at_the_end_are_within_the_bounds(scattered: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a look finds no difference, the source cuts its table anew, so that rows that come meanwhile are not left out."""
+    """After a probe without differences, the source cuts its table again, so new rows are included."""
     scattered.sync_one("t")
     compare_segments = follow_plan.compare_segments
 
@@ -164,7 +164,7 @@ def test_new_rows_at_the_end_are_within_the_bounds(scattered: Link, cuts: list[C
 
 
 def test_a_look_is_enough_to_see_that_tables_differ(scattered: Link, cuts: list[Cut]) -> None:
-    """Whether tables differ is told by a sample where that differs, and by all segments where it does not."""
+    """A different sample shows that tables differ; an equal one leads to all segments."""
     table = table_from_options("t", {})
     with scattered.client("t") as client:
         assert table_differs(client, table, scattered.target.database)

@@ -25,7 +25,7 @@ SEGMENTS = st.dictionaries(
 
 @given(st.sets(st.integers(-1, 80)).map(sorted))
 def test_ranges_hold_exactly_the_numbers(numbers: list[int]) -> None:
-    """Ranges of segments are ascending, apart from each other, and hold the numbers and no more."""
+    """Ranges of segments ascend without touching, and have exactly the numbers."""
     segment_ranges = segment_ranges_of(numbers)
     assert [number for first, last in segment_ranges for number in range(first, last + 1)] == numbers
     assert all(last + 1 < first for (_, last), (first, _) in pairwise(segment_ranges))
@@ -33,7 +33,7 @@ def test_ranges_hold_exactly_the_numbers(numbers: list[int]) -> None:
 
 @given(st.sets(st.integers(-1, 16)).map(sorted))
 def test_the_source_is_asked_for_its_own_segments(numbers: list[int]) -> None:
-    """Segments below the lowest and above the highest key of the source are the target's alone."""
+    """Segments below the source's lowest and above its highest key are only the target's."""
     partitioning = Partitioning(scheme="key_range", segment_count=16, low=1, high=160)
     asked = ranges_at_source(segment_ranges_of(numbers), partitioning)
     assert [number for first, last in asked for number in range(first, last + 1)] == [n for n in numbers if 0 <= n < 16]
@@ -41,7 +41,7 @@ def test_the_source_is_asked_for_its_own_segments(numbers: list[int]) -> None:
 
 @given(SEGMENTS, SEGMENTS)
 def test_what_is_added_can_be_subtracted(one: dict[int, SegmentDigest], other: dict[int, SegmentDigest]) -> None:
-    """Adding the digests of rows and subtracting them again changes nothing, and segments without rows are left out."""
+    """Adding and subtracting row digests changes nothing, and segments without rows are left out."""
     assert subtract_segments(add_segments(one, other), other) == one
 
 
@@ -49,6 +49,6 @@ def test_what_is_added_can_be_subtracted(one: dict[int, SegmentDigest], other: d
     ("key", "number"), [("0", -1), ("1", 0), ("10", 0), ("11", 1), ("160", 15), ("161", 16), ("-5", -1), ("x", 16)]
 )
 def test_keys_outside_the_bounds_have_segments_of_their_own(key: str, number: int) -> None:
-    """Keys below the lowest are in segment -1; those above the highest, and what is no integer, in the one after the last."""
+    """Keys below the lowest are in segment -1; higher keys and non-integers in the one after the last."""
     partitioning = Partitioning(scheme="key_range", segment_count=16, low=1, high=160)
     assert segment_of((key,), 0, partitioning) == number

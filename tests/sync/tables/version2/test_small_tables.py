@@ -44,7 +44,7 @@ def requests(reports: list[TableReport]) -> int:
 
 
 def test_unchanged(two: Link) -> None:
-    """Tables that are equal take one request for what the server offers, and one for all of them."""
+    """Equal tables take one request for the capabilities, and one for all of them."""
     create(two, *NAMES)
     reports = two.sync(*NAMES)
     assert [(report.status, report.verified, report.rows_total) for report in reports] == [
@@ -56,7 +56,7 @@ def test_unchanged(two: Link) -> None:
 
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_changed_tables(two_same: Link, single_transaction: bool) -> None:
-    """Among equal tables, those that differ are synced and reported as by themselves."""
+    """Among equal tables, those that differ are synced and reported normally."""
     create(two_same, *NAMES)
     change(two_same)
     reports = {report.name: report for report in two_same.sync(*NAMES, single_transaction=single_transaction)}
@@ -90,7 +90,7 @@ def test_one_table_cannot_be_synced(two_same: Link) -> None:
 
 
 def test_a_narrow_target(two_same: Link) -> None:
-    """A target that lacks a column fails with the name of the column; the other tables are synced if each may be alone."""
+    """A target without a column fails with the column's name; others are synced with separate transactions."""
     create(two_same, *NAMES)
     change(two_same)
     two_same.source.execute("ALTER TABLE t5 ADD COLUMN more INTEGER")
@@ -102,7 +102,7 @@ def test_a_narrow_target(two_same: Link) -> None:
 
 
 def test_older_servers(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that answers about one table at a time is asked so."""
+    """An older server is asked about one table at a time."""
     monkeypatch.setattr(capabilities, "MAX_TABLES", 0)
     create(two_same, *NAMES)
     change(two_same)
@@ -114,7 +114,7 @@ def test_older_servers(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_large_tables(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table with more rows than a small one is compared by itself."""
+    """A table with more rows than a small one is compared separately."""
     monkeypatch.setattr("airflow_provider_sync.sync.tables.version2.small_tables.SMALL_ROWS", 100)
     create(two_same, *NAMES)
     reports = two_same.sync(*NAMES)
@@ -123,7 +123,7 @@ def test_large_tables(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_options(two_same: Link) -> None:
-    """Columns, renames and names of the target count: a table is equal by its options."""
+    """Columns, renames and names of the target apply: a table is equal by its options."""
     create(two_same, *NAMES)
     two_same.source.execute("UPDATE t1 SET v = 'other'")
     two_same.target.execute("ALTER TABLE t2 RENAME COLUMN v TO w", "ALTER TABLE t3 RENAME TO elsewhere")
@@ -138,7 +138,7 @@ def test_options(two_same: Link) -> None:
 
 
 def test_diff_and_steps(two_same: Link) -> None:
-    """``diff`` and the comparing step ask about all tables at once, too."""
+    """``diff`` and the comparing step ask about all tables in one request, too."""
     create(two_same, *NAMES)
     change(two_same)
     with two_same.client(*NAMES) as client:
@@ -163,7 +163,7 @@ def test_diff_and_steps(two_same: Link) -> None:
 
 
 def test_requests_are_few_and_even() -> None:
-    """Few tables take one request; many take as many as work at the same time, and more only where the server's limit asks."""
+    """Few tables take one request; many take the number of simultaneous requests, or more for the server's limit."""
     everything = list(range(1000))
     for count, most, expected in (
         (2, 200, 1),
@@ -180,7 +180,7 @@ def test_requests_are_few_and_even() -> None:
 
 
 def test_requests_of_equal_weight() -> None:
-    """Tables are shared out by their rows, so that one request does not go on long after the others; few rows count, too."""
+    """Tables are distributed by their rows, so that requests end at about the same time; few rows count, too."""
     sizes = (0, 1, 40, 300, 1_000, 3_000, 8_000, 20_000, 1, 100_000)
     tables = list(range(200))
     rows = [sizes[table % len(sizes)] for table in tables]
@@ -198,7 +198,7 @@ def test_requests_of_equal_weight() -> None:
 
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_new_tables(two_same: Link, single_transaction: bool) -> None:
-    """Tables that a run makes are described in one request, and what they are like is not asked again before their rows."""
+    """Created tables are described in one request, and not described again before their rows."""
     create(two_same, *NAMES)
     two_same.target.execute(*(f"DROP TABLE {name}" for name in NAMES))
     tables = [table_from_options(name, {"create_table": True}) for name in NAMES]
@@ -214,7 +214,7 @@ def test_new_tables(two_same: Link, single_transaction: bool) -> None:
 
 
 def test_new_tables_in_steps(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparing step describes the tables that it makes in one request, and asks about each only to compare it."""
+    """The comparing step describes created tables in one request, and compares each in one."""
     create(two_same, *NAMES)
     two_same.target.execute(*(f"DROP TABLE {name}" for name in NAMES))
     asked: list[DescribeTable] = []
@@ -239,7 +239,7 @@ def test_new_tables_in_steps(two_same: Link, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_new_tables_whose_columns_change(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column that changes after its table was made is noticed before a row is written, and the next attempt says so."""
+    """A column that changes after its table was created is noticed before a row is written."""
     into.protocol = "2"
     create(into, *NAMES[:3])
     into.target.execute(*(f"DROP TABLE {name}" for name in NAMES[:3]))

@@ -39,7 +39,7 @@ def concat(link: Link, *parts: str) -> str:
 
 
 def test_only_the_rows_that_differ_move(two: Link) -> None:
-    """On every pair of engines only the rows that differ are sent, and equal tables cost no row."""
+    """On every pair of engines, only different rows are sent, and equal tables send no row."""
     two.create("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(50), amount DECIMAL(12,2), at {DATETIME}, ratio {DOUBLE})")
     fill(
         two,
@@ -72,7 +72,7 @@ def test_only_the_rows_that_differ_move(two: Link) -> None:
 
 @pytest.mark.parametrize(("kind", "key"), [("BIGINT", "i"), ("VARCHAR(40)", "'key ' || i")])
 def test_few_changes_cost_few_bytes(two_into: Link, kind: str, key: str) -> None:
-    """15 changes among 20,000 rows, with integer and with text keys, cost at most four requests and a small part of the table."""
+    """15 changes among 20,000 rows cost at most four requests and a small part of the table, for any key."""
     two_into.create(f"CREATE TABLE t (code {kind} PRIMARY KEY, a VARCHAR(40), b VARCHAR(64))")
     fill(two_into, "t", f"{key}, 'value ' || (i * 7919), hex(randomblob(32))", 20_000)
     whole = two_into.sync_one("t")
@@ -86,7 +86,7 @@ def test_few_changes_cost_few_bytes(two_into: Link, kind: str, key: str) -> None
 
 
 def test_every_kind_of_value_changes_and_arrives(two: Link) -> None:
-    """Binary values, NULL, tiny and huge doubles, and texts full of separators arrive, change, and arrive again."""
+    """Binary values, NULL, extreme doubles, and texts with separators arrive, change, and arrive again."""
     two.create("CREATE TABLE t (id INTEGER PRIMARY KEY, picture {BYTES}, ratio {DOUBLE}, note TEXT, at {DATETIME})")
 
     def binary(text: str) -> str:
@@ -114,7 +114,7 @@ def test_every_kind_of_value_changes_and_arrives(two: Link) -> None:
 
 
 def test_texts_identify_rows_by_their_bytes(two: Link) -> None:
-    """A key that changes only in its case, accents or trailing spaces arrives; where the target calls it equal, in its row."""
+    """A key that changes only in case, accents or trailing spaces arrives; if it is equal at the target, in its row."""
     two.create("CREATE TABLE t (code VARCHAR(20) NOT NULL, part INT NOT NULL, v VARCHAR(20), PRIMARY KEY (code, part))")
     two.source.execute(
         "INSERT INTO t VALUES ('abc', 1, 'a'), ('Resume', 1, 'b'), ('blank', 2, 'c'), ('stays', -1, 'd'), ('a|b', 3, 'e')"
@@ -136,7 +136,7 @@ def test_texts_identify_rows_by_their_bytes(two: Link) -> None:
 
 
 def test_unique_values_are_swapped_and_rotated(two: Link) -> None:
-    """Unique values that two rows swap, or three rotate, are normal input."""
+    """Unique values may be swapped by two rows, or rotated by three."""
     two.create("CREATE TABLE t (id INTEGER PRIMARY KEY, place VARCHAR(9) NOT NULL UNIQUE, other INTEGER UNIQUE)")
     two.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4), (5, 'e', NULL), (6, 'f', 6)")
     two.sync_one("t")
@@ -150,7 +150,7 @@ def test_unique_values_are_swapped_and_rotated(two: Link) -> None:
 
 
 def test_unsigned_and_negative_keys(two: Link) -> None:
-    """The highest and lowest keys that an engine has, and huge gaps between keys, are cut into segments like any others."""
+    """The highest and lowest keys of an engine, and huge gaps between keys, are cut into segments normally."""
     unsigned = two.source.dialect == two.target.dialect == "mysql"
     two.create(f"CREATE TABLE t (id BIGINT{' UNSIGNED' if unsigned else ''} PRIMARY KEY, v VARCHAR(9))")
     keys = [0, 1, 2**63, 2**64 - 1] if unsigned else [-(2**63), -1, 0, 2**63 - 1]
@@ -165,7 +165,7 @@ def test_unsigned_and_negative_keys(two: Link) -> None:
 
 
 def test_keys_far_apart_are_cut_again(two_into: Link) -> None:
-    """A single key far from all others makes one segment of the rest; it is cut again, so that few digests travel."""
+    """If one distant key puts all others into one segment, the table is cut again."""
     two_into.create("CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(20))")
     fill(two_into, "t", "i, 'the same'", 40_000)
     two_into.source.execute("INSERT INTO t VALUES (4611686018427387904, 'far')")
@@ -178,7 +178,7 @@ def test_keys_far_apart_are_cut_again(two_into: Link) -> None:
 
 
 def test_when_most_rows_differ_the_whole_table_is_sent(two_into: Link) -> None:
-    """A sample shows that most rows differ; then all are sent in one stream."""
+    """If a sample shows that most rows differ, all are sent in one stream."""
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER, w VARCHAR(9))")
     fill(two_into, "t", "i, i, 'x'", 10_000)
     two_into.sync_one("t")
@@ -189,7 +189,7 @@ def test_when_most_rows_differ_the_whole_table_is_sent(two_into: Link) -> None:
 
 
 def test_empty_tables_and_one_row(two_into: Link) -> None:
-    """Two empty tables are equal; one row comes and changes; an empty source empties the target only where that is allowed."""
+    """Two empty tables are equal; one row arrives and changes; an empty source needs permission to empty the target."""
     two_into.create(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)", "CREATE TABLE u (code VARCHAR(9) PRIMARY KEY, v INTEGER)"
     )
@@ -211,7 +211,7 @@ def test_empty_tables_and_one_row(two_into: Link) -> None:
 
 
 def test_deletes_only_and_their_guard(two_into: Link) -> None:
-    """Rows that the source lacks go, no row is fetched for that, and more than half of them only where it is allowed."""
+    """Surplus rows are deleted without fetching rows, and more than half only if allowed."""
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)")
     fill(two_into, "t", "i, i", 1000)
     two_into.sync_one("t")
@@ -228,7 +228,7 @@ def test_deletes_only_and_their_guard(two_into: Link) -> None:
 
 
 def test_table_differs_asks_for_digests_only(two_into: Link) -> None:
-    """Whether a table differs is answered without a row on the wire; a target that is to be made is not made for that."""
+    """Finding whether a table differs sends no row and creates no target."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9))", "INSERT INTO t VALUES (1, 'x')")
     options = table_from_options("t", {"create_table": True})
     with two_into.client("t") as client:

@@ -13,7 +13,7 @@ from tests.sync.link import Link, linked
 
 @pytest.mark.parametrize("all_rows", [False, True])
 def test_a_column_that_keeps_other_values_is_named(two_same: Link, all_rows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that stand still and are staged otherwise each time end in an error that names the column; nothing was changed."""
+    """Unchanged rows that are staged differently each time are an error that names the column; nothing is changed."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20), w INTEGER)")
     two_same.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'same', 2), (3, 'same', 3)")
     two_same.target.execute(f"INSERT INTO t VALUES (1, 'old', 1), (2, '{'old' if all_rows else 'same'}', 2), (3, 'same', 3)")
@@ -41,7 +41,7 @@ HIDDEN = {
 
 
 def test_what_changes_written_rows_is_not_taken_for_somebody_else(two_into: Link) -> None:
-    """Triggers and rules that make other rows of what is written fail the sync for good, with the column; nothing was changed."""
+    """Triggers and rules that change written rows fail the sync permanently, with the column; nothing is changed."""
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20), w INTEGER)")
     two_into.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)")
     two_into.target.execute("INSERT INTO t VALUES (1, 'old', 1), (2, 'b', 2)", *two_into.target.pick(HIDDEN))
@@ -62,7 +62,7 @@ KEEPING = {
 
 
 def test_rows_that_cannot_be_deleted_are_an_error(two_into: Link) -> None:
-    """A trigger or rule that keeps rows which are to be deleted fails the sync for good; nothing was changed."""
+    """A trigger or rule that prevents deletes fails the sync permanently; nothing is changed."""
     if two_into.target.dialect not in KEEPING:
         return  # these engines have no way to pass over a delete in silence
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_deleted_are_an_error(two_into: Link) -> None:
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_the_character_nul_names_its_column(tmp_path: Path, postgresql_url: str, protocol: str, driver: str) -> None:
-    """A text with NUL, which only PostgreSQL cannot keep, ends in an error that names the column; nothing changed."""
+    """A text with NUL, which only PostgreSQL cannot store, is an error that names the column; nothing is changed."""
     pytest.importorskip(driver)
     url = postgresql_url.replace("postgresql://", f"postgresql+{driver}://")
     with linked(f"sqlite:///{tmp_path / 's.db'}", url) as link:
@@ -96,7 +96,7 @@ def test_the_character_nul_names_its_column(tmp_path: Path, postgresql_url: str,
 
 @pytest.mark.parametrize("rows", [0, 1], ids=["first load", "merge"])
 def test_a_key_that_loses_its_spaces_is_named(sqlite_url: str, postgresql_url: str, rows: int) -> None:
-    """A key with a space at its end, for a target of fixed width, is an error that names the column; nothing was changed."""
+    """A key with a trailing space, for a fixed-width target, is an error that names the column; nothing is changed."""
     with linked(sqlite_url, postgresql_url) as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE t (k VARCHAR(5) PRIMARY KEY, v INTEGER)", "INSERT INTO t VALUES ('a ', 1), ('b', 2)")

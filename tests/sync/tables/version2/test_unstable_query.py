@@ -30,7 +30,7 @@ def sampled(database_url: str, tmp_path: Path) -> Iterator[Link]:
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_a_random_part_is_refused(sampled: Link, steps: bool) -> None:
-    """A sync of a random part of the rows fails for good, says why and what to do, and changes nothing."""
+    """A sync of a random part of the rows fails permanently, with reason and remedy, and changes nothing."""
     sampled.target.execute("INSERT INTO t VALUES (1, 'old'), (1000, 'stays')")
     before = sampled.target.rows("t")
 
@@ -43,14 +43,14 @@ def test_a_random_part_is_refused(sampled: Link, steps: bool) -> None:
 
 
 def test_an_empty_target_takes_one_answer(sampled: Link) -> None:
-    """A first load reads the query once, so all its rows are of one answer, and the report counts them."""
+    """A first load reads the query once, so all rows are of one answer, and the report counts them."""
     report = sampled.sync_one("t")
 
     assert (report.rows_total, report.rows_inserted, len(sampled.target.rows("t"))) == (50, 50, 50)
 
 
 def test_a_query_of_a_busy_table_is_synced(sampled: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A query whose rows changed while they were fetched is no such query, and the rows are asked for again."""
+    """A query whose rows changed while they were fetched is not refused: the rows are requested again."""
     sampled.offered["t"]["query"] = "SELECT id, v FROM t WHERE id <= 100"
     sampled.sync_one("t")
     sampled.target.execute("UPDATE t SET v = 'old' WHERE id = 1")
