@@ -20,7 +20,7 @@ HOLDER = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('open', 
 
 
 def test_a_second_process_is_told_who_has_the_file(duckdb_url: str) -> None:
-    """While another process has the file open, every attempt fails with an error that says so, and may be repeated."""
+    """While another process has the file open, every attempt fails with a transient error that names it."""
     path = str(make_url(duckdb_url).database)
     with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -38,7 +38,7 @@ def test_a_second_process_is_told_who_has_the_file(duckdb_url: str) -> None:
 
 
 def test_locked_tables_keep_other_processes_out(duckdb_url: str) -> None:
-    """As long as a sync holds its lock, no other process can open the file, also between two statements."""
+    """While a sync holds its lock, no other process can open the file, also between two statements."""
     database = database_for(open_engine(duckdb_url))
     program = "import duckdb, sys; duckdb.connect(sys.argv[1])"
     with database.exclusive(["item"], timeout=1):
@@ -49,7 +49,7 @@ def test_locked_tables_keep_other_processes_out(duckdb_url: str) -> None:
 
 
 def test_read_only(duckdb_url: str) -> None:
-    """A file can be opened for reading only, as by several processes at once; what would be written is refused."""
+    """Several processes can open a file for reading only; writes are refused."""
     with opened(duckdb_url) as on:
         on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)", "INSERT INTO item VALUES (1)")
     with opened(f"{duckdb_url}?read_only=true") as reader:
@@ -60,12 +60,12 @@ def test_read_only(duckdb_url: str) -> None:
 
 
 def test_nothing_is_printed(duckdb_on: Scenario) -> None:
-    """DuckDB's progress bar is off, since stdout is for reports."""
+    """DuckDB's progress bar is off, because standard output is for reports."""
     assert duckdb_on.scalar("SELECT current_setting('enable_progress_bar')") is False
 
 
 def test_other_options_are_refused(duckdb_url: str) -> None:
-    """An option that is not one of DuckDB's, or not one for a URL, is an error that names it."""
+    """An option that DuckDB does not have, or not in a URL, is an error that names it."""
     with pytest.raises(ConfigurationError, match=r"'memory'.*memory_limit"):
         open_engine(f"{duckdb_url}?memory=1GB")
     with opened(f"{duckdb_url}?memory_limit=100MB&threads=1") as on:
@@ -73,7 +73,7 @@ def test_other_options_are_refused(duckdb_url: str) -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    """A file that is no DuckDB database, and a folder that does not exist, are errors that say what to check."""
+    """A file that is not a DuckDB database, and a missing folder, are errors that say what to check."""
     (tmp_path / "x.duckdb").write_text("no database " * 1000)
     for path, advice in ((tmp_path / "x.duckdb", "Check its path"), (tmp_path / "none" / "x.duckdb", "relative")):
         with pytest.raises(TableError, match=advice), database_for(open_engine(f"duckdb:///{path}")).connect():
@@ -82,7 +82,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_failed_statement_is_not_committed_over(duckdb_on: Scenario) -> None:
-    """If a statement failed, its transaction cannot be committed, even if somebody caught the error."""
+    """After a failed statement, its transaction cannot be committed, even if the error was caught."""
     duckdb_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)", "INSERT INTO item VALUES (1)")
 
     def catch_and_commit() -> None:
@@ -97,7 +97,7 @@ def test_a_failed_statement_is_not_committed_over(duckdb_on: Scenario) -> None:
 
 
 def test_writers_of_one_row_are_told_to_try_again(duckdb_on: Scenario) -> None:
-    """A row that somebody else changes meanwhile is an error that may be repeated, and nothing is written."""
+    """A row that another transaction changes is a transient error, and nothing is written."""
     duckdb_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO item VALUES (1, 1)")
 
     def write_both() -> None:
@@ -111,7 +111,7 @@ def test_writers_of_one_row_are_told_to_try_again(duckdb_on: Scenario) -> None:
 
 
 def test_values_move_between_far_rows(duckdb_on: Scenario) -> None:
-    """DuckDB checks unique keys every 2,048 rows; values can be exchanged by rows that are farther apart."""
+    """Although DuckDB checks unique keys every 2,048 rows, distant rows can swap values."""
     duckdb_on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code INTEGER NOT NULL UNIQUE)",
         "INSERT INTO item SELECT i, i FROM range(5000) AS r(i)",
@@ -124,7 +124,7 @@ def test_values_move_between_far_rows(duckdb_on: Scenario) -> None:
 
 
 def test_a_placeholder_that_is_not_allowed(duckdb_on: Scenario) -> None:
-    """Where a CHECK allows no placeholder, an exchange of unique values is refused with what to do, and not made."""
+    """If a CHECK allows no placeholder, a swap of unique values is refused with what to do."""
     duckdb_on.execute(
         "CREATE TABLE item (id INTEGER PRIMARY KEY, email VARCHAR NOT NULL UNIQUE CHECK (email LIKE '_@x'))",
         "INSERT INTO item VALUES (1, 'a@x'), (2, 'b@x')",
@@ -135,7 +135,7 @@ def test_a_placeholder_that_is_not_allowed(duckdb_on: Scenario) -> None:
 
 
 def test_collations_rule_no_keys(duckdb_on: Scenario) -> None:
-    """Keys that a collation calls equal are two rows, as they are to DuckDB's unique indexes."""
+    """Keys that a collation considers equal are two rows, as in DuckDB's unique indexes."""
     duckdb_on.execute("CREATE TABLE word (code VARCHAR COLLATE NOCASE PRIMARY KEY, n INTEGER)")
     rows = [("AB", 1), ("ab", 2), ("é", 3)]
     duckdb_on.sync("word", rows)
@@ -146,7 +146,7 @@ def test_collations_rule_no_keys(duckdb_on: Scenario) -> None:
 
 @pytest.mark.parametrize("more", ["", "CREATE MACRO duckdb_functions() AS TABLE SELECT 1 AS function_name WHERE false"])
 def test_macros_in_the_place_of_functions(duckdb_url: str, tmp_path: Path, more: str) -> None:
-    """A file cannot have our statements call macros of its own, which could read any file; also if they are added later."""
+    """Macros of a file never replace functions in our statements, also if they are added later."""
     (tmp_path / "secret").write_text("the key of everything")
     database = database_for(open_engine(duckdb_url))
     with database.connect() as connection:

@@ -12,7 +12,7 @@ from tests.scenario import opened
 
 @pytest.mark.parametrize("scheme", ["key_range", "row_hash"])
 def test_many_segments_are_hashed(duckdb_url: str, scheme: Scheme) -> None:
-    """The time for rows does not grow with the number of segments that are asked for: no row is compared with each of them."""
+    """The time for rows does not grow with the number of requested segments."""
     partitioning = Partitioning(scheme=scheme, segment_count=4096, low=0, high=4095 if scheme == "key_range" else -1)
     with opened(duckdb_url) as on:
         create_keyed(on, list(range(4096)))

@@ -21,7 +21,7 @@ def family(duckdb_on: Scenario) -> Scenario:
 
 
 def test_families_grow_and_change_together(family: Scenario) -> None:
-    """New parents with new children, changed parents, and children that move to a new parent arrive in one transaction."""
+    """New parents with children, changed parents, and children that move to new parents arrive in one transaction."""
     parents = [(1, "x"), (2, "b"), (3, "c")]
     children = [(10, 3, 0), (20, 2, 5), (30, 3, 0), (40, None, 0)]
 
@@ -32,7 +32,7 @@ def test_families_grow_and_change_together(family: Scenario) -> None:
 
 
 def test_parents_that_are_referred_to_stay(family: Scenario) -> None:
-    """A parent cannot go before its children, nor with them; the error says what to do, and nothing is written."""
+    """A parent cannot be deleted before or with its children; the error says what to do, and nothing is written."""
     for tables in ([("parent", [(1, "a")])], [("child", [(10, 1, 0)]), ("parent", [(1, "a")])]):
         with pytest.raises(TableError, match=r"'parent'.*single_transaction: false") as raised:
             family.sync_all([(name, rows, (), ()) for name, rows in tables])
@@ -42,7 +42,7 @@ def test_parents_that_are_referred_to_stay(family: Scenario) -> None:
 
 
 def test_families_shrink_one_after_the_other(family: Scenario) -> None:
-    """Children that go in a transaction of their own let their parents go in the next."""
+    """After children are deleted in one transaction, their parents can be deleted in the next."""
     family.sync("child", [(10, 1, 0)])
     family.sync("parent", [(1, "a")])
     assert (family.rows("parent"), family.rows("child")) == ([(1, "a")], [(10, 1, 0)])
@@ -56,7 +56,7 @@ def test_children_without_a_parent_are_refused(family: Scenario) -> None:
 
 
 def test_rows_of_a_tree_that_exchange_values_are_refused(duckdb_on: Scenario) -> None:
-    """A row that is referred to cannot give up its unique value meanwhile; the error says that a foreign key is in the way."""
+    """A referenced row cannot give up its unique value; the error says that a foreign key prevents it."""
     duckdb_on.execute(
         "CREATE TABLE page (id INTEGER PRIMARY KEY, up INTEGER REFERENCES page (id), slug VARCHAR NOT NULL UNIQUE)",
         "INSERT INTO page VALUES (1, NULL, 'home')",

@@ -10,7 +10,7 @@ from tests.scenario import Scenario
 @pytest.mark.parametrize(("step", "keys", "following"), [(1, (5, 900), 901), (-1, (-5, -900), -901)], ids=["up", "down"])
 @pytest.mark.parametrize("name", ["numbers", 'o\'d d"q.x"'])
 def test_sequences_follow_the_keys(duckdb_on: Scenario, name: str, step: int, keys: tuple[int, int], following: int) -> None:
-    """After rows came with keys of the source, the next row that somebody inserts gets a key that is free."""
+    """After rows with the source's keys, the next inserted row gets a free key."""
     quoted = duckdb_on.database.quote(name)
     literal = quoted.replace("'", "''")
     duckdb_on.execute(
@@ -27,7 +27,7 @@ def test_sequences_follow_the_keys(duckdb_on: Scenario, name: str, step: int, ke
 
 
 def test_values_beyond_a_sequence_are_left_out(duckdb_on: Scenario) -> None:
-    """A key that the sequence never gives arrives, and does not move it."""
+    """A key outside of the sequence's range arrives, and does not move the sequence."""
     duckdb_on.execute(
         "CREATE SEQUENCE numbers MAXVALUE 100", "CREATE TABLE t (id BIGINT PRIMARY KEY DEFAULT nextval('numbers'), v VARCHAR)"
     )

@@ -28,7 +28,7 @@ def loading(on: Scenario) -> tuple[Table, LinesStatement]:
 
 
 def test_lines_longer_than_most(duckdb_on: Scenario) -> None:
-    """A long line gets a statement of its own, between those of the others, and nothing is lost."""
+    """A long line gets its own statement, between the others, and nothing is lost."""
     table, insert = loading(duckdb_on)
     blocks = [b"1\ta\n2\tb\n", b"3\t" + b"x" * LONG + b"\n", b"4\td\n"]
     with duckdb_on.database.connect(loading=True) as connection:
@@ -37,7 +37,7 @@ def test_lines_longer_than_most(duckdb_on: Scenario) -> None:
 
 
 def test_little_memory_is_taken(duckdb_on: Scenario) -> None:
-    """Loading ordinary lines needs no more memory than a small machine has, although lines might be long."""
+    """Loading ordinary lines needs little memory, although lines might be long."""
     table, insert = loading(duckdb_on)
     with duckdb_on.database.connect(loading=True) as connection:
         connection.exec_driver_sql("SET memory_limit = '100MB'")
@@ -65,7 +65,7 @@ def loading_stored_times(on: Scenario) -> tuple[Table, LinesStatement]:
     ],
 )
 def test_times_as_sqlite_stores_them(duckdb_on: Scenario, moment: str, clock: str) -> None:
-    """All forms of a time that SQLite knows are the same value."""
+    """All time formats of SQLite are the same value."""
     table, insert = loading_stored_times(duckdb_on)
     line = "\t".join(["1", moment, moment, moment, clock]).encode() + b"\n"
     with duckdb_on.database.connect(loading=True) as connection:
@@ -114,7 +114,7 @@ def test_times_that_would_change(duckdb_on: Scenario, place: int, text: str) -> 
     ],
 )
 def test_numbers_of_version_1(duckdb_on: Scenario, column: str, value: float | str, stored: str) -> None:
-    """Six digits stand for the nearest number of single precision; other numbers come whole, and without leading zeros."""
+    """Six digits mean the nearest single-precision number; other numbers arrive exactly, without leading zeros."""
     duckdb_on.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {column})")
     assert duckdb_on.sync("t", [(1, value)]).verified_rows
     assert duckdb_on.scalar("SELECT CAST(v AS VARCHAR) FROM t") == stored

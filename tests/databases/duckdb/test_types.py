@@ -41,7 +41,7 @@ VALUES = {
 
 
 def test_every_type_arrives(duckdb_on: Scenario) -> None:
-    """Values of every type have one text, and land in a column of the type with the same digest."""
+    """Values of every type have one text, and arrive in a column of the type with the same digest."""
     columns = ", ".join(f"c{place} {sql_type}" for place, sql_type in enumerate(VALUES))
     literals = ", ".join(f"'{value}'" for value, _ in VALUES.values())
     nulls = ", ".join("NULL" for _ in VALUES)
@@ -59,7 +59,7 @@ def test_every_type_arrives(duckdb_on: Scenario) -> None:
 
 
 def test_doubles_are_written_as_everywhere(duckdb_on: Scenario) -> None:
-    """Doubles of every size have the text that all engines give them."""
+    """Doubles of every size have the text of all engines."""
     random = Random(7)
     doubles = [struct.unpack("d", random.randbytes(8))[0] for _ in range(1000)]
     doubles += [random.uniform(-1, 1) * 10 ** random.randint(-18, 24) for _ in range(1000)]
@@ -75,14 +75,14 @@ def test_doubles_are_written_as_everywhere(duckdb_on: Scenario) -> None:
 
 @pytest.mark.parametrize("texts", [["", "\ufeff", "-", "\\N", "a\tb"], ["\ufeffx", "\x00", "\x85\u2028", '"', "a\\\\tb\\"]])
 def test_lines_are_taken_as_they_are(duckdb_on: Scenario, texts: list[str]) -> None:
-    """A row of one empty text, marks of encodings, and characters that other readers take for the end of a line arrive."""
+    """An empty text, byte order marks, and unusual line separators arrive unchanged."""
     duckdb_on.execute("CREATE TABLE word (code VARCHAR PRIMARY KEY)")
     duckdb_on.sync("word", [(text,) for text in texts])
     assert duckdb_on.rows("word") == sorted(((text,) for text in texts), key=repr)
 
 
 def test_a_long_text_arrives(duckdb_on: Scenario) -> None:
-    """A text may be much longer than what DuckDB reads from a file at a time."""
+    """A text may be much longer than DuckDB's read buffer."""
     duckdb_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, v VARCHAR)")
     duckdb_on.sync("item", [(1, "x" * 40_000_000), (2, "y")])
     assert duckdb_on.scalar("SELECT list(strlen(v) ORDER BY id) FROM item") == [40_000_000, 1]
@@ -98,7 +98,7 @@ def test_times_are_not_cut(duckdb_on: Scenario, sql_type: str, value: str) -> No
 
 
 def test_sequences_in_schemas_follow(duckdb_on: Scenario) -> None:
-    """A sequence is moved past the highest key wherever it lies, and never back."""
+    """A sequence in any schema is moved past the highest key, and never back."""
     duckdb_on.execute(
         "CREATE SCHEMA shop",
         "CREATE SEQUENCE shop.numbers START 100",
@@ -113,7 +113,7 @@ def test_sequences_in_schemas_follow(duckdb_on: Scenario) -> None:
 
 
 def test_texts_of_several_collations(duckdb_url: str, tmp_path: Path) -> None:
-    """Columns of different collations are compared by their bytes, like all others."""
+    """Columns of different collations are compared by bytes, like all others."""
     with linked(f"duckdb:///{tmp_path / 'source.duckdb'}", duckdb_url) as link:
         link.protocol = "2"
         link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR COLLATE NOCASE, b VARCHAR COLLATE NOACCENT)")
@@ -124,7 +124,7 @@ def test_texts_of_several_collations(duckdb_url: str, tmp_path: Path) -> None:
 
 
 def test_nanoseconds_by_version_1(duckdb_on: Scenario) -> None:
-    """Version 1 looks for dates before the year 1 in columns that cannot hold any, too."""
+    """Version 1 checks for dates before the year 1 also in columns that cannot hold them."""
     duckdb_on.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, n TIMESTAMP_NS, d DATE)", "INSERT INTO t VALUES (1, '2024-01-01', NULL)"
     )

@@ -25,7 +25,7 @@ from tests.scenario import Scenario, layout_of
 
 
 def test_zero_dates_are_read(database: MySQLDatabase) -> None:
-    """Dates that do not exist, which a table from before strict mode may have, are read as they are."""
+    """Zero dates from before strict mode are read unchanged."""
     run(
         database,
         "CREATE TABLE t (id INT PRIMARY KEY, d DATE, at DATETIME(3))",
@@ -38,7 +38,7 @@ def test_zero_dates_are_read(database: MySQLDatabase) -> None:
 
 @pytest.mark.parametrize("sql_type", ["DATE", "DATETIME", "TIMESTAMP", "TIMESTAMP ON UPDATE CURRENT_TIMESTAMP"])
 def test_zero_dates_are_keys(database: MySQLDatabase, sql_type: str) -> None:
-    """A key of zeros, for which IS NULL is true, is a key like any other: rows with it come, stay and change."""
+    """A key of zeros, for which IS NULL is true, is a normal key."""
     run(database, f"CREATE TABLE t (d {sql_type} NOT NULL PRIMARY KEY, v INT)")
     on = Scenario(database)
     zero = "0000-00-00" if sql_type == "DATE" else "0000-00-00 00:00:00"
@@ -50,7 +50,7 @@ def test_zero_dates_are_keys(database: MySQLDatabase, sql_type: str) -> None:
 
 
 def test_instants_are_read_in_utc(database: MySQLDatabase) -> None:
-    """A TIMESTAMP is rendered in UTC, whatever the time zone of the session that wrote it."""
+    """A TIMESTAMP is read in UTC, whatever time zone wrote it."""
     run(
         database,
         "CREATE TABLE t (id INT PRIMARY KEY, at TIMESTAMP NULL)",
@@ -63,7 +63,7 @@ def test_instants_are_read_in_utc(database: MySQLDatabase) -> None:
 
 
 def test_snapshot_sees_one_state(database: MySQLDatabase) -> None:
-    """What others commit after a snapshot began is not seen in it, and nothing can be written in it."""
+    """A snapshot does not show later commits, and cannot write."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with database.snapshot() as connection:
         run(database, "INSERT INTO t VALUES (2)")
@@ -75,7 +75,7 @@ def test_snapshot_sees_one_state(database: MySQLDatabase) -> None:
 
 
 def test_failed_transaction_leaves_nothing(database: MySQLDatabase) -> None:
-    """A transaction that ends in an exception is rolled back, also when the exception is none of the database's."""
+    """A transaction that ends in any exception is rolled back."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
     with database.connect() as connection:
         with pytest.raises(KeyboardInterrupt), database.transaction(connection):  # noqa: PT012
@@ -87,7 +87,7 @@ def test_failed_transaction_leaves_nothing(database: MySQLDatabase) -> None:
 
 
 def test_writing_reads_committed_rows(database: MySQLDatabase) -> None:
-    """A transaction for writing sees what others commit meanwhile, so that it locks only the rows that it changes."""
+    """A writing transaction sees other sessions' commits, so it locks only the rows that it changes."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
     with database.connect() as connection, database.transaction(connection):
         table = database.catalog.describe(connection, "t")
@@ -97,7 +97,7 @@ def test_writing_reads_committed_rows(database: MySQLDatabase) -> None:
 
 
 def test_duplicate_key_is_not_retryable(database: MySQLDatabase) -> None:
-    """A broken constraint is an error of the table, with the server's text and without the statement."""
+    """A constraint violation is an error of the table, with the server's text and without the statement."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY, secret VARCHAR(9))", "INSERT INTO t VALUES (1, 'a')")
     with pytest.raises(TableError, match="Duplicate entry '1'") as raised:
         run(database, "INSERT INTO t VALUES (1, 'hidden')")
@@ -106,7 +106,7 @@ def test_duplicate_key_is_not_retryable(database: MySQLDatabase) -> None:
 
 
 def test_locked_row_is_retryable(database: MySQLDatabase) -> None:
-    """A row that another transaction holds makes the table busy, not broken."""
+    """A locked row is a transient error of the table."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with database.connect() as connection, database.transaction(connection):
         connection.exec_driver_sql("DELETE FROM t")
@@ -117,7 +117,7 @@ def test_locked_row_is_retryable(database: MySQLDatabase) -> None:
 
 @pytest.mark.parametrize("variable", ["lock_wait_timeout", "innodb_lock_wait_timeout"])
 def test_waits_for_locks_have_an_end(database: MySQLDatabase, variable: str) -> None:
-    """A server whose sessions wait for a lock for a year does not keep a sync waiting; one that waits shorter may."""
+    """A server's lock timeout of a year is shortened for a sync; a shorter one is kept."""
     for given, expected in ((31536000, 300), (3, 3)):
         url = database.engine.url.update_query_dict({"init_command": f"SET SESSION {variable} = {given}"})
         engine = open_engine(url.render_as_string(hide_password=False))
@@ -125,7 +125,7 @@ def test_waits_for_locks_have_an_end(database: MySQLDatabase, variable: str) -> 
 
 
 def test_lost_connection_is_retryable(database: MySQLDatabase) -> None:
-    """A connection that ends while it is used is an error of the transport."""
+    """A lost connection is a transport error."""
     with pytest.raises(TransportError) as raised, database.connect() as connection:  # noqa: PT012
         number = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar_one()
         run(database, f"KILL CONNECTION {number}")
@@ -134,20 +134,20 @@ def test_lost_connection_is_retryable(database: MySQLDatabase) -> None:
 
 
 def test_absent_server_is_retryable() -> None:
-    """A server that does not answer is an error of the transport."""
+    """A server that does not answer is a transport error."""
     with pytest.raises(TransportError):
         run(MySQLDatabase(open_engine("mysql+mysqldb://sync@127.0.0.1:1/shop")), "SELECT 1")
 
 
 def test_other_drivers_are_refused() -> None:
-    """A driver that this package does not know is an error that names those that it does."""
+    """An unknown driver is an error that names the supported ones."""
     engine = create_engine("mysql+mysqlconnector://sync@127.0.0.1:1/shop")
     with pytest.raises(ConfigurationError, match=r"'mysqlconnector' is not supported\. Use mysqlclient"):
         MySQLDatabase(engine)
 
 
 def test_missing_privilege_names_what_to_do(database: MySQLDatabase) -> None:
-    """A missing privilege is an error that says so, and does not retry."""
+    """A missing privilege is a permanent error that says so."""
     name = f"u{abs(hash(database.engine.url.database)) % 10**8}"
     run(database, f"CREATE USER '{name}'@'%' IDENTIFIED BY 'x'", f"CREATE USER '{name}'@'localhost' IDENTIFIED BY 'x'")
     try:
@@ -160,7 +160,7 @@ def test_missing_privilege_names_what_to_do(database: MySQLDatabase) -> None:
 
 
 def test_no_column_that_the_user_sees(database: MySQLDatabase) -> None:
-    """A table that is listed for a privilege on its triggers alone is an error that names the missing one."""
+    """If a user sees a table only for its triggers, the error names the missing privilege."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
     with user_with(database.engine.url.render_as_string(hide_password=False), "TRIGGER") as url:
         limited = MySQLDatabase(open_engine(url))
@@ -169,7 +169,7 @@ def test_no_column_that_the_user_sees(database: MySQLDatabase) -> None:
 
 
 def test_two_syncs_of_a_table_exclude_each_other(database: MySQLDatabase) -> None:
-    """A second sync of a table fails in time, one of another table does not wait, and the lock ends with its block."""
+    """A second sync of a table fails in time, other tables do not wait, and the lock ends with its block."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE other (id INT PRIMARY KEY)")
     with database.connect() as connection:
         table, other = database.catalog.describe(connection, "t"), database.catalog.describe(connection, "other")
@@ -189,7 +189,7 @@ def test_two_syncs_of_a_table_exclude_each_other(database: MySQLDatabase) -> Non
 
 
 def test_foreign_key_checks_come_back(database: MySQLDatabase) -> None:
-    """Foreign-key checks are off within the block, and afterwards what they were before, also after an error."""
+    """Foreign-key checks are off within the block, and as before after it, also after an error."""
     with database.connect() as connection:
         for before in (1, 0):
             connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {before}")
@@ -200,7 +200,7 @@ def test_foreign_key_checks_come_back(database: MySQLDatabase) -> None:
 
 
 def test_orphans_are_counted_both_ways(database: MySQLDatabase) -> None:
-    """Rows without a parent are counted per constraint, of the table and of those that refer to it; NULL refers to nothing."""
+    """Rows without a parent are counted for each constraint in both directions; NULL refers to nothing."""
     run(
         database,
         "CREATE TABLE parent (a INT, b INT, up INT, PRIMARY KEY (a, b), UNIQUE (b), KEY (up),"
@@ -217,7 +217,7 @@ def test_orphans_are_counted_both_ways(database: MySQLDatabase) -> None:
 
 
 def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
-    """Listed rows, and no others, are deleted, updated and inserted, though the collation calls their keys equal."""
+    """Only listed rows are deleted, updated and inserted, although the collation considers their keys equal."""
     run(
         database,
         "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, v TEXT, j JSON) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci",
@@ -267,7 +267,7 @@ def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
 
 
 def test_lookups_by_text_use_the_index(database: MySQLDatabase) -> None:
-    """A key of text is looked up through its index, although it is compared by its bytes."""
+    """A text key is looked up by its index, although it is compared by bytes."""
     run(database, "CREATE TABLE t (k VARCHAR(20) PRIMARY KEY, v INT) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
     with database.connect() as connection:
         table = database.catalog.describe(connection, "t")

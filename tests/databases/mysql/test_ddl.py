@@ -41,11 +41,11 @@ def widened(name: str, before: str, after: str) -> WidenedColumn:
     ],
 )
 def test_a_wider_column_keeps_the_rest_of_its_definition(line: str, column: WidenedColumn, definition: str) -> None:
-    """Default, comment, character set and the like stay; the present time gets the digits of the new type."""
+    """Default, comment, character set and others stay; the present time gets the new type's digits."""
     assert redefined(["CREATE TABLE `t` (", line, ") ENGINE=InnoDB"], column, quote) == definition
 
 
 def test_a_definition_that_is_not_understood_is_refused() -> None:
-    """A column that the server writes otherwise is left as it is: the error says what to do."""
+    """A column with an unknown definition is not changed: the error says what to do."""
     with pytest.raises(TableError, match=r"'n' could not be read\. Widen it to BIGINT yourself"):
         redefined(["CREATE TABLE `t` (", "  `n` int /* compressed */,"], widened("n", "int(11)", "BIGINT"), quote)

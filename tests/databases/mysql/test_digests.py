@@ -103,7 +103,7 @@ RENDERED: dict[str, tuple[str, list[str], LogicalType | None, list[str | None]]]
 
 @pytest.mark.parametrize("name", RENDERED)
 def test_texts_by_logical_type(on: Scenario, name: str) -> None:
-    """A column is written by the source's type, and what it holds beyond that type shows as a difference."""
+    """A column is written by the source's type, and values outside of it differ."""
     sql_type, values, logical, expected = RENDERED[name]
 
     assert texts_of(on, sql_type, values, logical) == expected
@@ -121,7 +121,7 @@ def test_doubles(on: Scenario) -> None:
 
 
 def test_two_collations_by_bytes(on: Scenario) -> None:
-    """Columns whose collations both go by bytes stand in one key, one row text and one hash."""
+    """Columns with two binary collations can be in one key, one row text and one hash."""
     other = on.scalar(
         "SELECT MIN(COLLATION_NAME) FROM information_schema.COLLATIONS"
         " WHERE COLLATION_NAME IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')"
@@ -141,7 +141,7 @@ def test_two_collations_by_bytes(on: Scenario) -> None:
 
 
 def test_mixed_character_sets(on: Scenario) -> None:
-    """Columns of any character sets and collations go into one row text, beside bytes."""
+    """Columns of any character sets and collations can be in one row text, beside bytes."""
     on.execute(
         "CREATE TABLE item (id INT NOT NULL PRIMARY KEY, a VARCHAR(9) CHARACTER SET latin1, b VARCHAR(9) CHARACTER SET cp1251,"
         " c TEXT CHARACTER SET utf16, d CHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, e BLOB,"
@@ -161,7 +161,7 @@ def test_mixed_character_sets(on: Scenario) -> None:
     "key", ["id = id", "1) OR (1=1", "0x1", "1e3", "", "-", "1.0", "\ud800", "' OR '1", "1; DROP TABLE item"]
 )
 def test_keys_that_are_no_keys(on: Scenario, key: str) -> None:
-    """A key that no row can have finds none, whatever it spells."""
+    """An impossible key finds no row."""
     on.execute(
         "CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v VARCHAR(20))",
         "CREATE TABLE other (k VARCHAR(20) PRIMARY KEY)",
@@ -196,7 +196,7 @@ def test_keys_use_their_index(on: Scenario, sql_type: str, key: str) -> None:
 
 
 def test_composite_keys_and_windows_use_their_index(on: Scenario) -> None:
-    """Several columns of a key are looked up by their index, and so is a window."""
+    """Composite keys and windows are looked up by their index."""
     on.execute("CREATE TABLE item (a INT NOT NULL, k VARCHAR(9) NOT NULL, at DATETIME(6), PRIMARY KEY (a, k), KEY (at))")
     on.execute(f"INSERT INTO item SELECT seq DIV 2, seq, '2024-01-01' + INTERVAL seq HOUR FROM ({numbers(2000)}) AS n")
     on.execute("ANALYZE TABLE item")
@@ -279,7 +279,7 @@ LANDING: dict[str, tuple[str, LogicalType, bytes | None]] = {
 @pytest.mark.parametrize("way", ["load data", "insert"])
 @pytest.mark.parametrize("name", LANDING)
 def test_texts_land(on: Scenario, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
-    """A text lands as it is, whether the server takes files or not."""
+    """A text arrives unchanged, with and without LOAD DATA LOCAL."""
     if way == "insert":
         monkeypatch.setattr(mysql_load, "_allows_load_data", lambda *_: False)
 
@@ -310,7 +310,7 @@ MANGLED: dict[str, tuple[str, LogicalType, bytes]] = {
 @pytest.mark.parametrize("way", ["load data", "insert"])
 @pytest.mark.parametrize("name", MANGLED)
 def test_nothing_is_mangled(on: Scenario, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
-    """What the server would change without a word is refused with the names of table and column."""
+    """Values that the server would change silently are refused with table and column."""
     if way == "insert":
         monkeypatch.setattr(mysql_load, "_allows_load_data", lambda *_: False)
 
@@ -333,7 +333,7 @@ def test_lines_that_are_no_rows(on: Scenario, block: bytes) -> None:
 
 
 def test_partitions_and_unsigned_keys_below_zero(on: Scenario) -> None:
-    """A partitioning of another table's keys, below zero even, cuts a table of unsigned keys, whose rows come in key order."""
+    """A partitioning with bounds below zero cuts a table of unsigned keys, in key order."""
     on.execute(
         "CREATE TABLE item (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, v INT) PARTITION BY HASH (id) PARTITIONS 3",
         "INSERT INTO item VALUES (0, 1), (5, 2), (3, 3), (18446744073709551615, 4)",
@@ -367,7 +367,7 @@ def test_small_tables_are_counted(on: Scenario, rows: int, estimated: int) -> No
 
 @pytest.mark.parametrize("start", ["yesterday", "1' OR '1", "2024-02-29; --"])
 def test_windows_that_are_none(on: Scenario, start: str) -> None:
-    """A bound that is no value of the column is refused with its name."""
+    """A bound that is not a value of the column is refused with its name."""
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, at DATETIME)")
     table_slice = slice_of(on.database, on.describe("item"), window=Window(column="at", start=start, end="2024-03-01"))
 
@@ -379,7 +379,7 @@ def test_windows_that_are_none(on: Scenario, start: str) -> None:
 
 
 def test_all_rows_as_one_segment(on: Scenario) -> None:
-    """Rows that are in one segment whatever their key are added up without a temporary table, which groups would need."""
+    """Rows of one segment are summed without a temporary table."""
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO item VALUES (1, 'a'), (2, 'b')")
     table_slice = slice_of(on.database, on.describe("item"))
 

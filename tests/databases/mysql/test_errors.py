@@ -33,7 +33,7 @@ from airflow_provider_sync.exceptions import (
     ],
 )
 def test_what_does_not_answer_and_what_refuses(number: int, kind: type[SyncError], advice: str) -> None:
-    """A server that cannot be reached, a login and a privilege that it refuses have advice of their own."""
+    """An unreachable server, a refused login and a missing privilege have different advice."""
     error = translate(pymysql.err.OperationalError(number, "No"))
     assert type(error) is kind
     assert str(error).endswith(advice)
@@ -49,7 +49,7 @@ def test_what_does_not_answer_and_what_refuses(number: int, kind: type[SyncError
     ],
 )
 def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
-    """Error 1290 has the advice of the option that forbids the statement, which is not always that of a replica."""
+    """Error 1290 has the advice for the option that forbids the statement."""
     text = f"The server is running with the {option} so it cannot execute this statement"
     error = translate(pymysql.err.OperationalError(1290, text))
     assert isinstance(error, TableError)
@@ -66,14 +66,14 @@ def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
     ],
 )
 def test_a_limit_of_the_user_is_named(said: str, limit: str) -> None:
-    """Error 1226 names the limit that was reached, which is not always that of connections."""
+    """Error 1226 names the exceeded limit."""
     error = translate(pymysql.err.OperationalError(1226, said))
     assert type(error) is ConnectionLimitError
     assert str(error).endswith(f"raise the limit of its user, {limit}.")
 
 
 def test_a_certificate_that_is_not_trusted() -> None:
-    """An untrusted certificate is not told as a server that does not answer, and not tried again."""
+    """An untrusted certificate is a permanent error, and not reported as a server that does not answer."""
     error = translate(pymysql.err.OperationalError(2003, "Can't connect ([SSL: CERTIFICATE_VERIFY_FAILED] self-signed)"))
     assert type(error) is TableError
     assert str(error).endswith("Check the options of the URL that begin with ssl, and the server's certificate.")

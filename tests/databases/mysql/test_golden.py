@@ -87,7 +87,7 @@ def lines(database: MySQLDatabase, table: Table, columns: tuple[Column, ...], ke
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hash_in_mariadb(mariadb: MySQLDatabase, name: str) -> None:
-    """MariaDB itself computes the hash that an existing server gave."""
+    """MariaDB computes the hash of an existing server."""
     table = described(mariadb, name)
     with mariadb.snapshot() as connection:
         if name in ("double", "float"):
@@ -101,7 +101,7 @@ def test_hash_in_mariadb(mariadb: MySQLDatabase, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hash_streamed_from_mariadb(mariadb: MySQLDatabase, name: str) -> None:
-    """Rows streamed from MariaDB hash to what an existing server gave."""
+    """Rows streamed from MariaDB have the hash of an existing server."""
     table = described(mariadb, name)
     if not table.primary_key:
         with pytest.raises(TableError, match="no primary key"):
@@ -115,7 +115,7 @@ def test_hash_streamed_from_mariadb(mariadb: MySQLDatabase, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_from_mariadb(either_driver: MySQLDatabase, name: str) -> None:
-    """Rows streamed from MariaDB go over the wire as an existing server sent them, and a table that cannot is found out."""
+    """Rows streamed from MariaDB are sent like by an existing server, and unsendable tables are found."""
     table = described(either_driver, name)
     with either_driver.snapshot() as connection:
         unsendable = either_driver.version1.find_unsendable(connection, table, table.visible)
@@ -145,7 +145,7 @@ FLOATING = ("double", "float", "one_null_row", "rows_1001")
 
 
 def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
-    """A MySQL that has SHA1, as all before 9.6 do, computes the same hashes, and leaves FLOAT and DOUBLE to the stream."""
+    """A MySQL with SHA1, before 9.6, computes the same hashes, except for FLOAT and DOUBLE."""
     component = "COMPONENT 'file://component_classic_hashing'"
     tables = {name: described(mysql, name) for name in NAMES if name not in NOT_ON_MYSQL}
     with mysql.connect() as connection:
@@ -163,7 +163,7 @@ def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
 @pytest.mark.parametrize("local_infile", [True, False], ids=["load", "insert"])
 @pytest.mark.parametrize("name", [name for name in NAMES if vector_of(name)["rows"]])
 def test_staging_holds_every_value(name: str, local_infile: bool, server: str, request: pytest.FixtureRequest) -> None:
-    """A staging table takes the rows of every table and gives them back as they were."""
+    """A staging table stores the rows of every table unchanged."""
     if server == "mysql" and name in NOT_ON_MYSQL:
         pytest.skip(NOT_ON_MYSQL[name])
     with open_database(request.getfixturevalue(f"{server}_url"), local_infile=local_infile) as database:

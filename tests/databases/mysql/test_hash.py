@@ -18,7 +18,7 @@ from tests.releases.needs import lacks
 
 
 def test_a_row_too_large_for_the_server_is_hashed_from_the_stream(mariadb: MySQLDatabase) -> None:
-    """Where one row does not fit into the server's packets, the hash is still that of all rows."""
+    """If one row exceeds the server's packets, the hash is computed from the stream."""
     run(
         mariadb,
         "CREATE TABLE t (id INT PRIMARY KEY, a LONGTEXT, b LONGTEXT)",
@@ -85,7 +85,7 @@ def check_hash_order(server: str, request: pytest.FixtureRequest, monkeypatch: p
 def test_partitioned_table_is_hashed_as_it_is_scanned(
     kind: str, server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Partition after partition, in each by the key: as the statement of existing servers does, inside and over streamed rows."""
+    """Rows are hashed partition after partition by key, as by existing servers, in both ways."""
     partitions = PARTITIONS[kind].replace("%%", "%")
     create = f"CREATE TABLE t (id INT PRIMARY KEY, a INT, v VARCHAR(9)) PARTITION BY {partitions}"
     check_hash_order(server, request, monkeypatch, create)
@@ -96,13 +96,13 @@ def test_partitioned_table_is_hashed_as_it_is_scanned(
 def test_descending_key_is_hashed_as_it_is_scanned(
     kind: str, server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the primary key sorts a column in descending order, so does the hash, inside and over streamed rows."""
+    """If the primary key has a descending column, the hash has that order, in both ways."""
     create = f"CREATE TABLE t (id INT, a INT, v VARCHAR(9), {DESCENDING[kind]})"
     check_hash_order(server, request, monkeypatch, create)
 
 
 def test_partitioned_table_without_rows(mariadb: MySQLDatabase) -> None:
-    """Partitions without rows do not count, and a table of such ones is empty."""
+    """Empty partitions do not count, and a table of only such ones is empty."""
     run(mariadb, f"CREATE TABLE t (id INT PRIMARY KEY, a INT) PARTITION BY {PARTITIONS['hash']}")
     with mariadb.snapshot() as connection:
         table = mariadb.catalog.describe(connection, "t")
@@ -110,7 +110,7 @@ def test_partitioned_table_without_rows(mariadb: MySQLDatabase) -> None:
 
 
 def test_mixed_character_sets_are_hashed_as_utf8(mariadb: MySQLDatabase) -> None:
-    """Columns of different character sets go into the hash in one, also utf16, which MariaDB would not mix with another."""
+    """Columns of different character sets are hashed in one, also utf16."""
     run(
         mariadb,
         "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9) CHARACTER SET utf16, b VARCHAR(9) CHARACTER SET cp1251,"
@@ -129,7 +129,7 @@ def test_mixed_character_sets_are_hashed_as_utf8(mariadb: MySQLDatabase) -> None
 
 @pytest.mark.parametrize("charset", ["latin1", "utf16", "cp1251", "koi8r", "sjis", "utf8mb3", "gbk", "latin2", "ucs2", "utf32"])
 def test_text_beside_binary_is_hashed_as_it_is_stored(mariadb: MySQLDatabase, charset: str) -> None:
-    """Beside a binary column, text goes into the hash with the bytes of its own character set, from the stream as well."""
+    """Beside a binary column, text is hashed with the bytes of its own character set, in both ways."""
     if charset in ("utf16", "ucs2", "utf32"):
         with mariadb.connect() as connection:
             lacks(connection, "mariadb", (11,), "the bytes that 10.11 hashes for these character sets beside a binary column")
@@ -148,7 +148,7 @@ def test_text_beside_binary_is_hashed_as_it_is_stored(mariadb: MySQLDatabase, ch
 
 
 def test_scan_order_of_other_storage_engines_is_one_order(mariadb: MySQLDatabase) -> None:
-    """A MyISAM table hashes alike inside and outside, also when a second index has all of its columns."""
+    """A MyISAM table has the same hash in both ways, also with a second covering index."""
     run(
         mariadb,
         "CREATE TABLE t (id INT PRIMARY KEY, a INT, KEY (a, id)) ENGINE=MyISAM",

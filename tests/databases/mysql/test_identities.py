@@ -10,7 +10,7 @@ from tests.scenario import opened
 @pytest.mark.parametrize(("step", "keys", "following"), [(1, (5, 900), 901), (-1, (-5, -900), -901)], ids=["up", "down"])
 @pytest.mark.parametrize("is_empty", [True, False], ids=["loaded", "merged"])
 def test_sequences_follow_the_keys(mariadb_url: str, step: int, keys: tuple[int, int], following: int, is_empty: bool) -> None:
-    """After rows came with keys of the source, the next row that somebody inserts gets a key that is free."""
+    """After rows with the source's keys, the next inserted row gets a free key."""
     with opened(mariadb_url) as on:
         on.execute(
             f"CREATE SEQUENCE `num``bers 5%` INCREMENT {step}",
@@ -25,7 +25,7 @@ def test_sequences_follow_the_keys(mariadb_url: str, step: int, keys: tuple[int,
 
 
 def test_values_beyond_a_sequence_are_left_out(mariadb_url: str) -> None:
-    """A key that the sequence never gives does not move it, and a sequence is never moved back."""
+    """A key outside of the sequence's range does not move it, and a sequence never moves back."""
     with opened(mariadb_url) as on:
         on.execute(
             "CREATE SEQUENCE numbers MAXVALUE 100",

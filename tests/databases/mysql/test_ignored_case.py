@@ -38,7 +38,7 @@ def ignoring_case() -> Iterator[Scenario]:
 
 
 def test_one_lock_before_and_after_a_table_is_made(ignoring_case: Scenario) -> None:
-    """A sync that makes a table keeps others out under any spelling of its name, also once the table is there."""
+    """The lock of a table is the same for any case of its name, before and after its creation."""
     database = ignoring_case.database
     with database.exclusive(["Orders"], timeout=5):
         for make in ("SELECT 1", "CREATE TABLE Orders (id INT NOT NULL PRIMARY KEY)"):
@@ -49,7 +49,7 @@ def test_one_lock_before_and_after_a_table_is_made(ignoring_case: Scenario) -> N
 
 
 def test_two_names_of_a_missing_table(ignoring_case: Scenario) -> None:
-    """Two entries whose targets would be one table are refused although it is not there yet."""
+    """Two entries for one missing table are refused, too."""
     with (
         pytest.raises(ConfigurationError, match="'Missing' and 'missing' are one table"),
         ignoring_case.database.exclusive(["Missing", "missing"], timeout=0),

@@ -39,7 +39,7 @@ def with_driver(request: pytest.FixtureRequest, mariadb_url: str) -> Iterator[Sc
 )
 @pytest.mark.parametrize("size", [SIXTEEN_MB // 2 - 1000, SIXTEEN_MB - 1000, SIXTEEN_MB - 8])
 def test_rows_larger_than_a_packet(mariadb_url: str, size: int, partitioning: Partitioning) -> None:
-    """A row that the server cannot put together is an error, never left out of a digest."""
+    """A row that exceeds the server's packets is an error, and never left out of a digest."""
     on = Scenario(MySQLDatabase(open_engine(mariadb_url)))
     if int(on.scalar("SELECT @@max_allowed_packet")) != SIXTEEN_MB:
         pytest.skip("The server's max_allowed_packet is not the one that it is shipped with.")
@@ -63,7 +63,7 @@ def test_rows_larger_than_a_packet(mariadb_url: str, size: int, partitioning: Pa
 
 
 def test_texts_through_either_driver(with_driver: Scenario) -> None:
-    """Both drivers give the same bytes, and convert the values of later statements as before."""
+    """Both drivers give the same bytes, and convert values of later statements as before."""
     on = with_driver
     on.execute(
         "CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v TEXT, w DECIMAL(9,2), x BLOB, y DATETIME(6))",
@@ -82,7 +82,7 @@ def test_texts_through_either_driver(with_driver: Scenario) -> None:
 
 
 def test_a_reader_that_stops(with_driver: Scenario) -> None:
-    """Whoever stops reading half-way leaves a connection that can be used."""
+    """After a reader stops, the connection can be used."""
     on = with_driver
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v TEXT)")
     insert(on.database, on.describe("item"), [(number, "x" * 500) for number in range(20_000)])
@@ -96,7 +96,7 @@ def test_a_reader_that_stops(with_driver: Scenario) -> None:
 
 
 def test_large_rows_come_one_by_one(with_driver: Scenario) -> None:
-    """A block does not grow with the rows in it."""
+    """The memory of a block does not grow with the size of its rows."""
     on = with_driver
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v LONGTEXT)")
     on.execute(*(f"INSERT INTO item VALUES ({number}, REPEAT('x', 300000))" for number in range(150)))
@@ -124,6 +124,6 @@ def test_large_rows_come_one_by_one(with_driver: Scenario) -> None:
     ],
 )
 def test_rows_that_always_fit(on: Scenario, columns: str, packet: int, fits: bool) -> None:
-    """Rows fit a packet for certain only if the declared lengths of all columns say so."""
+    """Rows certainly fit a packet only if the declared lengths of all columns do."""
     on.execute(f"CREATE TABLE item ({columns}, PRIMARY KEY (id))")
     assert always_fits(slice_of(on.database, on.describe("item")).columns, packet) == fits

@@ -105,7 +105,7 @@ def refusal(database: MySQLDatabase, connection: Connection, staging: Table, row
 
 
 def test_value_that_would_change_is_refused(database: MySQLDatabase) -> None:
-    """A value that its column would change, by rounding, cutting, zeroing or reinterpreting, is an error that names it."""
+    """A value that its column would round, cut, zero or reinterpret is an error that names it."""
     with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type for sql_type, _ in REFUSED])
         for number, (sql_type, value) in enumerate(REFUSED):
@@ -120,7 +120,7 @@ def test_value_that_would_change_is_refused(database: MySQLDatabase) -> None:
 
 @pytest.mark.parametrize("sql_type", ["INT NOT NULL", "TIMESTAMP NOT NULL", "TEXT NOT NULL"])
 def test_null_is_refused(database: MySQLDatabase, sql_type: str) -> None:
-    """A NULL where none may be is an error before anything is sent; MySQL would make it 0, the present time, or empty."""
+    """A forbidden NULL is an error before anything is sent, because MySQL would replace it."""
     with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type])
         with pytest.raises(TableError, match=r"'c0'.*NOT NULL"):
@@ -170,7 +170,7 @@ TAKEN: list[tuple[str, Value, Value]] = [
 
 
 def test_value_of_another_engine_is_taken(database: MySQLDatabase) -> None:
-    """A value that another engine or JSON writes differently arrives as the same value, beside NULLs."""
+    """A value in another engine's notation arrives as the same value, beside NULLs."""
     nulls = [None] * len(TAKEN)
     with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type for sql_type, _, _ in TAKEN])
@@ -180,7 +180,7 @@ def test_value_of_another_engine_is_taken(database: MySQLDatabase) -> None:
 
 
 def test_one_empty_text_is_a_row(database: MySQLDatabase) -> None:
-    """A table of one column takes an empty text for a row, and NULL for none."""
+    """A table of one column distinguishes an empty text from no row."""
     with database.connect(loading=True) as connection:
         connection.exec_driver_sql("CREATE TABLE `100%%` (`%%s` VARCHAR(9) PRIMARY KEY)")
         table = database.catalog.describe(connection, "100%")
@@ -191,7 +191,7 @@ def test_one_empty_text_is_a_row(database: MySQLDatabase) -> None:
 
 
 def test_duplicate_key_is_refused(database: MySQLDatabase) -> None:
-    """A key that comes twice is an error, by any way of loading and in any batch."""
+    """A duplicate key is an error, for any way of loading and in any batch."""
     table = _table(database, "INT")
     with database.connect(loading=True) as connection, pytest.raises(TableError, match="Duplicate entry '1'"):
         database.loader.load(connection, table, [[(1, 1), (1, 2)]])
@@ -225,7 +225,7 @@ def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> N
 
 
 def test_long_keys_are_indexed_in_part(database: MySQLDatabase) -> None:
-    """Keys longer than an index may be are indexed by their beginnings, as the target does it."""
+    """Too long keys are indexed by their prefixes, as in the target."""
     with database.connect(loading=True) as connection:
         connection.exec_driver_sql(
             "CREATE TABLE target (k TEXT, l VARCHAR(900), b BLOB, PRIMARY KEY (k(20), b(7))) CHARACTER SET utf8mb4"
@@ -238,7 +238,7 @@ def test_long_keys_are_indexed_in_part(database: MySQLDatabase) -> None:
 
 
 def test_many_rows_of_many_batches(database: MySQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rows than one statement takes all arrive, in batches of any size."""
+    """More rows than one statement can hold arrive, in batches of any size."""
     monkeypatch.setattr("airflow_provider_sync.databases.mysql.load_data.LOAD_BYTES", 100_000)
     monkeypatch.setattr("airflow_provider_sync.databases.mysql.load_data.INSERT_BYTES", 100_000)
     batches: list[list[Row]] = [
@@ -253,7 +253,7 @@ def test_many_rows_of_many_batches(database: MySQLDatabase, monkeypatch: pytest.
 
 
 def test_failing_source_ends_the_load(database: MySQLDatabase) -> None:
-    """An error of the source goes to the caller, even one that looks like the pipe's own; no thread or descriptor stays."""
+    """An error of the source is raised to the caller; no thread or descriptor stays."""
     table = _table(database, "LONGTEXT")
 
     def batches() -> Iterator[Sequence[Row]]:
@@ -271,7 +271,7 @@ def test_failing_source_ends_the_load(database: MySQLDatabase) -> None:
 
 
 def test_failing_server_ends_the_load(database: MySQLDatabase) -> None:
-    """A statement that the server ends stops the source from being read on, and nothing hangs."""
+    """If the server ends the statement, the source is not read further, and nothing hangs."""
     table = _table(database, "LONGTEXT")
     # One runs all the time, or none does between two batches.
     kind = "QUERY" if database.engine.url.query["local_infile"] == "1" else "CONNECTION"
@@ -294,7 +294,7 @@ def test_failing_server_ends_the_load(database: MySQLDatabase) -> None:
 
 
 def test_failing_transaction_takes_the_rows_back(database: MySQLDatabase) -> None:
-    """Rows loaded within a transaction go with it: loading commits nothing."""
+    """Rows loaded within a transaction are rolled back with it."""
     table = _table(database, "DATETIME")
     with database.connect(loading=True) as connection:
         with pytest.raises(TableError), database.transaction(connection):  # noqa: PT012
@@ -304,7 +304,7 @@ def test_failing_transaction_takes_the_rows_back(database: MySQLDatabase) -> Non
 
 
 def test_row_too_large_for_a_statement(mysql_url: str) -> None:
-    """A row that no INSERT can carry is an error that names the setting, before it is sent."""
+    """A row that no INSERT can hold is an error that names the setting, before it is sent."""
     with open_database(mysql_url) as database, database.connect(loading=True) as connection:
         table = _table(database, "LONGBLOB")
         packet = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())

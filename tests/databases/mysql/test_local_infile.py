@@ -53,7 +53,7 @@ def open_through(rogue: RogueMySQL, driver: str, engines: list[Engine], options:
 def test_no_statement_gives_a_file_away(
     mariadb_url: str, driver: str, loading: bool, word: str, options: str, secret: str, engines: list[Engine]
 ) -> None:
-    """A request for a file in answer to a statement of the driver, the engine or a caller gets nothing, and is an error."""
+    """A request for a file in answer to any statement gets nothing, and is an error."""
     with RogueMySQL(mariadb_url, secret, lambda statement: statement.startswith(word)) as rogue:
         database = open_through(rogue, driver, engines, options)
         with pytest.raises(SyncError) as raised, database.connect(loading=loading) as connection:
@@ -67,7 +67,7 @@ def test_no_statement_gives_a_file_away(
 
 
 def test_only_connections_that_load_offer_files(mariadb_url: str, driver: str, secret: str, engines: list[Engine]) -> None:
-    """A connection says that it can send files only when it is opened to load rows, and the URL does not forbid it."""
+    """A connection announces files only if it loads rows and the URL allows it."""
     with RogueMySQL(mariadb_url, secret, lambda statement: False) as rogue:
         for options, loading in (("", False), ("?local_infile=1", False), ("?local_infile=0", True), ("", True)):
             with open_through(rogue, driver, engines, options).connect(loading=loading) as connection:
@@ -79,7 +79,7 @@ def test_only_connections_that_load_offer_files(mariadb_url: str, driver: str, s
 
 @pytest.mark.parametrize("number", [0, 1], ids=["probe", "rows"])
 def test_another_file_than_the_pipe(mariadb_url: str, driver: str, number: int, secret: str, engines: list[Engine]) -> None:
-    """A server that asks for another file while rows are loaded gets neither that file nor a row."""
+    """A server that requests another file during a load gets neither that file nor a row."""
     loads: list[str] = []
 
     def nth_load(statement: str) -> bool:
@@ -100,7 +100,7 @@ def test_another_file_than_the_pipe(mariadb_url: str, driver: str, number: int, 
 
 
 def test_the_pipe_again_after_the_rows(mariadb_url: str, driver: str, engines: list[Engine]) -> None:
-    """Descriptors are offered for one statement only: a number that the pipe had a moment ago is nothing afterwards."""
+    """The pipe is offered for one statement only, also if its descriptor is reused."""
     with RogueMySQL(mariadb_url, "/proc/self/fd/0", lambda statement: statement == "select 1") as rogue:
         database = open_through(rogue, driver, engines)
         run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
@@ -111,7 +111,7 @@ def test_the_pipe_again_after_the_rows(mariadb_url: str, driver: str, engines: l
 
 
 def test_rows_are_loaded_by_load_data(mariadb_url: str, driver: str, engines: list[Engine]) -> None:
-    """Where the server allows it, rows are still sent by LOAD DATA."""
+    """If the server allows it, rows are sent by LOAD DATA."""
     engines.append(open_engine(mariadb_url.replace("mysqldb", driver)))
     database = MySQLDatabase(engines[-1])
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
@@ -125,7 +125,7 @@ def test_rows_are_loaded_by_load_data(mariadb_url: str, driver: str, engines: li
 def test_a_driver_that_cannot_be_held_to_it(
     mariadb_url: str, missing: str, secret: str, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a driver cannot be told which file to send, it sends none: rows go in by statements."""
+    """A driver that cannot be restricted sends no file: rows are inserted by statements."""
     monkeypatch.setattr(local_infile_mysqldb, "_library", lambda: None)
     monkeypatch.setattr(local_infile_pymysql, "_CONFINABLE", False)
     with RogueMySQL(mariadb_url, secret, lambda statement: statement.startswith("INSERT")) as rogue:

@@ -12,7 +12,7 @@ from tests.scenario import Scenario
 
 
 def test_beside_what_is_broken(on: Scenario) -> None:
-    """A view whose table is gone keeps no table from being described, and is left to be described by itself."""
+    """A view whose table is gone does not stop the description of others, and is described separately."""
     on.execute(
         "CREATE TABLE a (id INT NOT NULL PRIMARY KEY)",
         "CREATE TABLE b (id INT NOT NULL PRIMARY KEY)",
@@ -26,7 +26,7 @@ def test_beside_what_is_broken(on: Scenario) -> None:
 
 
 def test_names_with_their_database(on: Scenario) -> None:
-    """Tables that are named with their database are described together, and keep it in their names."""
+    """Tables that are named with their database are described together, and keep the name."""
     on.execute(*(f"CREATE TABLE {name} (id INT NOT NULL PRIMARY KEY)" for name in ("a", "b")))
     names = [f"{on.database.engine.url.database}.{name}" for name in ("a", "b")]
     with on.database.connect() as connection:
@@ -36,7 +36,7 @@ def test_names_with_their_database(on: Scenario) -> None:
 
 
 def test_names_that_differ_in_case(on: Scenario) -> None:
-    """Where case tells tables apart, each is described as itself."""
+    """On a case-sensitive server, names that differ in case are different tables."""
     if on.scalar("SELECT @@lower_case_table_names"):
         pytest.skip("the server does not tell them apart")
     on.execute(
@@ -54,7 +54,7 @@ def test_names_that_differ_in_case(on: Scenario) -> None:
 
 
 def test_a_few_of_many_tables(mariadb_url: str) -> None:
-    """MariaDB opens each table of a database to describe several, so a few of many are left to be described one by one."""
+    """A few tables of many are described one by one, because MariaDB would open each table."""
     on = Scenario(MySQLDatabase(open_engine(mariadb_url)))
     on.execute(*(f"CREATE TABLE t{number} (id INT NOT NULL PRIMARY KEY)" for number in range(30)))
     statements: list[str] = []
@@ -68,7 +68,7 @@ def test_a_few_of_many_tables(mariadb_url: str) -> None:
 
 
 def test_locks_of_many_tables(on: Scenario) -> None:
-    """A table has one lock, whether it is there or not, and whether it is locked alone or with others, under any of its names."""
+    """A table has one lock under any of its names, before and after it exists, alone or with others."""
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY)")
     database = on.database.engine.url.database
     names = ["item", "made", f"{database}.other", "a.b.c"]

@@ -16,7 +16,7 @@ from tests.databases.mysql.databases import run
 
 
 def test_description_of_columns(database: MySQLDatabase) -> None:
-    """Types, sizes, character sets, generated and invisible columns are told as they are."""
+    """Types, sizes, character sets, generated and invisible columns are described."""
     run(
         database,
         "CREATE TABLE t (id BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT, z INT(5) ZEROFILL, price DECIMAL(12,2) NOT NULL,"
@@ -45,7 +45,7 @@ def test_description_of_columns(database: MySQLDatabase) -> None:
 
 
 def test_description_of_keys(database: MySQLDatabase) -> None:
-    """Keys, triggers and foreign keys both ways are told; a key over prefixes is not taken for one over columns."""
+    """Keys, triggers and foreign keys in both directions are described; a prefix key is not a key over columns."""
     run(
         database,
         "CREATE TABLE parent (a INT, b INT, t TEXT, n INT, PRIMARY KEY (b, a), UNIQUE u (n), UNIQUE p (t(5)))",
@@ -62,7 +62,7 @@ def test_description_of_keys(database: MySQLDatabase) -> None:
 
 
 def test_names_with_dots(database: MySQLDatabase) -> None:
-    """A name is taken as it stands first, and then as database and table."""
+    """A name is first a table's name, and then database and table."""
     name = str(database.engine.url.database)
     run(
         database,
@@ -105,7 +105,7 @@ def test_list_of_tables(database: MySQLDatabase) -> None:
 
 
 def test_reading_may_stop_early(database: MySQLDatabase) -> None:
-    """Whoever stops after the first batch waits for no other, and goes on in the same snapshot."""
+    """A reader can stop after the first batch and continue in the same snapshot."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, pad CHAR(200))", "INSERT INTO t (pad) VALUES ('x')")
     run(database, *["INSERT INTO t (pad) SELECT pad FROM t"] * 15)
     with database.snapshot() as connection:
@@ -118,7 +118,7 @@ def test_reading_may_stop_early(database: MySQLDatabase) -> None:
 
 
 def test_reading_in_key_order_of_odd_names(database: MySQLDatabase) -> None:
-    """Names with quotes and percent signs are read, and an order means the column, not what is selected under its name."""
+    """Names with quotes and percent signs are read, and an order uses the column."""
     run(
         database,
         "CREATE TABLE `100%` (`a``b` DECIMAL(3,0) PRIMARY KEY, `%s` INT)",
@@ -130,7 +130,7 @@ def test_reading_in_key_order_of_odd_names(database: MySQLDatabase) -> None:
 
 
 def test_text_that_is_not_utf8_is_refused(mariadb: MySQLDatabase) -> None:
-    """Half a surrogate pair, which MariaDB stores as text, is an error that names the table and the columns."""
+    """Half a surrogate pair, which MariaDB stores, is an error that names the table and the columns."""
     run(
         mariadb,
         "CREATE TABLE t (id INT PRIMARY KEY, a TEXT) CHARACTER SET utf8mb4",
@@ -144,7 +144,7 @@ def test_text_that_is_not_utf8_is_refused(mariadb: MySQLDatabase) -> None:
 
 @pytest.mark.parametrize("value", ["ff", "c3", "eda080", "f4908080", "c080", "e29c93c3"])
 def test_bytes_that_are_not_utf8_are_found(database: MySQLDatabase, value: str) -> None:
-    """Bytes that JSON cannot carry are found wherever they are, half a surrogate pair included."""
+    """Bytes that JSON cannot carry are found anywhere, including half a surrogate pair."""
     run(
         database,
         "CREATE TABLE t (id INT PRIMARY KEY, a BLOB, b VARBINARY(9), c TEXT)",

@@ -29,7 +29,7 @@ WAITING = (
 @pytest.mark.parametrize("name", ["t", "seen", "a query", "its schema's", "no table"])
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_a_renewed_snapshot(request: pytest.FixtureRequest, tmp_path: Path, engine: str, name: str) -> None:
-    """It shows what came before it, which nobody can take away from then on; names that lead nowhere are no error yet."""
+    """It shows earlier commits, and its tables cannot be replaced; names of missing tables are no error yet."""
     with linked(request.getfixturevalue(f"{engine}_url"), f"sqlite:///{tmp_path / 'target.db'}") as link:
         link.source.execute(*TABLES)
         database = link.source.database
@@ -48,7 +48,7 @@ def test_a_renewed_snapshot(request: pytest.FixtureRequest, tmp_path: Path, engi
 
 @pytest.mark.parametrize("options", [{}, {"protocol": "1", "allow_empty_source": True, "max_deletes": "100%"}])
 def test_a_source_that_is_replaced_while_requests_wait(mysql_url: str, tmp_path: Path, options: dict[str, Any]) -> None:
-    """No row is deleted, by either version, and the next run has the new rows."""
+    """No row is deleted, by both versions, and the next run has the new rows."""
     with linked(mysql_url, f"sqlite:///{tmp_path / 'target.db'}") as link:
         link.source.execute(*TABLES, "INSERT INTO t VALUES (1000, 1)")
         link.target.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)")

@@ -49,7 +49,7 @@ def test_they_are_keys(alike: Link, mode: str) -> None:
 
 
 def test_they_are_no_null(alike: Link) -> None:
-    """NULL becomes such a value and the other way round."""
+    """NULL can become such a value, and the reverse."""
     alike.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v pair)")
     alike.source.execute(f"INSERT INTO t VALUES (1, '{EMPTY}'), (2, NULL), (3, '{HALF}')")
     alike.target.execute(f"INSERT INTO t VALUES (1, NULL), (2, '{HALF}'), (3, '{EMPTY}')")
@@ -58,7 +58,7 @@ def test_they_are_no_null(alike: Link) -> None:
 
 
 def test_they_are_masked(alike: Link) -> None:
-    """A mask that keeps NULL does not make NULL of them."""
+    """A mask that keeps NULL does not turn them into NULL."""
     alike.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v pair)", f"INSERT INTO t VALUES (1, '{EMPTY}'), (2, NULL)")
     alike.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
     alike.offered["t"] = {"mask": {"v": "redact"}}
@@ -67,7 +67,7 @@ def test_they_are_masked(alike: Link) -> None:
 
 
 def test_they_are_forgotten(alike: Link) -> None:
-    """``gone_columns: set_null`` sets them to NULL, and those of which one field is NULL."""
+    """``gone_columns: set_null`` sets them to NULL, including those with one NULL field."""
     alike.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
     alike.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v pair)", f"INSERT INTO t VALUES (1, '{EMPTY}'), (2, '{HALF}')")
     alike.sync_one("t", {"gone_columns": "set_null"})

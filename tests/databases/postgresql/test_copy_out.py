@@ -32,7 +32,7 @@ def driver(url: str) -> Iterator[psycopg.Connection]:
 
 
 def test_blocks(driver: psycopg.Connection) -> None:
-    """Each block has whole lines, and says how many; together they are what the query gives."""
+    """Each block has whole lines and their number; together they are the query's rows."""
     blocks = list(copy_out(driver, MANY))
 
     assert b"".join(block for _, block in blocks) == b"".join(b"%d\t%s\n" % (i, b"x" * 100) for i in range(1, 50001))
@@ -42,7 +42,7 @@ def test_blocks(driver: psycopg.Connection) -> None:
 
 
 def test_closed_early(driver: psycopg.Connection) -> None:
-    """A reader that has enough cancels the query, and the connection goes on."""
+    """A reader that stops cancels the query, and the connection can be used."""
     with closing(copy_out(driver, MANY.replace("50000", "500000000"))) as blocks:
         next(blocks)
 
@@ -50,7 +50,7 @@ def test_closed_early(driver: psycopg.Connection) -> None:
 
 
 def test_a_long_statement(driver: psycopg.Connection) -> None:
-    """A statement that does not go out in one piece arrives whole."""
+    """A statement that is sent in several pieces arrives completely."""
     listed = ",".join(map(str, range(1_000_000)))
 
     assert list(copy_out(driver, f"SELECT cardinality('{{{listed}}}'::int[])")) == [(1, b"1000000\n")]
@@ -58,13 +58,13 @@ def test_a_long_statement(driver: psycopg.Connection) -> None:
 
 @pytest.mark.parametrize("statement", ["SELECT FROM nowhere", "SELECT 1 / (i - 40000) FROM generate_series(1, 50000) AS i"])
 def test_errors(driver: psycopg.Connection, statement: str) -> None:
-    """What the server refuses at once, or in the middle of the rows, is raised with its SQLSTATE."""
+    """A server error, at once or in the middle of the rows, is raised with its SQLSTATE."""
     with pytest.raises((psycopg.errors.UndefinedTable, psycopg.errors.DivisionByZero)):
         list(copy_out(driver, statement))
 
 
 def test_a_lost_connection(driver: psycopg.Connection, url: str) -> None:
-    """A connection that ends in the middle is an error, never an end of the rows."""
+    """A lost connection in the middle is an error, never an end of the rows."""
     blocks = copy_out(driver, MANY.replace("50000", "500000000"))
     next(blocks)
     with psycopg.connect(url, autocommit=True) as other:

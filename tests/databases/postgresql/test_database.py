@@ -21,14 +21,14 @@ from tests.databases.postgresql.databases import rows, run
 
 
 def test_other_drivers_are_refused() -> None:
-    """A driver that streams and copies in its own way is refused with the two that work."""
+    """An unsupported driver is refused with the two that work."""
     engine = create_mock_engine("postgresql+pg8000://", lambda *_: None)
     with pytest.raises(ConfigurationError, match=r"'pg8000' is not supported. Use postgresql\+psycopg"):
         PostgreSQLDatabase(engine)  # type: ignore[arg-type]  # all of an engine that is looked at
 
 
 def test_what_keeps_a_connection_from_being_made_is_told_apart(database: PostgreSQLDatabase, shared_url: str) -> None:
-    """No free connection may pass; a role or database that does not exist does not. Neither is told as a server that is down."""
+    """No free connection is transient; a missing role or database is permanent; neither is a server that is down."""
     run(database, "DROP ROLE IF EXISTS crowded", "CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
     url = make_url(shared_url).set(drivername=database.engine.url.drivername)
     tries = [
@@ -47,7 +47,7 @@ def test_what_keeps_a_connection_from_being_made_is_told_apart(database: Postgre
 
 
 def test_session_is_the_same_whatever_the_role_has_set(database: PostgreSQLDatabase) -> None:
-    """Time zone, styles and limits that a role or database brings do not reach a sync."""
+    """Time zone, styles and limits of a role or database do not change a sync."""
     name = database.engine.url.database
     run(
         database,
@@ -67,7 +67,7 @@ def test_session_is_the_same_whatever_the_role_has_set(database: PostgreSQLDatab
 
 
 def test_snapshot_sees_one_state(database: PostgreSQLDatabase) -> None:
-    """What others commit during a snapshot is not seen in it, and nothing can be written."""
+    """A snapshot does not show later commits, and cannot write."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with database.snapshot() as connection:
         table = database.catalog.describe(connection, "t")
@@ -80,7 +80,7 @@ def test_snapshot_sees_one_state(database: PostgreSQLDatabase) -> None:
 
 
 def test_transaction_is_rolled_back_on_any_exception(database: PostgreSQLDatabase) -> None:
-    """Whatever is raised inside a transaction leaves nothing of it, and the connection usable."""
+    """After any exception, a transaction is rolled back, and the connection can be used."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)")
     with database.connect() as connection:
         with pytest.raises(KeyboardInterrupt), database.transaction(connection):
@@ -99,7 +99,7 @@ def _insert_and_interrupt(connection: Connection) -> None:
 
 
 def test_an_error_passed_over_does_not_look_like_a_commit(database: PostgreSQLDatabase) -> None:
-    """A transaction in which a statement failed ends as an error, though PostgreSQL's COMMIT would not."""
+    """A transaction with a failed statement ends in an error, although PostgreSQL's COMMIT would not."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)")
     with database.connect() as connection, pytest.raises(TableError, match="passed over"), database.transaction(connection):
         _fail_quietly(database, connection)
@@ -113,7 +113,7 @@ def _fail_quietly(database: PostgreSQLDatabase, connection: Connection) -> None:
 
 
 def test_deferrable_keys_are_checked_at_the_commit(database: PostgreSQLDatabase) -> None:
-    """Values of a deferrable unique key can be swapped by plain updates."""
+    """Values of a deferrable unique key can be swapped by simple updates."""
     run(
         database,
         "CREATE TABLE t (id integer PRIMARY KEY, code text UNIQUE DEFERRABLE)",
@@ -126,7 +126,7 @@ def test_deferrable_keys_are_checked_at_the_commit(database: PostgreSQLDatabase)
 
 
 def test_lost_connection_is_retryable(database: PostgreSQLDatabase) -> None:
-    """A session that the server ends is a transport error, even inside transaction, switch and lock."""
+    """A session that the server ends is a transport error, in every block."""
     run(database, "CREATE TABLE p (id integer PRIMARY KEY)", "CREATE TABLE t (id integer PRIMARY KEY REFERENCES p)")
     with database.connect() as connection:
         table = database.catalog.describe(connection, "t")
@@ -150,7 +150,7 @@ def _end_session(database: PostgreSQLDatabase, connection: Connection) -> None:
 
 
 def test_no_server_is_a_transport_error(shared_url: str) -> None:
-    """A database that does not answer is a retryable error without the password."""
+    """A database that does not answer is a transport error without the password."""
     url = make_url(shared_url).set(drivername="postgresql+psycopg", port=1, password="secret")
     engine = create_engine(url)
     with pytest.raises(TransportError) as raised, PostgreSQLDatabase(engine).connect():
@@ -159,7 +159,7 @@ def test_no_server_is_a_transport_error(shared_url: str) -> None:
 
 
 def test_lock_not_to_be_had_is_busy(database: PostgreSQLDatabase) -> None:
-    """A row that another transaction holds ends in a retryable error after the lock's time limit."""
+    """A row that another transaction locks ends in a transient error after the time limit."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with database.connect() as first, database.connect() as second:
         second.exec_driver_sql("SET lock_timeout = 50")
@@ -170,7 +170,7 @@ def test_lock_not_to_be_had_is_busy(database: PostgreSQLDatabase) -> None:
 
 
 def test_exclusive_keeps_two_syncs_apart(database: PostgreSQLDatabase) -> None:
-    """The second to ask for a table's lock fails clearly; another table's lock is free, and so is this one afterwards."""
+    """A second sync of a table fails clearly; other tables are free, and so is this one afterwards."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "CREATE TABLE u (id integer PRIMARY KEY)")
     with database.connect() as connection:
         table, qualified, other = (database.catalog.describe(connection, name) for name in ("t", "public.t", "u"))
@@ -188,7 +188,7 @@ def test_exclusive_keeps_two_syncs_apart(database: PostgreSQLDatabase) -> None:
 
 
 def test_describe_names_every_type(database: PostgreSQLDatabase) -> None:
-    """Each type of PostgreSQL is described by its logical kind, domains by the type below them."""
+    """Each PostgreSQL type has its logical kind, and a domain that of its base type."""
     run(
         database,
         "CREATE TYPE mood AS ENUM ('sad', 'happy')",
@@ -251,7 +251,7 @@ def test_describe_names_every_type(database: PostgreSQLDatabase) -> None:
 
 
 def test_describe_keys_triggers_and_references(database: PostgreSQLDatabase) -> None:
-    """Unique keys are those that every row is in; keys keep their index order; internal triggers are not triggers."""
+    """Partial unique indexes are no keys; keys keep their order; internal triggers are no triggers."""
     run(
         database,
         "CREATE TABLE parent (id integer PRIMARY KEY)",
@@ -278,7 +278,7 @@ def test_describe_keys_triggers_and_references(database: PostgreSQLDatabase) -> 
 
 
 def test_names_are_taken_as_written(database: PostgreSQLDatabase) -> None:
-    """A name with a dot is a table's own name first, then schema and table; case, quotes and percent signs count."""
+    """A name with a dot is first a table's name, then schema and table; case, quotes and percent signs count."""
     run(
         database,
         "CREATE SCHEMA shop",
@@ -305,7 +305,7 @@ def test_names_are_taken_as_written(database: PostgreSQLDatabase) -> None:
 
 
 def test_long_name_is_not_another_table(database: PostgreSQLDatabase) -> None:
-    """A name that the server would cut to 63 bytes does not find the table of the cut name."""
+    """A name above 63 bytes does not find the table with the truncated name."""
     run(database, f"CREATE TABLE {'x' * 63} (id integer PRIMARY KEY)")
     with database.connect() as connection, pytest.raises(TableError, match="has 64 bytes"):
         database.catalog.describe(connection, "x" * 64)
@@ -316,7 +316,7 @@ def test_long_name_is_not_another_table(database: PostgreSQLDatabase) -> None:
     [("v", "is a view"), ("m", "is a materialized view"), ("s", "is a sequence"), ("parent", "has child tables")],
 )
 def test_what_is_not_a_table_is_refused(database: PostgreSQLDatabase, name: str, reason: str) -> None:
-    """Views, sequences and inheritance parents are refused by what they are."""
+    """Views, sequences and inheritance parents are refused with their kind."""
     run(
         database,
         "CREATE VIEW v AS SELECT 1 AS id",
@@ -330,7 +330,7 @@ def test_what_is_not_a_table_is_refused(database: PostgreSQLDatabase, name: str,
 
 
 def test_table_without_primary_key_has_no_hash_order(database: PostgreSQLDatabase) -> None:
-    """Without a primary key the order of the version 1 hash is undefined, and that is said."""
+    """Without a primary key, the version 1 hash is refused, because its order is undefined."""
     run(database, "CREATE TABLE t (id integer)")
     with database.connect() as connection, pytest.raises(TableError, match="has no primary key"):
         database.version1.hash_order(database.catalog.describe(connection, "t"))

@@ -63,14 +63,14 @@ TEXTS: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize("sql_type", TEXTS)
 def test_values_that_only_postgresql_has(database: PostgreSQLDatabase, sql_type: str) -> None:
-    """Each type has its text, also where no other engine has the value."""
+    """Each type has its text, also for values that no other engine has."""
     values, expected = TEXTS[sql_type]
 
     assert texts(database, sql_type, *values, "NULL") == [*expected, None]
 
 
 def test_domains_and_enums(database: PostgreSQLDatabase) -> None:
-    """A domain is what is below it, and an enum its labels."""
+    """A domain is written like its base type, and an enum as its label."""
     run(
         database,
         "CREATE DOMAIN price AS numeric(8,2)",
@@ -121,14 +121,14 @@ RENDERED: dict[str, tuple[str, str, LogicalType, str]] = {
 def test_rendering_by_another_type(
     database: PostgreSQLDatabase, sql_type: str, value: str, kind: LogicalType, expected: str
 ) -> None:
-    """A value is rendered as the source's type says; what does not fit into that shows as a difference."""
+    """A value is written by the source's type, and differs if it does not fit."""
     assert texts(database, sql_type, value, as_type=kind) == [expected]
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=300))
 def test_any_double(shared_url: str, numbers: list[float]) -> None:
-    """Every double has the text that MySQL writes."""
+    """Every double has MySQL's text."""
     numbers += [5.54536650229779e16, 2.0**63, 1e23, 9.5e38, 1234567890123456.8, *map(float, range(2**54, 2**54 + 200, 4))]
     numbers += [float(f"{mantissa}e{exponent}") for exponent in range(-18, 20) for mantissa in (1, 1.5, 1.2345678901234568, 9.9)]
     with open_database(shared_url) as database:
@@ -144,7 +144,7 @@ def test_any_double(shared_url: str, numbers: list[float]) -> None:
 
 
 def test_a_database_in_another_encoding(shared_url: str) -> None:
-    """Lengths and digests are those of UTF-8, whatever the database stores."""
+    """Lengths and digests are those of UTF-8 in any database encoding."""
     with open_database(shared_url) as outside:
         name = f"{outside.engine.url.database}_latin1"
         run(outside, f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
@@ -159,7 +159,7 @@ def test_a_database_in_another_encoding(shared_url: str) -> None:
 
 
 def test_settings_are_put_back(database: PostgreSQLDatabase) -> None:
-    """What a scan needs of the planner is gone after it, inside a transaction and outside."""
+    """Planner settings of a scan are reset after it, inside and outside of a transaction."""
     run(database, "CREATE TABLE item (id integer PRIMARY KEY)", "INSERT INTO item SELECT generate_series(1, 100)")
     names = "current_setting('enable_sort'), current_setting('work_mem'), current_setting('parallel_tuple_cost')"
     with database.connect() as connection:
@@ -173,7 +173,7 @@ def test_settings_are_put_back(database: PostgreSQLDatabase) -> None:
 
 
 def test_parallel_workers_find_the_same(database: PostgreSQLDatabase) -> None:
-    """Digests do not depend on how many processes compute them."""
+    """Digests do not depend on the number of processes."""
     run(
         database,
         "CREATE TABLE item (id integer PRIMARY KEY, v text) WITH (parallel_workers = 2)",
@@ -195,7 +195,7 @@ def test_parallel_workers_find_the_same(database: PostgreSQLDatabase) -> None:
 
 
 def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
-    """A key beyond 64 bits, which another engine may have, is no row's; partitionings of such bounds are no error."""
+    """A key above 64 bits finds no row, and a partitioning with such bounds is no error."""
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY)", f"INSERT INTO item VALUES (0), (5), ({2**63 - 1})")
     partitioning = Partitioning(scheme="key_range", segment_count=4, low=5, high=2**64 - 1)
     with database.snapshot() as connection:
@@ -216,7 +216,7 @@ def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
     "sql_type", ["bit(3)", "bit(64)", "boolean", "money", "real", "oid", "char(3)", "inet", "time(3)", "timestamptz"]
 )
 def test_keys_of_every_type(database: PostgreSQLDatabase, sql_type: str) -> None:
-    """A row is found by the canonical text of its key, whatever the key's type."""
+    """A row is found by its key's canonical text, for every type."""
     values = {
         "bit(3)": ("B'101'", "B'000'"),
         "bit(64)": (f"B'{'1' * 64}'", f"B'{'0' * 64}'"),
@@ -237,7 +237,7 @@ def test_keys_of_every_type(database: PostgreSQLDatabase, sql_type: str) -> None
 
 
 def test_window_on_text_and_on_a_column_that_takes_no_part(database: PostgreSQLDatabase) -> None:
-    """A window compares text by its bytes, and its column need not be among those that are sent."""
+    """A window compares text by bytes, and its column need not be sent."""
     run(
         database,
         "CREATE TABLE item (id integer PRIMARY KEY, v text)",
@@ -250,7 +250,7 @@ def test_window_on_text_and_on_a_column_that_takes_no_part(database: PostgreSQLD
 
 
 def test_a_key_that_is_null(database: PostgreSQLDatabase) -> None:
-    """A row that its key does not name is an error that says so."""
+    """A row with a NULL key is an error that says so."""
     run(database, "CREATE TABLE item (id integer, v text)", "INSERT INTO item VALUES (NULL, 'x')")
     with database.snapshot() as connection:
         table_slice = slice_of(database, database.catalog.describe(connection, "item"), key=["id"])
@@ -275,7 +275,7 @@ LOADED: dict[str, tuple[str, LogicalType, bytes]] = {
 
 @pytest.mark.parametrize(("sql_type", "kind", "text"), LOADED.values(), ids=LOADED)
 def test_types_that_load_their_own_way(database: PostgreSQLDatabase, sql_type: str, kind: LogicalType, text: bytes) -> None:
-    """What COPY reads in another form than the canonical one lands as it came, beside NULL."""
+    """Types that COPY reads in another form arrive unchanged, beside NULL."""
     run(database, f"CREATE TABLE item (id integer PRIMARY KEY, v {sql_type})")
     with database.connect() as connection:
         target = database.catalog.describe(connection, "item")
@@ -316,7 +316,7 @@ def test_what_a_column_would_change_is_refused(
 
 
 def test_reading_can_be_given_up(database: PostgreSQLDatabase) -> None:
-    """A stream that is not read to its end leaves the transaction usable."""
+    """After a stream is closed early, the transaction can be used."""
     run(
         database,
         "CREATE TABLE item (id integer PRIMARY KEY, v text)",

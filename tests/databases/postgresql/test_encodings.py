@@ -29,7 +29,7 @@ def encoded_database(database: PostgreSQLDatabase, request: pytest.FixtureReques
 
 @pytest.mark.parametrize("encoded_database", ["LATIN1"], indirect=True)
 def test_databases_in_other_encodings_speak_utf8(encoded_database: PostgreSQLDatabase) -> None:
-    """Text of a LATIN1 database comes and goes as it is; a character that it lacks is refused."""
+    """Text of a LATIN1 database is read and written as UTF-8; a missing character is refused."""
     run(encoded_database, "CREATE TABLE t (id text PRIMARY KEY)")
     assert load(encoded_database, ("ü",)) == 1
     with pytest.raises(TableError, match=r'no equivalent in encoding "LATIN1".*database in UTF8'):
@@ -39,7 +39,7 @@ def test_databases_in_other_encodings_speak_utf8(encoded_database: PostgreSQLDat
 
 @pytest.mark.parametrize("encoded_database", ["SQL_ASCII"], indirect=True)
 def test_text_that_is_not_utf8_is_refused(encoded_database: PostgreSQLDatabase) -> None:
-    """A database that takes any bytes for text may hold what is not UTF-8: reading it is an error that says so."""
+    """Non-UTF-8 text, which some databases store, is an error that says so."""
     run(encoded_database, "CREATE TABLE t (id text PRIMARY KEY)", "INSERT INTO t VALUES (chr(252))")
     with pytest.raises(TableError, match='invalid byte sequence for encoding "UTF8": 0xfc'):
         read(encoded_database)

@@ -18,7 +18,7 @@ from airflow_provider_sync.exceptions import ReadOnlyError, SessionTimeoutError,
     ],
 )
 def test_a_standby(state: str, said: str) -> None:
-    """Whatever a standby refuses, the advice is to connect to the primary."""
+    """For any refusal of a standby, the advice is to connect to the primary."""
     kind = psycopg.errors.lookup(state)
     error = translate(kind(said))
     assert type(error) is ReadOnlyError
@@ -34,7 +34,7 @@ def test_a_standby(state: str, said: str) -> None:
     ],
 )
 def test_a_statement_that_was_ended(said: str, advice: str) -> None:
-    """A statement that a limit or a person ended may be tried again, and the limit is named."""
+    """A statement that a limit or a person ended is a transient error that names the limit."""
     error = translate(psycopg.errors.lookup("57014")(said))
     assert type(error) is SessionTimeoutError
     assert str(error).endswith(advice)
@@ -44,7 +44,7 @@ def test_a_statement_that_was_ended(said: str, advice: str) -> None:
     "said", ["canceling statement due to conflict with recovery", "terminating connection due to conflict with recovery"]
 )
 def test_a_standby_that_replays(said: str) -> None:
-    """A read that a standby ended for the sake of its primary may be tried again, and the error names the settings."""
+    """A read that a standby ended for its primary is a transient error that names the settings."""
     error = translate(psycopg.errors.lookup("40001")(said))
     assert isinstance(error, TableBusyError)
     assert "hot_standby_feedback" in str(error)
@@ -56,18 +56,18 @@ def test_a_standby_that_replays(said: str) -> None:
     [("22023", 'invalid snapshot identifier: "00000002-00000017-1"'), ("42704", 'snapshot "00000002-00000017-1" does not exist')],
 )
 def test_a_snapshot_that_is_gone(state: str, said: str) -> None:
-    """A snapshot whose session was ended is no mistake of the table: another try gets another snapshot."""
+    """A snapshot whose session was ended is a transient error, not one of the table."""
     error = translate(psycopg.errors.lookup(state)(said))
     assert isinstance(error, TableBusyError)
     assert "has ended" in str(error)
 
 
 def test_what_is_missing_is_no_snapshot() -> None:
-    """Other errors of the same state stay what they are."""
+    """Other errors with the same SQLSTATE do not change."""
     assert not translate(psycopg.errors.lookup("42704")('type "snapshot" does not exist')).retryable
 
 
 def test_too_many_locks() -> None:
-    """A transaction over more tables than the server has locks for is told which setting it takes."""
+    """If a transaction needs more locks than the server has, the error names the setting."""
     assert "max_locks_per_transaction" in str(translate(psycopg.errors.lookup("53200")("out of shared memory")))
     assert "max_locks" not in str(translate(psycopg.errors.lookup("53200")("out of memory")))

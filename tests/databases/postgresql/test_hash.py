@@ -40,7 +40,7 @@ def total(database: PostgreSQLDatabase) -> int:
 
 
 def test_swapped_values_change_the_sum(database: PostgreSQLDatabase) -> None:
-    """Two rows that exchange a value have another sum: the digest is not linear in the columns."""
+    """Two rows that swap a value change the sum: the digest is not linear in the columns."""
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY, a text, b text)")
     run(database, "INSERT INTO item VALUES (1, 'x', 'p'), (2, 'y', 'q')")
     before = total(database)
@@ -67,7 +67,7 @@ ALIKE = {
 
 @pytest.mark.parametrize("about", ALIKE)
 def test_values_that_other_hashes_take_for_equal(database: PostgreSQLDatabase, about: str) -> None:
-    """Values that the hash functions of their types do not tell apart have digests of their own."""
+    """Values that the types' own hash functions consider equal have different digests."""
     sql_type, values = ALIKE[about]
     run(database, "CREATE COLLATION en_ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
     run(database, f"CREATE TABLE item (id integer PRIMARY KEY, v {sql_type})")
@@ -81,7 +81,7 @@ def test_values_that_other_hashes_take_for_equal(database: PostgreSQLDatabase, a
 
 
 def test_zeros_that_make_no_difference(database: PostgreSQLDatabase) -> None:
-    """Values with one canonical text have one digest, whatever they were written as."""
+    """Values with one canonical text have one digest in any notation."""
     values = ["1.0", "1.00", "1"]
     run(database, "CREATE TABLE item (id integer PRIMARY KEY, n numeric, f float8, c char(5))")
     run(database, *(f"INSERT INTO item VALUES ({number}, {value}, 0, 'a')" for number, value in enumerate(values)))
@@ -105,7 +105,7 @@ MOMENTS = [
     ("source", "target"), [("timestamp", "text"), ("timestamptz", "timestamp"), ("timestamp(3)", "timestamp")]
 )
 def test_moments_in_other_columns(database: PostgreSQLDatabase, source: str, target: str) -> None:
-    """A moment has one digest in every column that may keep it, as text with all digits, too."""
+    """A moment has one digest in every column that may keep it, also in text with all digits."""
     run(
         database,
         f"CREATE TABLE item (id integer PRIMARY KEY, v {source})",
@@ -126,7 +126,7 @@ def test_moments_in_other_columns(database: PostgreSQLDatabase, source: str, tar
 @given(st.lists(st.text("0.:- BC?1", max_size=30), min_size=2, max_size=6, unique=True))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_among_moments(database: PostgreSQLDatabase, values: list[str]) -> None:
-    """Text that is no moment as the protocol writes it never passes for one."""
+    """Text that is not a canonical moment never has a moment's digest."""
     moment = LogicalType(kind=LogicalKind.TIMESTAMP, scale=6)
     run(database, "DROP TABLE IF EXISTS item", "DROP TABLE IF EXISTS kept")
     run(database, "CREATE TABLE item (id integer PRIMARY KEY, v timestamp)", "CREATE TABLE kept (id integer PRIMARY KEY, v text)")
@@ -157,7 +157,7 @@ def _number(row: tuple[bytes | None, ...]) -> int:
 
 
 def test_every_column_of_a_wide_table_counts(database: PostgreSQLDatabase) -> None:
-    """A change in any of hundreds of columns changes the digest, and so does a value that moves to the next column."""
+    """A change in any of hundreds of columns, or a value in another column, changes the digest."""
     names = [f"c{number}" for number in range(250)]
     run(database, f"CREATE TABLE item (id integer PRIMARY KEY, {', '.join(f'{name} text' for name in names)})")
     run(database, "INSERT INTO item (id) VALUES (0)")
@@ -171,7 +171,7 @@ def test_every_column_of_a_wide_table_counts(database: PostgreSQLDatabase) -> No
 
 
 def test_segments_are_of_the_rows(database: PostgreSQLDatabase) -> None:
-    """Sums of ranges and of buckets are those of the rows' digests, which have 60 bits."""
+    """Sums of ranges and of hash segments are those of the rows' 60-bit digests."""
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY, v text)")
     run(database, "INSERT INTO item SELECT i, md5(i::text) FROM generate_series(-50, 450) AS i")
     table_slice = hashed(database)
@@ -196,7 +196,7 @@ def test_segments_are_of_the_rows(database: PostgreSQLDatabase) -> None:
 
 
 def test_probes(database: PostgreSQLDatabase, database_servers: DatabaseServers) -> None:
-    """Databases that store text as UTF-8 agree on a probe; one that stores it otherwise has none."""
+    """Databases that store UTF-8 agree on a probe; others have none."""
     with database.connect() as connection:
         probes = database.digests.probes(connection)
     engine = sqlalchemy.create_engine(database.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")

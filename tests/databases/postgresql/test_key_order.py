@@ -33,7 +33,7 @@ ORDERED = {
 
 
 def test_rows_come_in_the_order_of_the_key(database: PostgreSQLDatabase) -> None:
-    """The column decides, not the text that is read from it: 2 comes before 10."""
+    """The order is that of the column, not of its text: 2 comes before 10."""
     run(database, "CREATE TYPE mood AS ENUM ('zero', 'one', 'a')")
     found = {}
     for number, (sql_type, values) in enumerate(ORDERED.items()):

@@ -9,7 +9,7 @@ from tests.server.tables.served_tables import execute
 
 
 def test_only_what_may_be_read_is_listed(postgresql_url: str) -> None:
-    """Tables that the role may not read, and those of an extension, are not listed; in another schema, only that schema's are."""
+    """Only readable tables that no extension owns are listed; for a schema, only its tables."""
     with plain_role(postgresql_url) as url:
         execute(
             postgresql_url,

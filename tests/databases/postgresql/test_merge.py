@@ -41,7 +41,7 @@ _FAMILY = (
 
 
 def test_foreign_keys_are_off_and_on_again(database: PostgreSQLDatabase) -> None:
-    """Inside the switch nothing is checked and nothing cascades; afterwards all is as before; orphans are counted."""
+    """Inside the block nothing is checked or cascades; afterwards all is as before, and orphans are counted."""
     run(database, *_FAMILY)
     with database.connect() as connection:
         parent, child = database.catalog.describe(connection, "parent"), database.catalog.describe(connection, "child")
@@ -62,7 +62,7 @@ def test_foreign_keys_are_off_and_on_again(database: PostgreSQLDatabase) -> None
     ],
 )
 def test_foreign_keys_stay_on_where_more_would_be_off(database: PostgreSQLDatabase, needed: str) -> None:
-    """A trigger, a rule or a deferrable key on a table keeps foreign keys on, and a broken one is an error that says so."""
+    """With a trigger, a rule or a deferrable key, foreign keys stay on, and a violation is an error that says so."""
     run(
         database,
         *_FAMILY,
@@ -84,7 +84,7 @@ def test_foreign_keys_stay_on_where_more_would_be_off(database: PostgreSQLDataba
 
 
 def test_role_without_the_grant_is_told_its_name(plain_role: PostgreSQLDatabase) -> None:
-    """A role that may not switch foreign keys off works with them on, and a broken one names constraint and grant."""
+    """A role without the grant works with foreign keys on, and a violation names constraint and grant."""
     run(plain_role, *_FAMILY)
     with plain_role.connect() as connection:
         tables = [plain_role.catalog.describe(connection, name) for name in ("parent", "child")]
@@ -102,7 +102,7 @@ def test_role_without_the_grant_is_told_its_name(plain_role: PostgreSQLDatabase)
 
 
 def test_deferrable_foreign_key_may_be_broken_meanwhile(plain_role: PostgreSQLDatabase) -> None:
-    """Where foreign keys stay on, a deferrable one is checked at the commit, where a broken one is still explained."""
+    """If foreign keys stay on, a deferrable one is checked at the commit, and a violation is still explained."""
     run(plain_role, *_FAMILY, "ALTER TABLE child ALTER CONSTRAINT child_parent DEFERRABLE")
     with plain_role.connect() as connection:
         tables = [plain_role.catalog.describe(connection, name) for name in ("parent", "child")]
@@ -119,7 +119,7 @@ def test_deferrable_foreign_key_may_be_broken_meanwhile(plain_role: PostgreSQLDa
 
 
 def test_orphans_of_composite_keys_and_partitions(database: PostgreSQLDatabase) -> None:
-    """A key with a NULL points nowhere; a constraint of a partitioned table counts once; odd names are quoted."""
+    """A key with NULL refers to nothing; a partitioned table's constraint counts once; odd names are quoted."""
     run(
         database,
         "CREATE TABLE parent (a integer, b text, PRIMARY KEY (a, b))",
@@ -166,7 +166,7 @@ def test_sequences_move_forward_only(database: PostgreSQLDatabase) -> None:
 
 
 def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) -> None:
-    """Delete, update and insert touch the listed rows only, identity ALWAYS and keys of loose collation included."""
+    """Delete, update and insert change only listed rows, also with identity ALWAYS and case-insensitive keys."""
     run(
         database,
         "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
@@ -282,7 +282,7 @@ def test_staging_has_the_types_and_nothing_else(database: PostgreSQLDatabase) ->
 
 
 def test_missing_privilege_says_what_to_do(database: PostgreSQLDatabase, plain_role: PostgreSQLDatabase) -> None:
-    """A role that may not create tables is told so, and nothing is created."""
+    """If a role may not create tables, the error says so, and nothing is created."""
     run(database, "CREATE SCHEMA closed", "CREATE TABLE closed.t (id integer PRIMARY KEY)")
     run(database, f"GRANT USAGE ON SCHEMA closed TO {plain_role.engine.url.username}")
     with plain_role.connect() as connection:

@@ -49,7 +49,7 @@ def commit(database: Database, statements: list[str]) -> None:
 @pytest.mark.parametrize("name", ["t", "seen", "query"])
 @pytest.mark.parametrize("reload", [*RELOADS, "nothing of that"])
 def test_rows_that_a_snapshot_does_not_show(database: PostgreSQLDatabase, reload: str, name: str) -> None:
-    """They are an error that a retry helps, also below views and queries; indexes and written rows are none."""
+    """Missing rows of rewritten tables are a transient error, also below views; indexes and new rows are not."""
     run(database, *TABLE)
     with database.connect() as connection:
         table = database.catalog.describe(connection, "t" if name == "query" else name, views=True)
@@ -69,7 +69,7 @@ def test_rows_that_a_snapshot_does_not_show(database: PostgreSQLDatabase, reload
 
 
 def test_what_was_checked_stays(database: PostgreSQLDatabase) -> None:
-    """Until the snapshot ends, nobody can take the rows away."""
+    """Until the snapshot ends, other sessions cannot truncate or rewrite its tables."""
     run(database, *TABLE)
     with database.snapshot() as connection:
         database.reader.check_snapshot(connection, database.catalog.describe(connection, "t"))
@@ -78,7 +78,7 @@ def test_what_was_checked_stays(database: PostgreSQLDatabase) -> None:
 
 
 def test_nobody_waits_for_the_locks_of_other_tables(database: PostgreSQLDatabase) -> None:
-    """A table that another session makes or rewrites, with its indexes, keeps no reader of others waiting."""
+    """Another session's new or rewritten table does not block readers of other tables."""
     run(database, "CREATE TABLE s (id INTEGER PRIMARY KEY)", "CREATE TABLE t (id INTEGER PRIMARY KEY)")
     with database.connect() as other, database.transaction(other), database.snapshot() as connection:
         other.exec_driver_sql("TRUNCATE t")
@@ -87,7 +87,7 @@ def test_nobody_waits_for_the_locks_of_other_tables(database: PostgreSQLDatabase
 
 
 def test_a_table_that_takes_the_place_of_another(database: PostgreSQLDatabase) -> None:
-    """It is an error that a retry helps, and none that says that there is no table."""
+    """A replaced table is a transient error, not a missing table."""
     run(database, *TABLE)
     with database.snapshot() as connection:
         database.reader.count(connection, database.catalog.describe(connection, "kept", views=True))
@@ -98,7 +98,7 @@ def test_a_table_that_takes_the_place_of_another(database: PostgreSQLDatabase) -
 
 @pytest.mark.parametrize("options", [{}, {"mode": "soft_delete"}])
 def test_a_source_that_is_reloaded_during_a_run(postgresql_url: str, tmp_path: Path, options: dict[str, Any]) -> None:
-    """No row that the source has all the while is deleted at the target, and the next run succeeds."""
+    """Rows that the source always has are not deleted, and the next run succeeds."""
     with linked(postgresql_url, f"sqlite:///{tmp_path / 'target.db'}") as link:
         link.source.execute(*TABLE)
         options = {**options, "create_table": True}

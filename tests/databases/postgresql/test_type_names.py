@@ -23,7 +23,7 @@ from airflow_provider_sync.databases.type_rules import map_type
     ],
 )
 def test_a_created_column_has_the_type_of_the_source(kind: Kind, name: str) -> None:
-    """Between two PostgreSQL databases a created column has the source's type, and takes its values as they are."""
+    """Between PostgreSQL databases, a created column has the source's type and accepts its values."""
     column = Column(name="c", kind=kind, sql_type=name)
     logical = logical_type(column)
     assert sql_type(logical).lower() == name

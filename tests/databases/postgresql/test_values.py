@@ -97,7 +97,7 @@ _VALUES: list[tuple[str, str, Value]] = [
 
 
 def test_every_type_is_read_and_loaded_again(database: PostgreSQLDatabase) -> None:
-    """Each type is read as the contract says, and what was read, NULL too, loads into a staging table and reads the same."""
+    """Each type is read as the contract says, and reloads into a staging table with the same values."""
     run(
         database,
         "CREATE TYPE mood AS ENUM ('sad', 'happy')",
@@ -185,7 +185,7 @@ _REFUSED: list[tuple[str, Value, str]] = [
 
 @pytest.mark.parametrize(("kind", "value", "reason"), _MANGLED + _REFUSED, ids=lambda value: str(value)[:30].replace("\0", "0"))
 def test_a_value_that_would_change_is_refused(database: PostgreSQLDatabase, kind: str, value: Value, reason: str) -> None:
-    """A value that the column would change is an error naming table and column, and no row of the load stays."""
+    """A value that the column would change is an error with table and column, and no loaded row stays."""
     run(database, f'CREATE TABLE t (id integer PRIMARY KEY, "v: 1" {kind}, tail text)')
     with pytest.raises(TableError, match=reason) as raised:
         load(database, (1, value, "secret"))
@@ -197,7 +197,7 @@ def test_a_value_that_would_change_is_refused(database: PostgreSQLDatabase, kind
 
 
 def test_equal_forms_are_taken(database: PostgreSQLDatabase) -> None:
-    """Values that other engines write in another form, and that the column holds exactly, are loaded."""
+    """Values in other engines' notation that the column holds exactly are loaded."""
     run(
         database,
         """CREATE TABLE t (id integer, n numeric(12,2), d double precision, f real, b boolean, tx text, ts timestamp(0),
@@ -218,7 +218,7 @@ def test_equal_forms_are_taken(database: PostgreSQLDatabase) -> None:
 
 
 def test_a_failed_source_leaves_nothing(database: PostgreSQLDatabase) -> None:
-    """When the batches end in an error, that error comes out as it is, nothing stays, and the connection goes on."""
+    """An error of the batches is raised, nothing stays, and the connection can be used."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)")
     table = described(database)
 
@@ -239,7 +239,7 @@ def test_a_failed_source_leaves_nothing(database: PostgreSQLDatabase) -> None:
 
 
 def test_a_trigger_that_drops_rows_is_noticed(database: PostgreSQLDatabase) -> None:
-    """A load that a trigger has thinned out is an error."""
+    """A load from which a trigger removed rows is an error."""
     run(
         database,
         "CREATE TABLE t (id integer PRIMARY KEY)",
@@ -263,7 +263,7 @@ def test_a_trigger_that_drops_rows_is_noticed(database: PostgreSQLDatabase) -> N
     )
 )
 def test_any_rows_come_back(database: PostgreSQLDatabase, values: list[Row]) -> None:
-    """Whatever rows are loaded, the same are read."""
+    """For any loaded rows, the same are read."""
     run(
         database,
         "DROP TABLE IF EXISTS t",
@@ -275,7 +275,7 @@ def test_any_rows_come_back(database: PostgreSQLDatabase, values: list[Row]) -> 
 
 
 def test_read_streams_in_batches(database: PostgreSQLDatabase) -> None:
-    """Batches keep to their size, have few rows where rows are wide, and two reads can share a connection."""
+    """Batches have a maximum size, fewer rows if they are wide, and two reads can share a connection."""
     run(
         database,
         "CREATE TABLE t (id integer PRIMARY KEY, note text)",
@@ -296,7 +296,7 @@ def test_read_streams_in_batches(database: PostgreSQLDatabase) -> None:
 
 
 def test_read_outside_of_a_transaction_leaves_none(database: PostgreSQLDatabase) -> None:
-    """A read on a plain connection opens a transaction of its own, and ends it, when it is given up half-way too."""
+    """A read without a transaction opens one and ends it, also if it is closed early."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 1000)")
     with database.connect() as connection:
         table = database.catalog.describe(connection, "t")
@@ -312,7 +312,7 @@ def test_read_outside_of_a_transaction_leaves_none(database: PostgreSQLDatabase)
 
 
 def test_text_keys_are_sorted_by_bytes(database: PostgreSQLDatabase) -> None:
-    """Whatever the collation of the database or the column, text keys come in the order of their bytes."""
+    """Text keys come in byte order for any collation."""
     run(
         database,
         'CREATE TABLE t (code text, other text COLLATE "C", wide char(3), PRIMARY KEY (code, other, wide))',
@@ -340,7 +340,7 @@ def test_text_keys_are_sorted_by_bytes(database: PostgreSQLDatabase) -> None:
     ],
 )
 def test_unsendable_values_are_found(database: PostgreSQLDatabase, kind: str, sendable: str, unsendable: str) -> None:
-    """The column with a value that version 1 cannot carry is named; without such a value, none is."""
+    """The column with a value that version 1 cannot carry is named, if there is one."""
     run(database, f'CREATE TABLE t (id integer PRIMARY KEY, "a %" {kind}, z {kind})')
     run(database, f"INSERT INTO t VALUES (1, '{sendable}', '{sendable}'), (2, NULL, '{sendable}')")
     with database.snapshot() as connection:

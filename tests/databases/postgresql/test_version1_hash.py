@@ -40,7 +40,7 @@ _GOLDEN = {
 
 @pytest.mark.parametrize("name", _GOLDEN)
 def test_equal_rows_have_the_hash_of_mysql(database: PostgreSQLDatabase, name: str) -> None:
-    """The rows of a real server, loaded here into like columns, have the hash that the server gave for them."""
+    """Rows of an existing server, loaded into similar columns, have its hash."""
     run(database, f"CREATE TABLE t ({_GOLDEN[name]})")
     lines = (GOLDEN / "tables" / f"{name}.ndjson").read_text().splitlines()
     load(database, *(tuple(json.loads(line).values()) for line in lines))
@@ -49,7 +49,7 @@ def test_equal_rows_have_the_hash_of_mysql(database: PostgreSQLDatabase, name: s
 
 
 def test_every_kind_is_hashed_as_mysql_renders_it(database: PostgreSQLDatabase) -> None:
-    """Decimals keep their scale, booleans are 1 and 0, timestamps their digits, real numbers six of theirs."""
+    """Decimals keep their scale, booleans are 1 and 0, timestamps their digits, reals six digits."""
     run(
         database,
         """CREATE TABLE t (id integer PRIMARY KEY, n numeric(10,2), b boolean, ts timestamp(3), tz timestamptz, f real, c char(5),

@@ -31,7 +31,7 @@ def hash_of(on: Scenario, table: str) -> str:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_recorded_rows(sqlite_on: Scenario, vector: dict[str, str]) -> None:
-    """Rows are what an existing server sent; where it lost some, the column is found before."""
+    """Rows are those of an existing server; where it lost some, the column is found before."""
     name = vector["name"]
     sqlite_on.run_script((GOLDEN / "tables" / f"{name}.sql").read_text())
     with sqlite_on.database.snapshot() as connection:
@@ -58,7 +58,7 @@ def test_recorded_rows(sqlite_on: Scenario, vector: dict[str, str]) -> None:
     ],
 )
 def test_row_ids(sqlite_on: Scenario, create: str, row_id: str | None, order: tuple[str, ...]) -> None:
-    """Rows are hashed in the order of their row id, which is the primary key only where that is an integer of that name."""
+    """Rows are hashed in the order of their row id, which is the primary key only if that is its integer alias."""
     sqlite_on.execute(f"CREATE TABLE item ({create})")
     table = sqlite_on.describe("item")
 
@@ -67,7 +67,7 @@ def test_row_ids(sqlite_on: Scenario, create: str, row_id: str | None, order: tu
 
 
 def test_without_rowid(sqlite_on: Scenario) -> None:
-    """A table without row ids is hashed in the order of its key, and merged like any other."""
+    """A table WITHOUT ROWID is hashed in the order of its key, and merged normally."""
     sqlite_on.execute("CREATE TABLE item (a TEXT, b INTEGER, v, PRIMARY KEY (b, a)) WITHOUT ROWID")
     sqlite_on.execute("INSERT INTO item VALUES ('x', 2, 0), ('y', 1, 0), ('x', 1, 0)")
     sqlite_on.execute("CREATE TABLE same (a TEXT, b INTEGER, v, PRIMARY KEY (b, a))")
@@ -82,7 +82,7 @@ def test_without_rowid(sqlite_on: Scenario) -> None:
 
 
 def test_text_keys_may_be_null(sqlite_on: Scenario) -> None:
-    """SQLite lets a text key be NULL; such a row stops the merge, and nothing is written."""
+    """A NULL in a text key, which SQLite allows, stops the merge, and nothing is written."""
     sqlite_on.execute("CREATE TABLE item (id TEXT PRIMARY KEY, v)", "INSERT INTO item VALUES (NULL, 1), ('a', 2)")
 
     with pytest.raises(TableError, match=r"'item'.*key column 'id'"):
@@ -106,7 +106,7 @@ def test_generated_columns_of_both_kinds(sqlite_on: Scenario) -> None:
 
 
 def test_partial_and_expression_indexes_are_no_keys(sqlite_on: Scenario) -> None:
-    """A unique index that covers some rows, or an expression, is not a unique key."""
+    """A partial unique index, or one over an expression, is not a unique key."""
     sqlite_on.execute(
         "CREATE TABLE item (id INTEGER PRIMARY KEY, v TEXT)",
         "CREATE UNIQUE INDEX some ON item (v) WHERE v > 'm'",
@@ -117,7 +117,7 @@ def test_partial_and_expression_indexes_are_no_keys(sqlite_on: Scenario) -> None
 
 
 def test_names_ignore_case(sqlite_on: Scenario) -> None:
-    """A table is found by its name in any case, and called as it was created."""
+    """A table is found by its name in any case, and has the name of its creation."""
     sqlite_on.execute("CREATE TABLE Item (id INTEGER PRIMARY KEY)")
 
     assert sqlite_on.describe("ITEM").name == "Item"
@@ -161,7 +161,7 @@ AFFINITIES = [
 
 @pytest.mark.parametrize(("sql_type", "affinity", "kind"), AFFINITIES, ids=[entry[0] or "no type" for entry in AFFINITIES])
 def test_affinities(sqlite_on: Scenario, sql_type: str, affinity: Affinity, kind: Kind) -> None:
-    """Affinities are those of SQLite itself: it turns the text '1' into what the affinity says."""
+    """Affinities are SQLite's: it converts the text '1' by the column's affinity."""
     sqlite_on.execute(f"CREATE TABLE item (v {sql_type})", "INSERT INTO item VALUES ('1')")
     stored = {Affinity.TEXT: "text", Affinity.BLOB: "text", Affinity.REAL: "real"}.get(affinity, "integer")
 
@@ -197,7 +197,7 @@ SURVIVE: list[tuple[str, Value, Value]] = [
 
 @pytest.mark.parametrize(("sql_type", "value", "stored"), SURVIVE, ids=str)
 def test_values_survive_their_affinity(sqlite_on: Scenario, sql_type: str, value: Value, stored: Value) -> None:
-    """A value is stored as it came, or as the same number."""
+    """A value is stored unchanged, or as the same number."""
     sqlite_on.execute(f"CREATE TABLE item (id INTEGER PRIMARY KEY, v {sql_type})")
 
     assert sqlite_on.sync("item", [(1, value)]).verified_rows
@@ -226,7 +226,7 @@ REFUSED: list[tuple[str, Value]] = [
 
 @pytest.mark.parametrize(("sql_type", "value"), REFUSED, ids=ascii)
 def test_values_that_would_not_survive(sqlite_on: Scenario, sql_type: str, value: Value) -> None:
-    """A value that SQLite would round or lose is an error that names table, column and remedy, and nothing is written."""
+    """A value that SQLite would round or lose is an error with table, column and remedy, and nothing is written."""
     sqlite_on.execute(f"CREATE TABLE item (id INTEGER PRIMARY KEY, v {sql_type})", "INSERT INTO item VALUES (1, 'old')")
     before = sqlite_on.rows("item")
 
@@ -249,7 +249,7 @@ def test_strict_tables(sqlite_on: Scenario) -> None:
 
 
 def test_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
-    """Broken text is read as bytes, hashed as bytes, found to be unsendable, and merged as it is."""
+    """Broken text is read, hashed and merged as bytes, and found to be unsendable."""
     sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
     sqlite_on.execute("INSERT INTO item VALUES (1, 'ok', CAST(x'61ff' AS TEXT))")
     table = sqlite_on.describe("item")
@@ -265,7 +265,7 @@ def test_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
 
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 def test_read_only_files(sqlite_on: Scenario, journal: str) -> None:
-    """A file that cannot be written to can be read and hashed."""
+    """A read-only file can be read and hashed."""
     sqlite_on.execute(
         "CREATE TABLE item (id INTEGER PRIMARY KEY)", "INSERT INTO item VALUES (1)", f"PRAGMA journal_mode = {journal}"
     )
@@ -281,7 +281,7 @@ def test_read_only_files(sqlite_on: Scenario, journal: str) -> None:
 
 
 def test_a_database_that_another_process_writes_to(sqlite_on: Scenario) -> None:
-    """While somebody else writes for longer than the time to wait, the error is one to retry, and nothing is written."""
+    """If another process writes for too long, the error is transient, and nothing is written."""
     sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
     other = sqlite3.connect(str(sqlite_on.database.engine.url.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -298,7 +298,7 @@ def test_a_database_that_another_process_writes_to(sqlite_on: Scenario) -> None:
 
 
 def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
-    """SQLite makes a file of any name, so an empty database asks for its path; one with tables for the table's name."""
+    """An error for an empty database asks for its path; one with tables asks for the table's name."""
     database = database_for(open_engine(f"sqlite:///{tmp_path / 'typo.db'}"))
     with database.snapshot() as connection, pytest.raises(MissingTableError, match="no tables at all: is its path right"):
         database.catalog.describe(connection, "orders")
@@ -310,7 +310,7 @@ def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    """A file of another kind is refused with SQLite's words."""
+    """A file of another kind is refused with SQLite's message."""
     file = tmp_path / "text.db"
     file.write_text("no database at all, " * 100)
     engine = open_engine(f"sqlite:///{file}")
@@ -321,7 +321,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 def test_orphans_are_called_by_their_columns(sqlite_on: Scenario) -> None:
-    """Constraints without a name are told apart by the columns that refer."""
+    """Constraints without a name are identified by their columns."""
     sqlite_on.execute(
         "CREATE TABLE parent (a INTEGER, b INTEGER, PRIMARY KEY (a, b))",
         "CREATE TABLE child (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c INTEGER REFERENCES child,"
@@ -334,7 +334,7 @@ def test_orphans_are_called_by_their_columns(sqlite_on: Scenario) -> None:
 
 @pytest.mark.timeout(20)
 def test_a_long_text_of_digits_is_no_number_in_no_time() -> None:
-    """A megabyte of digits with something behind them is seen to be no number at once."""
+    """A megabyte of digits and another character is quickly found to be no number."""
     for text in ("1" * 1_000_000, "1." + "1" * 1_000_000, "." + "1" * 1_000_000, " " * 1_000_000, "1" + " " * 1_000_000):
         assert NUMBER.fullmatch(f"{text}x") is None
     for number in ("1", "-1.", "+.5", "1.5e-7", " 12\n", "1E5"):

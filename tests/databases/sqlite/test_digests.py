@@ -45,7 +45,7 @@ def create(on: Scenario, sql_type: str) -> None:
 
 @pytest.mark.parametrize("kind", ODD)
 def test_values_of_another_type(sqlite_on: Scenario, kind: str) -> None:
-    """A value that is not what its column declares is rendered as it is, and digested."""
+    """A value of another type than declared is written and digested unchanged."""
     sql_type, values, texts = ODD[kind]
     create(sqlite_on, sql_type)
     table = sqlite_on.describe("item")
@@ -61,7 +61,7 @@ def test_values_of_another_type(sqlite_on: Scenario, kind: str) -> None:
 
 
 def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> None:
-    """Between SQLite databases, the values of a column without a type arrive with the types that they have."""
+    """Between SQLite databases, values of a column without a type keep their types."""
     create(sqlite_on, "")
     values = ["5", 5, 5.0, b"5", None, "", "a\x00b", 2**63 - 1, 0.1]
     table = sqlite_on.describe("item")
@@ -86,7 +86,7 @@ def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> Non
 
 
 def test_untyped_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
-    """Such a text is an error that names the column and says what is the matter, and nothing is loaded."""
+    """Such a text is an error with the column and the reason, and nothing is loaded."""
     create(sqlite_on, "")
     table = sqlite_on.describe("item")
     types = [slice_of(sqlite_on.database, table).columns[0].type, LogicalType(kind=LogicalKind.ANY)]
@@ -108,7 +108,7 @@ def test_untyped_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
     ],
 )
 def test_moments_count_by_what_they_mean(sqlite_on: Scenario, written: str) -> None:
-    """A moment has one digest however it is written, travels as it is written, and is text that the target keeps."""
+    """A moment has one digest in any notation, is sent as written, and the target keeps its text."""
     create(sqlite_on, "DATETIME")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(1, written)])
@@ -123,7 +123,7 @@ def test_moments_count_by_what_they_mean(sqlite_on: Scenario, written: str) -> N
 
 
 def test_keys_that_are_moments(sqlite_on: Scenario) -> None:
-    """Rows are found by moments as keys, whose text is one for all ways to write them."""
+    """Rows are found by moments as keys, which have one text for all notations."""
     sqlite_on.execute("CREATE TABLE item (k DATETIME NOT NULL PRIMARY KEY, v INTEGER)")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [("2024-02-29T12:34:56", 1), ("2024-03-01 00:00:00.25", 2)])
@@ -139,7 +139,7 @@ def test_keys_that_are_moments(sqlite_on: Scenario) -> None:
 
 
 def test_integer_keys_in_text(sqlite_on: Scenario) -> None:
-    """Integers beyond SQLite's own, in a column of text, are put into segments and ordered as integers."""
+    """Integers above SQLite's range, in a text column, are put into segments and ordered as integers."""
     sqlite_on.execute("CREATE TABLE item (id TEXT NOT NULL PRIMARY KEY, v INTEGER)")
     table = sqlite_on.describe("item")
     keys = [-5, 9, 10, 2**63, 2**64 - 1]
@@ -157,7 +157,7 @@ def test_integer_keys_in_text(sqlite_on: Scenario) -> None:
 
 
 def test_keys_that_are_no_integers(sqlite_on: Scenario) -> None:
-    """A key that is declared an integer and holds text is refused, with what to do."""
+    """A declared integer key with text is refused, with what to do."""
     sqlite_on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v INTEGER)")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(1, 1), ("x", 2)])
@@ -178,7 +178,7 @@ def test_keys_that_are_no_integers(sqlite_on: Scenario) -> None:
     ],
 )
 def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logical: LogicalType, text: bytes) -> None:
-    """A text that SQLite would turn into another one is refused with the column's name, and nothing is loaded."""
+    """A text that SQLite would change is refused with the column's name, and nothing is loaded."""
     create(sqlite_on, sql_type)
     table = sqlite_on.describe("item")
 
@@ -218,7 +218,7 @@ def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logica
 def test_blocks_land_value_by_value(
     sqlite_on: Scenario, sql_type: str, logical: LogicalType, texts: list[bytes | None], landed: list[Any]
 ) -> None:
-    """What a block holds beside a value changes nothing about how that value lands."""
+    """A value arrives in the same way, whatever other values the block has."""
     create(sqlite_on, sql_type)
     table = sqlite_on.describe("item")
     rows = [(b"%d" % number, text) for number, text in enumerate(texts)]
@@ -235,7 +235,7 @@ def test_blocks_land_value_by_value(
 
 @pytest.mark.parametrize("text", [b"-0.00", b"01.00", b"1.000", b"+1.00"])
 def test_decimals_that_are_written_otherwise(sqlite_on: Scenario, text: bytes) -> None:
-    """A number in another form than the canonical one is refused, also among others, and nothing is loaded."""
+    """A number in another than the canonical form is refused, also among others, and nothing is loaded."""
     create(sqlite_on, "DECIMAL(9,2)")
     table = sqlite_on.describe("item")
     types = [LogicalType(kind=LogicalKind.INTEGER), LogicalType(kind=LogicalKind.DECIMAL, scale=2)]
@@ -247,7 +247,7 @@ def test_decimals_that_are_written_otherwise(sqlite_on: Scenario, text: bytes) -
 
 
 def test_lines_of_another_width(sqlite_on: Scenario) -> None:
-    """A line with a field too many is refused where the next one has too few, and nothing is loaded."""
+    """A line with too many fields is refused, even if the next one has too few, and nothing is loaded."""
     create(sqlite_on, "TEXT")
     table = sqlite_on.describe("item")
     table_slice = slice_of(sqlite_on.database, table)
@@ -259,7 +259,7 @@ def test_lines_of_another_width(sqlite_on: Scenario) -> None:
 
 
 def test_lines_that_are_too_short(sqlite_on: Scenario) -> None:
-    """Two lines of one field each are no row of three columns, though a line feed stands where one would."""
+    """Two lines with one field each are not one row of three columns."""
     sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, v TEXT, w TEXT)")
     table = sqlite_on.describe("item")
     table_slice = slice_of(sqlite_on.database, table)
@@ -281,7 +281,7 @@ def test_lines_that_are_too_short(sqlite_on: Scenario) -> None:
     ],
 )
 def test_moments_as_long_as_canonical_ones(sqlite_on: Scenario, written: str, text: str) -> None:
-    """A text as long as a moment with all its digits is looked at closely, and what is none is digested as it is."""
+    """A text as long as a canonical moment is parsed, and digested unchanged if it is not one."""
     create(sqlite_on, "DATETIME")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(1, written)])
@@ -301,7 +301,7 @@ def test_moments_as_long_as_canonical_ones(sqlite_on: Scenario, written: str, te
     scale=st.none() | st.integers(0, 16),
 )
 def test_decimals_have_one_text(numbers: list[float], scale: int | None) -> None:
-    """SQL writes each double as a decimal just as Python does, whichever of its ways it takes."""
+    """SQL writes each double as a decimal like Python, in both of its ways."""
     logical = LogicalType(kind=LogicalKind.DECIMAL, scale=scale)
     with closing(sqlite3.connect(":memory:")) as connection:
         register_functions(connection)
@@ -313,7 +313,7 @@ def test_decimals_have_one_text(numbers: list[float], scale: int | None) -> None
 
 
 def test_two_threads_read_at_once(sqlite_on: Scenario) -> None:
-    """Rows and digests that two threads ask for at the same time are those that each gets alone."""
+    """Two threads that read at the same time get the same rows and digests as alone."""
     create(sqlite_on, "TEXT")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(number, f"value {number}") for number in range(5_000)])

@@ -17,7 +17,7 @@ from tests.scenario import Scenario
 
 
 def test_lock_files_are_removed(sqlite_on: Scenario) -> None:
-    """The lock file beside the database lasts as long as the lock."""
+    """The lock file beside the database exists as long as the lock."""
     sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
     directory = Path(str(sqlite_on.database.engine.url.database)).parent
     before = set(directory.iterdir())
@@ -29,7 +29,7 @@ def test_lock_files_are_removed(sqlite_on: Scenario) -> None:
 
 
 def test_databases_in_memory_need_no_lock() -> None:
-    """A database in memory has no file to lock and nobody to lock out."""
+    """A database in memory needs no lock file."""
     engine = open_engine("sqlite://")
     on = Scenario(database_for(engine))
     on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
@@ -40,7 +40,7 @@ def test_databases_in_memory_need_no_lock() -> None:
 
 
 def test_lock_of_a_dead_process(tmp_path: Path) -> None:
-    """The lock of a process that was killed is free, though its file is still there."""
+    """The lock of a killed process is free, although its file still exists."""
     path = tmp_path / "lock"
     holder = subprocess.Popen(
         [
@@ -70,7 +70,7 @@ def test_lock_of_a_dead_process(tmp_path: Path) -> None:
 
 
 def test_lock_that_many_wait_for(tmp_path: Path) -> None:
-    """However often the file is removed and made again, only one holds the lock at a time."""
+    """Only one process holds the lock at a time, however often the file is removed and created."""
     path = tmp_path / "lock"
     inside: list[int] = []
     most: list[int] = []
@@ -92,6 +92,6 @@ def test_lock_that_many_wait_for(tmp_path: Path) -> None:
 
 
 def test_lock_in_a_directory_that_is_missing(tmp_path: Path) -> None:
-    """A lock file that cannot be made is an error that says what to do."""
+    """A lock file that cannot be created is an error that says what to do."""
     with pytest.raises(TableError, match="Let this user write"), hold_locks({str(tmp_path / "no" / "lock"): "x"}, timeout=0):
         pytest.fail("locked")

@@ -59,7 +59,7 @@ def holder(lock: Path, *, user: int = 0) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o666, 0o640])
 def test_whoever_may_use_the_database_may_lock_it(database: Path, mode: int) -> None:
-    """A lock file has the permissions of its database, whatever the umask says."""
+    """A lock file has the permissions of its database, with any umask."""
     database.chmod(mode)
     lock = database.with_name(LOCK)
     before = os.umask(0o077)
@@ -73,7 +73,7 @@ def test_whoever_may_use_the_database_may_lock_it(database: Path, mode: int) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_a_lock_file_of_root(database: Path) -> None:
-    """A process of root's that is killed leaves a lock file that the owner of the database can use."""
+    """The database's owner can use the lock file of a killed root process."""
     nobody = pwd.getpwnam("nobody").pw_uid
     lock = database.with_name(LOCK)
     for path in (database, database.parent):
@@ -91,7 +91,7 @@ def test_a_lock_file_of_root(database: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_a_lock_file_of_somebody_else(database: Path) -> None:
-    """In a folder where everybody removes only their own files, a lock file that may be read can be used, and stays."""
+    """In a folder with the sticky bit, another user's readable lock file can be used, and stays."""
     nobody = pwd.getpwnam("nobody").pw_uid
     database.chmod(0o666)
     database.parent.chmod(0o1777)
@@ -109,7 +109,7 @@ def test_a_lock_file_of_somebody_else(database: Path) -> None:
 
 
 def test_what_stands_in_its_place(database: Path) -> None:
-    """A link, a folder or a FIFO under the name of the lock file is refused, and what it leads to is left alone."""
+    """A link, a folder or a FIFO in place of the lock file is refused, and a link's target is not changed."""
     lock = database.with_name(LOCK)
     elsewhere = database.with_name("precious")
     for make in (lambda: lock.symlink_to(elsewhere), lambda: os.mkfifo(lock)):
@@ -130,7 +130,7 @@ def test_what_stands_in_its_place(database: Path) -> None:
 
 
 def test_another_process_holds_it(database: Path) -> None:
-    """A lock that another process holds is busy, and free once that one is killed."""
+    """A lock that another process holds is busy, and free after that process was killed."""
     lock = database.with_name(LOCK)
     with holder(lock) as process:
         with pytest.raises(TableBusyError), hold_locks({str(lock): "orders"}, timeout=0):

@@ -12,7 +12,7 @@ from airflow_provider_sync.exceptions import TableError
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """The message tells the two ways to write a path, of which one is mostly meant."""
+    """The message explains the two notations of a path."""
     with pytest.raises(sqlite3.OperationalError) as raised:
         sqlite3.connect(tmp_path / "nowhere" / "x.db")
     error = translate(raised.value)
