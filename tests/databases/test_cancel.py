@@ -38,7 +38,7 @@ def lock(engine: Engine, held: ExitStack) -> str:
 
 
 def test_a_statement_is_cancelled(database_url: str) -> None:
-    """A statement that waits or works ends with an error, and its connection can be used for the next one."""
+    """A waiting or working statement ends with an error, and its connection can be used."""
     database = database_for(open_engine(database_url))
     with ExitStack() as held, ThreadPoolExecutor(1) as thread, database.connect() as connection:
         statement = lock(database.engine, held)
@@ -58,7 +58,7 @@ def test_a_statement_is_cancelled(database_url: str) -> None:
 
 
 def test_after_its_end(database_url: str) -> None:
-    """Cancelling over a connection that is closed does nothing."""
+    """Cancelling over a closed connection does nothing."""
     database = database_for(open_engine(database_url))
     with database.connect() as connection:
         cancel = database.canceller(connection)

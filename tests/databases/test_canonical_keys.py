@@ -46,7 +46,7 @@ def create_text_keyed(on: Scenario) -> None:
 
 
 def test_text_keys(on: Scenario) -> None:
-    """Keys of text are found by their bytes, whatever is in them."""
+    """Text keys are found by their bytes, with any content."""
     create_text_keyed(on)
     table_slice = slice_of(on.database, on.describe("item"))
     wanted = [(key,) for key in TEXT_KEYS[::2]]
@@ -65,7 +65,7 @@ def test_text_keys(on: Scenario) -> None:
 
 @pytest.mark.parametrize("present", ["a", "A", "é", "b"])
 def test_keys_that_a_collation_calls_equal(on: Scenario, present: str) -> None:
-    """A key that differs only in case, in an accent or in trailing spaces is another key."""
+    """A key that differs only in case, an accent or trailing spaces is another key."""
     on.execute("CREATE TABLE item (k {CASELESS} NOT NULL PRIMARY KEY, v INTEGER)")
     insert(on.database, on.describe("item"), [(present, 1)])
     table_slice = slice_of(on.database, on.describe("item"))
@@ -78,7 +78,7 @@ def test_keys_that_a_collation_calls_equal(on: Scenario, present: str) -> None:
 
 
 def test_composite_keys(on: Scenario) -> None:
-    """Keys of several columns, in the order of the part, which may be another than the table's."""
+    """Keys of several columns may have another order than the table's columns."""
     on.execute("CREATE TABLE item (region VARCHAR(20) NOT NULL, id INTEGER NOT NULL, v VARCHAR(20), PRIMARY KEY (region, id))")
     rows = [(region, number, f"{region}{number}") for region in ("a", "a b", "", "x'y", "z\\") for number in range(-2, 40)]
     insert(on.database, on.describe("item"), rows)
@@ -129,7 +129,7 @@ def test_keys_of_other_kinds(on: Scenario, kind: str) -> None:
 
 
 def test_many_keys(on: Scenario) -> None:
-    """Thousands of keys may be asked for at once, and half of them may not be there."""
+    """Thousands of keys may be requested at once, even if half of them do not exist."""
     create_keyed(on, list(range(0, 30_000, 2)))
     table_slice = slice_of(on.database, on.describe("item"))
     wanted = [(str(number),) for number in range(20_000)]
@@ -143,7 +143,7 @@ def test_many_keys(on: Scenario) -> None:
 
 
 def test_errors_of_staged_rows_name_the_target(on: Scenario) -> None:
-    """A row without a usable key is told by the name of the target, since users do not know the staging table."""
+    """The error for a row without a usable key names the target instead of the staging table."""
     key = "'x'" if on.dialect == "sqlite" else "NULL"
     on.execute("CREATE TABLE _sync_1 (id INTEGER, v INTEGER)", f"INSERT INTO _sync_1 VALUES (1, 1), ({key}, 2)")
     staging = msgspec.structs.replace(on.describe("_sync_1"), stands_for="orders")

@@ -12,7 +12,7 @@ from tests.scenario import Scenario
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_texts_land_as_they_came(on: Scenario, kind: str) -> None:
-    """What one database reads, another table of the same type takes, with the same digests."""
+    """Texts read from one database are loaded into a table of the same type with the same digests."""
     create(on, kind)
     table = on.describe("item")
     insert(on.database, table, [*enumerate(inserted(on, kind)), (1000, None)])
@@ -32,7 +32,7 @@ def test_texts_land_as_they_came(on: Scenario, kind: str) -> None:
 
 
 def test_many_blocks_land(on: Scenario) -> None:
-    """Blocks of any number of lines land, empty ones too, and are counted."""
+    """Blocks of any number of lines, including empty ones, are loaded and counted."""
     create_keyed(on, [])
     table = on.describe("item")
     table_slice = slice_of(on.database, table)
@@ -78,7 +78,7 @@ TAKEN_BY_SQLITE = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_nothing_is_mangled(on: Scenario, name: str) -> None:
-    """A text that the column would change is refused with the names of table and column, or kept as it is."""
+    """A text that the column would change is refused with table and column, or kept unchanged."""
     kind, _, text = REFUSED[name]
     create(on, kind)
     table = on.describe("item")
@@ -102,7 +102,7 @@ def test_nothing_is_mangled(on: Scenario, name: str) -> None:
 
 
 def test_lengths_and_missing_values_are_checked(on: Scenario) -> None:
-    """A text longer than its column, a NULL where none may be, and the same key twice are refused."""
+    """A too long text, a forbidden NULL, and a duplicate key are refused."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(3) NOT NULL)")
     table = on.describe("item")
     types = [column.type for column in slice_of(on.database, table).columns]

@@ -39,7 +39,7 @@ RANGES = [
 @pytest.mark.parametrize("partitioning", RANGES, ids=lambda partitioning: f"{partitioning.segment_count}-from-{partitioning.low}")
 @pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
 def test_ranges(on: Scenario, keys: list[int], partitioning: Partitioning) -> None:
-    """A segment's digest is the sum of its rows', and rows outside the partitioning count below and above it."""
+    """A segment's digest is the sum of its rows', and rows outside the partitioning have segments below and above it."""
     create_keyed(on, keys)
     table_slice = slice_of(on.database, on.describe("item"))
 
@@ -60,7 +60,7 @@ def test_ranges(on: Scenario, keys: list[int], partitioning: Partitioning) -> No
     "segment_ranges", [[(0, 0)], [(-1, -1)], [(16, 16)], [(3, 5), (8, 8)], [(-1, 0), (2, 3), (15, 16)], []], ids=str
 )
 def test_rows_of_some_ranges(on: Scenario, segment_ranges: list[tuple[int, int]]) -> None:
-    """Only the rows of the segments that were asked for come, in the order of their keys."""
+    """Only rows of the requested segments are returned, in key order."""
     partitioning = Partitioning(scheme="key_range", segment_count=16, low=0, high=99)
     keys = [*range(-5, 50), *range(70, 120)]
     create_keyed(on, keys)
@@ -78,7 +78,7 @@ def test_rows_of_some_ranges(on: Scenario, segment_ranges: list[tuple[int, int]]
 
 
 def test_unsigned_maxima(on: Scenario) -> None:
-    """Keys up to 2**64 - 1 are told apart and put into segments, where a column can hold them."""
+    """Keys up to 2**64 - 1 are distinguished and put into segments, if a column can hold them."""
     sql_type = {"mysql": "BIGINT UNSIGNED", "postgresql": "BIGINT", "sqlite": "BIGINT", "duckdb": "UBIGINT"}[on.dialect]
     on.execute(f"CREATE TABLE item (id {sql_type} NOT NULL PRIMARY KEY, v VARCHAR(50))")
     highest = 2**64 - 1 if on.dialect == "mysql" else 2**63 - 1
@@ -114,7 +114,7 @@ def check_segments(on: Scenario, partitioning: Partitioning) -> None:
 @pytest.mark.parametrize("keys", [KEYS["dense"], KEYS["empty"]], ids=["dense", "empty"])
 @pytest.mark.parametrize("parts", [1, 2, 8, 1024])
 def test_buckets(on: Scenario, parts: int, keys: list[int]) -> None:
-    """Rows fall into buckets by the highest bits of their digests."""
+    """The highest bits of their digests assign rows to segments."""
     create_keyed(on, keys)
     check_segments(on, Partitioning(scheme="row_hash", segment_count=parts))
 
@@ -122,7 +122,7 @@ def test_buckets(on: Scenario, parts: int, keys: list[int]) -> None:
 @pytest.mark.parametrize("key", [("code",), ("code", "id")], ids=str)
 @pytest.mark.parametrize("parts", [1, 8, 1024])
 def test_hashes_of_keys(on: Scenario, parts: int, key: tuple[str, ...]) -> None:
-    """Rows fall into segments by the hashes of their keys, whatever bytes those have, on databases that say that they can."""
+    """The hashes of their keys assign rows to segments, for any bytes, on databases that support it."""
     if "key_hash" not in on.database.digests.schemes:
         pytest.skip("cuts tables by ranges and digests only")
     on.execute(f"CREATE TABLE item (id BIGINT NOT NULL, code VARCHAR(20) NOT NULL, v VARCHAR(9), PRIMARY KEY ({', '.join(key)}))")

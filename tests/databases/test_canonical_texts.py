@@ -28,7 +28,7 @@ def test_canonical_texts(on: Scenario, kind: str) -> None:
 
 
 def test_kinds(on: Scenario) -> None:
-    """Every engine says what its columns hold in the terms that all share."""
+    """Every engine returns the common logical types for its columns."""
     expected = {
         "integer": LogicalKind.INTEGER,
         "boolean": LogicalKind.INTEGER if on.dialect == "mysql" else LogicalKind.BOOLEAN,
@@ -61,7 +61,7 @@ def test_kinds(on: Scenario) -> None:
 
 
 def test_wide_rows(on: Scenario) -> None:
-    """More columns than one number has bits for: which of them are NULL is told for each sixty."""
+    """With more columns than bits of a number, NULLs are written for each sixty columns."""
     names = [f"c{number}" for number in range(125)]
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, {', '.join(f'{name} INTEGER' for name in names)})")
     table = on.describe("item")
@@ -82,7 +82,7 @@ def test_wide_rows(on: Scenario) -> None:
 
 
 def test_columns_in_the_order_asked_for(on: Scenario) -> None:
-    """The part says which columns take part, and in which order; names are quoted."""
+    """A slice has the requested columns in order; names are quoted."""
     first, second = map(on.database.quote, ("or der", "a%b"))
     with on.database.connect() as connection:
         connection.exec_driver_sql(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, {first} VARCHAR(9), {second} INTEGER)")
@@ -99,7 +99,7 @@ def test_columns_in_the_order_asked_for(on: Scenario) -> None:
 
 
 def test_many_rows_come_in_blocks(on: Scenario) -> None:
-    """A large table is read in blocks of whole lines, none of them large, and counted."""
+    """A large table is read and counted in small blocks of whole lines."""
     create_keyed(on, list(range(40_000)))
     table_slice = slice_of(on.database, on.describe("item"))
 

@@ -19,7 +19,7 @@ WINDOWS = {
 
 @pytest.mark.parametrize(("column", "start", "end", "expected"), WINDOWS.values(), ids=WINDOWS)
 def test_windows(on: Scenario, column: str, start: str, end: str, expected: list[int]) -> None:
-    """A window has its first value and not its last, and never NULL, in everything that is asked."""
+    """A window includes its first value, but not its last and not NULL, in every request."""
     on.execute("CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, at {DATETIME}, day DATE, price DECIMAL(8,2))")
     insert(
         on.database,

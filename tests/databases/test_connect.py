@@ -31,7 +31,7 @@ from tests.scenario import opened
     ],
 )
 def test_drivers(url: str, driver: str) -> None:
-    """A URL without a driver gets the preferred one; one that names its driver keeps it."""
+    """A URL without a driver gets the preferred one; a named driver is kept."""
     engine = open_engine(url)
 
     assert engine.dialect.driver == driver
@@ -40,7 +40,7 @@ def test_drivers(url: str, driver: str) -> None:
 
 
 def test_a_password_with_an_at_sign() -> None:
-    """A password that is not percent-encoded is told so, before its end is looked up as a part of the host."""
+    """A password that is not percent-encoded is an error that says so, before a host name is looked up."""
     with pytest.raises(ConfigurationError, match="as %40") as raised:
         open_engine("postgresql://user:secret@word@localhost/shop")
 
@@ -52,7 +52,7 @@ def test_a_password_with_an_at_sign() -> None:
     [("mysql://localhost/shop", "MySQLdb", "pymysql"), ("postgresql://localhost/shop", "psycopg", "psycopg2")],
 )
 def test_second_choice(monkeypatch: pytest.MonkeyPatch, url: str, preferred: str, driver: str) -> None:
-    """Where the preferred driver is missing the next one is taken."""
+    """If the preferred driver is missing, the next one is used."""
     monkeypatch.setitem(sys.modules, preferred, cast("None", None))
 
     assert open_engine(url).dialect.driver == driver
@@ -77,7 +77,7 @@ def test_missing_drivers(monkeypatch: pytest.MonkeyPatch, url: str, modules: lis
 
 @pytest.mark.parametrize("url", ["", "shop.db", "mysql//u:secret@h", "mysql://u:secret@h:port/db", "mysql:/u:secret@h"])
 def test_malformed_urls(url: str) -> None:
-    """A malformed URL is refused without being quoted, by its causes neither."""
+    """A malformed URL is refused without being quoted, also in the causes."""
     with pytest.raises(ConfigurationError, match="not a valid database URL") as raised:
         open_engine(url)
     assert raised.value.__cause__ is None
@@ -86,7 +86,7 @@ def test_malformed_urls(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["oracle://u:secret@h/db", "nosuch://u:secret@h/db"])
 def test_other_databases(url: str) -> None:
-    """Databases that are not supported are refused with those that are."""
+    """Unsupported databases are refused with the supported ones."""
     with pytest.raises(ConfigurationError, match=r"sqlite|SQLite") as raised:
         database_for(open_engine(url))
     assert "secret" not in str(raised.value)
@@ -96,7 +96,7 @@ def test_other_databases(url: str) -> None:
     "url", ["sqlite+aiosqlite:///shop.db", "mysql+aiomysql://u:secret@h/db", "postgresql+asyncpg://u:secret@h/db"]
 )
 def test_drivers_of_asyncio(url: str) -> None:
-    """A driver for asyncio, which Airflow's own database may have, is refused as such."""
+    """An asyncio driver, which Airflow's own database may have, is refused as such."""
     pytest.importorskip(url.partition("+")[2].partition(":")[0])
     with pytest.raises(ConfigurationError, match=r"for asyncio.*Leave it out: \w+://") as raised:
         open_engine(url)
@@ -105,7 +105,7 @@ def test_drivers_of_asyncio(url: str) -> None:
 
 @pytest.mark.parametrize("driver", ["mysqldb", "pymysql"])
 def test_texts_of_mysql_are_texts(mariadb_url: str, driver: str) -> None:
-    """A URL with use_unicode=0, as old manuals recommend it, changes no value."""
+    """use_unicode=0 in a URL, from old manuals, changes no value."""
     url = make_url(mariadb_url).set(drivername=f"mysql+{driver}").update_query_dict({"charset": "utf8", "use_unicode": "0"})
     with opened(url.render_as_string(hide_password=False)) as scenario:
         scenario.execute("CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(9))", "INSERT INTO item VALUES (1, 'Ärger')")
@@ -166,7 +166,7 @@ def test_a_database_in_memory_stays() -> None:
     ],
 )
 def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown option of a URL, or a value that it cannot have, is an error that names it, and never the password."""
+    """An unknown option of a URL, or a wrong value, is an error that names it, without the password."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match=f"option '{option}'") as raised, database_for(open_engine(url)).connect():
         pytest.fail("connected")
@@ -180,7 +180,7 @@ def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Pa
     ("option", "value"), [("options", "garbage"), ("options", "-c"), ("options", "-c nope=1"), ("channel_binding", "require")]
 )
 def test_options_that_a_postgresql_server_does_not_take(postgresql_url: str, driver: str, option: str, value: str) -> None:
-    """An option that the server has to read, and cannot, is named as well."""
+    """An option that the PostgreSQL server refuses is named, too."""
     url = make_url(postgresql_url).set(drivername=f"postgresql+{driver}", query={option: value})
     database = database_for(open_engine(url.render_as_string(hide_password=False)))
     with pytest.raises(ConfigurationError, match=f"option '{option}'") as raised, database.connect():
@@ -192,7 +192,7 @@ def test_options_that_a_postgresql_server_does_not_take(postgresql_url: str, dri
 @pytest.mark.parametrize("driver", ["mysqldb", "pymysql"])
 @pytest.mark.parametrize("option", ["charset", "collation", "sql_mode"])
 def test_options_that_a_mysql_server_does_not_take(database_url: str, driver: str, option: str) -> None:
-    """So is one of MySQL and MariaDB."""
+    """An option that MySQL or MariaDB refuses is named, too."""
     url = make_url(database_url).set(drivername=f"mysql+{driver}", query={option: "nope"})
     database = database_for(open_engine(url.render_as_string(hide_password=False)))
     with pytest.raises(ConfigurationError, match=f"option '{option}'"), database.connect():
@@ -202,7 +202,7 @@ def test_options_that_a_mysql_server_does_not_take(database_url: str, driver: st
 @on_engines(MYSQL)
 @pytest.mark.parametrize("option", ["ssl_ca", "ssl_cert"])
 def test_tls_of_mysqlclient_that_lacks_a_file(database_url: str, option: str) -> None:
-    """A file of TLS that is not there is an error about TLS, and is not tried again."""
+    """A missing TLS file is a permanent error about TLS."""
     url = make_url(database_url).set(drivername="mysql+mysqldb", query={option: "/no/file.pem"})
     database = database_for(open_engine(url.render_as_string(hide_password=False)))
     with pytest.raises(TableError, match=r"No TLS .* options of the URL that begin with ssl"), database.connect():
@@ -211,7 +211,7 @@ def test_tls_of_mysqlclient_that_lacks_a_file(database_url: str, option: str) ->
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_tls_that_postgresql_does_not_have(postgresql_url: str, driver: str) -> None:
-    """A connection without the TLS that its URL asks for is an error that names the options, and is not tried again."""
+    """A connection without the TLS that its URL requires is a permanent error that names the options."""
     url = make_url(postgresql_url).set(drivername=f"postgresql+{driver}", query={"sslmode": "require"})
     database = database_for(open_engine(url.render_as_string(hide_password=False)))
     with pytest.raises(TableError, match=r"No TLS to PostgreSQL: .* Check sslmode and sslrootcert") as raised, database.connect():
@@ -221,14 +221,14 @@ def test_tls_that_postgresql_does_not_have(postgresql_url: str, driver: str) -> 
 
 @pytest.mark.parametrize("threshold", ["0", "none"])
 def test_prepared_statements_of_postgresql(postgresql_url: str, threshold: str) -> None:
-    """When psycopg prepares statements is a number, or never, as a pooler may want it."""
+    """The limit of psycopg for prepared statements is a number, or never, as poolers may need it."""
     database = database_for(open_engine(f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}prepare_threshold={threshold}"))
     with database.connect() as connection:
         assert [connection.exec_driver_sql("SELECT 1 + %s", (1,)).scalar() for _ in range(7)] == [2] * 7
 
 
 def test_options_that_a_driver_takes(tmp_path: Path) -> None:
-    """Options of the driver reach it, and those of SQLite's own URLs, too."""
+    """Options reach the driver, including those of SQLite's own URLs."""
     database = database_for(open_engine(f"sqlite:///file:{tmp_path / 'a.db'}?uri=true&mode=memory&timeout=3"))
     with database.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")

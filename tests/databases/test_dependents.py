@@ -17,7 +17,7 @@ def dependents_of(on: Scenario, name: str) -> list[tuple[str, str]]:
 
 
 def test_foreign_keys_and_views_count(on: Scenario) -> None:
-    """Tables that refer to a table count, and views that read it, but neither the table itself nor what it refers to."""
+    """Tables that refer to a table, and views that read it, need it; the table itself and its parents do not."""
     on.execute(
         "CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY, up INTEGER, FOREIGN KEY (up) REFERENCES parent (id))",
         "CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, up INTEGER, FOREIGN KEY (up) REFERENCES parent (id))",
@@ -35,7 +35,7 @@ def test_foreign_keys_and_views_count(on: Scenario) -> None:
 
 
 def test_nothing_needs_most_tables(on: Scenario) -> None:
-    """An index, a unique key and a name with special characters are no reason to keep a table."""
+    """An index, a unique key and a name with special characters do not need the table."""
     name = on.database.undoubled(on.database.quote("a % b"))
     on.execute(f"CREATE TABLE {name} (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, UNIQUE (n))")
 
@@ -43,7 +43,7 @@ def test_nothing_needs_most_tables(on: Scenario) -> None:
 
 
 def test_triggers_of_other_tables_count(on: Scenario) -> None:
-    """A trigger that writes to the table would fail without it; the table's own trigger goes with it."""
+    """A trigger of another table that writes to the table needs it; its own trigger does not."""
     create = on.pick(
         {
             "mysql": "CREATE TRIGGER {name} AFTER INSERT ON {table} FOR EACH ROW INSERT INTO log VALUES (NEW.id)",
@@ -63,7 +63,7 @@ def test_triggers_of_other_tables_count(on: Scenario) -> None:
 
 
 def test_other_schemas_count(on: Scenario) -> None:
-    """A view of another schema is named with it."""
+    """A view of another schema is named with the schema."""
     on.pick({"postgresql": True, "duckdb": True})
     on.execute(
         "CREATE SCHEMA audit",
@@ -78,7 +78,7 @@ def test_other_schemas_count(on: Scenario) -> None:
 
 
 def test_a_broken_view_of_sqlite_is_an_error(sqlite_on: Scenario) -> None:
-    """Where a view cannot be read, SQLite cannot tell what it needs: the error names it, and the table keeps its name."""
+    """If a view cannot be read, SQLite cannot find its tables: the error names the view."""
     sqlite_on.execute("CREATE TABLE item (id INTEGER)", "CREATE VIEW broken AS SELECT missing FROM item")
 
     with pytest.raises(SyncError, match="broken"):
@@ -88,7 +88,7 @@ def test_a_broken_view_of_sqlite_is_an_error(sqlite_on: Scenario) -> None:
 
 
 def test_partitions_of_postgresql(postgresql_on: Scenario) -> None:
-    """Partitions go with their table, and what reads one of them needs it."""
+    """Partitions are dropped with their table, and what reads one of them needs it."""
     postgresql_on.execute(
         "CREATE TABLE cut (id INTEGER PRIMARY KEY) PARTITION BY RANGE (id)",
         "CREATE TABLE cut_1 PARTITION OF cut FOR VALUES FROM (0) TO (10)",
@@ -99,7 +99,7 @@ def test_partitions_of_postgresql(postgresql_on: Scenario) -> None:
 
 
 def test_a_table_that_inherits_in_postgresql(postgresql_on: Scenario) -> None:
-    """The table that it inherits from shows its rows, which would go with it."""
+    """The parent of an inheriting table shows its rows, so it needs the table."""
     postgresql_on.execute(
         "CREATE TABLE event (id INTEGER NOT NULL PRIMARY KEY)",
         "CREATE TABLE visit (PRIMARY KEY (id)) INHERITS (event)",

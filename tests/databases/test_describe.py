@@ -44,14 +44,14 @@ def test_columns_and_keys(on: Scenario) -> None:
 
 
 def test_a_column_with_a_default_is_not_required(on: Scenario) -> None:
-    """A column that fills itself need not be sent: by a default, or as a number that the database gives out."""
+    """A column with a default, or with generated numbers, need not be sent."""
     on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7)")
 
     assert [column.required for column in on.describe("item").columns] == [False, False]
 
 
 def test_foreign_keys_are_seen_from_both_sides(on: Scenario) -> None:
-    """Both the table that refers and the one referred to know of their foreign key."""
+    """Both tables of a foreign key have it in their description."""
     on.execute(
         "CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY)",
         "CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, up INTEGER, FOREIGN KEY (up) REFERENCES parent (id))",
@@ -62,7 +62,7 @@ def test_foreign_keys_are_seen_from_both_sides(on: Scenario) -> None:
 
 
 def test_missing_table(on: Scenario) -> None:
-    """A table that is not there is an error that names it."""
+    """A missing table is an error that names it."""
     with pytest.raises(MissingTableError, match="nowhere"):
         on.describe("nowhere")
     with pytest.raises(MissingTableError, match=r"no\.where"):
@@ -108,7 +108,7 @@ def test_unsendable_values_are_found(on: Scenario) -> None:
 
 
 def test_many_are_described_as_each_by_itself(on: Scenario) -> None:
-    """Tables that are described together are described as one by one, whatever they have; a view only where it is wanted."""
+    """Tables described together are described like one by one; a view only on request."""
     on.execute(
         "CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(30), UNIQUE (name))",
         "CREATE TABLE child (id INTEGER NOT NULL, region VARCHAR(5) NOT NULL, price DECIMAL(12,2), day DATE, up INTEGER,"
@@ -153,7 +153,7 @@ def test_many_are_described_by_a_few_statements(on: Scenario) -> None:
 
 
 def test_estimated_rows(on: Scenario) -> None:
-    """What the statistics say of tables comes in their order; nothing is known of tables that are not there."""
+    """The estimated rows of tables come in order, and are unknown for missing tables."""
     on.execute("CREATE TABLE small (id INTEGER NOT NULL PRIMARY KEY)", "CREATE TABLE large (id INTEGER NOT NULL PRIMARY KEY)")
     on.execute("INSERT INTO small VALUES (1)", f"INSERT INTO large VALUES {', '.join(f'({key})' for key in range(2000))}")
     if on.dialect == "mysql":

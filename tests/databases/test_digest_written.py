@@ -22,7 +22,7 @@ PARTITIONINGS = [
 )
 @pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
 def test_rows_that_are_not_committed(on: Scenario, key: str, partitioning: Partitioning) -> None:
-    """Inserted, changed and deleted rows count as the transaction has them, keys outside of the partitioning too."""
+    """Uncommitted inserts, updates and deletes are included, also with keys outside of the partitioning."""
     before = ", ".join(f"({n}, 'row')" for n in range(-5, 110))
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {before}")
     with on.database.connect() as connection:

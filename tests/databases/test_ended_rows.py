@@ -33,7 +33,7 @@ def slices(on: Scenario) -> tuple[TableSlice, TableSlice]:
 
 
 def test_ended_rows_are_left_out(on: Scenario) -> None:
-    """Counts, rows, texts, digests of segments, rows and keys, and the hash of version 1 are as without such rows."""
+    """Counts, rows, texts, digests and the version 1 hash ignore ended rows."""
     ended, plain = slices(on)
     reader, digests = on.database.reader, on.database.digests
     keys = [(str(number),) for number in range(1, 9)]
@@ -61,7 +61,7 @@ def test_ended_rows_are_left_out(on: Scenario) -> None:
 
 @pytest.mark.parametrize("key_range", [None, (1, 5)])
 def test_with_a_window(on: Scenario, key_range: tuple[int, int] | None) -> None:
-    """Inside a window and a key range, too, only rows count that did not end."""
+    """Inside a window and a key range, ended rows are ignored, too."""
     ended, _ = slices(on)
     narrow = msgspec.structs.replace(ended, window=Window(column="id", start="2", end="7"), key_range=key_range)
     with on.database.snapshot() as connection:

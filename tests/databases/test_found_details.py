@@ -35,13 +35,13 @@ from tests.scenario import Scenario
     ],
 )
 def test_literals_are_values(sql: str, text: str) -> None:
-    """A literal is read as its text, whatever cast the database adds."""
+    """A literal is read as its text, without a cast from the database."""
     assert read_default(sql) == DefaultValue(text)
 
 
 @pytest.mark.parametrize("sql", ["now()", "CURRENT_TIMESTAMP", "current_timestamp(6)", "LOCALTIMESTAMP(3)"])
 def test_the_present_time_is_no_text(sql: str) -> None:
-    """The ways to write the present time are one value."""
+    """All notations of the present time are one value."""
     assert read_default(sql) == DefaultValue()
 
 
@@ -53,7 +53,7 @@ def test_the_present_time_is_no_text(sql: str) -> None:
     ],
 )
 def test_other_expressions_are_never_taken(sql: str) -> None:
-    """What is neither a literal nor the present time is named by its column alone."""
+    """A default that is neither a literal nor the present time is named only by its column."""
     assert read_default(sql) is None
     assert read_defaults([("c", sql), ("d", None), ("e", "NULL"), ("f", "NULL::character varying")]) == (
         {},
@@ -62,7 +62,7 @@ def test_other_expressions_are_never_taken(sql: str) -> None:
 
 
 def test_long_names_are_cut() -> None:
-    """Names that begin alike stay different when they are cut to what every database allows."""
+    """Similar long names stay different when they are cut to the common maximum."""
     names = [bounded("ü" * 60 + end) for end in ("a", "b")]
     assert len(set(names)) == 2
     assert all(len(name.encode()) <= 63 for name in names)
@@ -70,7 +70,7 @@ def test_long_names_are_cut() -> None:
 
 
 def test_what_catalogs_find(database_url: str) -> None:
-    """Indexes, unique keys, foreign keys, defaults and comments are found, and what has no description is named."""
+    """Indexes, keys, defaults and comments are found, and undescribable ones are named."""
     engine = open_engine(database_url)
     on = Scenario(database_for(engine))
     if on.dialect == "duckdb":
@@ -119,7 +119,7 @@ def test_what_catalogs_find(database_url: str) -> None:
 @pytest.mark.parametrize(("name", "column"), [("first", "a"), ("first`", "a` ON DELETE CASCADE")], ids=["plain", "quoted"])
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_foreign_keys_that_a_reader_sees(request: pytest.FixtureRequest, engine: str, name: str, column: str) -> None:
-    """A user who may only read gets foreign keys with their actions, although MariaDB hides those from it."""
+    """A read-only user gets foreign keys with their actions, although MariaDB hides those."""
     url = make_url(request.getfixturevalue(f"{engine}_url"))
     on = Scenario(database_for(administrator := open_engine(url.render_as_string(hide_password=False))))
     if engine == "mariadb" and "`" in name:
@@ -152,7 +152,7 @@ def test_foreign_keys_that_a_reader_sees(request: pytest.FixtureRequest, engine:
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_foreign_keys_that_a_reader_of_columns_does_not_see(request: pytest.FixtureRequest, engine: str) -> None:
-    """MariaDB hides them from a user with privileges on columns only; that is said, and not taken for none."""
+    """If MariaDB hides foreign keys from a user with column privileges, the report says so."""
     url = make_url(request.getfixturevalue(f"{engine}_url"))
     on = Scenario(database_for(administrator := open_engine(url.render_as_string(hide_password=False))))
     user = f"reader_{secrets.token_hex(4)}"

@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.registry import database_for
 
 @pytest.mark.parametrize("driver", ["mysqldb", "pymysql", "psycopg", "psycopg2"])
 def test_silent_connections_are_probed(request: pytest.FixtureRequest, driver: str) -> None:
-    """A firewall does not forget a connection that holds locks during a long download, and a peer that is gone is noticed."""
+    """Keep-alives prevent a firewall from dropping an idle lock connection, and show a dead peer."""
     family, engine = ("postgresql", "postgresql") if driver.startswith("psycopg") else ("mysql", "mariadb")
     url = make_url(request.getfixturevalue(f"{engine}_url")).set(drivername=f"{family}+{driver}")
     database = database_for(open_engine(url.render_as_string(hide_password=False)))
@@ -30,6 +30,6 @@ def test_silent_connections_are_probed(request: pytest.FixtureRequest, driver: s
 
 
 def test_files_have_no_peer(sqlite_url: str) -> None:
-    """A connection to a file is left alone."""
+    """A connection to a file is not changed."""
     with database_for(open_engine(sqlite_url)).connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1

@@ -39,7 +39,7 @@ def loading(on: Scenario, connection: Connection) -> Iterator[None]:
 
 
 def test_indexes_come_back(table: Scenario) -> None:
-    """After the load the table is described as before, and has its rows."""
+    """After the load, the table has the same description and all rows."""
     before = table.describe("t")
     with table.database.connect() as connection:
         indexes = found(table, connection).indexes
@@ -54,7 +54,7 @@ def test_indexes_come_back(table: Scenario) -> None:
 
 @pytest.mark.parametrize("rows", ["(1, 5, 1), (1, 6, 1)", "(1, 5, 1), (2, 5, 1)"], ids=["primary key", "unique key"])
 def test_rows_that_break_a_key(table: Scenario, rows: str) -> None:
-    """They are an error as with indexes, which takes everything back."""
+    """They are an error as with indexes, and everything is rolled back."""
     before = table.describe("t")
     with table.database.connect() as connection:
         indexes = found(table, connection).indexes
@@ -68,7 +68,7 @@ def test_rows_that_break_a_key(table: Scenario, rows: str) -> None:
 
 
 def test_a_table_that_somebody_reads(postgresql_on: Scenario) -> None:
-    """Its indexes stay, and nobody waits: neither the reader nor the load."""
+    """If another session reads the table, its indexes stay, and neither the reader nor the load waits."""
     postgresql_on.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)", "CREATE INDEX plain ON t (n)")
     database = postgresql_on.database
     with database.connect() as reader, database.connect() as connection, database.transaction(reader):
@@ -80,7 +80,7 @@ def test_a_table_that_somebody_reads(postgresql_on: Scenario) -> None:
 
 
 def test_a_table_to_which_another_refers(postgresql_on: Scenario) -> None:
-    """Its indexes stay, since the foreign key needs them."""
+    """Its indexes stay, because the foreign key needs them."""
     postgresql_on.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)",
         "CREATE INDEX plain ON t (n)",

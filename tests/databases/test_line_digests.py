@@ -15,7 +15,7 @@ VALUES = ["", "a", None, "tab\tin", "line\nfeed\r", "back\\slash \\N", "\\N", "Ã
 
 @pytest.mark.parametrize("columns", [["id", "v"], ["v"], ["id"]], ids=["all", "one text", "one number"])
 def test_lines_and_table_have_one_digest(on: Scenario, columns: list[str]) -> None:
-    """Whatever the values are, empty, escaped, NULL and very long ones; and another digest once a row has changed or is gone."""
+    """Lines and table have one digest for any values, and another one after a change."""
     text = "LONGTEXT" if on.dialect == "mysql" else "TEXT"
     values = VALUES if on.dialect == "postgresql" else [*VALUES, "\0", "a\0b\0\0"]  # PostgreSQL has no NUL in texts
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v {text})")
@@ -52,7 +52,7 @@ def test_no_lines(on: Scenario) -> None:
 
 
 def test_lines_that_nobody_reads_to_the_end(on: Scenario) -> None:
-    """A load that fails leaves the lines where they are, and nothing at work."""
+    """A failed load leaves no thread behind, and the remaining lines unread."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY)")
     passing = on.database.digests.line_digest(slice_of(on.database, on.describe("item"))).passing([b"1\n", b"2\n"])
     assert next(passing) == b"1\n"

@@ -47,7 +47,7 @@ def create(on: Scenario, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_round_trip(on: Scenario, kind: str) -> None:
-    """Values of every kind, NULL among them, are read as they were loaded, and found equal when they come again."""
+    """Values of every kind, including NULL, are read as they were loaded, and are equal the next time."""
     create(on, kind)
     rows = list(enumerate([*VALUES[kind], None]))
 
@@ -60,7 +60,7 @@ def test_round_trip(on: Scenario, kind: str) -> None:
 
 
 def test_many_batches(on: Scenario) -> None:
-    """Rows come in batches of any size, empty ones too, and are counted."""
+    """Batches of any size, including empty ones, are loaded and counted."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))")
     batches = [[], [(1, "a")], [], [(number, "é") for number in range(2, 12_000)], []]
     with on.database.connect() as connection:
@@ -74,7 +74,7 @@ def test_many_batches(on: Scenario) -> None:
 
 
 def test_reading_is_sorted_and_in_batches(on: Scenario) -> None:
-    """Rows are read in the order that was asked for, in batches of bounded size."""
+    """Rows are read in the requested order, in batches of limited size."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)")
     on.sync("item", [(number, -number) for number in range(12_000)])
     with on.database.snapshot() as connection:
@@ -86,7 +86,7 @@ def test_reading_is_sorted_and_in_batches(on: Scenario) -> None:
 
 
 def test_snapshot_stays_as_it_was(on: Scenario) -> None:
-    """What is committed after the first look at a snapshot is not seen in it."""
+    """A snapshot does not show commits after its first read."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY)", "INSERT INTO item VALUES (1)")
     if on.dialect == "sqlite":
         on.execute("PRAGMA journal_mode = WAL")
@@ -112,7 +112,7 @@ REFUSED: dict[str, tuple[dict[str, str], Any]] = {
 
 @pytest.mark.parametrize(("types", "value"), REFUSED.values(), ids=REFUSED)
 def test_refusals(on: Scenario, types: dict[str, str], value: Value) -> None:
-    """A value that a column cannot hold as it is is an error that names table and column, and nothing is written."""
+    """A value that a column cannot hold exactly is an error with table and column, and nothing is written."""
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v {types.get(on.dialect, types[''])})")
     first = "'2000-01-01'" if types[""] == "DATE" else "1"
     on.execute(f"INSERT INTO item VALUES (1, {first})")
@@ -128,7 +128,7 @@ def test_refusals(on: Scenario, types: dict[str, str], value: Value) -> None:
 
 
 def test_two_rows_with_one_key_are_refused(on: Scenario) -> None:
-    """A source that sends a key twice is an error that names the table, and nothing is written."""
+    """A duplicate key from the source is an error that names the table, and nothing is written."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)", "INSERT INTO item VALUES (1, 1)")
 
     with pytest.raises(TableError, match="item"):
@@ -139,7 +139,7 @@ def test_two_rows_with_one_key_are_refused(on: Scenario) -> None:
 
 
 def test_a_row_without_a_key_is_refused(on: Scenario) -> None:
-    """No database makes up the key of a row that has none, and nothing is written."""
+    """A row without a key is refused instead of getting a generated one, and nothing is written."""
     on.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9))", "INSERT INTO t VALUES (1, 'own')")
     with pytest.raises(TableError, match=r"(?i)table 't'.*null"):
         on.sync("t", [(None, "a"), (2, "b")])
@@ -147,7 +147,7 @@ def test_a_row_without_a_key_is_refused(on: Scenario) -> None:
 
 
 def test_source_that_fails_leaves_nothing(on: Scenario) -> None:
-    """An error while rows arrive goes to the caller as it is, and nothing is written."""
+    """An error while rows arrive is raised to the caller, and nothing is written."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)", "INSERT INTO item VALUES (1, 1)")
 
     def broken() -> Any:

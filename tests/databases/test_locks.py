@@ -26,7 +26,7 @@ def item(on: Scenario) -> Scenario:
 
 
 def test_a_second_sync_is_kept_out(item: Scenario) -> None:
-    """While one sync holds the lock of a table, another gives up after its time with a retryable error that names the table."""
+    """While one sync holds a table's lock, another one ends after its time with a transient error that names the table."""
     with item.database.exclusive(["item"], timeout=5):
         with pytest.raises(TableBusyError, match="item") as raised, item.database.exclusive(["item"], timeout=0):
             pytest.fail("two syncs hold one lock")
@@ -37,7 +37,7 @@ def test_a_second_sync_is_kept_out(item: Scenario) -> None:
 
 
 def test_other_tables_are_not_kept_out(item: Scenario) -> None:
-    """A lock is for one table."""
+    """A lock applies to one table."""
     with (
         item.database.exclusive(["item"], timeout=0),
         item.database.exclusive(["other"], timeout=0),
@@ -55,7 +55,7 @@ def test_a_failed_sync_gives_its_lock_back(item: Scenario) -> None:
 
 
 def test_two_syncs_at_once(item: Scenario) -> None:
-    """Two syncs that start together both end, one after the other, and the table is as one of them wanted it."""
+    """Two syncs that start together run one after the other, and the table has the result of one of them."""
     start = Barrier(2)
     errors: list[BaseException] = []
 
@@ -80,7 +80,7 @@ def test_two_syncs_at_once(item: Scenario) -> None:
 
 
 def test_one_connection_holds_all_locks(item: Scenario) -> None:
-    """However many tables a sync is of, one connection holds their locks, and all of them are held."""
+    """One connection holds the locks of all tables of a sync."""
     names = ["item", *(f"missing_{number}" for number in range(120))]
     with connections(item) as opened, item.database.exclusive(names, timeout=5) as lock:
         assert len(opened) <= 1
@@ -94,7 +94,7 @@ def test_one_connection_holds_all_locks(item: Scenario) -> None:
 
 
 def test_one_of_several_is_busy(item: Scenario) -> None:
-    """A sync that cannot have one of its locks is told which, holds none of the others, and gets all when that one is free."""
+    """A sync that cannot get one of its locks names it, holds no others, and gets all when it is free."""
     with item.database.exclusive(["other"], timeout=0):
         with pytest.raises(TableBusyError, match="'other'"), item.database.exclusive(["item", "other", "third"], timeout=0):
             pytest.fail("two syncs hold one lock")
@@ -107,7 +107,7 @@ def test_one_of_several_is_busy(item: Scenario) -> None:
 
 
 def test_the_lock_of_a_table_to_be_made(item: Scenario) -> None:
-    """A table that is made inside its lock has that lock, so that another sync waits until it is filled."""
+    """A table that is created inside its lock has that lock, so another sync waits until it is filled."""
     with item.database.exclusive(["made"], timeout=0):
         item.execute("CREATE TABLE made (id INTEGER NOT NULL PRIMARY KEY)")
         with pytest.raises(TableBusyError), item.database.exclusive(["made"], timeout=0):
@@ -115,7 +115,7 @@ def test_the_lock_of_a_table_to_be_made(item: Scenario) -> None:
 
 
 def test_one_table_under_two_names(item: Scenario) -> None:
-    """A sync into one table from two sources, which could only wait for itself, is refused."""
+    """A sync into one table from two sources, which would wait for itself, is refused."""
     schema = {"mysql": item.database.engine.url.database, "postgresql": "public", "sqlite": "main", "duckdb": "main"}[
         item.dialect
     ]
@@ -127,7 +127,7 @@ def test_one_table_under_two_names(item: Scenario) -> None:
 
 
 def test_a_lost_lock_is_noticed(item: Scenario) -> None:
-    """When the connection that holds the locks is gone, whoever asks before the commit is told, by a retryable error."""
+    """If the lock connection is lost, the check before the commit raises a transient error."""
     with item.database.exclusive(["item", "other"], timeout=0) as lock:
         lock.check()
         lose_locks(item)
@@ -137,7 +137,7 @@ def test_a_lost_lock_is_noticed(item: Scenario) -> None:
 
 
 def test_an_empty_table_is_dropped_again(item: Scenario) -> None:
-    """What a failed sync has made is dropped while it is empty."""
+    """A table created by a failed sync is dropped while it is empty."""
     with item.database.connect() as connection:
         item.database.ddl.drop_if_empty(connection, item.describe("item"))
     with pytest.raises(MissingTableError):
@@ -145,7 +145,7 @@ def test_an_empty_table_is_dropped_again(item: Scenario) -> None:
 
 
 def test_rows_of_others_are_not_dropped(item: Scenario) -> None:
-    """A table that has rows meanwhile, or is another one of the same name, stays."""
+    """A table that has rows by then, or was replaced by another one, stays."""
     made = item.describe("item")
     item.execute("INSERT INTO item VALUES (1, 'a')")
     with item.database.connect() as connection:

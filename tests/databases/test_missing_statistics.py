@@ -36,7 +36,7 @@ def forgetful(request: pytest.FixtureRequest) -> Iterator[Scenario]:
 
 
 def test_no_row_is_looked_for_by_reading_all(forgetful: Scenario) -> None:
-    """The rows that a merge reads are a few times those of the table, not their square; values of a unique key move as well."""
+    """Without statistics, a merge reads a few times the table's rows, not their square."""
     after = [(number, (number + 1) % CHANGED if number < CHANGED else number, 1) for number in range(ROWS - 50)]
     with forgetful.database.connect() as connection:
         needs(connection, "mariadb", (10, 6), "optimiser that goes by the index which is named")

@@ -32,7 +32,7 @@ def server_url(request: pytest.FixtureRequest, driver: str) -> str:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_silent_after_login(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that answers no statement after the login is given up, with an error that is tried again."""
+    """A server that is silent after the login is a transient error."""
     monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.2)
     with between(server_url, lambda data: not _asks(data)) as url:
         database = database_for(open_engine(url))
@@ -42,7 +42,7 @@ def test_silent_after_login(server_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_silent_from_the_first_byte(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What accepts a connection, and never says a word, is given up."""
+    """A server that accepts a connection and sends nothing is a transient error."""
     monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.2)
     family = "postgresql" if driver.startswith("psycopg") else "mysql"
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -53,7 +53,7 @@ def test_silent_from_the_first_byte(driver: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_open_sessions_have_no_limit(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that is open may be silent for longer than its opening may take."""
+    """An open session may be silent for longer than the limit for opening."""
     monkeypatch.setattr(opening_limit, "CONNECT_TIMEOUT_FACTOR", 0.15)
     pause = "SELECT pg_sleep(0.4)" if server_url.startswith("postgresql") else "SELECT SLEEP(0.4)"
     with database_for(open_engine(server_url)).connect() as connection:
@@ -63,7 +63,7 @@ def test_open_sessions_have_no_limit(server_url: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_version_of_no_number(server_url: str) -> None:
-    """A server whose version cannot be read is named with what it says, and not as an unexpected error."""
+    """A server with an unreadable version is named with that version, and not as an unexpected error."""
 
     def change(data: bytes) -> bytes:
         data = re.sub(rb"\d+\.\d+\.\d+-MariaDB", lambda found: b"?" * len(found[0]), data)

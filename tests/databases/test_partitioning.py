@@ -26,7 +26,7 @@ PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)
     ],
 )
 def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | None, int | None]) -> None:
-    """A range of segments has the keys of its first to its last segment; beyond the partitioning it has no end."""
+    """A range of segments has the keys of its first to its last segment, and no end beyond the partitioning."""
     assert key_range_of(PARTITIONING, segment_range) == expected
 
 
@@ -41,7 +41,7 @@ def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | 
     ],
 )
 def test_absent_segments(numbers: list[int], held: set[int], expected: list[tuple[int, int]]) -> None:
-    """Missing segments are given as ranges without any segment that is there, also across numbers without rows."""
+    """Missing segments are ranges without existing segments."""
     assert missing_segment_ranges(numbers, held) == expected
 
 
@@ -52,7 +52,7 @@ def test_absent_segments(numbers: list[int], held: set[int], expected: list[tupl
     st.booleans(),
 )
 def test_parts_are_disjoint_and_have_all_keys(rows: dict[int, int], parts: int, low: int, whole: bool) -> None:
-    """Parts ascend, do not overlap, hold every row once, are as many as allowed, and of a whole table leave no gap."""
+    """Slices ascend without overlap, hold every row once, within the maximum number, and leave no gap."""
     partitioning = Partitioning(scheme="key_range", segment_count=64, low=low, high=low + 1_000)
     found = cut_key_ranges(partitioning, rows, parts, whole=whole)
     assert 1 <= len(found) <= parts
@@ -71,6 +71,6 @@ def test_parts_are_disjoint_and_have_all_keys(rows: dict[int, int], parts: int, 
 
 @given(st.dictionaries(st.integers(0, 63), st.integers(50, 60), min_size=40), st.integers(1, 8))
 def test_parts_are_about_equal(rows: dict[int, int], parts: int) -> None:
-    """No part has more than its share of the rows and one segment."""
+    """No slice has more than its share of the rows and one segment."""
     found = cut_key_ranges(Partitioning(scheme="key_range", segment_count=64, low=0, high=1_000), rows, parts, whole=False)
     assert max(count for _, count in found) <= sum(rows.values()) / parts + 60

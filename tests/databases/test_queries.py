@@ -26,7 +26,7 @@ TYPES = {
 
 @pytest.mark.parametrize("driver", ["", "pymysql", "psycopg2"])
 def test_columns(request: pytest.FixtureRequest, driver: str, database_url: str) -> None:
-    """A query's columns have the types of the table's columns that it selects, by every driver."""
+    """A query's columns have the types of the selected columns, with every driver."""
     backend = database_url.partition("+")[0].partition(":")[0]
     if driver:
         if not driver.startswith(backend.replace("postgresql", "psycopg").replace("mysql", "pymysql")):

@@ -30,7 +30,7 @@ ASKED = re.compile(
 
 
 def test_no_other_room_asks_which_engine_it_is() -> None:
-    """Outside of `databases`, no line asks for the name of an engine."""
+    """Outside of `databases`, no line uses the name of an engine."""
     found = [
         f"{path.relative_to(PACKAGE)}:{number}: {line}"
         for path in sorted(PACKAGE.rglob("*.py"))
@@ -43,7 +43,7 @@ def test_no_other_room_asks_which_engine_it_is() -> None:
 
 @pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.backend)
 def test_an_entry_loads_its_database(entry: EngineEntry) -> None:
-    """Each entry makes the database class of its own package, which has all components."""
+    """Each entry loads the database class of its own package, which has all components."""
     if entry.backend == "duckdb":
         pytest.importorskip("duckdb")
     database = entry.load()
@@ -55,7 +55,7 @@ def test_an_entry_loads_its_database(entry: EngineEntry) -> None:
 
 
 def test_engines_are_imported_when_they_are_used() -> None:
-    """To know the registry imports no engine."""
+    """Importing the registry imports no engine."""
     program = (
         "import sys; import airflow_provider_sync.databases.registry; import airflow_provider_sync.databases.connect;"
         "print([name for name in sys.modules if name.startswith(('airflow_provider_sync.databases.mysql',"
@@ -78,7 +78,7 @@ def test_engines_are_imported_when_they_are_used() -> None:
     ],
 )
 def test_asset_uris(url: str, table: str, expected: str) -> None:
-    """A table's asset is written as its Airflow provider writes it, without credentials."""
+    """A table's asset has the form of its Airflow provider, without credentials."""
     parsed = make_url(url)
     assert entry_for_url(parsed).asset_uri(parsed, table) == expected
 
@@ -96,7 +96,7 @@ def test_a_memory_database_is_told_by_its_url() -> None:
 
 
 def test_mariadb_by_a_url_of_mysql(mariadb_url: str) -> None:
-    """What answers is called by its name, whichever of the two the URL begins with."""
+    """A server is called by its real name, MySQL or MariaDB, for both URL schemes."""
     engine = create_engine(mariadb_url.replace("mariadb", "mysql", 1))
     try:
         assert entry_of(engine).title == "MySQL"
@@ -107,7 +107,7 @@ def test_mariadb_by_a_url_of_mysql(mariadb_url: str) -> None:
 
 
 def test_other_databases_are_refused() -> None:
-    """An engine or a URL of another database is an error that lists the supported ones."""
+    """An engine or URL of another database is an error that lists the supported ones."""
     with pytest.raises(ConfigurationError, match=r"'mssql\+pyodbc'.*mysql://, mariadb://, postgresql://, sqlite:// or duckdb://"):
         entry_for_url(make_url("mssql+pyodbc://db"))
     engine = create_engine("sqlite://")
@@ -118,7 +118,7 @@ def test_other_databases_are_refused() -> None:
 
 
 def test_connection_types() -> None:
-    """An Airflow connection's type tells its engine, where it is one of a database."""
+    """An Airflow connection's type decides its engine, if it is a database."""
     found = {name: entry_for_connection_type(name) for name in ("mysql", "postgres", "sqlite", "duckdb", "http", None)}
     assert [entry.title if entry else None for entry in found.values()] == ["MySQL", "PostgreSQL", "SQLite", "DuckDB", None, None]
 

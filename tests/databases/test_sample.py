@@ -20,7 +20,7 @@ PARTITIONING = Partitioning(scheme="key_range", segment_count=64, low=1, high=64
 
 @given(parts=st.integers(1, 70_000), most=st.integers(1, 256))
 def test_samples_are_spread_evenly(parts: int, most: int) -> None:
-    """However a table is cut, a sample has at most so many of its segments, and the distance between them is the same."""
+    """For any partitioning, a sample has at most the wanted number of segments, at equal distances."""
     numbers = list(sample_numbers(Partitioning(scheme="key_range", segment_count=parts, low=0, high=parts), most))
     assert 1 <= len(numbers) <= most
     assert set(numbers) <= set(range(parts))
@@ -42,13 +42,13 @@ def test_samples_are_spread_evenly(parts: int, most: int) -> None:
 def test_ranges_are_narrowed(
     keys: tuple[int | None, int | None], key_range: tuple[int | None, int | None] | None, expected: tuple[int | None, int | None]
 ) -> None:
-    """Keys that are in both of two ranges; the lowest is above the highest where there are none."""
+    """The intersection of two ranges; without one, the lowest key is above the highest."""
     assert intersect_key_ranges(keys, key_range) == expected
 
 
 @pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
 def test_a_sample_is_what_a_scan_finds(on: Scenario, key: str) -> None:
-    """By the index or, where there is none, by a scan, each segment of a sample has the digest that it has among all."""
+    """By index or by scan, each segment of a sample has the same digest as among all."""
     rows = ", ".join(f"({n}, 'row {n}')" for n in range(1, 600) if n % 7)
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {rows}")
     with on.database.connect() as connection:

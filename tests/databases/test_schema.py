@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.schema import Column, Kind, Table, UniqueKe
     [("id", True), ("ib", True), ("ab", True), ("cb", True), ("a", False), ("b", False), ("c", False), ("", False)],
 )
 def test_columns_that_an_index_keeps_unique(names: str, promised: bool) -> None:
-    """Columns are unique together with the primary key or a unique key among them, whether or not that lets NULL come twice."""
+    """Columns are unique together if the primary key or a unique key is among them, also with NULLs."""
     table = Table(
         name="t",
         columns=tuple(Column(name=name, kind=Kind.INTEGER, sql_type="int") for name in "iabcd"),

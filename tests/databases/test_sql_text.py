@@ -26,7 +26,7 @@ MYSQL, POSTGRESQL, SQLITE = MySQLQueries.syntax, PostgreSQLQueries.syntax, SQLit
 )
 @pytest.mark.parametrize("syntax", [MYSQL, POSTGRESQL, SQLITE])
 def test_one_query(text: str, syntax: Syntax) -> None:
-    """A semicolon, a parenthesis and a quote within a quote or a comment mean nothing."""
+    """A semicolon, a parenthesis and a quote inside a quote or a comment are ignored."""
     assert find_mistake_in_query(text, syntax) is None
 
 
@@ -41,7 +41,7 @@ def test_one_query(text: str, syntax: Syntax) -> None:
     ],
 )
 def test_quotes_of_an_engine(syntax: Syntax, text: str) -> None:
-    """Each engine's own quotes and comments are known."""
+    """Each engine's own quotes and comments are recognized."""
     assert find_mistake_in_query(text, syntax) is None
 
 
@@ -64,11 +64,11 @@ def test_quotes_of_an_engine(syntax: Syntax, text: str) -> None:
     ],
 )
 def test_mistakes(syntax: Syntax, text: str, words: str) -> None:
-    """What is several statements, no whole one, or no SELECT is refused with what to do."""
+    """Several statements, an incomplete one, and anything but a SELECT are refused with what to do."""
     assert words in str(find_mistake_in_query(text, syntax))
 
 
 def test_condition() -> None:
-    """A condition cannot end the parentheses that are written around it."""
+    """A condition cannot close the parentheses around it."""
     assert find_mistake("a = ')' AND (b OR c)", SQLITE) is None
     assert find_mistake("a = 1) OR (1 = 1", SQLITE) is not None

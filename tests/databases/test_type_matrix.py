@@ -133,13 +133,13 @@ def test_every_kind_between_every_pair(pair: Pair) -> None:
 
 @pytest.mark.slow
 def test_many_rows_between_every_pair(pair: Pair) -> None:
-    """Rows of every kind have one digest on both sides of every pair of engines, whatever is in them."""
+    """Rows of every kind with any values have one digest on both sides of every pair of engines."""
     prepare(pair)
     _many(pair)
 
 
 def test_json_between_databases(pair: Pair) -> None:
-    """JSON goes where a text stays as it is, and is refused where the database would write it anew."""
+    """JSON is synced where its text is kept, and refused where the database would rewrite it."""
     source, target = pair
     for on in pair:
         create(on)
@@ -158,7 +158,7 @@ def test_json_between_databases(pair: Pair) -> None:
 
 
 def test_targets_made_from_a_description(pair: Pair) -> None:
-    """A target that is made from the source's description takes every row of the source."""
+    """A target created from the source's description accepts every row of the source."""
     source, target = pair
     create(source)
     table = source.describe("item")
@@ -237,7 +237,7 @@ def published(sources: list[LogicalType], targets: list[LogicalType]) -> str:
     ids=["between servers", "into SQLite", "from SQLite", "between SQLite databases"],
 )
 def test_the_matrix_is_published(sources: list[LogicalType], targets: list[LogicalType]) -> None:
-    """The documentation lists every pair of types that may meet, and what happens to their values."""
+    """The documentation lists every allowed pair of types, and how values are converted."""
     assert published(sources, targets) in PAGE.read_text()
 
 

@@ -35,7 +35,7 @@ def hash_of(on: Scenario, table: str, *columns: str) -> str:
 
 
 def test_chain_over_rows_in_key_order(on: Scenario) -> None:
-    """Rows are chained in the order of the primary key, NULL and text of any alphabet as the protocol writes them."""
+    """Rows are hashed in the order of the primary key, with NULL and text of any alphabet."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(30), price DECIMAL(8,2), day DATE)")
     prices = {"sqlite": ("1.1", "20")}.get(on.dialect, ("1.10", "20.00"))
     on.sync("item", [(2, "é😀|", "20.00", "2024-02-29"), (-1, None, "1.10", None)])
@@ -52,7 +52,7 @@ def test_columns_are_chosen_and_ordered(on: Scenario) -> None:
 
 
 def test_generated_columns_are_hashed(on: Scenario) -> None:
-    """Every column counts, computed ones too."""
+    """Every column is hashed, including computed ones."""
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, twice INTEGER GENERATED ALWAYS AS (id * 2) {STORED})",
         "INSERT INTO item (id) VALUES (4)",
@@ -62,14 +62,14 @@ def test_generated_columns_are_hashed(on: Scenario) -> None:
 
 
 def test_empty_table(on: Scenario) -> None:
-    """An empty table has a name of its own instead of a hash."""
+    """An empty table has a word instead of a hash."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY)")
 
     assert hash_of(on, "item") == EMPTY
 
 
 def test_more_rows_than_a_batch(on: Scenario) -> None:
-    """The chain goes on from batch to batch."""
+    """The hash does not depend on the batches."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)")
     on.sync("item", [(number, number % 7 or None) for number in range(11_000)])
 
@@ -90,7 +90,7 @@ VECTORS = [vector for vector in msgspec.json.decode((GOLDEN / "tables.json").rea
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_recorded_hashes(sqlite_on: Scenario, vector: dict[str, str]) -> None:
-    """Tables on SQLite hash as an existing server hashed them."""
+    """Tables on SQLite have the hashes of an existing server."""
     sqlite_on.run_script((GOLDEN / "tables" / f"{vector['name']}.sql").read_text())
 
     assert hash_of(sqlite_on, vector["table"]) == vector["hash"]
@@ -105,7 +105,7 @@ class Hasher:
 
 
 def test_a_users_hasher(sqlite_on: Scenario) -> None:
-    """A class named by its import path is given engine and table."""
+    """A class named by its import path gets engine and table."""
     hasher = load_hasher(f"{__name__}.Hasher")
 
     assert hasher.hash(sqlite_on.database.engine, TargetTable(name="item")) == "sqlite item"
@@ -113,6 +113,6 @@ def test_a_users_hasher(sqlite_on: Scenario) -> None:
 
 @pytest.mark.parametrize("path", ["nope", "no.such.module", f"{__name__}.Nope", "builtins.dict", "builtins.memoryview"])
 def test_hashers_that_cannot_be_made(path: str) -> None:
-    """An import path that leads nowhere, or to something else, is refused with the path."""
+    """An import path that does not exist, or is not a hasher, is refused with the path."""
     with pytest.raises(ConfigurationError, match=path):
         load_hasher(path)

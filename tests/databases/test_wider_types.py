@@ -90,7 +90,7 @@ BYTES = LogicalType(kind=LogicalKind.BYTES, length=8)
     ],
 )
 def test_what_is_too_narrow_is_widened_without_loss(source: LogicalType, target: LogicalType, wider: LogicalType) -> None:
-    """The wider type holds all values of both, so that nothing is to do with it a second time, and a source may go into it."""
+    """The wider type holds all values of both, needs no second change, and accepts the source."""
     assert wider_type(source, target) == wider
     assert wider_type(source, wider) is None
     assert wider_type(target, wider) is None
@@ -120,12 +120,12 @@ def test_what_is_too_narrow_is_widened_without_loss(source: LogicalType, target:
     ],
 )
 def test_nothing_is_narrowed_and_no_other_kind_is_taken(source: LogicalType, target: LogicalType) -> None:
-    """A type that holds the source's values stays, and so does one that could be changed only with loss or by a guess."""
+    """A type that holds the source's values stays, and so does one that would lose values."""
     assert wider_type(source, target) is None
 
 
 def test_a_type_that_is_not_enforced_is_never_too_narrow() -> None:
-    """SQLite stores any value in any column, so that its declared types need not change."""
+    """SQLite's declared types never change, because SQLite stores any value in any column."""
     target = LogicalType(kind=LogicalKind.TEXT, length=5, enforced=False)
     assert wider_type(text(50), target) is None
 
@@ -139,7 +139,7 @@ def test_ranges_of_integers() -> None:
 
 @pytest.mark.quick_on("mysql", "postgresql")
 def test_what_create_table_makes_is_wide_enough(pair_urls: tuple[str, str]) -> None:
-    """A column that was made from the source's description never asks to be widened, on any pair of engines."""
+    """A column created from the source's description never needs widening, on any pair of engines."""
     engines = [open_engine(url) for url in pair_urls]
     source, target = (Scenario(database_for(engine)) for engine in engines)
     types = TYPES_OF_COLUMNS[source.dialect]

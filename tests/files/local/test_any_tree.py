@@ -54,7 +54,7 @@ def build(root: Path, content: dict[str, bytes | None]) -> dict[str, bytes | Non
 def test_any_tree_becomes_any_other(
     old: dict[str, bytes | None], new: dict[str, bytes | None], order: random.Random, commits: int, fails: bool
 ) -> None:
-    """Whatever stands in the way of what, and in any order, the new tree is there at the end; after an exception, the old one."""
+    """With any obstacles and in any order, the new tree is complete at the end; after an exception, the old one."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "root"
         before, wanted = build(root, old), build(Path(name) / "wanted", new)

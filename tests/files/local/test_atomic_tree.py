@@ -31,7 +31,7 @@ def storage(root: Path) -> LocalStorage:
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_tree_is_replaced_in_one_step(storage: LocalStorage, root: Path, durable: bool) -> None:
-    """Until the end nobody sees a change; then all of it, and nothing remains beside the directory."""
+    """No change is visible until the end; then all of it, and nothing remains beside the directory."""
     (root / "dir").chmod(0o2750)
     os.utime(root / "dir", ns=(LONG_AGO, LONG_AGO))
     os.utime(root, ns=(LONG_AGO, LONG_AGO))
@@ -59,7 +59,7 @@ def test_a_tree_is_replaced_in_one_step(storage: LocalStorage, root: Path, durab
 
 
 def test_an_exception_leaves_the_old_tree(storage: LocalStorage, root: Path) -> None:
-    """If the sync fails, the directory is what it was, times included, and the copy is gone."""
+    """If the sync fails, the directory is as it was, including times, and the copy is removed."""
     before = {path: (content, (root / path).lstat().st_mtime_ns) for path, content in tree(root).items()}
     identity = root.stat().st_ino
     with suppress(ZeroDivisionError), storage.exclusive(0), storage.atomic_copy() as copy:
@@ -70,7 +70,7 @@ def test_an_exception_leaves_the_old_tree(storage: LocalStorage, root: Path) -> 
 
 
 def test_downloads_go_on_after_an_exception(storage: LocalStorage, root: Path) -> None:
-    """What was fetched of a large file is there for the next sync, unless its directory was new."""
+    """The fetched part of a large file is kept for the next sync, unless its directory was new."""
 
     def fetch(expected: int) -> None:
         with storage.exclusive(0), storage.atomic_copy() as copy, copy.writer(may_replace=lambda path: False) as writer:
@@ -92,7 +92,7 @@ def test_downloads_go_on_after_an_exception(storage: LocalStorage, root: Path) -
 
 
 def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
-    """Whoever opens the directory sees all old files or all new ones, while syncs replace it again and again."""
+    """A reader sees only old or only new files, while syncs replace the directory again and again."""
     root = tmp_path / "root"
     root.mkdir()
     storage = LocalStorage(root)
@@ -141,7 +141,7 @@ def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("when", ["copying", "writing", "replaced"])
 def test_a_killed_sync(storage: LocalStorage, root: Path, when: str) -> None:
-    """A process that is killed leaves the old tree or the new one; the next sync removes what else it left."""
+    """A killed process leaves the old or the new tree; the next sync removes its other files."""
     before = tree(root)
     code = """if True:
         import os, signal, sys
@@ -173,7 +173,7 @@ def test_a_killed_sync(storage: LocalStorage, root: Path, when: str) -> None:
 
 
 def test_a_copy_in_use_is_not_removed(storage: LocalStorage, root: Path) -> None:
-    """Cleaning up beside a running sync leaves its copy alone, and the next sync makes a new one if an old one was left."""
+    """Clean-up does not remove a running sync's copy, and the next sync replaces an old copy."""
     (root.parent / copy_name(root.name)).mkdir()
     (root.parent / copy_name(root.name) / "left").write_bytes(b"x")
     with storage.exclusive(0), storage.atomic_copy() as copy:
@@ -183,7 +183,7 @@ def test_a_copy_in_use_is_not_removed(storage: LocalStorage, root: Path) -> None
 
 
 def test_what_beside_a_root_is_no_copy(tmp_path: Path) -> None:
-    """A file, or a link, with the name of the copy is none; cleaning up does not follow it."""
+    """A file or link with the copy's name is not a copy, and clean-up does not follow it."""
     (tmp_path / "root").mkdir()
     (tmp_path / "x").mkdir()
     (tmp_path / copy_name("root")).symlink_to(tmp_path / "x")
@@ -193,7 +193,7 @@ def test_what_beside_a_root_is_no_copy(tmp_path: Path) -> None:
 
 
 def test_a_root_behind_a_link(tmp_path: Path) -> None:
-    """If the configured path is a link, the directory behind it is replaced, and the link stays."""
+    """If the configured path is a link, its directory is replaced, and the link stays."""
     (tmp_path / "real" / "there").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/there")
     storage = LocalStorage(tmp_path / "link")
@@ -204,7 +204,7 @@ def test_a_root_behind_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS])
 def test_file_systems_without_an_exchange(storage: LocalStorage, root: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where two directories cannot be exchanged, that is said before anything is written."""
+    """If two directories cannot be exchanged, that is an error before anything is written."""
 
     def exchange(one: str, other: str, *, directory: int) -> None:
         raise OSError(code, os.strerror(code))
@@ -236,7 +236,7 @@ def test_an_exchange_that_fails(storage: LocalStorage, root: Path, monkeypatch: 
 
 
 def test_mount_points_are_refused(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mount point cannot be exchanged, and a disk that is mounted below cannot move along."""
+    """A mount point cannot be exchanged, and a disk mounted below cannot move along."""
     with pytest.raises(ConfigurationError, match="atomic: / is a mount point"):
         LocalStorage(Path("/")).atomic_copy().__enter__()
     original = os.fstat
@@ -257,7 +257,7 @@ def test_mount_points_are_refused(storage: LocalStorage, root: Path, monkeypatch
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EMLINK])
 def test_without_hard_links(storage: LocalStorage, root: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files cannot have a second name, they are copied, with their times, permissions and attributes."""
+    """If files cannot have a second name, they are copied, with times, permissions and attributes."""
 
     def link(*arguments: object, **options: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -279,7 +279,7 @@ def test_without_hard_links(storage: LocalStorage, root: Path, code: int, monkey
 
 
 def test_special_files(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe moves along under a second name; where there are no second names, it cannot be copied, and is named."""
+    """A pipe gets a second name; without hard links it cannot be copied, and is named."""
     os.mkfifo(root / "dir" / "pipe")
     with storage.atomic_copy():
         pass
@@ -295,7 +295,7 @@ def test_special_files(storage: LocalStorage, root: Path, monkeypatch: pytest.Mo
 
 
 def test_a_tree_that_changes_while_it_is_copied(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What somebody removes meanwhile is left out."""
+    """Files that another program removes during the copy are left out."""
     original = os.stat
 
     def stat_and_remove(path: object, **options: object) -> os.stat_result:
@@ -313,7 +313,7 @@ def test_a_tree_that_changes_while_it_is_copied(storage: LocalStorage, root: Pat
 
 
 def test_permissions_are_missing(public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """Where the directory above may not be written, that is said, and the tree stays."""
+    """If the parent directory may not be written, that is an error, and the tree stays."""
     (public_root / "root").mkdir()
     (public_root / "root" / "x").write_bytes(b"x")
     public_root.chmod(0o755)
@@ -332,7 +332,7 @@ def test_permissions_are_missing(public_root: Path, run_as_user: Callable[..., s
 @pytest.mark.parametrize("folder", ["backup", "../elsewhere"])
 @pytest.mark.parametrize("absolute", [True, False])
 def test_backups_of_an_atomic_sync(storage: LocalStorage, root: Path, folder: str, absolute: bool) -> None:
-    """The backup is where it is without ``atomic``, inside the root or not."""
+    """The backup has the same place as without ``atomic``, inside the root or not."""
     with storage.exclusive(0), storage.atomic_copy() as copy:
         backup = Backup(str(root / folder) if absolute else folder)
         with copy.writer(may_replace=lambda path: False, backup=backup) as writer:
@@ -347,7 +347,7 @@ def test_backups_of_an_atomic_sync(storage: LocalStorage, root: Path, folder: st
 def test_directories_that_may_not_be_written(
     public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """A directory without permission to write is copied, and the old one removed, by its owner."""
+    """A read-only directory is copied, and the old one removed, by its owner."""
     code = """
         from pathlib import Path
         root = Path(sys.argv[1]) / "root"

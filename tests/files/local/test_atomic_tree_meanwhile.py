@@ -61,7 +61,7 @@ CHANGES_OF_OTHERS = [_add, _add_directory, _remove, _replace, _rename, _replace_
 def test_what_others_change_is_not_lost(
     storage: LocalStorage, root: Path, theirs: Callable[[Path], None], when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If somebody else adds, removes or replaces anything during a sync, it fails, and the directory is as they left it."""
+    """If another program adds, removes or replaces files during a sync, it fails, and these changes stay."""
     original = atomic_tree.exchange
     left: list[dict[str, bytes | None]] = []
 
@@ -94,7 +94,7 @@ def test_what_others_change_is_not_lost(
 
 
 def test_what_others_write_into_files_is_kept(storage: LocalStorage, root: Path) -> None:
-    """Whoever appends to a file that the sync leaves alone, also by a descriptor that stays open, loses nothing."""
+    """Writes to files that the sync does not change are kept, also through an open descriptor."""
     with (root / "same").open("ab") as log, storage.exclusive(0):
         with storage.atomic_copy() as copy:
             change(copy)

@@ -32,7 +32,7 @@ def replace(storage: LocalStorage, backup: Backup, *, durable: bool = True) -> N
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_backups(storage: LocalStorage, root: Path, tmp_path: Path, inside: bool) -> None:
-    """What is replaced and deleted goes to the backup, by the run's time; a run keeps what was there before it."""
+    """Replaced and deleted files go to the backup by the run's time, the first version of a run only."""
     folder = root / "backup" if inside else tmp_path / "elsewhere" / "backup"
     for name in ("file", "dir/x", "removed", "obstacle"):
         (root / name).parent.mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def test_backups(storage: LocalStorage, root: Path, tmp_path: Path, inside: bool
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_backup_on_another_disk(storage: LocalStorage, root: Path, durable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a file cannot be moved to, it is copied with its times and permissions; links stay links, pipes are passed over."""
+    """Files on another disk are copied with times and permissions; links stay links, pipes are skipped."""
     (root / "sub").mkdir()
     (root / "file").write_bytes(b"old")
     os.utime(root / "file", ns=(LONG_AGO, LONG_AGO))
@@ -91,7 +91,7 @@ def test_a_backup_on_another_disk(storage: LocalStorage, root: Path, durable: bo
 
 @pytest.mark.parametrize(("call", "code"), [("link", errno.ENOSPC), ("fsync", errno.EIO)])
 def test_a_backup_that_fails(storage: LocalStorage, root: Path, call: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that cannot be kept is neither replaced nor removed, and nothing half is in the backup."""
+    """A file that cannot be backed up is neither replaced nor removed, and nothing incomplete is in the backup."""
     (root / "file").write_bytes(b"old")
 
     def work(step: Callable[[LocalTreeWriter], object]) -> None:
@@ -112,7 +112,7 @@ def test_a_backup_that_fails(storage: LocalStorage, root: Path, call: str, code:
 @pytest.mark.parametrize("in_the_way", ["file", "dangling link"])
 @pytest.mark.parametrize("below", ["", "/deep"])
 def test_a_backup_that_cannot_be_made(storage: LocalStorage, root: Path, tmp_path: Path, in_the_way: str, below: str) -> None:
-    """Where a file or a dangling link is in the place of the folder or one above it, nothing is replaced or removed."""
+    """If a file or dangling link is in place of the backup folder, nothing is replaced or removed."""
     (root / "sub").mkdir()
     for path in ("file", "sub/removed"):
         (root / path).write_bytes(b"old")
@@ -129,7 +129,7 @@ def test_a_backup_that_cannot_be_made(storage: LocalStorage, root: Path, tmp_pat
 
 
 def test_a_backup_that_disappears(storage: LocalStorage, root: Path, tmp_path: Path) -> None:
-    """If somebody removes the folder during a run, nothing more is replaced or removed; a file that is gone is no error."""
+    """If the folder is removed during a run, no more files are replaced or removed."""
     for path in ("b", "c"):
         (root / path).write_bytes(b"old")
 
@@ -149,7 +149,7 @@ def test_a_backup_that_disappears(storage: LocalStorage, root: Path, tmp_path: P
 
 
 def test_old_runs_are_removed(storage: LocalStorage, root: Path) -> None:
-    """Folders of runs that are older than the configured days are removed; anything else stays."""
+    """Folders of runs older than the configured days are removed, and no others."""
     (root / "file").write_bytes(b"old")
     now = datetime.now(UTC)
     names = {days: (now - timedelta(days=days)).strftime("%Y-%m-%dT%H%M%SZ") for days in (-1, 6, 8)}
@@ -169,7 +169,7 @@ def test_old_runs_are_removed(storage: LocalStorage, root: Path) -> None:
 
 
 def test_a_sync_that_changes_nothing(storage: LocalStorage, root: Path) -> None:
-    """If there is nothing to keep, no folder is made, and old runs are still removed."""
+    """Without changes, no folder is created, and old runs are still removed."""
     with storage.writer(may_replace=lambda path: False, backup=Backup("backup", days=1)):
         pass
     assert tree(root) == {}
@@ -180,7 +180,7 @@ def test_a_sync_that_changes_nothing(storage: LocalStorage, root: Path) -> None:
 
 
 def test_runs_of_one_second(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs in one second have folders of their own; a thousand are an error."""
+    """Two runs in one second have separate folders; a thousand are an error."""
 
     class Clock(datetime):
         @classmethod
@@ -201,7 +201,7 @@ def test_runs_of_one_second(storage: LocalStorage, root: Path, monkeypatch: pyte
 
 
 def test_where_a_backup_may_be(root: Path, tmp_path: Path) -> None:
-    """A folder inside the root is named by its path there; one that contains the root is refused."""
+    """A folder inside the root has its path there; one that contains the root is refused."""
     (tmp_path / "link").symlink_to(root / "b")
     assert folder_inside(root, "a/b") == "a/b"
     assert folder_inside(root, "./..b") == "..b"
@@ -215,7 +215,7 @@ def test_where_a_backup_may_be(root: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_into_the_backup(storage: LocalStorage, root: Path) -> None:
-    """A file of the source below the backup's folder is refused, so that it cannot forge a backup."""
+    """A source file below the backup's folder is refused, so that it cannot fake a backup."""
     with storage.writer(may_replace=lambda path: False, backup=Backup("backup")) as writer:
         for path in ("backup", "backup/x", "backup/2026-11-29T081500Z/x"):
             for call in (

@@ -32,7 +32,7 @@ def storage(root: Path) -> LocalStorage:
 def test_digests_are_carried(
     storage: LocalStorage, root: Path, tmp_path: Path, batch: int, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the cache knew of files that stay as they are it knows afterwards, whether the sync succeeds or not."""
+    """The cache keeps the digests of unchanged files, whether the sync succeeds or not."""
     monkeypatch.setattr(carried_digests, "_BATCH", batch)
     with DigestCache(str(tmp_path / "cache.sqlite")) as cache:
         digests = cache.root(storage.location)
@@ -60,7 +60,7 @@ def test_digests_are_carried(
 
 
 def test_names_that_are_no_text(storage: LocalStorage, root: Path, tmp_path: Path) -> None:
-    """Files whose names no sync can carry move along, and nothing is to be known of them."""
+    """Files with undecodable names move along, without digests."""
     names = [os.fsdecode(b"caf\xe9"), os.fsdecode(b"dir/\xff/x"), "dir/\u00e9"]
     for name in names:
         (root / name).parent.mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def test_names_that_are_no_text(storage: LocalStorage, root: Path, tmp_path: Pat
 
 
 def test_without_a_cache(storage: LocalStorage) -> None:
-    """Without a cache, and with an empty one, there is nothing to carry."""
+    """Without a cache, or with an empty one, no digest is carried."""
     with DigestCache(None) as cache:
         for digests in (None, cache.root(storage.location)):
             with storage.exclusive(0), storage.atomic_copy(digests=digests):

@@ -44,7 +44,7 @@ def test_copies(writer: LocalTreeWriter, root: Path, move: bool) -> None:
 
 
 def test_the_version_of_a_moved_file(writer: LocalTreeWriter, storage: LocalStorage, root: Path) -> None:
-    """When the old name of a file that moved is gone, setting its metadata tells which version it is now."""
+    """After the old name of a moved file is gone, setting its metadata returns its new version."""
     (root / "from").write_bytes(b"content")
     writer.copy("new", "from", OLD, move=True)
     (committed,) = writer.commit()
@@ -57,7 +57,7 @@ def test_the_version_of_a_moved_file(writer: LocalTreeWriter, storage: LocalStor
 
 @pytest.mark.parametrize("move", [False, True])
 def test_a_copy_of_another_version_is_refused(writer: LocalTreeWriter, storage: LocalStorage, root: Path, move: bool) -> None:
-    """A file that changed since it was compared is not taken for what it was."""
+    """A file that changed since it was compared is not copied."""
     (root / "from").write_bytes(b"content")
     (entry,) = storage.walk()
     (root / "from").write_bytes(b"changed")
@@ -97,7 +97,7 @@ def test_a_file_that_changes_while_it_is_copied(writer: LocalTreeWriter, root: P
 def test_copies_without_help_of_the_file_system(
     writer: LocalTreeWriter, root: Path, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there are no hard links and no copies inside the kernel, files are read and written."""
+    """Without hard links and kernel copies, files are read and written."""
     (root / "from").write_bytes(b"content")
     for name in ("link", "copy_file_range"):
         FailingCall(name, code, lambda name: True, monkeypatch)
@@ -108,7 +108,7 @@ def test_copies_without_help_of_the_file_system(
 
 @pytest.mark.parametrize("call", ["link", "copy_file_range"])
 def test_a_copy_that_fails(writer: LocalTreeWriter, root: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy for which there is no room is named and leaves nothing."""
+    """A copy without room on the disk is named and leaves nothing."""
     (root / "from").write_bytes(b"content")
     FailingCall(call, errno.ENOSPC, lambda name: True, monkeypatch)
     with pytest.raises(FileError, match=r"Cannot write 'new' in .*: No space left"):
@@ -117,7 +117,7 @@ def test_a_copy_that_fails(writer: LocalTreeWriter, root: Path, call: str, monke
 
 
 def test_special_files_are_not_copied(writer: LocalTreeWriter, root: Path) -> None:
-    """A pipe is no file whose content could be copied."""
+    """A pipe is not copied."""
     os.mkfifo(root / "pipe")
     with pytest.raises(FileError, match=r"Cannot read 'pipe' in .* not a regular file"):
         writer.copy("new", "pipe", PLAIN)

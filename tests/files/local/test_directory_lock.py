@@ -16,7 +16,7 @@ from tests.files.conftest import PROJECT, get, put, tree
 
 
 def test_one_sync_at_a_time(storage: LocalStorage, root: Path) -> None:
-    """While one holds the lock others wait and then fail, in a way that may be tried again; nothing is left of the lock."""
+    """While one sync holds the lock, others wait and then fail transiently; nothing is left of the lock."""
     with storage.exclusive(0):
         with pytest.raises(DirectoryBusyError, match="Another sync has held") as failure, LocalStorage(root).exclusive(0.1):
             pytest.fail("two at once")
@@ -27,7 +27,7 @@ def test_one_sync_at_a_time(storage: LocalStorage, root: Path) -> None:
 
 
 def test_the_lock_waits_for_its_turn(storage: LocalStorage, root: Path) -> None:
-    """Who waits gets the lock when the other lets go."""
+    """A waiting sync gets the lock when the other one releases it."""
     entered, order = threading.Event(), []
 
     def hold() -> None:
@@ -46,7 +46,7 @@ def test_the_lock_waits_for_its_turn(storage: LocalStorage, root: Path) -> None:
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_a_root_that_was_made_for_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    """If a sync fails before anything came, the directories that were made for it are gone; those that hold something stay."""
+    """If a sync fails before it received anything, directories that it created are removed, unless they have content."""
     root = tmp_path / "a" / "b" / "c"
 
     def fail(path: str | None, root: Path = root) -> None:
@@ -70,7 +70,7 @@ def test_a_root_that_was_made_for_nothing(tmp_path: Path, error: type[BaseExcept
 
 
 def test_the_lock_of_a_killed_process_is_free(storage: LocalStorage, root: Path) -> None:
-    """A sync that was killed blocks nobody."""
+    """The lock of a killed sync is free."""
     code = """if True:
         import os, signal, sys
         from airflow_provider_sync.files import open_storage
@@ -86,7 +86,7 @@ def test_the_lock_of_a_killed_process_is_free(storage: LocalStorage, root: Path)
 def test_no_locks_on_the_file_system(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a file system without locks the sync goes on, and the log says so."""
+    """On a file system without locks, the sync continues, and the log says so."""
     import fcntl
 
     def unsupported(descriptor: int, operation: int) -> None:

@@ -27,12 +27,12 @@ NOW = 1_700_000_000 * SECOND
     ],
 )
 def test_what_is_racy(age: int, racy: bool) -> None:
-    """A file is racy within some ticks of the clock, or 2 seconds where the file system keeps whole seconds, or in the future."""
+    """A file is racy within some clock ticks, within 2 seconds on coarse file systems, or in the future."""
     assert RacyTimes(NOW).is_racy(NOW - age) is racy
 
 
 def test_the_older_time_decides(tmp_path: Path) -> None:
-    """A file that was just written but got an old time of modification is not racy: a further write would show."""
+    """A new file with an old time of modification is not racy, because another write would show."""
     file = tmp_path / "file"
     file.touch()
     assert entry_of_file("file", file.stat(), RacyTimes.now()).racy
@@ -51,7 +51,7 @@ def test_a_clock_that_went_back(tmp_path: Path) -> None:
 
 
 def test_times_beyond_64_bits() -> None:
-    """A time that neither the wire nor SQLite can hold becomes the nearest that they can."""
+    """A time that does not fit the protocol or SQLite becomes the nearest possible one."""
     fields = [0o100644, 1, 1, 1, 0, 0, 5, 0, 0, 0, *[0.0] * 3, *[0, 2**63, -(2**63) - 1]]
     entry = entry_of_file("file", os.stat_result(fields), RacyTimes(NOW))
     assert entry.mtime_ns == 2**63 - 1
@@ -59,7 +59,7 @@ def test_times_beyond_64_bits() -> None:
 
 
 def test_zero_is_not_unknown(tmp_path: Path) -> None:
-    """A file of the first moment of 1970, or one that nobody may use, is not taken for one of a storage that does not say."""
+    """The first moment of 1970 and permissions 0 do not count as unknown."""
     path = tmp_path / "file"
     path.touch()
     os.utime(path, ns=(0, 0))

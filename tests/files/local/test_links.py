@@ -17,7 +17,7 @@ __all__ = ["outside"]
 
 
 def test_links_are_skipped_and_told(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """Without a word about links, they are left out, and those that are selected are told."""
+    """By default, links are left out, and selected ones are counted."""
     make(root, "real")
     (root / "to_directory").symlink_to(outside)
     (root / "inside").symlink_to("real")
@@ -29,7 +29,7 @@ def test_links_are_skipped_and_told(storage: LocalStorage, root: Path, outside: 
 
 
 def test_links_are_kept_as_links(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """Links that stay inside the root are listed with their target, dangling or not; others are left out and told."""
+    """Links inside the root are listed with their target, also dangling ones; others are left out and counted."""
     make(root, "a/real")
     links = {"a/up": "../a/real", "dangling": "nowhere", "loop": "loop", "self": ".", "é": "a/./real"}
     out = {"absolute": str(outside), "a/out": "../../outside/secret", "parent": ".."}
@@ -42,7 +42,7 @@ def test_links_are_kept_as_links(storage: LocalStorage, root: Path, outside: Pat
 
 
 def test_a_kept_link_to_a_name_that_cannot_travel(storage: LocalStorage, root: Path) -> None:
-    """A link whose target is not UTF-8 is an error, or told and left out; so is one whose own name is not."""
+    """A link with a non-UTF-8 target or name is an error, or reported and left out."""
     (root / "link").symlink_to(os.fsdecode(b"caf\xe9"))
     told: list[str] = []
     assert list(storage.walk(links="keep", on_unreadable=lambda path, _: told.append(path))) == []
@@ -56,7 +56,7 @@ def test_a_kept_link_to_a_name_that_cannot_travel(storage: LocalStorage, root: P
 
 
 def test_links_are_followed_inside_the_root(storage: LocalStorage, root: Path) -> None:
-    """Files and directories behind links are listed under the names of the links, in order, and can be opened by them."""
+    """Files and directories behind links are listed under the links' names in order, and can be opened."""
     make(root, "a/x", "b/c/y")
     (root / "file").symlink_to("a/x")
     (root / "directory").symlink_to("b")
@@ -91,7 +91,7 @@ def test_links_are_followed_inside_the_root(storage: LocalStorage, root: Path) -
     ],
 )
 def test_links_that_are_not_followed(storage: LocalStorage, root: Path, outside: Path, target: str, reason: str) -> None:
-    """A link out of the root, in a circle or to nothing is told and left out, or an error; opening it fails."""
+    """A link out of the root, in a circle or to nothing is reported and left out, or an error; opening it fails."""
     make(root, "sub/file", ".airflow-sync-0123456789abcdef.part")
     (root / "sub/back").symlink_to("..")
     (root / "to_outside").symlink_to("../outside")
@@ -111,7 +111,7 @@ def test_links_that_are_not_followed(storage: LocalStorage, root: Path, outside:
 
 @pytest.mark.parametrize("target", ["../outside/secret", "nowhere", "loop", "to_outside/secret"])
 def test_links_that_are_not_followed_and_not_wanted(storage: LocalStorage, root: Path, outside: Path, target: str) -> None:
-    """A link that cannot be followed is no error if it is excluded, or outside of the folder that is walked."""
+    """A bad link is not an error if it is excluded, or outside of the walked folder."""
     make(root, "sub/file", "closed/file")
     for name in ("loop", "closed/loop", "link"):
         (root / name).symlink_to(target if name == "link" else "loop")
@@ -129,7 +129,7 @@ def test_links_that_are_not_followed_and_not_wanted(storage: LocalStorage, root:
 
 
 def test_what_is_excluded_is_not_found_behind_links(storage: LocalStorage, root: Path) -> None:
-    """An excluded file is neither listed nor opened under the name of a link, be it its own link or its directory's."""
+    """An excluded file is neither listed nor opened through a link to it or its directory."""
     make(root, "private/secret", "mixed/secret", "mixed/open")
     (root / "file").symlink_to("private/secret")
     (root / "directory").symlink_to("private")
@@ -144,7 +144,7 @@ def test_what_is_excluded_is_not_found_behind_links(storage: LocalStorage, root:
 
 
 def test_directories_are_not_opened_through_links(storage: LocalStorage, root: Path) -> None:
-    """A link to a directory, or to the root, is no file to open."""
+    """A link to a directory, or to the root, cannot be opened as a file."""
     make(root, "directory/x")
     (root / "link").symlink_to("directory")
     (root / "root").symlink_to(".")
@@ -171,12 +171,12 @@ def test_directories_are_not_opened_through_links(storage: LocalStorage, root: P
     ],
 )
 def test_whether_a_link_stays_inside(path: str, target: str, inside: bool) -> None:
-    """The text of a link tells whether it leads out, also where it comes back in."""
+    """The text of a link shows whether it leads out, also if it comes back in."""
     assert link_stays_inside(path, target) is inside
 
 
 def test_secrets_stay_outside(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """Following links never opens a file outside the root, whatever the links are made of."""
+    """Following links never opens a file outside the root, for any links."""
     (root / "out").symlink_to("../outside")
     (root / "deep").symlink_to("out/secret")
     for name in ("out/secret", "deep", "out"):

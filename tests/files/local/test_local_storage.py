@@ -37,7 +37,7 @@ def listed(storage: LocalStorage) -> list[str]:
 
 
 def test_links_are_not_listed(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """A scan lists neither symbolic links nor what is behind them, be it outside the root or inside."""
+    """A scan lists neither symbolic links nor files behind them, outside or inside the root."""
     (root / "real").write_bytes(b"x")
     (root / "to_file").symlink_to(outside / "secret")
     (root / "to_directory").symlink_to(outside)
@@ -52,7 +52,7 @@ def test_links_are_not_listed(storage: LocalStorage, root: Path, outside: Path) 
     "name", ["to_file", "to_directory", "to_directory/secret", "inside", "self/real", "dangling", "loop", "loop/x"]
 )
 def test_links_are_not_opened(storage: LocalStorage, root: Path, outside: Path, name: str) -> None:
-    """Nothing is read through a symbolic link, at the end of a path or on its way."""
+    """No file is read through a symbolic link, at the end of a path or before."""
     (root / "real").write_bytes(b"x")
     links: dict[str, Path | str] = {
         "to_file": outside / "secret",
@@ -71,7 +71,7 @@ def test_links_are_not_opened(storage: LocalStorage, root: Path, outside: Path, 
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path, root: Path) -> None:
-    """Where the administrator's path is a link, its directory is the root."""
+    """If the configured path is a link, its directory is the root."""
     (tmp_path / "link").symlink_to(root)
     (root / "x").write_bytes(b"content")
     storage = LocalStorage(tmp_path / "link")
@@ -81,7 +81,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path, root: Path) -> None:
 
 
 def test_special_files_are_neither_listed_nor_opened(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FIFOs, sockets and devices are passed over, and opening one fails at once instead of blocking."""
+    """FIFOs, sockets and devices are ignored, and opening one fails at once."""
     os.mkfifo(root / "fifo")
     (root / "directory").mkdir()
     names = ["fifo", "socket", "directory"]
@@ -98,7 +98,7 @@ def test_special_files_are_neither_listed_nor_opened(storage: LocalStorage, root
 
 
 def test_a_swapped_directory_leads_nowhere_else(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """While somebody keeps swapping a directory for a link, reads never show and writes never touch what is behind it."""
+    """While a directory is swapped for a link, reads and writes never reach the link's target."""
     (root / "sub").mkdir()
     (root / "sub" / "secret").write_bytes(b"harmless")
     stop = threading.Event()
@@ -127,7 +127,7 @@ def test_a_swapped_directory_leads_nowhere_else(storage: LocalStorage, root: Pat
 
 
 def test_names_that_cannot_travel_are_an_error(storage: LocalStorage, root: Path) -> None:
-    """A name that is not UTF-8 fails a scan with an error that shows it; leaving it out would delete it at the target."""
+    """A non-UTF-8 name fails a scan with an error, because leaving it out would delete it at the target."""
     (root / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"x")
     with pytest.raises(FileError, match=r"caf\\\\xe9\.txt.*not valid UTF-8.*exclude") as failure:
         listed(storage)
@@ -147,7 +147,7 @@ def test_deep_trees(storage: LocalStorage, root: Path) -> None:
 
 
 def test_empty_directories_and_temporary_files_are_not_listed(storage: LocalStorage, root: Path) -> None:
-    """Directories without files and what a sync has under way are no part of a directory's content."""
+    """Empty directories and a sync's temporary files are not listed."""
     (root / "empty" / "deeper").mkdir(parents=True)
     (root / ".airflow-sync-0123456789abcdef.part").write_bytes(b"x")
     (root / ".airflow-sync-fedcba9876543210.part").mkdir()
@@ -162,7 +162,7 @@ def test_empty_directories_and_temporary_files_are_not_listed(storage: LocalStor
 @pytest.mark.parametrize("change", ["grow", "shrink", "rewrite", "empty"])
 @pytest.mark.parametrize("size", [10, 1_000_000])
 def test_a_file_that_changes_while_it_is_sent_is_noticed(storage: LocalStorage, root: Path, change: str, size: int) -> None:
-    """The last block of a file that grew, shrank or was rewritten meanwhile is never handed out."""
+    """The last block of a file that changed while it was read is never returned."""
     path = root / "file"
     path.write_bytes(b"x" * size)
     with storage.read("file") as reader:
@@ -184,7 +184,7 @@ def test_a_file_that_changes_while_it_is_sent_is_noticed(storage: LocalStorage, 
 
 
 def test_a_file_that_is_replaced_while_it_is_sent_is_sent_whole(storage: LocalStorage, root: Path) -> None:
-    """Who reads a file keeps the content that it had, when another takes its name meanwhile."""
+    """A reader keeps the old content if the file is replaced."""
     put(storage, "file", b"old" * 200_000)
     with storage.read("file") as reader:
         put(storage, "file", b"new")
@@ -194,7 +194,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_is_sent_whole(storage: LocalSt
 def test_what_may_not_be_read_is_an_error(
     public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """A file or directory without permission fails a scan or a digest, and is never taken for missing."""
+    """A file or directory without permission fails a scan or a digest, and does not count as missing."""
     code = """
         from airflow_provider_sync.files import *
         try:
@@ -219,7 +219,7 @@ def test_what_may_not_be_read_is_an_error(
 
 
 def test_a_root_that_is_not_there(tmp_path: Path) -> None:
-    """A directory that does not exist is an error which says so, and not an empty one."""
+    """A missing directory is an error, and not an empty one."""
     with pytest.raises(FileError, match=r"No such file or directory\. Make it, or correct its path"):
         list(LocalStorage(tmp_path / "nowhere").scan())
     (tmp_path / "file").touch()
@@ -228,7 +228,7 @@ def test_a_root_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_root_that_goes_away_is_not_a_missing_file(storage: LocalStorage, root: Path) -> None:
-    """When the whole directory disappears, that is an error and not many missing files."""
+    """If the whole directory disappears, that is an error, and not many missing files."""
     (root / "x").write_bytes(b"x")
     scan = storage.scan()
     next(scan)
@@ -240,7 +240,7 @@ def test_a_root_that_goes_away_is_not_a_missing_file(storage: LocalStorage, root
 
 
 def test_descriptors_are_given_back(storage: LocalStorage, root: Path) -> None:
-    """Whatever succeeds or fails, no file stays open."""
+    """No file stays open after success or failure."""
     (root / "file").write_bytes(b"x")
     (root / "link").symlink_to("file")
     os.mkfifo(root / "fifo")
@@ -266,7 +266,7 @@ def test_descriptors_are_given_back(storage: LocalStorage, root: Path) -> None:
 def test_an_error_of_the_disk_is_not_a_missing_directory(
     storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that fails in the middle of a scan ends it with an error."""
+    """A disk error in the middle of a scan ends it with an error."""
     (root / "sub").mkdir()
     (root / "sub" / "x").write_bytes(b"x")
     scandir = os.scandir
@@ -282,7 +282,7 @@ def test_an_error_of_the_disk_is_not_a_missing_directory(
 
 
 def test_clean_removes_what_was_moved_aside(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """A directory that a killed sync had moved aside goes with all that it holds, and nothing behind its links."""
+    """A directory that a killed sync moved aside is removed with its content, but not behind its links."""
     aside = root / "a" / ".airflow-sync-0123456789abcdef.part"
     (aside / "deep").mkdir(parents=True)
     (aside / "deep" / "x").write_bytes(b"x")
@@ -298,7 +298,7 @@ def test_clean_removes_what_was_moved_aside(storage: LocalStorage, root: Path, o
 def test_clean_passes_over_what_may_not_be_read(
     public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """A directory without permission keeps nobody from cleaning the others."""
+    """A directory without permission does not stop the clean-up of others."""
     (public_root / "closed").mkdir(mode=0o700)
     (public_root / ".airflow-sync-0123456789abcdef.part").touch()
     code = "print(airflow_provider_sync.files.open_storage(sys.argv[1]).clean(0))"
