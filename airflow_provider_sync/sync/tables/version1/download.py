@@ -24,7 +24,7 @@ from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns, version1_warnings
-from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order
+from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order, hashed_orders, names_matter
 from airflow_provider_sync.sync.tables.version1.missing_rows import lacks_rows, list_missing
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, announced_zone, find_zone
 from airflow_provider_sync.sync.tables.version1.stage_answer import StagedAnswer, stage
@@ -89,6 +89,7 @@ class _Download:
         self.source_hash: str | None = None
         self.earlier: str | None = None  # hash of the rows of the answer before
         self.received = 0
+        self.equal_hashes = False  # the answer is only to show the names of the source's columns
 
     def run(self, hash_before: str | None) -> WholeTable:
         """Request the rows until a response can be merged.
@@ -138,6 +139,9 @@ class _Download:
         """
         self.source_hash = None
         answer = self._ask(with_hash=with_hash)
+        self.equal_hashes = answer is None
+        if answer is None and names_matter(self.target) and not self.database.reader.is_empty(self.connection, self.target.table):
+            answer = self.client.get_table(self.target.name)
         if answer is None:
             return None
         with answer:
@@ -209,13 +213,11 @@ class _Download:
         """Tell whether the target is equal when hashed in the column order of the response, or in another time zone."""
         if self.target.options.hasher:
             return False
-        map_sent_columns(self.target, answer.columns)
-        columns = [hashed_in_order(self.target, answer.columns) or self.target.hashed_columns(), self.target.hashed_columns()]
+        orders, own = hashed_orders(self.target, answer.columns), self.target.hashed_columns()
+        if self.equal_hashes and own in orders:
+            return True
         zones = [zone for zone in (self.zone.zone, self.zone.other) if zone is not None]
-        asked = columns[1], self.zone.zone
-        others = [
-            (order, zone) for zone in zones for order in columns[: 1 if columns[0] == columns[1] else 2] if (order, zone) != asked
-        ]
+        others = [(order, zone) for zone in zones for order in orders if (order, zone) != (own, self.zone.zone)]
         if not others:
             return False
         self.source_hash = self.source_hash or ask_hash(self.client, self.target)

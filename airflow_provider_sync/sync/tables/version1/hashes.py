@@ -12,7 +12,9 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.version1_hash import hash_table, load_hasher
 from airflow_provider_sync.exceptions import ServerError, TableError
+from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, find_zone
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
@@ -39,9 +41,35 @@ def compare_hashes(client: SyncClient, database: Database, target: Target) -> Ha
         zone = find_zone(client, database, connection, target.table)
     for candidate, reason in ((zone.zone, zone.doubt), (zone.other, EQUAL_HASHES)):
         if candidate is not None and hash_target(database, target, candidate) == source_hash:
+            unnamed = names_matter(target) and source_hash != EMPTY
+            if unnamed and not _is_equal_by_name(client, database, target, candidate, source_hash):
+                break
             decided = zone.decided(candidate, reason or "") if zone.doubt else zone
             return HashComparison(differs=False, source_hash=source_hash, warnings=decided.warnings(target.table))
     return HashComparison(differs=True, source_hash=source_hash)
+
+
+def names_matter(target: Target) -> bool:
+    """Tell whether equal hashes must be confirmed by the names of the source's columns, which no hash covers.
+
+    With ``renames``, values may be in the wrong columns in the very order in which the source hashes them: after a mistaken
+    ``renames`` was corrected, for example.
+    """
+    options = target.options
+    return bool(options.renames) and options.verify and not options.hasher
+
+
+def _is_equal_by_name(client: SyncClient, database: Database, target: Target, zone: TimeZone, source_hash: str) -> bool:
+    """Request the source's first rows for the order of its columns, and tell whether hashes are equal in it, too."""
+    answer = client.get_table(target.name)
+    if answer is None:
+        return False
+    with answer:
+        if not next(iter(answer), []):
+            return False
+        orders = hashed_orders(target, answer.columns)
+    own = target.hashed_columns()
+    return own in orders or any(hash_target(database, target, zone, order) == source_hash for order in orders)
 
 
 def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
@@ -69,6 +97,20 @@ def ask_hash(client: SyncClient, target: Target) -> str | None:
         return client.get_table_hash(target.name)
     except ServerError:
         return None
+
+
+def hashed_orders(target: Target, source_columns: Sequence[str]) -> list[tuple[Column, ...]]:
+    """Return the orders of the target's columns in which a hash that equals the source's proves equal rows."""
+    sent = map_sent_columns(target, source_columns).columns
+    own = target.hashed_columns()
+    ordered = hashed_in_order(target, source_columns)
+    if ordered is None and {column.name for column in sent} == {column.name for column in own}:
+        ordered = sent
+    orders = [] if ordered is None else [ordered]
+    # The source may hash further columns, which it does not send.
+    if own not in orders and tuple(column for column in own if column in sent) == sent:
+        orders.append(own)
+    return orders
 
 
 def hashed_in_order(target: Target, source_columns: Sequence[str]) -> tuple[Column, ...] | None:
