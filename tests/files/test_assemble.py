@@ -73,7 +73,7 @@ def plan() -> list[Stretch]:
 
 
 def test_only_what_is_missing_is_fetched(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
-    """A file with an insertion and a changed stretch is put together with little that is fetched, and is the source's."""
+    """A file with an insertion and a changed stretch becomes the source's with little fetched content."""
     assert sum(length for _, length in fetched_ranges(plan)) < 1_000_000
     digest = blake3(NEW).digest()
     assert write(storage, plan, sent(plan), digest) == digest
@@ -81,7 +81,7 @@ def test_only_what_is_missing_is_fetched(storage: LocalStorage, root: Path, plan
 
 
 def test_a_plain_download_is_digested_on_its_way(storage: LocalStorage, root: Path) -> None:
-    """A file that is fetched as a whole is digested, too, and refused if it is another."""
+    """A file that is fetched as a whole is digested, too, and refused if it differs."""
     plan = whole_file(len(NEW))
     with pytest.raises(FileChangedError):
         write(storage, plan, sent(plan), blake3(OLD).digest())
@@ -91,7 +91,7 @@ def test_a_plain_download_is_digested_on_its_way(storage: LocalStorage, root: Pa
 
 
 def test_a_plain_download_that_was_checked_is_not_digested_again(storage: LocalStorage, root: Path) -> None:
-    """The digest of whoever fetched the file is taken, and the file refused if the source announced another."""
+    """The digest of a checked download is used, and compared with the announced one."""
     plan = whole_file(len(NEW))
     with pytest.raises(FileChangedError):
         write(storage, plan, sent(plan), blake3(NEW).digest(), checked=lambda: blake3(OLD).digest())
@@ -102,7 +102,7 @@ def test_a_plain_download_that_was_checked_is_not_digested_again(storage: LocalS
 
 @pytest.mark.parametrize("size", [MIB, len(NEW) - 1])
 def test_a_block_that_cannot_be_written_is_an_error(storage: LocalStorage, root: Path, size: int) -> None:
-    """Blocks are written while the next ones come; a failure is raised nevertheless, also that of the last block."""
+    """A failed write of any block, also the last, is raised."""
     plan = whole_file(len(NEW))
     with pytest.raises(FileError, match=f"came with more than its {size} bytes"):
         write(storage, plan, sent(plan), None, size=size)
@@ -110,14 +110,14 @@ def test_a_block_that_cannot_be_written_is_an_error(storage: LocalStorage, root:
 
 
 def test_another_digest_is_refused(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
-    """Content that is not what the source announced does not get the name."""
+    """Content with another digest than announced does not get the name."""
     with pytest.raises(FileChangedError, match=r"'x' was put together.*has not the digest"):
         write(storage, plan, sent(plan, bytes(len(NEW))), blake3(NEW).digest())
     assert tree(root) == {"x": OLD}
 
 
 def test_an_old_version_that_changed_since_is_noticed(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
-    """An old version that is not the one that was cut into chunks makes no wrong new one."""
+    """An old version that changed after it was cut never makes a wrong new one."""
     changed = bytearray(OLD)
     changed[10 * MIB] ^= 1
     (root / "x").write_bytes(changed)
@@ -127,7 +127,7 @@ def test_an_old_version_that_changed_since_is_noticed(storage: LocalStorage, roo
 
 
 def test_an_old_version_that_became_shorter_is_noticed(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
-    """An old version that lacks a stretch by now is an error that names it, and stays as it is."""
+    """An old version that became shorter is an error that names it, and stays."""
     os.truncate(root / "x", MIB)
     with pytest.raises(FileChangedError, match=r"'x' in .* became shorter"):
         write(storage, plan, sent(plan), blake3(NEW).digest())
@@ -138,7 +138,7 @@ def test_an_old_version_that_became_shorter_is_noticed(storage: LocalStorage, ro
 def test_too_little_or_too_much_content_is_refused(
     storage: LocalStorage, root: Path, plan: list[Stretch], content: list[bytes], what: str
 ) -> None:
-    """A source that sends less or more than it was asked for changes nothing."""
+    """A source that sends less or more than requested changes nothing."""
     with pytest.raises(FileError, match=f"{what} of a file than it was asked for"):
         write(storage, plan, content, None)
     assert tree(root) == {"x": OLD}
@@ -168,7 +168,7 @@ def begin_and_cut(storage: LocalStorage, plan: list[Stretch]) -> None:
 
 @pytest.mark.parametrize("is_plain", [True, False])
 def test_a_cut_download_goes_on(storage: LocalStorage, root: Path, plan: list[Stretch], is_plain: bool) -> None:
-    """What an earlier try has written is digested again, and only the rest is asked for."""
+    """The part from an earlier try is digested again, and only the rest is requested."""
     plan = whole_file(len(NEW)) if is_plain else plan
     begin_and_cut(storage, plan)
     assert tree(root)["x"] == OLD
@@ -184,7 +184,7 @@ def test_a_cut_download_goes_on(storage: LocalStorage, root: Path, plan: list[St
 
 
 def test_what_was_written_of_another_version_is_noticed(storage: LocalStorage, root: Path) -> None:
-    """A rest that does not fit what an earlier try wrote has another digest."""
+    """A part of another version leads to another digest."""
     plan = whole_file(len(NEW))
     begin_and_cut(storage, plan)
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -198,7 +198,7 @@ def test_what_was_written_of_another_version_is_noticed(storage: LocalStorage, r
 
 @given(lengths=st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(0, 500)), max_size=8), written=st.integers(0, 450))
 def test_the_rest_of_a_plan_begins_where_the_file_ends(lengths: list[tuple[int, int | None]], written: int) -> None:
-    """Whatever was written, the rest covers each byte after it once, from the same place as before."""
+    """The rest of a plan covers each remaining byte once."""
     plan, offset = [], 0
     for length, local in lengths:
         plan.append(Stretch(offset, length, local))
@@ -215,13 +215,13 @@ def test_the_rest_of_a_plan_begins_where_the_file_ends(lengths: list[tuple[int, 
 
 
 def test_an_empty_file_needs_nothing() -> None:
-    """There is nothing to do for an empty file."""
+    """An empty file needs no work."""
     assert whole_file(0) == []
     assert fetched_ranges([]) == ()
 
 
 def test_memory_does_not_grow_with_the_file(root: Path) -> None:
-    """A file of 64 MiB is cut and put together in the memory of a few blocks."""
+    """A file of 64 MiB is cut and assembled in the memory of a few blocks."""
     block = noise(MIB)
     with (root / "x").open("wb") as file:
         for number in range(64):

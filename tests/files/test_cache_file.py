@@ -28,7 +28,7 @@ def root(cache: DigestCache) -> CachedRoot:
 
 
 def test_only_its_user_may_read_it(cache: DigestCache, path: Path) -> None:
-    """The file and its directory are private: names of files may be secrets."""
+    """The file and its directory are private, because file names may be secret."""
     cache.root("/a").record([file("x")])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -56,7 +56,7 @@ def damage(path: Path, position: int, data: bytes) -> None:
     ],
 )
 def test_a_damaged_file_is_made_anew(path: Path, fault: Callable[[Path], None], caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is damaged, cut off or of another version costs one line in the log, and the next records are kept."""
+    """A damaged, truncated or old file is replaced with one line in the log."""
     with DigestCache(str(path)) as cache:
         cache.root("/a").record(file(f"{number:05}") for number in range(500))
     fault(path)
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_made_anew(path: Path, fault: Callable[[Path], None], 
 
 
 def test_an_emptied_file_is_made_anew(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file of no bytes, as a full disk leaves it, is as good as none."""
+    """An empty file, for example from a full disk, is replaced."""
     path.parent.mkdir()
     path.touch()
     with DigestCache(str(path)) as cache:
@@ -80,7 +80,7 @@ def test_an_emptied_file_is_made_anew(path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_wrong_row_is_not_believed(path: Path) -> None:
-    """A row, chunks or a state that changed on the disk without a trace for SQLite is unknown."""
+    """A row, chunks or a state that changed on the disk unnoticed by SQLite is ignored."""
     with DigestCache(str(path)) as cache:
         root = cache.root("/a")
         root.record([file("digest"), file("size"), file("version"), file("path"), file("good")])
@@ -123,7 +123,7 @@ def make_database(path: Path) -> None:
 def test_what_is_no_cache_is_left_alone(
     path: Path, make: Callable[[Path], object], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another file in the place of the cache is not touched; the log says once why there is none."""
+    """Another file in place of the cache is not changed; the log says once why there is no cache."""
     path.parent.mkdir()
     make(path)
     before = path.read_bytes() if path.is_file() else path.stat().st_mode
@@ -140,7 +140,7 @@ def test_what_is_no_cache_is_left_alone(
 def test_a_file_of_another_user_is_not_used(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who may write a cache decides what is taken for unchanged, so that it has to be one's own."""
+    """Another user's file is not used, because it decides which files count as unchanged."""
     with DigestCache(str(path)) as cache:
         cache.root("/a").record([file("x")])
     monkeypatch.setattr("os.geteuid", lambda: 12345)
@@ -150,7 +150,7 @@ def test_a_file_of_another_user_is_not_used(
 
 
 def test_an_unwritable_place_is_no_news(public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """Where no file can be made, there is no cache, and only the debug log says so."""
+    """If no file can be created, there is no cache, and only the debug log says so."""
     code = """
         import logging
         logging.basicConfig(level=int(sys.argv[2]), format="%(levelname)s %(message)s", stream=sys.stdout)
@@ -174,7 +174,7 @@ def test_an_unwritable_place_is_no_news(public_root: Path, run_as_user: Callable
 def test_a_locked_file_is_not_waited_for(
     path: Path, root: CachedRoot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While another process holds the file, digests are unknown; after a while it is tried again, and nothing is lost."""
+    """While another process locks the file, digests are unknown; later they are used again, and none is lost."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(cache_file, "_BUSY_SECONDS", 0.0)
     root.record([file("a")])
@@ -193,7 +193,7 @@ def test_a_locked_file_is_not_waited_for(
 
 
 def test_a_record_that_cannot_be_committed(path: Path, root: CachedRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another process reads for long, a record is given up as a whole, and a later one succeeds."""
+    """While another process reads for long, a record is discarded as a whole, and a later one succeeds."""
     monkeypatch.setattr(cache_file, "_BUSY_SECONDS", 0.0)
     root.record([file("a")])
     root._file.close()  # type: ignore[union-attr]
@@ -208,7 +208,7 @@ def test_a_record_that_cannot_be_committed(path: Path, root: CachedRoot, monkeyp
 
 
 def test_a_full_disk_is_no_error(path: Path, root: CachedRoot, caplog: pytest.LogCaptureFixture) -> None:
-    """Where the file cannot grow, what was recorded before stays, and the log says so once."""
+    """If the file cannot grow, earlier records stay, and the log says so once."""
     root.record([file("a")])
 
     def limit(connection: sqlite3.Connection) -> None:
@@ -225,7 +225,7 @@ def test_a_full_disk_is_no_error(path: Path, root: CachedRoot, caplog: pytest.Lo
 
 
 def test_several_processes_at_once(path: Path, cache: DigestCache) -> None:
-    """Processes and threads that record and look at the same time know all that each recorded."""
+    """Processes and threads that record at the same time find all records."""
     code = """
 import sys
 from airflow_provider_sync.files.digest_cache import DigestCache
@@ -254,7 +254,7 @@ for number in range(20):
 
 
 def test_a_killed_process_leaves_the_file_whole(path: Path) -> None:
-    """A process that is killed while it records loses its last rows at most, and the file is whole."""
+    """A process that is killed while it records loses at most its last rows."""
     code = """
 import os, signal, sys
 from airflow_provider_sync.files.digest_cache import DigestCache

@@ -20,7 +20,7 @@ from tests.files.local.writing import LONG_AGO, OLD, PLAIN, FailingCall
 
 
 def test_permissions(storage: LocalStorage, root: Path) -> None:
-    """A new file gets what the umask leaves, one that is replaced keeps its own, and permissions that are asked for win."""
+    """A new file follows the umask, a replaced one keeps its permissions, and requested permissions override both."""
     for name in ("kept", "set", "large"):
         (root / name).write_bytes(b"old")
         (root / name).chmod(0o4751)
@@ -47,7 +47,7 @@ def test_permissions(storage: LocalStorage, root: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
 def test_a_replaced_file_keeps_its_owner(writer: LocalTreeWriter, root: Path) -> None:
-    """A sync that runs as root does not take files away from whom they belong to, not even if it sets permissions."""
+    """A sync that runs as root keeps the owner of a file, even if it sets permissions."""
     (root / "file").write_bytes(b"old")
     os.chown(root / "file", 1234, 2345)
     writer.put("file", b"new", Metadata(mode=0o600))
@@ -57,7 +57,7 @@ def test_a_replaced_file_keeps_its_owner(writer: LocalTreeWriter, root: Path) ->
 
 
 def test_directories_get_their_metadata_last(storage: LocalStorage, root: Path) -> None:
-    """Times and permissions of directories are what was asked for, whatever was written into them afterwards."""
+    """Directories have the requested times and permissions, after everything was written into them."""
     (root / "there").mkdir(mode=0o2755)
     (root / "there").chmod(0o2755)
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -91,7 +91,7 @@ def test_metadata_that_a_directory_cannot_have(storage: LocalStorage, root: Path
 
 
 def test_metadata_of_files(writer: LocalTreeWriter, storage: LocalStorage, root: Path) -> None:
-    """Times and permissions of a file are set without touching its content, and its new entry is returned."""
+    """Times and permissions of a file are set without reading its content, and its new entry is returned."""
     (root / "file").write_bytes(b"x")
     (root / "file").chmod(0o000)
     entry = writer.set_metadata("file", Metadata(LONG_AGO, 0o4640))
@@ -106,7 +106,7 @@ def test_metadata_of_files(writer: LocalTreeWriter, storage: LocalStorage, root:
 
 
 def test_metadata_of_unreadable_files(public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """The owner of a file need not be able to read it to set its times and permissions."""
+    """The owner of an unreadable file can set its times and permissions."""
     code = """
         from airflow_provider_sync.files.tree_writer import Metadata, NewFile
         root = sys.argv[1]

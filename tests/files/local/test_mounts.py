@@ -15,7 +15,7 @@ from airflow_provider_sync.files.local import mounts as mounts_of
     ("kind", "step"), [("vfat", 2_000_000_000), ("msdos", 2_000_000_000), ("ext4", 1), ("fuse.vfat-like", 1)]
 )
 def test_fat_keeps_even_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int) -> None:
-    """The kind of the file system is that of the mount of the directory, or of the nearest one above it."""
+    """The type of the file system is that of the nearest mount above the directory."""
     device = tmp_path.stat().st_dev
     lines = [
         "22 1 0:1 / / rw,relatime shared:1 - vfat /dev/other rw",
@@ -31,7 +31,7 @@ def test_fat_keeps_even_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     ("kind", "keeps"), [("vfat", False), ("msdos", False), ("exfat", False), ("ext4", True), ("ntfs3", True)]
 )
 def test_fat_keeps_no_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, keeps: bool) -> None:
-    """FAT and exFAT have no permissions; of others, only a try can tell."""
+    """FAT and exFAT have no permissions; others are tested."""
     device = tmp_path.stat().st_dev
     mounts = tmp_path / "mounts"
     mounts.write_text(f"1 2 {os.major(device)}:{os.minor(device)} / / rw - {kind} /dev/loop0 rw")
@@ -40,7 +40,7 @@ def test_fat_keeps_no_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_mount_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory on which something is mounted is known by its whole path, whatever characters that has, also through a link."""
+    """A mount point is recognized by its whole path, with any characters, also through a link."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"1 2 0:9 / {tmp_path}/root/a\\040b rw - tmpfs none rw")
     monkeypatch.setattr(mounts_of, "MOUNTS", mounts)
@@ -53,14 +53,14 @@ def test_mount_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_root_of_the_system_is_a_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the list, mount points are known by their device."""
+    """Without a list of mounts, mount points are recognized by their device."""
     monkeypatch.setattr(mounts_of, "MOUNTS", tmp_path / "none")
     assert mounts_of.is_mount_point(Path("/"))
     assert not mounts_of.is_mount_point(tmp_path)
 
 
 def test_other_systems_have_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no list of mounts is, times count as exact, and permissions as kept."""
+    """Without a list of mounts, times count as exact, and permissions as kept."""
     monkeypatch.setattr(mounts_of, "MOUNTS", tmp_path / "none")
     assert mounts_of.time_step_ns(tmp_path) == 1
     assert mounts_of.keeps_permissions(tmp_path)

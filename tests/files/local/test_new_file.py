@@ -21,7 +21,7 @@ from tests.open_files import open_files
 
 
 def test_a_cut_download_goes_on(storage: LocalStorage, root: Path) -> None:
-    """A later writer goes on with the same version of a file; what it has is read back, to be digested."""
+    """A later writer continues the same version of a file, and digests the existing part."""
     for end in ("keep", "exception", "kept complete"):
         with suppress(ZeroDivisionError), storage.writer(may_replace=lambda path: False) as writer:
             new_file = writer.create("sub/large", size=6, metadata=OLD, resume_key="1")
@@ -47,7 +47,7 @@ def test_a_cut_download_goes_on(storage: LocalStorage, root: Path) -> None:
 
 
 def test_what_cannot_be_gone_on_with_is_begun_anew(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """Another version, more bytes than there may be, a link, and a file with another name are not gone on with."""
+    """Another version, too many bytes, a link, and another file name are not continued."""
     with storage.writer(may_replace=lambda path: False) as writer:
         writer.create("large", size=6, metadata=PLAIN, resume_key="1").write(b"one")
     (left,) = root.iterdir()
@@ -66,7 +66,7 @@ def test_what_cannot_be_gone_on_with_is_begun_anew(storage: LocalStorage, root: 
 
 @pytest.mark.parametrize("full", ["error", "quota", "no room"])
 def test_a_full_disk_is_not_kept_full(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
-    """What was written of a file for whose rest there is no room is removed, so that it is in nobody's way."""
+    """If a file does not fit on the disk, its written part is removed."""
     with suppress(ZeroDivisionError), storage.writer(may_replace=lambda path: False) as writer:
         new_file = writer.create("large", size=6, metadata=PLAIN, resume_key="1")
         new_file.write(b"one")
@@ -82,7 +82,7 @@ def test_a_full_disk_is_not_kept_full(storage: LocalStorage, root: Path, monkeyp
 
 
 def test_two_writers_do_not_go_on_with_one_file(storage: LocalStorage, root: Path) -> None:
-    """While one writer goes on with a file, another one is refused, and may try again later."""
+    """While one writer continues a file, another one fails with a transient error."""
     with storage.writer(may_replace=lambda path: False) as writer, storage.writer(may_replace=lambda path: False) as other:
         new_file = writer.create("large", size=6, metadata=PLAIN, resume_key="1")
         with pytest.raises(DirectoryBusyError, match="Another sync downloads 'large'"):
@@ -93,7 +93,7 @@ def test_two_writers_do_not_go_on_with_one_file(storage: LocalStorage, root: Pat
 
 
 def test_sizes_are_checked(writer: LocalTreeWriter, root: Path) -> None:
-    """A large file with fewer or more bytes than announced does not get its name."""
+    """A large file with another size than announced does not get its name."""
     (root / "source").write_bytes(b"0123456789")
     short = writer.create("short", size=3, metadata=PLAIN, resume_key="1")
     short.write(b"ab")
@@ -144,7 +144,7 @@ def test_a_file_of_ranges(writer: LocalTreeWriter, root: Path, shares: bool, mon
 
 
 def test_an_unfinished_file_that_somebody_cut(writer: LocalTreeWriter, root: Path) -> None:
-    """Reading back fewer bytes than were written is an error instead of an endless loop."""
+    """An unfinished file that became shorter is an error instead of an endless loop."""
     new_file = writer.create("large", size=3, metadata=PLAIN)
     new_file.write(b"abc")
     os.truncate(next(root.iterdir()), 1)
@@ -156,7 +156,7 @@ def test_an_unfinished_file_that_somebody_cut(writer: LocalTreeWriter, root: Pat
 def test_a_large_file_that_fails_at_its_end(
     storage: LocalStorage, root: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that cannot get its times, or does not reach the disk, is named, and nothing of it remains."""
+    """A file that cannot get its times, or cannot be made durable, is named and removed."""
     before = open_files()
     monkeypatch.setattr("airflow_provider_sync.files.local.pending_files.syncs_as_a_whole", lambda descriptor: False)
     monkeypatch.setattr("airflow_provider_sync.files.local.pending_files.MAX_HELD", 0)
@@ -178,7 +178,7 @@ def test_a_large_file_that_fails_at_its_end(
 def test_a_large_file_whose_disk_fails(
     storage: LocalStorage, root: Path, call: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that can neither be read, nor copied on, nor cleaned up, names the file."""
+    """A disk error while reading, copying or cleaning up names the file."""
     (root / "from").write_bytes(b"abc")
     with storage.writer(may_replace=lambda path: False) as writer:
         new_file = writer.create("large", size=9, metadata=PLAIN)
@@ -202,7 +202,7 @@ def _use(new_file: NewFile, call: str) -> None:
 
 
 def test_without_locks(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On file systems without locks, large files are written all the same."""
+    """On file systems without locks, large files can be written."""
 
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -219,7 +219,7 @@ def test_without_locks(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.
 
 
 def test_large_files_begin_to_be_written_early(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a large file the disk gets stretches while it is written, so that a commit need not wait for all of it."""
+    """The disk begins to write a large file early, so that a commit need not wait for all of it."""
     begun: list[tuple[int, int]] = []
     module = "airflow_provider_sync.files.local.new_file"
     monkeypatch.setattr(f"{module}._STRETCH_BYTES", 4)
@@ -234,7 +234,7 @@ def test_large_files_begin_to_be_written_early(storage: LocalStorage, monkeypatc
 
 
 def test_shared_blocks_that_changed_meanwhile(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where blocks are shared, the bytes that arrived are handed over, and a file that was cut is noticed."""
+    """With shared blocks, the bytes that were shared are returned, and a truncated file is noticed."""
     (root / "from").write_bytes(b"abcdef")
     copy_stretch = module.copy_stretch
 

@@ -17,7 +17,7 @@ from tests.files.local.writing import LONG_AGO, OLD, PLAIN, FailingCall, break_o
 
 
 def test_links_in_the_way_are_replaced(writer: LocalTreeWriter, root: Path, outside: Path) -> None:
-    """A link in the place of a file or of a directory gives way by the commit, and what is behind it stays as it is."""
+    """A link in place of a file or directory is replaced by the commit, and its target does not change."""
     (root / "file").symlink_to(outside / "x")
     (root / "dir").symlink_to(outside)
     (root / "dangling").symlink_to(outside / "new")
@@ -30,7 +30,7 @@ def test_links_in_the_way_are_replaced(writer: LocalTreeWriter, root: Path, outs
 
 
 def test_a_file_in_the_way_of_a_directory(storage: LocalStorage, root: Path) -> None:
-    """It stays until what comes in its place is complete, and if it may not go, nothing changes."""
+    """It stays until its replacement is complete, and nothing changes if it may not be replaced."""
     asked: list[str] = []
 
     def may_replace(path: str) -> bool:
@@ -55,7 +55,7 @@ def test_a_file_in_the_way_of_a_directory(storage: LocalStorage, root: Path) -> 
 
 
 def test_what_comes_in_the_place_of_a_file_may_fail(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If nothing comes in its place, because of an exception or a failure, a file in the way of a directory stays."""
+    """If its replacement fails, a file in the way of a directory stays."""
     (root / "a").write_bytes(b"old")
 
     def work(writer: LocalTreeWriter) -> None:
@@ -85,7 +85,7 @@ def test_what_comes_in_the_place_of_a_file_may_fail(storage: LocalStorage, root:
 
 
 def test_an_empty_directory_in_the_place_of_a_file(storage: LocalStorage, root: Path) -> None:
-    """A directory that is wanted for itself replaces a file, too."""
+    """An empty directory replaces a file, too."""
     (root / "a").write_bytes(b"old")
     with storage.writer(may_replace=lambda path: True) as writer:
         writer.make_directory("a", OLD)
@@ -95,7 +95,7 @@ def test_an_empty_directory_in_the_place_of_a_file(storage: LocalStorage, root: 
 
 
 def test_somebody_makes_the_directory_first(storage: LocalStorage, root: Path) -> None:
-    """A directory that appears in the place of the obstacle meanwhile is not thrown away."""
+    """A directory that another program creates in place of the obstacle is not removed."""
     (root / "a").write_bytes(b"old")
     with storage.writer(may_replace=lambda path: True) as writer:
         writer.put("a/x", b"new", PLAIN)
@@ -113,7 +113,7 @@ def test_somebody_makes_the_directory_first(storage: LocalStorage, root: Path) -
 def test_a_directory_in_the_way_of_a_file(
     storage: LocalStorage, root: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes as a whole if all its files may go, and else stays as it is."""
+    """It is replaced as a whole if all its files may be, and stays if not."""
     for name in ("may", "stays", "late"):
         (root / name / "deep").mkdir(parents=True)
         (root / name / "deep" / "x").write_bytes(b"old")
@@ -150,7 +150,7 @@ def test_a_directory_in_the_way_of_a_file(
 
 
 def test_special_files_in_the_way(writer: LocalTreeWriter, root: Path) -> None:
-    """What no sync lists never gives way, in the place of a directory or below one in the place of a file."""
+    """Special files are never replaced, in place of a directory or below one in place of a file."""
     os.mkfifo(root / "fifo")
     (root / "odd").mkdir()
     os.mkfifo(root / "odd" / "fifo")
@@ -161,7 +161,7 @@ def test_special_files_in_the_way(writer: LocalTreeWriter, root: Path) -> None:
 
 
 def test_many_threads_need_one_directory(storage: LocalStorage, root: Path) -> None:
-    """Files that need the same new directory, where a file stands, may be written at the same time."""
+    """Files that need the same new directory in place of a file may be written at the same time."""
     (root / "a").write_bytes(b"old")
 
     def work(thread: int) -> None:

@@ -30,7 +30,7 @@ def _is_new(directories: OpenDirectories, path: str) -> bool:
 
 
 def test_directories_that_were_made_are_new_when_they_are_opened_again(directories: OpenDirectories, tmp_path: Path) -> None:
-    """Nothing needs to be looked for in them, however many others were opened since; in those that were there, it does."""
+    """Created directories count as new, also after many others were opened."""
     (tmp_path / "old").mkdir()
     paths = [f"d{number}/below" for number in range(5)]
     assert [_is_new(directories, path) for path in (*paths, "old")] == [True] * 5 + [False]
@@ -38,7 +38,7 @@ def test_directories_that_were_made_are_new_when_they_are_opened_again(directori
 
 
 def test_a_directory_in_the_place_of_one_that_was_made_is_not_new(directories: OpenDirectories, tmp_path: Path) -> None:
-    """Somebody else may have put files into it."""
+    """A replaced directory does not count as new, because it may have files."""
     for path in ("a", "b", "c", "d"):
         assert _is_new(directories, path)
     (tmp_path / "other").mkdir()
@@ -48,14 +48,14 @@ def test_a_directory_in_the_place_of_one_that_was_made_is_not_new(directories: O
 
 
 def test_a_directory_that_was_forgotten_is_not_new(directories: OpenDirectories) -> None:
-    """It was removed or moved; what is at its path now may hold files."""
+    """A removed or moved directory does not count as new."""
     assert _is_new(directories, "a")
     directories.forget("a")
     assert not _is_new(directories, "a")
 
 
 def test_only_so_many_are_known_to_be_new(directories: OpenDirectories, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory does not grow with the number of directories."""
+    """The number of remembered new directories is limited."""
     monkeypatch.setattr(open_directories, "MAX_NEW", 3)
     paths = [f"d{number}" for number in range(6)]
     assert all(_is_new(directories, path) for path in paths)

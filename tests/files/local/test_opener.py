@@ -30,7 +30,7 @@ def open_version(storage: LocalStorage) -> Iterator[OpenVersion]:
 
 
 def test_files_of_any_directory_are_opened(storage: LocalStorage, open_version: OpenVersion) -> None:
-    """In whatever order directories come, each file has its content and the same entry as when it is opened alone."""
+    """In any order of directories, each file has the same content and entry as when it is opened alone."""
     for path in ("a/1", "a/2", "1", "a/b/1", "a/1", "c/1", "1"):
         with open_version(path) as opened, storage.open_version(path) as alone:
             assert opened.file.read() == path.encode()
@@ -39,7 +39,7 @@ def test_files_of_any_directory_are_opened(storage: LocalStorage, open_version: 
 
 
 def test_a_change_is_seen(tmp_path: Path, open_version: OpenVersion) -> None:
-    """Writing to a file while it is open makes it another version."""
+    """Writing to an open file changes its version."""
     with open_version("a/1") as opened:
         (tmp_path / "a/1").write_bytes(b"longer than before")
         assert not opened.is_unchanged()
@@ -59,7 +59,7 @@ def test_a_change_is_seen(tmp_path: Path, open_version: OpenVersion) -> None:
     ],
 )
 def test_what_is_no_file_is_refused(tmp_path: Path, open_version: OpenVersion, path: str, error: type[FileError]) -> None:
-    """Directories, links, also in the place of a directory, and paths that lead out; the next file is opened all the same."""
+    """Directories, links and paths that lead out are refused, and the next file can be opened."""
     (tmp_path / "link").symlink_to("1")
     (tmp_path / "into").symlink_to("a")
     with pytest.raises(error):
@@ -69,7 +69,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, open_version: OpenVersion, p
 
 
 def test_links_are_followed_on_request(tmp_path: Path, storage: LocalStorage) -> None:
-    """With ``follow``, files behind links inside the directory are opened; a link out of it is an error about that file."""
+    """With ``follow``, files behind links inside the directory are opened; a link out of it is an error of that file."""
     (tmp_path / "into").symlink_to("a")
     (tmp_path / "out").symlink_to("/etc/passwd")
     with storage.opener(links="follow") as open_version:
@@ -87,7 +87,7 @@ def test_a_missing_root_is_an_error_of_the_root(tmp_path: Path) -> None:
 
 
 def test_no_descriptors_are_left_open(storage: LocalStorage) -> None:
-    """After the block, nothing but the files themselves is open."""
+    """After the block, only the files themselves are open."""
     before = open_files()
     with storage.opener() as open_version:
         for path in ("a/1", "c/1", "a/b/1"):

@@ -62,7 +62,7 @@ def test_few_files_are_synced_each(root: Path, syncs: Syncs) -> None:
 
 
 def test_many_files_are_synced_at_once(root: Path, syncs: Syncs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many files are synced with their file system before the first one gets its name; so are the names in many directories."""
+    """Many files are synced with their file system before the first gets its name, and then the names."""
     for module in (pending_files, open_directories):
         monkeypatch.setattr(module, "syncs_as_a_whole", lambda descriptor: True)
     write(root, MANY, directories=MANY)
@@ -71,7 +71,7 @@ def test_many_files_are_synced_at_once(root: Path, syncs: Syncs, monkeypatch: py
 
 
 def test_file_systems_that_must_be_synced_file_by_file(root: Path, syncs: Syncs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a sync of the whole file system proves nothing, each file and each directory is synced."""
+    """If syncing a whole file system proves nothing, each file and directory is synced."""
     for module in (pending_files, open_directories):
         monkeypatch.setattr(module, "syncs_as_a_whole", lambda descriptor: False)
     write(root, MANY, directories=MANY)
@@ -79,13 +79,13 @@ def test_file_systems_that_must_be_synced_file_by_file(root: Path, syncs: Syncs,
 
 
 def test_without_durability_nothing_is_synced(root: Path, syncs: Syncs) -> None:
-    """If nobody waits for the disk, nothing is synced."""
+    """Without durability, no file is synced."""
     write(root, MANY, durable=False)
     assert (syncs.files, syncs.directories, syncs.whole) == ([], [], [])
 
 
 def test_a_slow_disk_of_others(root: Path, syncs: Syncs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a sync of the whole file system waits for what others write, files are synced one by one from then on."""
+    """If a sync of the whole file system waits for other programs, files are synced one by one from then on."""
     monkeypatch.setattr(pending_files, "syncs_as_a_whole", lambda descriptor: True)
     times = iter([0.0, SLOW_SECONDS + 1])
     descriptor = os.open(root, os.O_RDONLY)
@@ -120,7 +120,7 @@ def test_a_slow_disk_of_others(root: Path, syncs: Syncs, monkeypatch: pytest.Mon
 
 
 def test_which_file_systems_are_synced_as_a_whole(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only those that are known to wait for the disk, on kernels that report errors; none where the call is missing."""
+    """Only file systems that wait for the disk, on kernels that report errors, are synced as a whole."""
     descriptor, proc = os.open(root, os.O_RDONLY), os.open("/proc", os.O_RDONLY)
     try:
         for number, expected in ((0xEF53, True), (0x9123683E, True), (0x794C7630, False)):
@@ -152,7 +152,7 @@ def _kind(descriptor: int) -> int:
 
 
 def test_the_calls_themselves(root: Path) -> None:
-    """Syncing, exchanging two names and starting to write work here, and errors are raised."""
+    """Syncing, exchanging two names and starting to write work on this system, and errors are raised."""
     (root / "a").write_bytes(b"a")
     (root / "b").mkdir()
     descriptor = os.open(root, os.O_RDONLY)
@@ -171,7 +171,7 @@ def test_the_calls_themselves(root: Path) -> None:
 
 
 def test_without_ctypes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python without ``ctypes`` does without these calls."""
+    """Without ``ctypes``, these calls are not used."""
     import sys
 
     monkeypatch.setitem(sys.modules, "ctypes", None)

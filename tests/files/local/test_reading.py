@@ -15,7 +15,7 @@ from tests.open_files import open_files
 
 
 def test_a_file_with_its_entry(storage: Storage) -> None:
-    """The entry of an open file is that of a walk, whatever the storage, and stays its version."""
+    """The entry of an open file equals that of a walk, on any storage, and stays its version."""
     put(storage, "a/file", b"content")
     walked = next(entry for entry in storage.walk() if entry.kind == "file")
     with storage.open_version("a/file") as version:
@@ -29,7 +29,7 @@ def test_a_file_with_its_entry(storage: Storage) -> None:
 
 @pytest.mark.parametrize("change", ["grow", "rewrite", "touch"])
 def test_a_change_is_seen(root: Path, change: str) -> None:
-    """A file that changes while it is open is no longer its version, also with the same size and time of modification."""
+    """A file that changes while it is open has another version, also with equal size and time."""
     path = root / "file"
     path.write_bytes(b"content")
     os.utime(path, ns=(1, 1))
@@ -46,7 +46,7 @@ def test_a_change_is_seen(root: Path, change: str) -> None:
 
 
 def test_a_file_that_is_replaced_is_still_itself(root: Path) -> None:
-    """Who has a file open keeps its content when another takes its name: its version tells that it changed."""
+    """An open file keeps its content if it is replaced, and its version shows that."""
     path = root / "file"
     path.write_bytes(b"old")
     with LocalStorage(root).open_version("file") as version:
@@ -56,7 +56,7 @@ def test_a_file_that_is_replaced_is_still_itself(root: Path) -> None:
 
 
 def test_descriptors_are_closed(root: Path) -> None:
-    """Whatever is opened, or cannot be, no descriptor stays open."""
+    """After success or failure, no descriptor stays open."""
     (root / "a/b").mkdir(parents=True)
     (root / "a/b/file").touch()
     (root / "link").symlink_to("a/b/file")

@@ -23,7 +23,7 @@ def remove(root: Path, name: str) -> None:
 
 
 def test_links_are_removed_and_not_followed(root: Path, tmp_path: Path) -> None:
-    """What links in the directory lead to stays; a link in its place, a file and nothing are errors."""
+    """Targets of links stay; a link or file in place of the directory, and a missing one, are errors."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x").write_bytes(b"precious")
     (root / "a" / "b").mkdir(parents=True)
@@ -42,7 +42,7 @@ def test_links_are_removed_and_not_followed(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_deepest_trees(root: Path) -> None:
-    """A tree that is deeper than Python may recurse is written, replaced and removed without a limit on the way."""
+    """A tree that is deeper than Python's recursion limit is written, replaced and removed."""
     deep = "/".join("d" * 1100)
     storage = LocalStorage(root)
     with storage.writer(durable=False, may_replace=lambda path: False) as writer:
@@ -61,7 +61,7 @@ def test_the_deepest_trees(root: Path) -> None:
 
 
 def test_what_somebody_else_does_meanwhile(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes by itself meanwhile is no error; what comes meanwhile is one."""
+    """Files that disappear during the removal are no error; new ones are."""
     for name in ("a/x/1", "a/y/2", "a/z"):
         (root / name).mkdir(parents=True)
     original = os.rmdir

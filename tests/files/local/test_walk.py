@@ -62,7 +62,7 @@ NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(NAME, min_size=1, max_size=4), max_size=12))
 def test_the_order_is_that_of_all_paths(paths: list[list[str]]) -> None:
-    """Any tree is walked in the order in which all its paths, directories included, would be sorted."""
+    """Any tree is walked in the order of its sorted paths, including directories."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for components in paths:
@@ -79,7 +79,7 @@ def test_the_order_is_that_of_all_paths(paths: list[list[str]]) -> None:
 
 
 def test_odd_names(storage: LocalStorage, root: Path) -> None:
-    """Names that shells, other systems or terminals take for something else are walked as files and as directories."""
+    """Names with special meanings for shells, other systems or terminals are walked as files and as directories."""
     make(root, *ODD_NAMES, *(f"directory/{name}/{name}" for name in ODD_NAMES))
     entries = list(storage.walk())
     assert len(ODD_NAMES) == 39
@@ -102,7 +102,7 @@ def test_what_an_entry_says(storage: LocalStorage, root: Path) -> None:
 
 
 def test_a_version_changes_with_the_file(storage: LocalStorage, root: Path) -> None:
-    """Writing, replacing and touching a file give it another version, also where size and time of modification stay."""
+    """Writing, replacing and touching a file change its version, also with equal size and time."""
     make(root, "file")
     os.utime(root / "file", ns=(1, 1))
     before = entry_at(storage, "file")
@@ -137,14 +137,14 @@ def test_only_what_is_selected_is_walked(storage: LocalStorage, root: Path) -> N
 
 
 def test_temporary_and_special_files_are_left_out(storage: LocalStorage, root: Path) -> None:
-    """What a sync has under way, FIFOs and sockets are no part of a directory's content."""
+    """A sync's temporary files, FIFOs and sockets are not part of a directory's content."""
     make(root, ".airflow-sync-0123456789abcdef.part", "d/.airflow-sync-fedcba9876543210.part/x", ".airflow-sync-notours.part")
     os.mkfifo(root / "fifo")
     assert walked(storage) == [".airflow-sync-notours.part", "d/"]
 
 
 def test_a_missing_root(tmp_path: Path) -> None:
-    """A missing root is an error, or empty where that is asked for; a file in its place is always an error."""
+    """A missing root is an error, or empty on request; a file in its place is always an error."""
     storage = LocalStorage(tmp_path / "missing")
     with pytest.raises(FileError, match="No such file or directory"):
         list(storage.walk())
@@ -155,7 +155,7 @@ def test_a_missing_root(tmp_path: Path) -> None:
 
 
 def test_a_tree_that_changes_meanwhile(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """What goes, or becomes something else, while it is walked is left out; the rest is found, in order."""
+    """Paths that disappear or change their kind during a walk are left out; others are found in order."""
     make(root, *(f"{directory}/{name}" for directory in "abcdefg" for name in "xyz"))
     found = []
     for entry in storage.walk():
@@ -179,7 +179,7 @@ def test_a_tree_that_changes_meanwhile(storage: LocalStorage, root: Path, outsid
 
 
 def test_deep_trees(storage: LocalStorage, root: Path) -> None:
-    """A tree deeper than a process may have files open is walked to its end, files after directories included."""
+    """A tree that is deeper than the limit of open files is walked completely."""
     current = os.open(root, os.O_RDONLY)
     for _ in range(1200):
         for name in ("d", "z"):
@@ -200,7 +200,7 @@ def test_deep_trees(storage: LocalStorage, root: Path) -> None:
 def test_a_deep_directory_that_moves_meanwhile(
     storage: LocalStorage, root: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, moved: str
 ) -> None:
-    """A directory whose descriptor was closed and that moves before the walk is back in it does not lead out of the root."""
+    """A directory that moves while its descriptor is closed does not lead the walk out of the root."""
     monkeypatch.setattr(local_walk, "_OPEN_DIRECTORIES", 1)
     make(root, "a/b/c", "a/b/d", "a/z", "z")
     found = []
@@ -222,7 +222,7 @@ def test_a_deep_directory_that_moves_meanwhile(
 def test_what_may_not_be_read(
     public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]], files: str
 ) -> None:
-    """A directory without permission is an error that names it, or told and left out, and nothing else is."""
+    """A directory without permission is an error that names it, or reported and left out."""
     code = """
         from airflow_provider_sync.files import *
         storage = open_storage(sys.argv[1])
@@ -251,7 +251,7 @@ def test_what_may_not_be_read(
 
 
 def test_names_that_cannot_travel(storage: LocalStorage, root: Path) -> None:
-    """A name that is not UTF-8, or a path that is too long, is an error, or told and left out; excluded ones are neither."""
+    """A non-UTF-8 name, or a too long path, is an error, or reported and left out, unless it is excluded."""
     make(root, "good", "also/good")
     odd_file, odd_directory = (root / os.fsdecode(b"caf\xe9.txt")), (root / os.fsdecode(b"caf\xe9"))
     odd_file.touch()
@@ -289,7 +289,7 @@ def test_paths_that_are_too_long(storage: LocalStorage, root: Path) -> None:
 
 
 def test_a_broken_disk_is_not_left_out(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that is not about one file ends the walk, even where unreadable files are left out."""
+    """An error of more than one file ends the walk, even if unreadable files are left out."""
     make(root, "file", "directory/x")
 
     def broken(*_: object, **__: object) -> None:
@@ -301,7 +301,7 @@ def test_a_broken_disk_is_not_left_out(storage: LocalStorage, root: Path, monkey
 
 
 def test_descriptors_are_closed(storage: LocalStorage, root: Path) -> None:
-    """A walk that ends, fails or is given up leaves no descriptor open."""
+    """A walk leaves no descriptor open, whether it ends, fails or is closed."""
     make(root, "a/b/c", "d/e")
     before = open_files()
     list(storage.walk())

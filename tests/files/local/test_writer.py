@@ -21,7 +21,7 @@ from tests.open_files import open_files
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_files_get_their_names_by_a_commit(storage: LocalStorage, root: Path, durable: bool) -> None:
-    """What was put appears by the commit, with its times, and is returned as the next walk will find it."""
+    """Written files appear by the commit with their times, and their entries equal those of the next walk."""
     before = open_files()
     with storage.writer(durable=durable, may_replace=lambda path: False) as writer:
         names = [f"d{number % 7}/deep/f{number:03}" for number in range(2 * MAX_HELD)]
@@ -41,7 +41,7 @@ def test_files_get_their_names_by_a_commit(storage: LocalStorage, root: Path, du
 
 
 def test_the_root_is_made(tmp_path: Path) -> None:
-    """A target that does not exist yet is made, with the directories above it."""
+    """A missing target is created, with the directories above it."""
     with LocalStorage(tmp_path / "a" / "b").writer(may_replace=lambda path: False) as writer:
         writer.put("x", b"x", PLAIN)
     assert tree(tmp_path) == {"a": None, "a/b": None, "a/b/x": b"x"}
@@ -58,7 +58,7 @@ def test_a_root_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_discarded_leaves_no_directory(storage: LocalStorage, root: Path) -> None:
-    """Directories that were made for a discarded file alone go at the end; those asked for, used or there before stay."""
+    """Directories created only for discarded files are removed at the end; others stay."""
     (root / "there").mkdir()
     with storage.writer(may_replace=lambda path: False) as writer:
         for directory in ("lost/deep", "used/deep", "asked", "there"):
@@ -70,7 +70,7 @@ def test_a_file_that_is_discarded_leaves_no_directory(storage: LocalStorage, roo
 
 
 def test_an_exception_discards_what_is_not_committed(storage: LocalStorage, root: Path) -> None:
-    """What was committed stays; of the rest neither files nor the directories made for them remain."""
+    """Committed files stay; of others, neither files nor their new directories remain."""
     (root / "there").mkdir()
     before = open_files()
 
@@ -90,7 +90,7 @@ def test_an_exception_discards_what_is_not_committed(storage: LocalStorage, root
 
 
 def test_nothing_goes_through_links(writer: LocalTreeWriter, root: Path, outside: Path) -> None:
-    """Removing, copying and setting times below a link to a directory does not reach what is behind it."""
+    """Removing, copying and setting times below a link to a directory do not reach its target."""
     (root / "dir").symlink_to(outside)
     (root / "file").symlink_to(outside / "x")
     writer.remove("dir/x")
@@ -111,7 +111,7 @@ def test_nothing_goes_through_links(writer: LocalTreeWriter, root: Path, outside
 
 
 def test_a_swapped_directory_never_leads_a_write_out(storage: LocalStorage, root: Path, outside: Path) -> None:
-    """While somebody keeps swapping a directory for a link, nothing reaches what is behind it."""
+    """While a directory is swapped for a link, writes never reach the link's target."""
     with swapping(root / "sub", outside):
         for number in range(100):
             with (
@@ -150,7 +150,7 @@ def test_names_are_checked(writer: LocalTreeWriter, root: Path, name: str) -> No
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "..", "a/../../../x", "", "x\0"])
 def test_links_out_of_the_root_are_refused(writer: LocalTreeWriter, root: Path, target: str) -> None:
-    """A link is made only if it leads to something below the root."""
+    """A link is created only if its target is below the root."""
     with pytest.raises(FileError, match=r"The link 'link' in .* would lead out of the directory"):
         writer.make_link("link", target)
     assert writer.commit() == []
@@ -158,7 +158,7 @@ def test_links_out_of_the_root_are_refused(writer: LocalTreeWriter, root: Path, 
 
 
 def test_links_that_lead_out_together(writer: LocalTreeWriter, root: Path, outside: Path) -> None:
-    """Two links that stay inside, each by its text, cannot lead out together."""
+    """Two links that stay inside by their texts cannot lead out together."""
     writer.make_link("deep/er/top", "../..")
     with pytest.raises(FileError, match=r"The link 'deep/er/out' in .* would lead out"):
         writer.make_link("deep/er/out", "top/../outside/x")
@@ -167,7 +167,7 @@ def test_links_that_lead_out_together(writer: LocalTreeWriter, root: Path, outsi
 
 
 def test_links(writer: LocalTreeWriter, root: Path) -> None:
-    """A link replaces a file or another link by the commit; its target need not be there."""
+    """A link replaces a file or another link by the commit; its target may be missing."""
     (root / "file").write_bytes(b"x")
     (root / "old").symlink_to("file")
     writer.make_link("file", "other")
@@ -179,7 +179,7 @@ def test_links(writer: LocalTreeWriter, root: Path) -> None:
 
 
 def test_removing(writer: LocalTreeWriter, root: Path) -> None:
-    """Files and empty directories are removed; what is not there, or is something else, is no error."""
+    """Files and empty directories are removed; a missing path, or another kind, is no error."""
     (root / "sub" / "deep").mkdir(parents=True)
     (root / "sub" / "x").write_bytes(b"x")
     for path in ("missing", "missing/x", "sub", "sub/x/y"):
@@ -196,7 +196,7 @@ def test_removing(writer: LocalTreeWriter, root: Path) -> None:
 
 
 def test_several_threads(storage: LocalStorage, root: Path) -> None:
-    """Threads put and commit at the same time; each file is returned once, with more directories than stay open."""
+    """Several threads can write and commit; each file is returned once, also with many directories."""
     directories = MAX_OPEN + 40
 
     def work(thread: int) -> list[str]:
@@ -218,7 +218,7 @@ def test_several_threads(storage: LocalStorage, root: Path) -> None:
 
 
 def test_a_directory_that_is_evicted_while_in_use(storage: LocalStorage, root: Path) -> None:
-    """A large file may take as long as it likes, whatever else is written meanwhile."""
+    """A large file may take any time, whatever else is written."""
     with storage.writer(durable=False, may_replace=lambda path: False) as writer:
         new_file = writer.create("large/x", size=3, metadata=PLAIN)
         for number in range(MAX_OPEN + 10):

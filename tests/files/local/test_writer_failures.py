@@ -24,7 +24,7 @@ from tests.open_files import open_files
 
 
 def test_a_full_disk(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full names the file for which there was no room, and is no matter of one file."""
+    """A full disk is an error that names the file, and not an error of one file."""
     with storage.writer(may_replace=lambda path: False) as writer:
         writer.put("a", b"a", PLAIN)
         with monkeypatch.context() as patch:
@@ -42,7 +42,7 @@ def test_a_full_disk(storage: LocalStorage, root: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("files", [1, 5, 2 * MAX_HELD])
 def test_a_disk_that_does_not_take_a_file(storage: LocalStorage, root: Path, files: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the content of one file does not reach the disk, it is named, and no file of the commit gets its name."""
+    """If one file cannot be made durable, it is named, and no file of the commit gets its name."""
     (root / "f0").write_bytes(b"old")
     with storage.writer(may_replace=lambda path: False) as writer:
         for number in range(files):
@@ -66,7 +66,7 @@ def _broken(descriptor: int) -> None:
 def test_files_of_others_do_not_fail_a_commit(
     storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If the disk reports an error, but takes each of the files, they were not the ones that failed."""
+    """If the disk reports an error but each file can be synced, the commit succeeds."""
     monkeypatch.setattr("airflow_provider_sync.files.local.pending_files.sync_file_system", _broken)
     with caplog.at_level("INFO"), storage.writer(may_replace=lambda path: False) as writer:
         for number in range(2 * MAX_HELD):
@@ -98,7 +98,7 @@ def test_failures_of_single_files_are_reported(storage: LocalStorage, root: Path
 def test_without_a_listener_the_first_failure_is_raised(
     storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If nobody is told of failures, the commit raises the first one after the others have got their names."""
+    """Without a callback for failures, the commit raises the first one after the others have their names."""
     FailingCall("rename", errno.EILSEQ, lambda name: name in ("a", "c"), monkeypatch)
     with storage.writer(may_replace=lambda path: False) as writer:
         for name in ("a", "b", "c"):
@@ -109,7 +109,7 @@ def test_without_a_listener_the_first_failure_is_raised(
 
 
 def test_a_disk_that_breaks_during_renames(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that will meet all files ends the commit at once, and the rest is discarded."""
+    """An error of all files ends the commit at once, and the rest is discarded."""
     told: list[str] = []
     FailingCall("rename", errno.EROFS, lambda name: name != "a", monkeypatch)
     with storage.writer(may_replace=lambda path: False, on_failure=lambda path, error: told.append(path)) as writer:
@@ -122,7 +122,7 @@ def test_a_disk_that_breaks_during_renames(storage: LocalStorage, root: Path, mo
 
 
 def test_a_signal_during_a_commit(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal between two renames leaves whole files under their names, and no temporary ones."""
+    """A signal between two renames leaves complete files with their names, and no temporary ones."""
     original = os.rename
 
     def rename(first: str, second: str, **options: int) -> None:
@@ -146,7 +146,7 @@ def test_a_signal_during_a_commit(storage: LocalStorage, root: Path, monkeypatch
 
 
 def test_a_killed_writer_leaves_what_clean_removes(storage: LocalStorage, root: Path) -> None:
-    """A killed process leaves temporary files, which the next sync removes, but for what it can go on with."""
+    """A killed process leaves temporary files, which the next sync removes or continues."""
     code = """if True:
         import os, signal, sys
         from airflow_provider_sync.files import open_storage
@@ -170,7 +170,7 @@ def test_a_killed_writer_leaves_what_clean_removes(storage: LocalStorage, root: 
 
 
 def test_permissions_are_missing(public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """What may not be written is named, and nothing remains."""
+    """A path without write permission is named, and nothing remains."""
     closed = public_root / "closed"
     closed.mkdir()
     (closed / "x").write_bytes(b"x")
@@ -203,7 +203,7 @@ def test_permissions_are_missing(public_root: Path, run_as_user: Callable[..., s
 
 
 def test_disks_that_take_a_part(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that writes only some bytes is followed by others."""
+    """A call that writes only some bytes is repeated for the rest."""
     original = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: original(descriptor, memoryview(data)[:2]))
     writer.put("small", b"abcdefg", PLAIN)
@@ -224,7 +224,7 @@ def test_a_mount_point_is_no_empty_directory(writer: LocalTreeWriter, root: Path
 
 
 def test_a_limit_on_the_size_of_files(root: Path) -> None:
-    """A write that the system stops in the middle is an error, the temporary file is gone and the old content there."""
+    """If a size limit stops a write, it is an error, the temporary file is removed, and the old content stays."""
     (root / "file").write_bytes(b"old")
     code = """if True:
         import resource, sys
@@ -246,7 +246,7 @@ def test_a_limit_on_the_size_of_files(root: Path) -> None:
 
 
 def test_names_are_durable_at_the_end(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Content is written to the disk before it gets its name, and every changed directory at the end of the block."""
+    """Content is synced before its name, and every changed directory at the end of the block."""
     (root / "old").mkdir()
     (root / "old" / "x").write_bytes(b"x")
     synced: list[str] = []

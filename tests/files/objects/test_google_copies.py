@@ -45,7 +45,7 @@ def strict_gcs(gcs: AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> list
 
 @pytest.mark.parametrize("what", ["copy", "copy of a version", "metadata"])
 def test_copies_on_google_are_of_one_version(gcs: AbstractFileSystem, strict_gcs: list[Callable[[], None]], what: str) -> None:
-    """An object that changes right before it is copied, or gets other metadata, is not taken for what it was."""
+    """An object that changes right before its copy, or gets other metadata, is not copied."""
     storage = ObjectStorage(gcs, "gcs://bucket/root")
     put(storage, "a", b"one")
     version = storage.look_up("a").version
@@ -63,7 +63,7 @@ def test_copies_on_google_are_of_one_version(gcs: AbstractFileSystem, strict_gcs
 
 
 def test_a_copy_on_google_is_the_version_that_was_made(gcs: AbstractFileSystem, strict_gcs: list[Callable[[], None]]) -> None:
-    """A copy that is replaced right after it was made has not the version of what replaced it."""
+    """If a copy is replaced right after its creation, the returned version is still the copy's."""
     storage = ObjectStorage(gcs, "gcs://bucket/root")
     put(storage, "a", b"one")
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -73,7 +73,7 @@ def test_a_copy_on_google_is_the_version_that_was_made(gcs: AbstractFileSystem, 
 
 
 def test_a_backup_on_google_is_of_what_is_replaced(gcs: AbstractFileSystem, strict_gcs: list[Callable[[], None]]) -> None:
-    """If an object changes right before it goes to the backup, its new content does."""
+    """If an object changes right before its backup, the new content is backed up."""
     storage = ObjectStorage(gcs, "gcs://bucket/root")
     put(storage, "a", b"one")
     with storage.writer(may_replace=lambda path: False, backup=Backup("kept")) as writer:

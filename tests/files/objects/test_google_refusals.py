@@ -46,7 +46,7 @@ def refuse(gcs: AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, name: bytes
 def test_an_object_that_is_refused_keeps_no_other_back(
     storage: ObjectStorage, gcs: AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, status: int, message: str
 ) -> None:
-    """An object that the store does not take is named, no retry is advised, and all others are written."""
+    """A refused object is named with a permanent error, and all others are written."""
     refuse(gcs, monkeypatch, b"b", status, message)
     failed: dict[str, FileError] = {}
     with storage.writer(may_replace=lambda path: False, on_failure=failed.__setitem__) as writer:
@@ -61,7 +61,7 @@ def test_an_object_that_is_refused_keeps_no_other_back(
 def test_an_object_that_may_not_be_deleted(
     storage: ObjectStorage, gcs: AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A denied delete is an error that names the object, and no error that may pass."""
+    """A denied delete is a permanent error that names the object."""
     put(storage, "a")
     refuse(gcs, monkeypatch, b"a", 403, "You may not.")
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -72,7 +72,7 @@ def test_an_object_that_may_not_be_deleted(
 
 
 def test_other_errors_may_pass(storage: ObjectStorage, gcs: AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the store cannot do at the moment stays an error that may pass."""
+    """Temporary failures of the store are transient errors."""
     from gcsfs.retry import HttpError
 
     def fail(*_: object, **__: object) -> None:

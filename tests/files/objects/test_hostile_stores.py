@@ -87,14 +87,14 @@ AGAIN = f"{MORE}<NextContinuationToken>again</NextContinuationToken>"
     ids=["cut", "goes round", "empty pages go round", "another folder", "unsorted", "twice", "negative size"],
 )
 def test_a_listing_that_lies_is_an_error(storage: ObjectStorage, store: HostileStore, page: Response) -> None:
-    """A listing that is cut, endless, unsorted or about something else is never taken for what is there."""
+    """A truncated, endless, unsorted or foreign listing is refused."""
     store.disturbance = lambda request: None if request.key else page
     with pytest.raises(FileError, match="store lists"):
         list(storage.walk())
 
 
 def test_access_that_ends_in_the_middle_of_a_listing(storage: ObjectStorage, store: HostileStore) -> None:
-    """A listing of which the second page is denied is an error, and no short listing."""
+    """A listing whose second page is denied is an error, and not a short listing."""
     page = listing(("root/a", 1), tail=AGAIN)
     store.disturbance = lambda request: DENIED if "continuation-token" in request.query else page
     with pytest.raises(FileError, match="Check the credentials"):
@@ -132,7 +132,7 @@ CONTENT = bytes(range(256)) * 64
     ids=["short", "empty", "long", "long and whole"],
 )
 def test_content_of_another_length_has_no_digest(storage: ObjectStorage, store: HostileStore, spoiled: Disturbance) -> None:
-    """Content that is shorter or longer than it should be is read to its end all the same, or is an error."""
+    """Content with another length than expected is read completely or is an error."""
     put(storage, "a", CONTENT)
     store.disturbance = spoiled
     with storage.open_version("a") as opened, pytest.raises(SyncError):
@@ -140,7 +140,7 @@ def test_content_of_another_length_has_no_digest(storage: ObjectStorage, store: 
 
 
 def test_a_store_that_ignores_ranges(storage: ObjectStorage, store: HostileStore) -> None:
-    """A store that sends the start of an object for any range is an error, and no wrong content."""
+    """A store that sends the start of an object for any range is an error."""
     put(storage, "a", CONTENT)
     store.disturbance = body(CONTENT, status=200)
     with storage.open_version("a") as opened:
@@ -150,7 +150,7 @@ def test_a_store_that_ignores_ranges(storage: ObjectStorage, store: HostileStore
 
 
 def test_an_object_that_changes_between_its_description_and_its_content(storage: ObjectStorage, store: HostileStore) -> None:
-    """New content of the same size never gets the digest of the version that was described before."""
+    """New content of equal size never gets the digest of the described version."""
     put(storage, "a", b"old")
 
     def replace(request: Request) -> Response | None:
@@ -182,7 +182,7 @@ def upload(storage: ObjectStorage, size: int) -> None:
 def test_bursts_of_throttling_are_sat_out(
     storage: ObjectStorage, store: HostileStore, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Writes and reads go on after a burst of refusals, in parts too."""
+    """Writes and reads, also in parts, continue after a burst of refusals."""
     size = PART + 5 if large else 5
     monkeypatch.setattr(store.filesystem, "retries", 3)
     store.disturbance = first(2, lambda request: SLOW_DOWN if request.key else None)
@@ -214,7 +214,7 @@ def steps_of_upload(step: str) -> Disturbance:
 
 @pytest.mark.parametrize("step", ["begin", "part", "complete", "complete, told in an answer of 200"])
 def test_an_upload_that_fails_leaves_nothing(storage: ObjectStorage, store: HostileStore, step: str) -> None:
-    """Whatever step of an upload fails, the old object stays, and there are no parts that cost money."""
+    """After a failure at any step of an upload, the old object stays, and no parts remain."""
     put(storage, "a", b"old")
     store.disturbance = steps_of_upload(step)
     with pytest.raises(SyncError, match="Cannot write 'a'"):
@@ -225,7 +225,7 @@ def test_an_upload_that_fails_leaves_nothing(storage: ObjectStorage, store: Host
 
 
 def test_access_that_ends_in_the_middle_of_the_writes(storage: ObjectStorage, store: HostileStore) -> None:
-    """An object that is denied is reported; all others are written, and nothing of it is taken for done."""
+    """A denied object is reported and not counted as done; all others are written."""
     failed: dict[str, FileError] = {}
     store.disturbance = lambda request: DENIED if request.key == "root/b" else None
     with storage.writer(may_replace=lambda path: False, on_failure=failed.__setitem__) as writer:
@@ -251,7 +251,7 @@ def replace_after_write(store: HostileStore, path: str, content: bytes) -> None:
 
 
 def test_what_somebody_else_writes_has_not_our_digest(storage: ObjectStorage, store: HostileStore) -> None:
-    """If an object is replaced right after it was written, the entry that is returned is that of our content."""
+    """If an object is replaced right after it was written, the returned entry is that of our content."""
     replace_after_write(store, "a", b"x")
     with storage.writer(may_replace=lambda path: False) as writer:
         writer.put("a", b"a", PLAIN)
@@ -261,7 +261,7 @@ def test_what_somebody_else_writes_has_not_our_digest(storage: ObjectStorage, st
 
 
 def test_a_copy_that_somebody_else_replaces_has_not_our_digest(storage: ObjectStorage, store: HostileStore) -> None:
-    """So for an object that was made by a copy inside the store."""
+    """The same holds for an object from a copy inside the store."""
     put(storage, "a", b"old")
     replace_after_write(store, "b", b"new")
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -272,7 +272,7 @@ def test_a_copy_that_somebody_else_replaces_has_not_our_digest(storage: ObjectSt
 
 
 def test_a_copy_that_fails_in_an_answer_of_200(storage: ObjectStorage, store: HostileStore) -> None:
-    """A copy whose failure comes after the headers of success is an error."""
+    """A copy that fails after the headers of success is an error."""
     put(storage, "a", b"old")
     failure = Response("<Error><Code>InternalError</Code><Message>We failed.</Message></Error>", 200)
     store.disturbance = lambda request: failure if request.key == "root/b" and request.method == "PUT" else None
@@ -283,7 +283,7 @@ def test_a_copy_that_fails_in_an_answer_of_200(storage: ObjectStorage, store: Ho
 
 
 def test_a_removal_that_fails_in_the_middle(storage: ObjectStorage, store: HostileStore) -> None:
-    """A removal that the store forgets to confirm for one object is an error, and one that is throttled is tried again."""
+    """A removal that the store does not confirm is an error, and a throttled one is retried."""
     for path in "ab":
         put(storage, path, b"x")
     store.disturbance = first(3, lambda request: SLOW_DOWN if "delete" in request.query else None)
@@ -293,7 +293,7 @@ def test_a_removal_that_fails_in_the_middle(storage: ObjectStorage, store: Hosti
 
 
 def test_a_store_that_stays_busy_is_no_change(storage: ObjectStorage, store: HostileStore) -> None:
-    """An object that a busy store does not show has not changed: the error says that one may try again."""
+    """An object that a busy store does not show is a transient error, not a change."""
     put(storage, "a", b"x")
     store.disturbance = lambda request: SLOW_DOWN if request.key else None
     with pytest.raises(TransportError, match="Cannot read 'a'"):

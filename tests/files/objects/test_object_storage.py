@@ -38,14 +38,14 @@ def keys(s3: S3FileSystem) -> list[str]:
 
 
 def test_a_connection_before_the_bucket_is_dropped(s3: S3FileSystem) -> None:
-    """With the connection's own file system the URL may still name the connection, as Airflow writes it."""
+    """With the connection's file system, the URL may still name the connection, as in Airflow."""
     put(open_storage("s3://company@bucket/root", s3), "x")
     assert keys(s3) == ["bucket/root/x"]
     assert open_storage("bucket/root", s3).location == "s3://bucket/root"
 
 
 def test_a_whole_bucket(s3: S3FileSystem) -> None:
-    """The root may be a bucket without a prefix, but there must be a bucket."""
+    """The root may be a bucket without a prefix, but not without a bucket."""
     storage = open_storage("s3://bucket", s3)
     put(storage, "x")
     put(storage, "y/z")
@@ -55,13 +55,13 @@ def test_a_whole_bucket(s3: S3FileSystem) -> None:
 
 
 def test_a_bucket_that_is_not_there(s3: S3FileSystem) -> None:
-    """The error says what is missing, since a prefix never is."""
+    """The error for a missing bucket says so; a prefix is never missing."""
     with pytest.raises(FileError, match=r"s3://absent/root: it does not exist\. Make the bucket, or check its name\."):
         list(ObjectStorage(s3, "s3://absent/root").scan())
 
 
 def test_other_prefixes_are_left_alone(storage: ObjectStorage, s3: S3FileSystem) -> None:
-    """A prefix that begins alike, and an object named like the root, are no part of the directory."""
+    """A prefix with the same beginning, and an object with the root's name, are not part of the directory."""
     for key in ("root", "rootless/x", "other/root/x"):
         s3.pipe(f"bucket/{key}", b"x")
     assert list(storage.scan()) == []
@@ -70,7 +70,7 @@ def test_other_prefixes_are_left_alone(storage: ObjectStorage, s3: S3FileSystem)
 
 
 def test_markers_of_directories_are_no_files(storage: ObjectStorage, s3: S3FileSystem) -> None:
-    """Keys that end in a slash, as consoles make them for folders, are passed over."""
+    """Keys that end in a slash, which consoles create for folders, are ignored."""
     for key in ("root/", "root/folder/", "root/folder/sub/"):
         s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"")
     put(storage, "folder/x")
@@ -79,7 +79,7 @@ def test_markers_of_directories_are_no_files(storage: ObjectStorage, s3: S3FileS
 
 @pytest.mark.parametrize("key", ["root//x", "root/a//b", "root/a/../../x", "root/./x", "root/..", "root/" + "x" * 256])
 def test_keys_that_are_no_file_names_are_an_error(storage: ObjectStorage, s3: S3FileSystem, key: str) -> None:
-    """A key that no disk could hold safely fails a scan with an error that shows it, unless it is excluded."""
+    """A key that is not a safe file name fails a scan with an error, unless it is excluded."""
     s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"x")
     put(storage, "good")
     with pytest.raises(FileError, match=r"file name .*Rename the file, or exclude it on both sides"):
@@ -88,7 +88,7 @@ def test_keys_that_are_no_file_names_are_an_error(storage: ObjectStorage, s3: S3
 
 
 def test_a_name_that_s3fs_would_cut_is_refused(storage: ObjectStorage, s3: S3FileSystem) -> None:
-    """A name that holds what s3fs takes for a version never reaches the object before it."""
+    """A name with s3fs's version separator never reaches another object."""
     put(storage, "x", b"kept")
     for call in (storage.open_version, storage.read, lambda name: remove(storage, name), lambda name: put(storage, name)):
         with pytest.raises(FileError, match="versionId"):
@@ -98,7 +98,7 @@ def test_a_name_that_s3fs_would_cut_is_refused(storage: ObjectStorage, s3: S3Fil
 
 
 def test_large_objects_go_up_in_parts(storage: ObjectStorage) -> None:
-    """Content beyond one part arrives whole, and is hashed and read without holding it."""
+    """Content above one part arrives completely, without being held in memory."""
     content = b"0123456789abcdef" * (PART // 8)
     put(storage, "large", content)
     assert build_manifest(storage, Md5Hasher()) == {"large": hashlib.md5(content).hexdigest()}
@@ -107,7 +107,7 @@ def test_large_objects_go_up_in_parts(storage: ObjectStorage) -> None:
 
 @pytest.mark.parametrize("size", [1, PART + 1, 3 * PART])
 def test_an_upload_that_fails_is_given_up(storage: ObjectStorage, s3: S3FileSystem, size: int) -> None:
-    """After a failure there is no object, no unfinished upload that costs money, and none comes when memory is tidied up."""
+    """After a failure there is no object and no unfinished upload, also after garbage collection."""
     import gc
 
     put(storage, "kept", b"old")
@@ -123,7 +123,7 @@ def test_an_upload_that_fails_is_given_up(storage: ObjectStorage, s3: S3FileSyst
 
 
 def test_unfinished_uploads_are_cleaned(storage: ObjectStorage, s3: S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uploads that killed syncs began under this root are given up after a day, younger and other ones stay."""
+    """Uploads of killed syncs under this root are aborted after a day; other ones stay."""
     for key in ("root/a", "root/b", "rootless/c"):
         s3.call_s3("create_multipart_upload", Bucket="bucket", Key=key)
     begun = s3.list_multipart_uploads("bucket")[0]["Initiated"].timestamp()
@@ -138,7 +138,7 @@ def test_unfinished_uploads_are_cleaned(storage: ObjectStorage, s3: S3FileSystem
 
 @pytest.mark.parametrize("size", [10, 3 * PART])
 def test_an_object_that_is_replaced_while_it_is_read(storage: ObjectStorage, s3: S3FileSystem, size: int) -> None:
-    """A reader gets one version of an object, or an error before its last block; never a mixture."""
+    """A reader gets one version of an object, or an error before its last block."""
     put(storage, "x", b"a" * size)
     with storage.read("x") as reader:
         blocks = iter(reader)
@@ -152,7 +152,7 @@ def test_an_object_that_is_replaced_while_it_is_read(storage: ObjectStorage, s3:
 
 
 def test_readers_see_what_others_wrote(storage: ObjectStorage, s3_endpoint: str) -> None:
-    """An object that another process replaced after a scan is read as it is now."""
+    """An object that was replaced after a scan is read in its current version."""
     put(storage, "x", b"old")
     assert len(list(storage.scan())) == 1
     other = S3FileSystem(key="testing", secret="testing", endpoint_url=s3_endpoint, skip_instance_cache=True)
@@ -164,7 +164,7 @@ def test_readers_see_what_others_wrote(storage: ObjectStorage, s3_endpoint: str)
 
 
 def test_a_missing_bucket_is_an_error_for_everything(s3: S3FileSystem) -> None:
-    """Nothing is taken for empty and nothing is made where there is no bucket."""
+    """A missing bucket does not count as empty, and is not created."""
     storage = open_storage("s3://no-such-bucket/root", s3)
     for call in (
         lambda: list(storage.scan(missing_ok=True)),
@@ -178,7 +178,7 @@ def test_a_missing_bucket_is_an_error_for_everything(s3: S3FileSystem) -> None:
 
 
 def test_a_store_that_does_not_answer_may_be_tried_again() -> None:
-    """An address where nobody listens is an error that may pass, and shows no credentials."""
+    """A store that does not answer is a transient error without credentials."""
     s3 = S3FileSystem(
         key="name",
         secret="secret-value",
@@ -196,14 +196,14 @@ def test_a_store_that_does_not_answer_may_be_tried_again() -> None:
 
 
 def test_local_file_systems_are_used_directly(tmp_path: object) -> None:
-    """Fsspec's view of the local disk is replaced by our own, which does not follow links."""
+    """Fsspec's local file system is replaced by ours, which does not follow links."""
     storage = open_storage(f"file://{tmp_path}", LocalFileSystem())
     assert isinstance(storage, LocalStorage)
     assert storage.location == str(tmp_path)
 
 
 def test_file_systems_with_directories_know_a_missing_root(memory: MemoryFileSystem) -> None:
-    """Where directories exist, a missing one is an error at the source, and an empty one is empty."""
+    """On file systems with directories, a missing one is an error at the source, and an empty one is empty."""
     storage = open_storage("memory://srv/data", memory)
     with pytest.raises(FileError, match="memory://srv/data"):
         list(storage.scan())
@@ -212,7 +212,7 @@ def test_file_systems_with_directories_know_a_missing_root(memory: MemoryFileSys
 
 
 def test_object_storage_refuses(memory: object) -> None:
-    """Many objects cannot be replaced in one step, which the error says."""
+    """``atomic`` on object storage is refused with the reason."""
     storage: Storage = open_storage("memory://bucket/root", memory)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"atomic: .* is object storage"):
         storage.atomic_copy()

@@ -39,13 +39,13 @@ class Store:
 @example(keys=["0", "/", ".", "-", ".0"], page_size=3, max_held=0, prefix="")
 @example(keys=[".", "/\U0010ffff0"], page_size=1, max_held=0, prefix="")
 def test_keys_come_in_the_order_of_paths(keys: list[str], page_size: int, max_held: int, prefix: str) -> None:
-    """Whatever the keys and the pages are, each object comes once, in the order of paths."""
+    """For any keys and pages, each object comes once, in the order of paths."""
     found = in_path_order(Store(keys, page_size).pages, prefix, max_held=max_held)
     assert [each.key for each in found] == sorted((key for key in keys if key.startswith(prefix)), key=path_order)
 
 
 def test_objects_come_while_the_listing_goes_on() -> None:
-    """Ordinary names are passed on page by page."""
+    """Ordinary names are returned page by page."""
     store = Store([f"folder-{folder}/file-{number:04}.txt" for folder in range(10) for number in range(1000)], 1000)
     found = in_path_order(store.pages, "", max_held=2000)
     next(found)
@@ -56,7 +56,7 @@ def test_objects_come_while_the_listing_goes_on() -> None:
 
 @pytest.mark.parametrize("in_folder", [0, 1500])
 def test_a_folder_that_holds_up_many_objects_is_listed_ahead(in_folder: int) -> None:
-    """Thousands of names ``part-…`` wait for no folder ``part``: it is looked for, listed first, and skipped later."""
+    """If thousands of names must wait for a folder, it is listed first and skipped later."""
     keys = [f"part-{number:05}" for number in range(5000)] + [f"part/{number:05}" for number in range(in_folder)] + ["zoo"]
     store = Store(keys, 100)
     found = in_path_order(store.pages, "", max_held=300)
@@ -69,7 +69,7 @@ def test_a_folder_that_holds_up_many_objects_is_listed_ahead(in_folder: int) -> 
 
 
 def test_a_store_without_order_is_refused() -> None:
-    """A store that lists in no order is an error, not a wrong comparison."""
+    """A store with unsorted listings is an error."""
     pages = [[FoundObject("b", 1, 0, b"")], [FoundObject("a", 1, 0, b"")]]
     with pytest.raises(FileError, match="lists 'a' after 'b'"):
         list(in_path_order(lambda prefix, after="": iter(pages), ""))

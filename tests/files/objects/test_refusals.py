@@ -46,7 +46,7 @@ def paths(storage: ObjectStorage) -> list[str]:
 def test_an_object_that_is_refused_keeps_no_other_back(
     storage: ObjectStorage, store: HostileStore, code: str, status: int
 ) -> None:
-    """An object that the store does not take is named, no retry is advised, and all others are written."""
+    """A refused object is named with a permanent error, and all others are written."""
     store.disturbance = lambda request: refusal(code, status) if request.key == "root/b" else None
     failed: dict[str, FileError] = {}
     with storage.writer(may_replace=lambda path: False, on_failure=failed.__setitem__) as writer:
@@ -61,7 +61,7 @@ def test_an_object_that_is_refused_keeps_no_other_back(
 
 
 def test_a_store_that_is_full_ends_the_writes(storage: ObjectStorage, store: HostileStore) -> None:
-    """A refusal that is about all objects is an error at once, not one for each of them."""
+    """A refusal that concerns all objects is one error, at once."""
     store.disturbance = lambda request: refusal("QuotaExceeded", 403) if request.method == "PUT" else None
     failed: dict[str, FileError] = {}
     with storage.writer(may_replace=lambda path: False, on_failure=failed.__setitem__) as writer:
@@ -77,7 +77,7 @@ def test_a_store_that_is_full_ends_the_writes(storage: ObjectStorage, store: Hos
     [("OperationAborted", 409), ("RequestTimeout", 400), ("NotImplemented", 501), ("XMinioStorageFull", 507)],
 )
 def test_what_may_pass_may_be_tried_again(storage: ObjectStorage, store: HostileStore, code: str, status: int) -> None:
-    """What is no refusal of the request itself stays an error that may pass."""
+    """Failures that are not refusals of the request are transient."""
     store.disturbance = lambda request: refusal(code, status) if request.method == "PUT" else None
     with pytest.raises(TransportError), storage.writer(may_replace=lambda path: False) as writer:
         writer.put("a", b"x", PLAIN)
@@ -85,7 +85,7 @@ def test_what_may_pass_may_be_tried_again(storage: ObjectStorage, store: Hostile
 
 @pytest.mark.parametrize("name", ["a\x01b", "a\rb", "a\x7fb", "a&<b", "a\ufffeb", "a\x85\u2028b", "+ %20?#", "\U0001f600"])
 def test_objects_of_any_name_come_and_go(storage: ObjectStorage, name: str) -> None:
-    """A name that XML cannot hold is written, copied and removed like any other, and keeps no other object from going."""
+    """A name that XML cannot hold is written, copied and removed, and does not stop other removals."""
     with storage.writer(may_replace=lambda path: False) as writer:
         writer.put(name, b"x", PLAIN)
         writer.put("z", b"x", PLAIN)
@@ -103,7 +103,7 @@ def test_objects_of_any_name_come_and_go(storage: ObjectStorage, name: str) -> N
 def test_unfinished_uploads_may_stay(
     storage: ObjectStorage, store: HostileStore, refused: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever may not list uploads, or give them up, can sync all the same; the log says what is left to whom."""
+    """A user who may not list or abort uploads can sync; the log says which uploads remain."""
     monkeypatch.setattr(object_storage, "MIN_UPLOAD_AGE", 0)
     store.filesystem.call_s3("create_multipart_upload", Bucket=BUCKET, Key="root/a")
 
@@ -120,7 +120,7 @@ def test_unfinished_uploads_may_stay(
 def test_an_upload_that_somebody_else_gave_up(
     storage: ObjectStorage, store: HostileStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An upload that is gone by the time it would be given up is no error, and the others go."""
+    """An upload that another program aborted is no error, and the others are aborted."""
     monkeypatch.setattr(object_storage, "MIN_UPLOAD_AGE", 0)
     for key in ("root/a", "root/b"):
         store.filesystem.call_s3("create_multipart_upload", Bucket=BUCKET, Key=key)
@@ -170,7 +170,7 @@ def test_many_unfinished_uploads(storage: ObjectStorage, store: HostileStore, mo
 
 
 def test_a_bucket_without_permission_to_list_is_an_error(storage: ObjectStorage, store: HostileStore) -> None:
-    """A target that cannot be listed is never taken for empty."""
+    """A target that cannot be listed does not count as empty."""
     put(storage, "a")
     store.disturbance = lambda request: None if request.key else DENIED
     with pytest.raises(SyncError, match="Check the credentials"):

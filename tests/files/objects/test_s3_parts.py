@@ -50,7 +50,7 @@ def metadata_of(store: HostileStore, path: str) -> dict[str, str]:
 
 
 def test_a_large_object_is_copied_in_parts(storage: ObjectStorage, store: HostileStore) -> None:
-    """The copy is whole, keeps the metadata or gets the time that it should have, and its entry is what a walk finds."""
+    """The copy is complete, with the right metadata and time, and its entry equals that of a walk."""
     store.filesystem.pipe_file(f"{BUCKET}/root/a", LARGE, Metadata={"mtime": "7.5", "owner": "x"})
     version = storage.look_up("a").version
     kept = copy(storage, Metadata(), version)
@@ -63,7 +63,7 @@ def test_a_large_object_is_copied_in_parts(storage: ObjectStorage, store: Hostil
 
 
 def test_a_large_object_that_changes_while_it_is_copied(storage: ObjectStorage, store: HostileStore) -> None:
-    """A copy in parts is of one version or fails, and leaves neither an object nor parts that cost money."""
+    """A copy in parts is of one version or fails without leaving an object or parts."""
     put(storage, "a", LARGE)
     version = storage.look_up("a").version
 
@@ -90,7 +90,7 @@ def test_a_large_object_that_changes_while_it_is_copied(storage: ObjectStorage, 
 
 
 def test_a_copy_in_parts_that_fails(storage: ObjectStorage, store: HostileStore) -> None:
-    """A part that is denied ends the copy, and what was there stays."""
+    """A denied part ends the copy, and the old object stays."""
     put(storage, "a", LARGE)
     put(storage, "b", b"old")
     store.disturbance = lambda request: DENIED if request.query.get("partNumber") == "3" else None
@@ -103,7 +103,7 @@ def test_a_copy_in_parts_that_fails(storage: ObjectStorage, store: HostileStore)
 
 @pytest.mark.parametrize("size", [0, 1, READ_BYTES, READ_BYTES + 1, 2 * READ_BYTES])
 def test_a_large_upload_knows_what_it_made(storage: ObjectStorage, store: HostileStore, size: int) -> None:
-    """The entry of an uploaded object comes from the upload itself, not from a look at what is there afterwards."""
+    """The entry of an uploaded object comes from the upload, without another request."""
     data = LARGE * 2
     store.requests.clear()
     with storage.writer(may_replace=lambda path: False) as writer:

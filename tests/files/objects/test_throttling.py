@@ -55,7 +55,7 @@ def busy_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("busy_store", [(503, 4), (429, 2), (500, 5)], indirect=True)
 def test_a_request_that_is_throttled_is_repeated(busy_store: tuple[BusyStore, ObjectStorage]) -> None:
-    """A store that is busy for a while is asked again until it answers."""
+    """A request to a busy store is repeated until it is answered."""
     server, storage = busy_store
     (entry,) = storage.walk()
     assert (entry.path, entry.size, entry.version) == ("x", 3, b"abc")
@@ -68,7 +68,7 @@ def test_a_request_that_is_throttled_is_repeated(busy_store: tuple[BusyStore, Ob
     indirect=["busy_store"],
 )
 def test_repeating_ends(busy_store: tuple[BusyStore, ObjectStorage], requests: int, kind: type[SyncError]) -> None:
-    """A store that stays busy, or refuses for another reason, is an error in the end; it may pass only if it is busy."""
+    """A store that stays busy is a transient error in the end; other refusals are permanent."""
     server, storage = busy_store
     with pytest.raises(kind, match="Cannot list s3://bucket/root"):
         list(storage.walk())
@@ -95,7 +95,7 @@ class HttpError(Exception):
     ],
 )
 def test_throttling_is_known_by_its_status(error: Exception, expected: bool) -> None:
-    """The statuses of all libraries are understood, also of an error behind another one."""
+    """The throttling statuses of all libraries are recognized, also in a chained error."""
     outer = OSError("wrapped")
     outer.__cause__ = error
     assert is_throttled(error) is expected
@@ -119,7 +119,7 @@ def test_throttling_is_known_by_its_status(error: Exception, expected: bool) -> 
     ],
 )
 def test_refusals_are_known_by_their_status(error: Exception, expected: bool) -> None:
-    """What would be refused again is told from what may succeed later."""
+    """Refusals are distinguished from transient errors."""
     assert is_refused(error) is expected
     timeout = TimeoutError()
     timeout.__cause__ = error
@@ -127,7 +127,7 @@ def test_refusals_are_known_by_their_status(error: Exception, expected: bool) ->
 
 
 def test_other_errors_are_not_repeated() -> None:
-    """An error that is no throttling ends the work at once."""
+    """An error that is not throttling ends the work at once."""
     calls = []
 
     def call() -> None:

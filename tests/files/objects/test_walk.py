@@ -29,7 +29,7 @@ def paths(storage: ObjectStorage, path_filter: PathFilter | None = None) -> list
 
 
 def test_objects_come_in_the_order_of_paths(storage: ObjectStorage) -> None:
-    """A walk is sorted component by component, and selects as a scan does."""
+    """A walk is sorted by path components, and selects the same files as a scan."""
     assert paths(storage) == []
     for path in NAMES:
         put(storage, path)
@@ -41,7 +41,7 @@ def test_objects_come_in_the_order_of_paths(storage: ObjectStorage) -> None:
 
 
 def test_entries_are_those_of_opened_objects(storage: ObjectStorage) -> None:
-    """Size, time and version of a listing are those of the object when it is opened, and change with its content."""
+    """Size, time and version of a listing equal those of the opened object, and change with its content."""
     put(storage, "x", b"old")
     (entry,) = storage.walk()
     assert (entry.kind, entry.size, entry.digest) == ("file", 3, None)
@@ -57,7 +57,7 @@ def test_entries_are_those_of_opened_objects(storage: ObjectStorage) -> None:
 
 
 def test_a_change_while_an_object_is_read_is_noticed(storage: ObjectStorage) -> None:
-    """An object that is replaced between two of its ranges is not the version that was opened, or cannot be read on."""
+    """An object that is replaced between two ranges has another version, or cannot be read on."""
     put(storage, "x", b"0123456789" * 100_000)
     with storage.open_version("x") as opened:
         opened.file.seek(900_000)
@@ -77,7 +77,7 @@ def read_unchanged(opened: object) -> None:
 
 
 def test_ranges_are_read(storage: ObjectStorage) -> None:
-    """An object is read from anywhere to anywhere, as a file is."""
+    """Any range of an object can be read."""
     data = bytes(range(256)) * 4000
     put(storage, "x", data)
     with storage.open_version("x") as opened:
@@ -94,7 +94,7 @@ def test_ranges_are_read(storage: ObjectStorage) -> None:
 
 
 def test_an_object_is_read_with_one_request(s3: S3FileSystem) -> None:
-    """A small object takes one request for its content, whatever the size of the reads, and none to see that it is unchanged."""
+    """A small object takes one request, for reads of any size."""
     storage = ObjectStorage(s3, "s3://bucket/root")
     put(storage, "x", b"x" * 1_000_000)
     with storage.open_version("x") as opened:
@@ -105,7 +105,7 @@ def test_an_object_is_read_with_one_request(s3: S3FileSystem) -> None:
 
 
 def test_an_object_that_is_also_a_folder_is_left_out(s3: S3FileSystem) -> None:
-    """No disk can hold a file and a folder of one name: the file is reported, the rest is listed."""
+    """If a file and a folder have one name, the file is reported, and the rest is listed."""
     storage = ObjectStorage(s3, "s3://bucket/root")
     for path in ("a", "a/b", "a/b/c", "ab"):
         s3.pipe(f"bucket/root/{path}", b"x")
@@ -120,7 +120,7 @@ def test_an_object_that_is_also_a_folder_is_left_out(s3: S3FileSystem) -> None:
 
 
 def test_keys_that_are_no_file_names_are_left_out(s3: S3FileSystem) -> None:
-    """Markers of folders are passed over; keys that no disk could hold are reported."""
+    """Markers of folders are ignored; keys that are not safe file names are reported."""
     storage = ObjectStorage(s3, "s3://bucket/root")
     for key in ("root/", "root/folder/", "root/a//b", "root/../x", "root/folder/x"):
         s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"x")
@@ -132,7 +132,7 @@ def test_keys_that_are_no_file_names_are_left_out(s3: S3FileSystem) -> None:
 
 
 def test_pages_are_asked_for_as_the_walk_goes_on(s3: S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing of several pages comes page by page, and no object is read for it."""
+    """A listing is read page by page, without reading objects."""
     storage = ObjectStorage(s3, "s3://bucket/root")
     real = s3.call_s3
     for number in range(10):
@@ -152,7 +152,7 @@ def test_pages_are_asked_for_as_the_walk_goes_on(s3: S3FileSystem, monkeypatch: 
 
 
 def test_an_unordered_bucket_is_sorted(s3: S3FileSystem) -> None:
-    """Directory buckets, which list in no order, are sorted here."""
+    """Directory buckets, whose listings are unsorted, are sorted by the client."""
     assert not S3Api(s3, "bucket--x-s3", "").lists_by_key
     storage = ObjectStorage(s3, "s3://bucket/root")
     assert storage._api is not None
@@ -163,7 +163,7 @@ def test_an_unordered_bucket_is_sorted(s3: S3FileSystem) -> None:
 
 
 def test_a_missing_bucket_or_object_is_an_error(s3: S3FileSystem) -> None:
-    """A missing bucket is no empty one, and a missing object has no entry."""
+    """A missing bucket does not count as empty, and a missing object has no entry."""
     with pytest.raises(FileError, match="no-such-bucket"):
         list(ObjectStorage(s3, "s3://no-such-bucket/root").walk(missing_ok=True))
     with pytest.raises(MissingFileError):

@@ -52,7 +52,7 @@ def put_all(storage: ObjectStorage, files: dict[str, bytes]) -> None:
 
 
 def test_many_objects_are_written(storage: ObjectStorage, writer: TreeWriter) -> None:
-    """Every object that was put is there after the commit, which returns the entries that a walk finds."""
+    """After the commit, every object exists, and the returned entries equal those of a walk."""
     files = {f"a/{number % 7}/é {number:03}.txt": b"%d" % number * number for number in range(40)}
     for path, data in files.items():
         writer.put(path, data, LONG_AGO)
@@ -66,7 +66,7 @@ def test_many_objects_are_written(storage: ObjectStorage, writer: TreeWriter) ->
 
 
 def test_objects_are_replaced(storage: ObjectStorage, writer: TreeWriter) -> None:
-    """New content takes the place of old, and has another version."""
+    """New content replaces the old, with another version."""
     put(storage, "x", b"old")
     before = list(storage.walk())
     writer.put("x", b"new", PLAIN)
@@ -77,7 +77,7 @@ def test_objects_are_replaced(storage: ObjectStorage, writer: TreeWriter) -> Non
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # by gcsfs
 @pytest.mark.parametrize("size", [0, 10, 2 * PART + 100])
 def test_large_objects_are_written_in_parts(storage: ObjectStorage, writer: TreeWriter, size: int) -> None:
-    """A large object appears as a whole, when it is finished, and its digest is that of what was sent."""
+    """A large object appears when it is complete, and its digest is that of the sent content."""
     data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     new = writer.create("x", size=size, metadata=LONG_AGO, resume_key="key")
     blocks = [data[start : start + 1_000_003] for start in range(0, size, 1_000_003)]
@@ -91,7 +91,7 @@ def test_large_objects_are_written_in_parts(storage: ObjectStorage, writer: Tree
 
 
 def test_an_upload_goes_on_after_a_cut_answer(storage: ObjectStorage, writer: TreeWriter) -> None:
-    """What has been written before the source's answer was cut counts for the digest, although no store can be asked for it."""
+    """The digest includes content that was written before the source's answer was cut."""
     data = bytes(range(256)) * 1000
 
     def cut() -> Iterator[bytes]:
@@ -112,7 +112,7 @@ def test_an_upload_goes_on_after_a_cut_answer(storage: ObjectStorage, writer: Tr
 
 
 def test_an_object_of_another_size_is_refused(storage: ObjectStorage, writer: TreeWriter) -> None:
-    """An object that came short is not made; what was there stays."""
+    """A too short object is not created, and the old one stays."""
     put(storage, "x", b"old")
     new = writer.create("x", size=5, metadata=PLAIN)
     new.write(b"new")
@@ -126,7 +126,7 @@ def test_an_object_of_another_size_is_refused(storage: ObjectStorage, writer: Tr
 # The server of Google Cloud Storage does not know how an upload in parts is given up.
 @pytest.mark.parametrize(("storage", "size"), [("memory", 10), ("s3", 10), ("s3", PART + 100), ("gcs", 10)], indirect=["storage"])
 def test_what_is_not_finished_leaves_nothing(storage: ObjectStorage, size: int) -> None:
-    """An unfinished object is given up at the end of the block, and with ``discard`` and ``keep``."""
+    """An unfinished object is aborted at the end of the block, and by ``discard`` and ``keep``."""
 
     def fail() -> None:
         with storage.writer(may_replace=lambda path: False) as writer:
@@ -147,7 +147,7 @@ def test_what_is_not_finished_leaves_nothing(storage: ObjectStorage, size: int) 
 
 
 def test_objects_are_copied_in_the_store(storage: ObjectStorage, writer: TreeWriter) -> None:
-    """A copy has the content of the version that was compared; a move is a copy whose source is removed afterwards."""
+    """A copy has the compared version's content; a move removes its source afterwards."""
     put_all(storage, {"a": b"one", "b": b"two"})
     version = storage.look_up("a").version
     writer.copy("x/a", "a", PLAIN, version=version)
@@ -174,7 +174,7 @@ def test_a_copy_of_another_version_is_refused(s3: S3FileSystem) -> None:
 
 
 def test_objects_are_removed(storage: ObjectStorage) -> None:
-    """Removed objects are gone after the commit; missing ones are no error, and what is written anew stays."""
+    """Removed objects are gone after the commit; missing ones are no error, and rewritten ones stay."""
     put_all(storage, {"a": b"a", "b/c": b"c", "d": b"d"})
     with storage.writer(may_replace=lambda path: False) as writer:
         for path in ("a", "b/c", "missing"):
@@ -185,7 +185,7 @@ def test_objects_are_removed(storage: ObjectStorage) -> None:
 
 
 def test_more_objects_are_removed_than_one_request_takes(s3: S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Objects are removed by as many requests as it takes, and what is copied from them is copied before."""
+    """Objects are removed by several requests if necessary, after copies from them."""
     monkeypatch.setattr(S3Api, "max_deletes", 4)
     monkeypatch.setattr(object_tree_writer, "_MAX_REMOVED", 10)
     storage = ObjectStorage(s3, "bucket/root")
@@ -201,7 +201,7 @@ def test_more_objects_are_removed_than_one_request_takes(s3: S3FileSystem, monke
 
 
 def test_a_removal_that_is_denied_is_an_error(s3: S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An object that the store does not remove is an error, although the request as a whole succeeds."""
+    """A denied removal is an error, although the whole request succeeds."""
     storage = ObjectStorage(s3, "bucket/root")
     real = s3.call_s3
 
@@ -216,7 +216,7 @@ def test_a_removal_that_is_denied_is_an_error(s3: S3FileSystem, monkeypatch: pyt
 
 
 def test_what_stores_do_not_have_is_refused(storage: ObjectStorage, writer: TreeWriter) -> None:
-    """Links and stretches of other objects are refused with a reason; directories need not be made."""
+    """Links and ranges of other objects are refused with a reason; directories need no creation."""
     writer.make_directory("d", Metadata(mode=0o700))
     with pytest.raises(FileError, match="'x' is a symbolic link"):
         writer.make_link("x", "y")
@@ -251,7 +251,7 @@ def test_times_are_kept_in_metadata(s3: S3FileSystem, gcs: AbstractFileSystem) -
 
 
 def test_a_time_is_set_by_a_copy_inside_the_store(s3: S3FileSystem) -> None:
-    """Metadata of an object that is there is set without its content coming here."""
+    """Metadata of an existing object is set without downloading its content."""
     storage = ObjectStorage(s3, "s3://bucket/root")
     put(storage, "a", b"a")
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -263,7 +263,7 @@ def test_a_time_is_set_by_a_copy_inside_the_store(s3: S3FileSystem) -> None:
 
 
 def test_what_is_replaced_or_removed_goes_to_the_backup(storage: ObjectStorage) -> None:
-    """Old content is kept below the prefix of the run, once, and what was not there is not."""
+    """Old content is kept once below the run's prefix, and missing content is not."""
     put_all(storage, {"a": b"old a", "b/c": b"old c", "d": b"d", "large": b"old"})
     with storage.writer(may_replace=lambda path: False, backup=Backup("kept/by date")) as writer:
         writer.put("a", b"new a", PLAIN)
@@ -288,7 +288,7 @@ def test_what_is_replaced_or_removed_goes_to_the_backup(storage: ObjectStorage) 
 
 
 def test_old_backups_are_removed(storage: ObjectStorage) -> None:
-    """Backups of runs that are older than the configured days are removed; whatever else is there stays."""
+    """Backups older than the configured days are removed, and nothing else."""
     put_all(
         storage,
         {
@@ -309,14 +309,14 @@ def test_old_backups_are_removed(storage: ObjectStorage) -> None:
 
 
 def test_a_store_that_fails_ends_the_block(s3: S3FileSystem) -> None:
-    """Without anybody who hears of single files, a commit raises the first error after the others are there."""
+    """Without a callback for failures, a commit raises the first error after the others exist."""
     storage = ObjectStorage(s3, "s3://missing-bucket/root")
     with pytest.raises(FileError, match="missing-bucket"), storage.writer(may_replace=lambda path: False) as writer:
         writer.put("x", b"x", PLAIN)
 
 
 def test_content_that_waits_is_bounded(s3: S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer takes no more content while much of it is on its way."""
+    """A writer blocks while much content is being sent."""
     storage = ObjectStorage(s3, "s3://bucket/root")
     most = []
     with storage.writer(may_replace=lambda path: False) as writer:
@@ -329,7 +329,7 @@ def test_content_that_waits_is_bounded(s3: S3FileSystem, monkeypatch: pytest.Mon
 
 
 def test_obstacles_give_way_only_where_they_may(memory: AbstractFileSystem) -> None:
-    """Where there are directories, a file gives way to a directory, and a directory to a file, only if it may."""
+    """On stores with directories, files and directories replace each other only if allowed."""
     storage = ObjectStorage(memory, "memory://bucket/root")
     put_all(storage, {"a": b"a", "b/c": b"c"})
     with storage.writer(may_replace=lambda path: path in {"a", "b/c"}) as writer:
