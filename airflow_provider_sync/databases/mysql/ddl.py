@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.databases.contract.ddl import Ddl, StagingLayout, WidenedColumn
 from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
+from airflow_provider_sync.databases.mysql.errors import DENIED, error_number, error_text
 from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
@@ -195,7 +196,32 @@ class MySQLDdl(MySQLComponent, Ddl):
         table = staging_table(layout, name, temporary=temporary)
         statement = create_table(table, self.qualified(table), self.quote, indexes=layout.indexes)
         connection.exec_driver_sql(statement)
+        if not temporary:
+            self._check_usable(connection, table, layout.target)
         return table
+
+    def _check_usable(self, connection: Connection, table: Table, target: Table) -> None:
+        """Check that the user may write to a new staging table, and drop it if not.
+
+        Who creates a table has no privilege on it, unless he has it on the whole database.
+
+        :raises TableError: naming the privileges
+        """
+        name = self.qualified(table)
+        try:
+            connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM {name} WHERE FALSE")
+            connection.exec_driver_sql(f"DELETE FROM {name} WHERE FALSE")
+        except SQLAlchemyError as error:
+            if error_number(error) not in DENIED:
+                raise
+            with suppress(SQLAlchemyError):  # the user may lack the privilege DROP, too
+                self.drop(connection, table)
+            raise TableError(
+                f"Table {str(target)!r}: the user may create a staging table beside it, but may not use it: {error_text(error)}"
+                f" (error {error_number(error)}). Privileges on single tables do not cover staging tables, whose names are new in"
+                " each run: grant SELECT, INSERT, UPDATE and DELETE on the whole database. If no steps are used, 'staging:"
+                " temporary' and CREATE TEMPORARY TABLES will do instead."
+            ) from error
 
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the temporary table that lists the keys to change."""
