@@ -30,7 +30,7 @@ BERLIN = time_zone_named("Europe/Berlin")
     ],
 )
 def test_texts_go_there_and_back(zone: str, utc: str, local: str) -> None:
-    """A text in UTC becomes the clock time of a zone, fractions kept, and back, in any year."""
+    """A UTC text converts to the clock time of a zone and back, with fractions, in any year."""
     assert time_zone_named(zone).from_utc([utc]) == [local]
     assert time_zone_named(zone).to_utc([local]) == ([utc], 0)
 
@@ -39,7 +39,7 @@ def test_texts_go_there_and_back(zone: str, utc: str, local: str) -> None:
     "text", ["0000-00-00 00:00:00", "2024-02-31 10:00:00", "infinity", "0044-03-15 12:00:00 BC", "", None, b"x"]
 )
 def test_what_is_no_instant_stays(text: object) -> None:
-    """NULL, zero dates, and whatever is no date are handed on as they are."""
+    """NULL, zero dates and texts that are no date stay unchanged."""
     assert BERLIN.from_utc([text]) == [text]
     assert BERLIN.to_utc([text]) == ([text], 0)
 
@@ -50,13 +50,13 @@ def test_a_date_alone_is_its_midnight() -> None:
 
 
 def test_the_hour_that_comes_twice() -> None:
-    """Of a clock time that a zone has twice the first is taken, and it is counted."""
+    """A clock time that exists twice in a zone is read as the first one and counted."""
     assert BERLIN.from_utc(["2024-10-27 00:30:00", "2024-10-27 01:30:00"]) == ["2024-10-27 02:30:00"] * 2
     assert BERLIN.to_utc(["2024-10-27 02:30:00", "2024-10-27 03:30:00"]) == (["2024-10-27 00:30:00", "2024-10-27 02:30:00"], 1)
 
 
 def test_the_hour_that_is_skipped() -> None:
-    """A clock time that a zone skips cannot have come from it."""
+    """A clock time that the zone skips is an error that names the option `time_zone`."""
     with pytest.raises(NoSuchTimeError, match="Set time_zone"):
         BERLIN.to_utc(["2024-03-31 02:30:00"])
 
@@ -66,7 +66,7 @@ def test_the_hour_that_is_skipped() -> None:
     name=st.sampled_from(["Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Caracas"]),
 )
 def test_clock_times_are_those_of_the_time_zone_database(moment: datetime, name: str) -> None:
-    """Whatever the moment, the clock time is what zoneinfo says, and leads back but where it comes twice."""
+    """Every moment has the clock time of zoneinfo and converts back, except for times that exist twice."""
     utc = f"{moment:%Y-%m-%d %H:%M:%S}"
     local = f"{moment.replace(tzinfo=DATETIME_UTC).astimezone(ZoneInfo(name)):%Y-%m-%d %H:%M:%S}"
     zone = time_zone_named(name)
@@ -88,12 +88,12 @@ def test_clock_times_are_those_of_the_time_zone_database(moment: datetime, name:
     ],
 )
 def test_how_time_zones_are_written(given_as: str | int | None, name: str | None) -> None:
-    """Offsets, IANA names, and what YAML makes of an offset without quotes are read."""
+    """Offsets, IANA names and the number that YAML makes of an unquoted offset are read."""
     assert checked_time_zone(given_as) == name
 
 
 def test_other_texts_are_refused() -> None:
-    """Anything else is refused by client and server, naming the option."""
+    """Client and server refuse every other text with the name of the option."""
     for wrong in ("SYSTEM", "+15:00", "+01:60", "Europe/Atlantis", "../etc/passwd", "", 900):
         for build in (ClientConfig.from_dict, ServerConfig.from_dict):
             with pytest.raises(ConfigurationError, match="time_zone is"):
@@ -105,7 +105,7 @@ def test_other_texts_are_refused() -> None:
 
 
 def test_utc_is_utc() -> None:
-    """Zones without an offset are one, however they are written."""
+    """All spellings of a zone without an offset are the same zone."""
     assert UTC == time_zone_named("+00:00") == time_zone_named("GMT")
     assert UTC.is_utc
     assert not BERLIN.is_utc

@@ -62,12 +62,12 @@ def _python(*arguments: str, code: int = 0, settings: Mapping[str, str] | None =
 
 
 def test_every_module_can_be_imported() -> None:
-    """No module at or below `sync`, and no command, imports Airflow at its top, directly or through a library."""
+    """No module of `sync` and no command imports Airflow at its top, directly or through a library."""
     _python("-c", _IMPORT_ALL, *LAYERS, "cli")
 
 
 def test_the_demo_says_that_it_needs_airflow(tmp_path: Path) -> None:
-    """`airflow-sync demo` ends at once with what to install, and makes no folder."""
+    """`airflow-sync demo` ends at once, names the package to install and creates no folder."""
     _, said = _python("-c", _COMMAND, "demo", "--keep", str(tmp_path / "demo"), code=2)
     assert said.startswith(
         "airflow-sync: The demo runs a DAG, and needs Airflow, which is not installed here."
@@ -77,7 +77,7 @@ def test_the_demo_says_that_it_needs_airflow(tmp_path: Path) -> None:
 
 
 def test_what_names_a_connection_of_airflow_fails_and_says_so(tmp_path: Path) -> None:
-    """A table and a directory whose connections are Airflow's fail with what to write instead; the others are synced."""
+    """Syncs with an Airflow connection fail and say what to write instead; the others run."""
     site = Site(tmp_path)
     with RunningServer(ServerConfig.from_dict(site.server_settings)) as server:
         tables = {"orders": {"connection": "airflow://warehouse"}, "customers": {}}
@@ -100,7 +100,7 @@ def test_what_names_a_connection_of_airflow_fails_and_says_so(tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_their_tests_pass() -> None:
-    """A tenth of these layers' tests, some of every file, passes on SQLite without Airflow; all modules are imported above."""
+    """A tenth of the tests of these layers, some of every file, passes on SQLite without Airflow."""
     folders = [f"tests/{layer}" for layer in LAYERS if (PROJECT / "tests" / layer).is_dir()]
     other_engines = "not mariadb and not mysql and not postgresql"
     command = ["-m", "pytest", "-q", "-p", "tests.without_airflow", "-m", "not slow", "-k", other_engines, *folders]

@@ -83,14 +83,14 @@ def fetched(plan: list[Stretch]) -> int:
 
 @given(new=st.binary(max_size=6000), old=st.binary(max_size=6000))
 def test_a_plan_makes_the_new_version(new: bytes, old: bytes) -> None:
-    """Whatever both versions are, the plan makes the new one's bytes."""
+    """For any two versions of a file, the plan produces the bytes of the new version."""
     for plan in small_plans(new, old):
         assert put_together(plan, new, old) == new
 
 
 @given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 3000), st.integers(0, 700)), max_size=8), st.booleans())
 def test_a_plan_makes_the_new_version_of_an_edited_one(edits: list[tuple[int, int, int]], repeats: bool) -> None:
-    """Whatever was inserted, removed, moved or repeated, the plan makes the new bytes, joins neighbours, finds what it can."""
+    """After inserts, removals, moves and repeats, the plan produces the new bytes and reuses old stretches."""
     old = noise(8_000) + (bytes(5_000) + noise(2_000)) * (1 + repeats)
     new = bytearray(old)
     for kind, offset, length in edits:
@@ -113,7 +113,7 @@ def test_a_plan_makes_the_new_version_of_an_edited_one(edits: list[tuple[int, in
 
 
 def test_an_equal_version_is_read_once_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is fetched for an equal file; each of its bytes is read once, and all is one stretch."""
+    """An equal file fetches nothing, reads each byte once, and gives a plan of one stretch."""
     data = noise(5 * MIB)
     old = Old(data)
     plan = list(ChunkMatching(old, len(data), cutter=None).stretches(chunks_of(data).pieces(100)))
@@ -125,7 +125,7 @@ def test_an_equal_version_is_read_once_and_not_cut(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_old_version_of_known_chunks_is_not_read() -> None:
-    """Where the old version's chunks are known, lists alone are compared."""
+    """If the chunks of the old version are known, only the two lists of chunks are compared."""
     data = noise(8 * MIB)
     old = Old(data)
     matching = ChunkMatching(old, len(data), known=chunks_of(data))
@@ -134,7 +134,7 @@ def test_an_old_version_of_known_chunks_is_not_read() -> None:
 
 
 def test_appended_data_is_what_is_fetched() -> None:
-    """Of a log that grew, the old part is one stretch, and not much more than the new lines is fetched."""
+    """For a log that grew, the old part is one stretch, and little more than the new lines is fetched."""
     old, new = text(3 * MIB), text(3 * MIB + 20_000)
     plan = plan_of(new, old)
     assert [stretch.local for stretch in plan] == [0, None]
@@ -143,7 +143,7 @@ def test_appended_data_is_what_is_fetched() -> None:
 
 @pytest.mark.parametrize("piece", [1, 4096])
 def test_an_insertion_costs_its_chunk(piece: int) -> None:
-    """100 bytes near the start of a file cost a few chunks, not all that moved, and a little of the old version is cut."""
+    """100 bytes inserted near the start of a file fetch a few chunks, not all the bytes that moved."""
     old = noise(12 * MIB)
     new = old[:1000] + b"x" * 100 + old[1000:]
     plan = plan_of(new, old, piece=piece)
@@ -164,7 +164,7 @@ def test_an_insertion_costs_its_chunk(piece: int) -> None:
     ],
 )
 def test_what_moved_far_is_found(new: Any, most: int) -> None:
-    """Wherever a stretch has gone, it is not fetched."""
+    """A stretch that moved to any other place in the file is found and not fetched."""
     old = noise(12 * MIB)
     plan = plan_of(new(old), old)
     assert fetched(plan) <= most
@@ -172,7 +172,7 @@ def test_what_moved_far_is_found(new: Any, most: int) -> None:
 
 
 def test_zeros_make_long_stretches() -> None:
-    """Of many equal chunks, those that follow each other are taken."""
+    """If many chunks are equal, the plan takes consecutive ones."""
     old = noise(MIB) + bytes(8 * MIB) + noise(MIB, b"end")
     new = b"inserted" + old
     for plan in (
@@ -185,7 +185,7 @@ def test_zeros_make_long_stretches() -> None:
 
 
 def test_everything_of_another_file_is_fetched() -> None:
-    """Without common chunks the file is fetched as a whole."""
+    """If the versions share no chunk, the whole file is fetched."""
     assert plan_of(noise(MIB, b"new"), noise(MIB)) == [Stretch(0, MIB, None)]
     assert plan_of(noise(MIB), b"") == [Stretch(0, MIB, None)]
     assert plan_of(b"", noise(MIB)) == []
@@ -203,7 +203,7 @@ class Failing(Old):
 
 @pytest.mark.parametrize("kind", [Failing, Old])
 def test_an_old_version_that_cannot_be_read_any_further(kind: type[Old]) -> None:
-    """Where the old version ends too early, or its disk is broken, the rest is fetched."""
+    """If the old version ends too early or its disk fails, the rest is fetched."""
     data = noise(4 * MIB)
     old = kind(data if kind is Failing else data[: 2 * MIB])
     plan = list(ChunkMatching(old, len(data)).stretches(chunks_of(data).pieces(100)))
@@ -212,7 +212,7 @@ def test_an_old_version_that_cannot_be_read_any_further(kind: type[Old]) -> None
 
 
 def test_chunks_that_nobody_cuts_are_fetched() -> None:
-    """A list of chunks that are larger than any, or that no content has, costs what it says and finds nothing."""
+    """A list of impossible chunks matches nothing, and the plan fetches exactly the sizes that it states."""
     old = noise(4 * MIB)
     lengths = [2 * MIB, (1 << 32) - 1, 1, 5]
     plan = list(ChunkMatching(Old(old), len(old)).stretches([(lengths, bytes(64))]))
@@ -221,7 +221,7 @@ def test_chunks_that_nobody_cuts_are_fetched() -> None:
 
 
 def test_bytes_that_are_wanted_only_from_an_offset() -> None:
-    """What was written before is not kept in memory again; the rest comes with its bytes."""
+    """Bytes before the offset are not kept in memory again; the plan has the bytes after it."""
     data = noise(4 * MIB)
     matching = ChunkMatching(Old(data), len(data), buffers=Kept(), keep_from=2 * MIB)
     plan = list(matching.stretches(chunks_of(data).pieces(100)))

@@ -91,7 +91,7 @@ def test_cuts_are_the_same_everywhere(data: bytes, count: int, first: list[int],
 @pytest.mark.parametrize("piece", [MIB // 3 + 1, 16 * MIB])
 @pytest.mark.parametrize("size", [0, 1, MIN_CHUNK_BYTES, 4 * MIB + MAX_CHUNK_BYTES, 9 * MIB + 7])
 def test_a_file_is_cut_as_if_it_were_in_memory(size: int, piece: int) -> None:
-    """A file is cut, and digested as a whole, as if all of it were in memory, whatever the size of blocks and reads."""
+    """Chunks and digest of a file are those of its content in memory, for any size of block and read."""
     data = noise(size)
     cutter = FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES, normalized_chunking=NORMALIZATION)
     expected = [(chunk.length, blake3(chunk.data).digest(CHUNK_DIGEST_BYTES)) for chunk in cutter.cut_buf(data)] if data else []
@@ -104,25 +104,25 @@ def test_a_file_is_cut_as_if_it_were_in_memory(size: int, piece: int) -> None:
 
 
 def test_more_than_the_announced_size_is_not_read() -> None:
-    """A file that grows while it is cut is cut as it was."""
+    """Of a file that grows during the cut, only the announced size is read."""
     data = noise(6 * MIB)
     assert list_chunks(Content(data), 5 * MIB) == chunks_of(data[: 5 * MIB])
 
 
 def test_a_file_that_became_shorter_is_refused() -> None:
-    """A file that ends too early has no chunks."""
+    """A file that ends before its announced size is refused."""
     with pytest.raises(FileChangedError, match="became shorter while it was cut"):
         list_chunks(Content(noise(5 * MIB)), 5 * MIB + 1)
 
 
 def test_memory_is_that_of_the_blocks() -> None:
-    """A list takes 20 bytes for each chunk, so 330 KB for 1 GiB at most."""
+    """A list takes 20 bytes for each chunk: at most 330 KB for 1 GiB."""
     chunks = chunks_of(noise(16 * MIB))
     assert len(chunks.to_bytes()) * 64 < 330_000
 
 
 def test_pieces_make_the_list_again() -> None:
-    """A list that travels in pieces is the same list."""
+    """A list that is sent in pieces is the same list after it arrives."""
     chunks = chunks_of(noise(3 * MIB))
     builder = ChunkListBuilder()
     for lengths, digests in chunks.pieces(7):
@@ -133,7 +133,7 @@ def test_pieces_make_the_list_again() -> None:
 
 @pytest.mark.parametrize("byteorder", ["little", "big"])
 def test_bytes_make_the_list_again(byteorder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list that was stored is the same list, also on a machine with another order of bytes."""
+    """A stored list is read back as the same list, also on a machine with another byte order."""
     chunks = chunks_of(noise(MIB))
     assert ChunkList.from_bytes(chunks.to_bytes()) == chunks
     stored = chunks.to_bytes()
@@ -144,6 +144,6 @@ def test_bytes_make_the_list_again(byteorder: str, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("length", [0, 31, 33, 51])
 def test_bytes_of_an_impossible_length_are_refused(length: int) -> None:
-    """What cannot be a stored list is refused."""
+    """Bytes whose length cannot be that of a stored list are refused."""
     with pytest.raises(ValueError, match=f"cannot be {length} bytes"):
         ChunkList.from_bytes(bytes(length))

@@ -31,7 +31,7 @@ def root(cache: DigestCache) -> CachedRoot:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_is_recorded_is_known(root: CachedRoot, whole: bool) -> None:
-    """A file that is the same version gets its digest, and all else of its entry stays; other entries pass through."""
+    """A file of the recorded version gets its digest; all other fields and entries stay as they are."""
     entries = [file("a"), TreeEntry("b", "directory"), file("b/c"), TreeEntry("d", "link", link_target="a"), file("é")]
     root.record(entries)
     assert list(root.known((unread(entry) for entry in entries), whole=whole)) == entries
@@ -51,27 +51,27 @@ def test_what_is_recorded_is_known(root: CachedRoot, whole: bool) -> None:
     ],
 )
 def test_another_version_is_unknown(root: CachedRoot, other: TreeEntry, whole: bool) -> None:
-    """A file of another version or size, or that may still change without a trace, has no known digest."""
+    """A file of another version or size, or one whose change may be invisible, has no known digest."""
     root.record([file("a")])
     assert list(root.known([unread(other)], whole=whole)) == [unread(other)]
 
 
 @pytest.mark.parametrize("entry", [file("a", digest=None), replace(file("a"), racy=True), file("a", version=b"")])
 def test_what_cannot_be_trusted_is_not_recorded(root: CachedRoot, entry: TreeEntry) -> None:
-    """A racy file, and one whose storage tells no version, stays unknown."""
+    """No digest is recorded for a racy file or for one whose storage gives no version."""
     root.record([entry])
     assert digests(root, file("a"), whole=True) == [None]
 
 
 def test_the_last_record_counts(root: CachedRoot) -> None:
-    """A file that was read again, as `checksum: always` does, has its new digest."""
+    """A file that is read again, as with `checksum: always`, has its new digest in the cache."""
     root.record([file("a")])
     root.record([file("a", digest=b"x" * 32)])
     assert digests(root, file("a")) == [b"x" * 32]
 
 
 def test_directories_algorithms_and_scopes_are_apart(cache: DigestCache) -> None:
-    """What is known about one directory, by one algorithm, in one scope, is not known in another."""
+    """A digest is known only for its own directory, algorithm and scope."""
     roots = [cache.root("/a"), cache.root("/b"), cache.root("/a", algorithm="md5"), cache.root("/a", scope="*.png")]
     for number, root in enumerate(roots):
         root.record([file("x", digest=bytes([number]))])
@@ -79,14 +79,14 @@ def test_directories_algorithms_and_scopes_are_apart(cache: DigestCache) -> None
 
 
 def test_a_directory_whose_path_is_not_utf_8(cache: DigestCache) -> None:
-    """A directory that no text can name is known like any other."""
+    """Digests are also cached for a directory whose path is not UTF-8."""
     root = cache.root(os.fsdecode(b"/srv/caf\xe9"))
     root.record([file("a")])
     assert digests(root, file("a"), whole=True) == [DIGEST]
 
 
 def test_it_lasts(path: Path) -> None:
-    """What one process recorded, the next knows."""
+    """A digest that one process records is known to the next process."""
     with DigestCache(str(path)) as cache:
         cache.root("/a").record([file("x")])
     with DigestCache(str(path)) as cache:
@@ -94,7 +94,7 @@ def test_it_lasts(path: Path) -> None:
 
 
 def test_without_a_file() -> None:
-    """A cache without a path knows nothing, and keeps nothing."""
+    """A cache without a path knows nothing and stores nothing."""
     with DigestCache(None) as cache:
         root = cache.root("/a")
         root.record([file("x")])
@@ -112,7 +112,7 @@ PATHS = st.lists(st.text("ab/é\x01", min_size=1, max_size=5), unique_by=path_or
 @settings(deadline=None, max_examples=40)
 @given(st.data(), PATHS, PATHS)
 def test_any_paths(data: st.DataObject, recorded: list[str], walked: list[str]) -> None:
-    """Whatever was recorded and is walked, each file gets its own digest, and a whole walk forgets the rest."""
+    """Each walked file gets its own recorded digest, and a whole walk removes the records of other files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digest_cache, "_ROWS", data.draw(st.integers(1, 5)))
         patch.setattr(digest_cache, "_WRITTEN", data.draw(st.integers(1, 5)))
@@ -137,7 +137,7 @@ def in_memory(file: cache_file.CacheFile) -> sqlite3.Connection:
 
 
 def test_a_walk_that_is_given_up_forgets_nothing_after_it(root: CachedRoot) -> None:
-    """Only a walk that came to its end tells which files are gone."""
+    """An interrupted walk removes no record of the paths after its last one."""
     root.record([file("a"), file("b"), file("c")])
     walk = root.known([unread(file("b"))], whole=True)
     assert next(iter(walk)).digest == DIGEST
@@ -146,7 +146,7 @@ def test_a_walk_that_is_given_up_forgets_nothing_after_it(root: CachedRoot) -> N
 
 
 def test_files_are_found_by_content(root: CachedRoot, cache: DigestCache) -> None:
-    """All files of the directory with one content are found, with their version; those of another directory are not."""
+    """A search finds all files of one content in the directory, with their versions, and none of another directory."""
     root.record([file("a/b"), file("c"), file("d", digest=b"other"), file("e", size=8)])
     cache.root("/other").record([file("f")])
     found = list(root.find(DIGEST, 7))
@@ -161,13 +161,13 @@ def test_files_are_found_by_content(root: CachedRoot, cache: DigestCache) -> Non
 
 
 def test_of_many_equal_files_some_are_found(root: CachedRoot) -> None:
-    """Where very many files have one content, as empty ones do, a search does not grow with their number."""
+    """If very many files have one content, such as empty files, a search takes no more time."""
     root.record(file(f"{number:04}") for number in range(300))
     assert [entry.path for entry in root.find(DIGEST, 7)] == [f"{number:04}" for number in range(100)]
 
 
 def test_chunks_are_remembered(root: CachedRoot) -> None:
-    """The chunks of a file are known as long as it is the same version."""
+    """The chunks of a file are known as long as the file has the same version."""
     chunks = ChunkList(array("I", [5, 2]), b"x" * 32, DIGEST)
     root.record_chunks(file("a"), chunks)
     root.record_chunks(replace(file("racy"), racy=True), chunks)
@@ -183,7 +183,7 @@ def test_chunks_are_remembered(root: CachedRoot) -> None:
 
 
 def test_states_are_remembered(root: CachedRoot, cache: DigestCache) -> None:
-    """The states after the last complete sync are known by their key, for their directory."""
+    """The states after the last complete sync are found by key and directory."""
     root.record_state("server", "s1", "t1")
     root.record_state("server", "s2", "t2")
     root.record_state("other", "s3", "t3")
@@ -196,7 +196,7 @@ def test_states_are_remembered(root: CachedRoot, cache: DigestCache) -> None:
 @pytest.mark.parametrize("value", ["X'00'", "'text'", "NULL", "1", "1.5", "CAST(X'ff' AS TEXT)"])
 @pytest.mark.parametrize("table", ["files", "chunks", "states"])
 def test_damaged_rows_are_unknown(cache: DigestCache, path: Path, table: str, value: str) -> None:
-    """Whatever is in a column in the place of its value, the row counts as unknown, and can be recorded anew."""
+    """A row with a damaged column counts as unknown and can be recorded again."""
     root = cache.root("/directory")
     chunks = ChunkList(array("I", [5, 2]), b"x" * 32, DIGEST)
     root.record([file("a")])
@@ -224,7 +224,7 @@ def test_damaged_rows_are_unknown(cache: DigestCache, path: Path, table: str, va
 
 
 def test_rows_of_another_directory_are_unknown(cache: DigestCache, path: Path) -> None:
-    """If damage makes a row that of another directory, or of another algorithm, it is not believed."""
+    """A row that damage moved to another directory or algorithm is not used."""
     one, other = cache.root("/directory"), cache.root("/directory", algorithm="md5")
     one.record([file("a")])
     one.record_chunks(file("a"), ChunkList(array("I", [5, 2]), b"x" * 32, DIGEST))
@@ -239,7 +239,7 @@ def test_rows_of_another_directory_are_unknown(cache: DigestCache, path: Path) -
 
 
 def test_a_walk_of_rows_out_of_order_ends(root: CachedRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a damaged file, pages may lead to each other in a circle: a walk ends, and believes nothing that is out of order."""
+    """In a damaged file whose pages form a circle, a walk ends and uses no row that is out of order."""
     root.record([file("a"), file("b")])
     page = list(root._rows())
     monkeypatch.setattr(root, "_select", lambda *arguments: page)
@@ -249,7 +249,7 @@ def test_a_walk_of_rows_out_of_order_ends(root: CachedRoot, monkeypatch: pytest.
 
 
 def test_directories_that_are_not_used_are_forgotten(cache: DigestCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 90 days without a sync, nothing is left of a directory; one in use stays."""
+    """The records of a directory are removed after 90 days without a sync; those of a used one stay."""
     now = 1_700_000_000.0
     monkeypatch.setattr("airflow_provider_sync.files.digest_cache.time.time", lambda: now)
     for location in ("/old", "/used"):
@@ -267,7 +267,7 @@ def test_directories_that_are_not_used_are_forgotten(cache: DigestCache, path: P
 
 
 def test_a_walk_of_a_directory(tmp_path: Path, cache: DigestCache) -> None:
-    """Of a real directory, what changed since its digests were recorded is unknown, and the rest is known."""
+    """In a real directory, only files that changed since their digests were recorded are unknown."""
     directory = tmp_path / "directory"
     directory.mkdir()
     for name in ("same", "rewritten", "touched", "gone"):

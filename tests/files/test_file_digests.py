@@ -25,14 +25,14 @@ def _open(tmp_path: Path, size: int) -> VersionedFile:
 
 @_SIZES
 def test_a_file_of_any_size_is_digested(tmp_path: Path, size: int) -> None:
-    """The digest is that of all bytes."""
+    """The digest covers all bytes of a file of any size."""
     with _open(tmp_path, size) as opened:
         assert digest_file(opened, "d") == blake3((tmp_path / "f").read_bytes()).digest()
 
 
 @_SIZES
 def test_a_change_meanwhile_is_an_error(tmp_path: Path, size: int) -> None:
-    """A file that grew, or was written to, has no digest."""
+    """A file that grows or changes while it is read is an error and gets no digest."""
     for write in (b"x", b"y" * 70_000):
         with _open(tmp_path, size) as opened:
             with (tmp_path / "f").open("ab") as file:
@@ -43,7 +43,7 @@ def test_a_change_meanwhile_is_an_error(tmp_path: Path, size: int) -> None:
 
 @_SIZES
 def test_it_stops_when_asked(tmp_path: Path, size: int) -> None:
-    """Whatever the size, nothing more is read once the work is over."""
+    """A stop request ends the reading of a file of any size."""
 
     def check() -> None:
         raise KeyboardInterrupt
@@ -61,7 +61,7 @@ class _Broken:
 
 @_SIZES
 def test_a_broken_disk_is_told(tmp_path: Path, size: int) -> None:
-    """An error names the file and the directory."""
+    """An error of the disk names the file and the directory."""
     with _open(tmp_path, size) as opened:
         broken = VersionedFile(cast("BinaryIO", _Broken()), opened.entry, opened.is_unchanged)
         with pytest.raises(FileError, match="Cannot read 'f' in d: Input/output error"):

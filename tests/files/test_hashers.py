@@ -28,7 +28,7 @@ class LengthHasher:
 
 @pytest.mark.parametrize("content", [b"", b"x", b"hello\n", LARGE], ids=len)
 def test_md5_is_that_of_the_whole_content(content: bytes, tmp_path: Path) -> None:
-    """The MD5 of a file is the one that every other tool computes, from disk and from memory, again and again."""
+    """The MD5 of a file is the standard one, from disk and from memory, at each repetition."""
     (tmp_path / "file").write_bytes(content)
     hasher = Md5Hasher()
     for _ in range(2):
@@ -38,7 +38,7 @@ def test_md5_is_that_of_the_whole_content(content: bytes, tmp_path: Path) -> Non
 
 
 def test_none_has_no_digest() -> None:
-    """The null hasher answers with the empty digest and reads nothing."""
+    """The null hasher returns the empty digest and reads nothing."""
     file = io.BytesIO(b"content")
     assert NoneHasher().hash(file) == ""
     assert file.tell() == 0
@@ -54,7 +54,7 @@ def test_names_lead_to_hashers() -> None:
 
 @pytest.mark.parametrize("name", ["", "sha1", "no.such.Module", "json.nothing", "json.JSONDecoder", "os.fork.x", "io.StringIO"])
 def test_what_is_no_hasher_is_refused(name: str) -> None:
-    """A name that leads to no hasher is a configuration error that quotes it."""
+    """A name that gives no hasher is a configuration error that quotes the name."""
     with pytest.raises(ConfigurationError, match=re.escape(repr(name))):
         load_hasher(name)
 
@@ -62,7 +62,7 @@ def test_what_is_no_hasher_is_refused(name: str) -> None:
 @pytest.mark.parametrize("hasher", [Md5Hasher(), NoneHasher(), LengthHasher()], ids=lambda hasher: hasher.name)
 @pytest.mark.parametrize("content", [b"", b"hello", LARGE], ids=len)
 def test_digest_of_a_stream_is_that_of_the_file(hasher: LengthHasher, content: bytes) -> None:
-    """A digest taken while the content goes by equals that of the file, for hashers that can and for those that cannot."""
+    """A digest computed from a stream equals that of the file, for every kind of hasher."""
     with StreamDigest(hasher) as digest:
         for start in range(0, len(content), 70_000):
             digest.update(content[start : start + 70_000])

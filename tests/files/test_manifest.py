@@ -30,7 +30,7 @@ from tests.files.conftest import put, remove, tree
 
 
 def test_a_manifest_has_every_file_in_order(storage: Storage) -> None:
-    """A manifest is path to MD5 of all files, small and large, in the order of the paths."""
+    """A manifest maps the path of every file to its MD5, in the order of the paths."""
     contents = {"z": b"", "b/x": b"1", "b.txt": b"2", "B": b"x" * 300_000, ".h": b"y" * 9_000_000}
     for path, content in contents.items():
         put(storage, path, content)
@@ -43,7 +43,7 @@ def test_a_manifest_has_every_file_in_order(storage: Storage) -> None:
 
 
 def test_the_null_hasher_opens_no_file(root: Path) -> None:
-    """With the null hasher each digest is empty, and a file that nobody may read is no error."""
+    """With the null hasher each digest is empty, and a file without read permission is no error."""
     (root / "x").write_bytes(b"x")
     storage = open_storage(str(root))
     storage.open_version = None  # type: ignore[method-assign, assignment]
@@ -51,7 +51,7 @@ def test_the_null_hasher_opens_no_file(root: Path) -> None:
 
 
 def test_a_known_file_is_not_read_again(root: Path, tmp_path: Path) -> None:
-    """With a cache, only new and changed files are read, and the manifest is the same; all are read where that is asked for."""
+    """With a cache, only new and changed files are read, unless all are requested; the manifest is the same."""
     for name in ("same", "rewritten", "large"):
         (root / name).write_bytes(name.encode() * (100_000 if name == "large" else 1))
         os.utime(root / name, ns=(1, 1))
@@ -81,7 +81,7 @@ def test_a_known_file_is_not_read_again(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_directory_forgets_nothing_of_the_rest(root: Path, tmp_path: Path) -> None:
-    """The manifest of a batch leaves what is known of all other files; a whole one forgets files that are gone."""
+    """The manifest of a batch keeps the cache of other files; a whole manifest removes files that are gone."""
     for name in ("a", "b", "c"):
         (root / name).write_bytes(b"x")
         os.utime(root / name, ns=(1, 1))
@@ -97,7 +97,7 @@ def test_a_part_of_a_directory_forgets_nothing_of_the_rest(root: Path, tmp_path:
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(root: Path, tmp_path: Path) -> None:
-    """The digest of mixed content is in the manifest, so that the file counts as changed, and not in the cache."""
+    """A file that changes while it is read counts as changed and is not cached."""
 
     class Disturbed(Md5Hasher):
         def hash(self, file: BinaryIO) -> str:
@@ -114,7 +114,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(root: Path, tmp_
 
 
 def test_a_missing_root_is_an_error_at_the_source(storage: Storage) -> None:
-    """A source directory that is not there is never an empty answer, while a target's is."""
+    """A missing directory is an error at the source and an empty manifest at the target."""
     assert build_manifest(storage, Md5Hasher(), missing_ok=True) == {}
     if storage.location.startswith("s3://"):
         # A prefix without objects and one that never was look the same; a bucket does not.
@@ -147,7 +147,7 @@ def test_files_that_vanish_are_left_out(root: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_an_error(root: Path) -> None:
-    """An error of the disk while a file is read fails the manifest and names the file, in this thread or in another."""
+    """A disk error in any thread fails the manifest and names the file."""
 
     class BrokenDisk:
         name = "broken"
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_read_is_an_error(root: Path) -> None:
 
 
 def test_excluded_files_are_in_no_manifest(root: Path) -> None:
-    """A pattern keeps a file out of both manifests, even one with a name that cannot travel."""
+    """An excluded file is in neither manifest, even if its name cannot be sent."""
     (root / "tmp").mkdir()
     (root / "tmp" / "x").write_bytes(b"x")
     (root / "kept").write_bytes(b"x")
@@ -174,13 +174,13 @@ def test_excluded_files_are_in_no_manifest(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../b", "x\0"])
 def test_a_hostile_manifest_is_refused(name: str) -> None:
-    """A name from the other side that leads out of the root stops the sync."""
+    """A received name that leads out of the root stops the sync."""
     with pytest.raises(FileError):
         select_files({"good": "1", name: "2"}, PathFilter())
 
 
 def test_changes_are_what_makes_the_target_equal() -> None:
-    """Files are added, changed, removed or unchanged; one without a digest on either side counts as changed."""
+    """Each file is added, changed, removed or unchanged; a file without a digest on a side counts as changed."""
     source = {"a": "1", "b": "2", "c": "3", "d": "", "e": "5", "g": ""}
     target = {"b": "2", "c": "x", "d": "", "e": "", "f": "6", "g": "7"}
     assert compare(source, target) == Changes(added=("a",), changed=("c", "d", "e", "g"), removed=("f",), unchanged=1)
@@ -189,7 +189,7 @@ def test_changes_are_what_makes_the_target_equal() -> None:
 
 
 def test_obstacles_are_what_must_give_way() -> None:
-    """Removed files that stand where a directory must be, or in a directory where a file must be, are obstacles; others not."""
+    """Obstacles are the removed files that block a new file or directory, and no other files."""
     source = {"was_file/new/x": "1", "was_dir": "1", "was_dir2.txt": "1"}
     target = {"was_file": "1", "was_dir/a": "1", "was_dir/b/c": "1", "was_dir2/x": "1", "plain": "1"}
     changes = compare(source, target)
@@ -209,7 +209,7 @@ def without_clashes(manifest: dict[str, str]) -> dict[str, str]:
 def test_applying_changes_makes_the_target_equal(
     tmp_path_factory: pytest.TempPathFactory, source: dict[str, str], target: dict[str, str]
 ) -> None:
-    """Writing what was added and changed, then deleting what was removed, gives the source's tree, whatever stood in the way."""
+    """If the changes are applied, the target has the tree of the source, despite all obstacles."""
     root = tmp_path_factory.mktemp("applied")
     storage = open_storage(str(root))
     for path, digest in target.items():
@@ -226,7 +226,7 @@ def test_applying_changes_makes_the_target_equal(
 
 
 def test_deep_names_take_no_memory() -> None:
-    """What is above thousands of deep names is looked up, and not kept."""
+    """The parents of thousands of deep names are looked up and not kept in memory."""
     deep = [f"{'a/' * 2_000}{number}" for number in range(100)]
     tracemalloc.start()
     try:

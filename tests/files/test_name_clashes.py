@@ -24,7 +24,7 @@ from airflow_provider_sync.protocol.v2.file_messages import path_order
     ],
 )
 def test_the_first_clash(paths: list[str], first: tuple[str, str] | None) -> None:
-    """The first two names of one directory that differ in case or composition only are found, directories too, listed or not."""
+    """The check finds the first two names of a directory that differ only in case or composition."""
     clashes = NameClashes()
     for path in sorted(paths, key=path_order):
         clashes.add(path)
@@ -32,7 +32,7 @@ def test_the_first_clash(paths: list[str], first: tuple[str, str] | None) -> Non
 
 
 def test_names_of_the_target_count_for_its_file_system() -> None:
-    """A name of the target may clash with one of the source; that is for its file system alone, and no news of the source."""
+    """A clash with a name of the target is a matter of its file system only and not reported for the source."""
     clashes = NameClashes()
     for path, at_source in (("D/a", False), ("b", False), ("d/b", True)):
         clashes.add(path, at_source=at_source)
@@ -46,7 +46,7 @@ def test_names_of_the_target_count_for_its_file_system() -> None:
 
 
 def test_a_directory_that_both_sides_have_is_the_source_s() -> None:
-    """A directory that a path of the target named first clashes as one of the source."""
+    """A directory that both sides have clashes as one of the source, even if the target listed it first."""
     clashes = NameClashes()
     for path, at_source in (("D/a", False), ("D/b", True), ("d/b", True)):
         clashes.add(path, at_source=at_source)

@@ -57,13 +57,13 @@ BAD = [
 
 @pytest.mark.parametrize("name", GOOD)
 def test_allows_what_posix_allows(name: str) -> None:
-    """A relative name of plain components is taken apart, whatever its characters."""
+    """A relative name of plain components is split into them, whatever their characters."""
     assert check_name(name) == tuple(name.split("/"))
 
 
 @pytest.mark.parametrize("name", BAD, ids=lambda name: ascii(name)[:20])
 def test_refuses_what_leads_out_or_cannot_be(name: str) -> None:
-    """A name that could leave the root or that no file can have is refused, in a message that can be printed and is short."""
+    """A name that leaves the root, or that no file can have, is refused in a short printable message."""
     with pytest.raises(FileError) as failure:
         check_name(name)
     assert str(failure.value).encode()
@@ -72,7 +72,7 @@ def test_refuses_what_leads_out_or_cannot_be(name: str) -> None:
 
 @given(st.text(alphabet="./a\0\\\udcff", max_size=12))
 def test_accepted_names_stay_below_the_root(name: str) -> None:
-    """Whatever is accepted has no component that could lead up, and joins to itself."""
+    """An accepted name has no component that leads up, and its components join to the same name."""
     try:
         components = check_name(name)
     except FileError:
@@ -82,7 +82,7 @@ def test_accepted_names_stay_below_the_root(name: str) -> None:
 
 
 def test_temporary_names_are_known_again() -> None:
-    """A temporary name is recognised as one at any depth, and no two are alike."""
+    """A temporary name is recognised at any depth, and no two are equal."""
     name = temporary_name()
     assert is_temporary(name)
     assert is_temporary(f"a/{name}")
@@ -92,6 +92,6 @@ def test_temporary_names_are_known_again() -> None:
 
 
 def test_parents_are_the_directories_above() -> None:
-    """The parents of a path are its directories from the nearest up, without the root."""
+    """The parents of a path are its directories, nearest first, without the root."""
     assert list(parents("a/b/c")) == ["a/b", "a"]
     assert list(parents("a")) == []

@@ -44,7 +44,7 @@ from airflow_provider_sync.files import PathFilter
     ],
 )
 def test_patterns_match_whole_paths(pattern: str, matches: list[str], leaves: list[str]) -> None:
-    """Each pattern takes exactly the paths that its rule describes, and as an exclusion leaves exactly those out."""
+    """Each pattern includes, or excludes, exactly the paths that its rule describes."""
     including, excluding = PathFilter(include=[pattern]), PathFilter(exclude=[pattern])
     assert [path for path in matches + leaves if including.selects(path)] == matches
     assert [path for path in matches + leaves if excluding.selects(path)] == leaves
@@ -65,7 +65,7 @@ def test_patterns_match_whole_paths(pattern: str, matches: list[str], leaves: li
 )
 @pytest.mark.timeout(10)
 def test_hostile_names_take_no_time(pattern: str, repeated: str, times: int, end: str) -> None:
-    """A name that nearly matches in many ways is refused at once, of whatever length it may be."""
+    """A name of any length that nearly matches in many ways is refused at once."""
     name = repeated * times + end
     for selection in (PathFilter(include=[pattern, "z"]), PathFilter(exclude=["z", pattern])):
         assert selection.selects(name) == (not selection.include)
@@ -73,21 +73,21 @@ def test_hostile_names_take_no_time(pattern: str, repeated: str, times: int, end
 
 
 def test_exclusion_wins() -> None:
-    """A file is taken when some include pattern matches it and no exclude pattern does."""
+    """A file is selected if an include pattern matches it and no exclude pattern does."""
     selection = PathFilter(include=["**/*.png", "a.txt"], exclude=["tmp/**", "**/x.png"])
     paths = ["a.png", "b/c.png", "a.txt", "b.txt", "tmp/a.png", "b/x.png", "x.png"]
     assert [path for path in paths if selection.selects(path)] == ["a.png", "b/c.png", "a.txt"]
 
 
 def test_temporary_files_are_never_selected() -> None:
-    """A sync's own temporary files take no part, even when the other side lists them."""
+    """The temporary files of a sync are never selected, even if the other side lists them."""
     assert not PathFilter().selects("a/.airflow-sync-0123456789abcdef.part")
     assert not PathFilter(include=["**"]).selects(".airflow-sync-0123456789abcdef.part")
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "/a", "a//b", "./a", "../a", "a/..", "a/./b", "a//"])
 def test_patterns_that_match_nothing_are_refused(pattern: str) -> None:
-    """A pattern that no path can match is an error that quotes it."""
+    """A pattern that no path can match is an error that quotes the pattern."""
     with pytest.raises(ConfigurationError, match="matches nothing"):
         PathFilter(include=[pattern])
     with pytest.raises(ConfigurationError, match="matches nothing"):
@@ -95,7 +95,7 @@ def test_patterns_that_match_nothing_are_refused(pattern: str) -> None:
 
 
 def test_directories_that_are_excluded_as_a_whole_are_not_entered() -> None:
-    """A scan looks into every directory but those of which each file would be excluded."""
+    """A scan skips exactly the directories whose files are all excluded."""
     selection = PathFilter(exclude=["tmp/**", "**/cache/", "logs/*", "a/**/b"])
     assert [path for path in ["tmp", "tmp/x", "x/cache", "cache/y"] if selection.descends(path)] == []
     assert all(selection.descends(path) for path in ["x", "x/tmp", "logs", "a", "a/b", "cachex"])
@@ -119,13 +119,13 @@ starred = st.lists(st.one_of(st.just("**"), st.text(alphabet="ab*", min_size=1, 
 @example("**/*a*b/**/b", "ab/aab/b/a/b")
 @example("**/a/**/a/b", "a/x/a/a/b")
 def test_agrees_with_the_plain_reading_of_the_rules(pattern: str, path: str) -> None:
-    """The compiled expression decides as a matcher does that takes one character after the other."""
+    """The compiled expression agrees with a matcher that compares one character at a time."""
     assert PathFilter(include=[pattern]).selects(path) == reference(pattern, path)
 
 
 @given(st.lists(patterns, max_size=3), paths, paths)
 def test_never_passes_over_a_selected_file(exclude: list[str], directory: str, below: str) -> None:
-    """No file below a directory that a scan does not enter would have been selected."""
+    """A directory that a scan skips has no selected file below it."""
     selection = PathFilter(exclude=exclude)
     assert selection.descends(directory) or not selection.selects(f"{directory}/{below}")
 
@@ -173,7 +173,7 @@ def in_set(members: str, character: str) -> bool:
 
 
 def test_rules_for_one_folder() -> None:
-    """A walk with them enters what leads to the folder, and selects the folder and what the rules select in it."""
+    """With rules for one folder, a walk enters only the way to it and selects what the rules select in it."""
     rules = PathFilter(include=["**/*.png"], exclude=["a/b/tmp/**"]).below("a/b")
     assert rules.folder == "a/b"
     assert not rules.selects_all

@@ -30,7 +30,7 @@ def entries(count: int) -> list[TreeEntry]:
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 50])
 def test_values_come_back(count: int) -> None:
-    """Values come back as they were, in the order in which they were appended, as often as they are asked for."""
+    """Values are read back unchanged, in their order, any number of times."""
     with SpooledList(TreeEntry) as spooled:
         spooled.extend(entries(count))
         assert len(spooled) == count
@@ -39,14 +39,14 @@ def test_values_come_back(count: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 5, 50])
 def test_values_come_back_sorted(count: int) -> None:
-    """With an order, values that came in any order come back sorted."""
+    """With a sort order, values that were appended in any order are read back sorted."""
     with SpooledList(TreeEntry, order=lambda entry: path_order(entry.path)) as spooled:
         spooled.extend(entries(count))
         assert list(spooled) == sorted(entries(count), key=lambda entry: path_order(entry.path))
 
 
 def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The file has no name, so that a killed process leaves nothing, and is gone when the list is closed."""
+    """The file has no name and is gone when the list is closed or the process is killed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = open_files()
     with SpooledList(TreeEntry) as spooled:

@@ -31,7 +31,7 @@ def listed(storage: Storage, selection: PathFilter | None = None) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_comes_back_under_its_name(storage: Storage, name: str) -> None:
-    """What was written under a name is listed with its size, reads back, and is gone after it was deleted."""
+    """A written file is listed with its size, is read back, and is gone after its deletion."""
     if storage.location.startswith("s3://") and "\n" in name:
         pytest.skip("the S3 server of the tests does not route keys with line ends")
     put(storage, name, b"some content", size=12)
@@ -45,7 +45,7 @@ def test_a_file_comes_back_under_its_name(storage: Storage, name: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"x", b"y" * 300_000, bytes(range(256)) * 70_000], ids=len)
 def test_content_of_any_size(storage: Storage, content: bytes) -> None:
-    """Empty files and large ones come back byte for byte, in blocks of at most 256 KiB."""
+    """Empty and large files are read back byte for byte, in blocks of at most 256 KiB."""
     put(storage, "file", content)
     with storage.read("file") as reader:
         blocks = list(reader)
@@ -55,7 +55,7 @@ def test_content_of_any_size(storage: Storage, content: bytes) -> None:
 
 
 def test_the_old_content_stays_until_the_new_is_complete(storage: Storage) -> None:
-    """While a file is written, and after a failure, everybody sees the old content and no other file."""
+    """During a write and after a failed one, readers see the old content and no other file."""
     put(storage, "sub/file", b"old")
 
     def look() -> None:
@@ -71,7 +71,7 @@ def test_the_old_content_stays_until_the_new_is_complete(storage: Storage) -> No
 
 
 def test_a_failed_write_leaves_no_file(storage: Storage) -> None:
-    """A new file whose content failed to come does not exist, small or large."""
+    """If the write of a new file of any size fails, the file does not exist."""
     for size in (1, 20_000_000):
         with pytest.raises(KeyboardInterrupt):
             break_off(storage, "new/file", b"x" * size, error=KeyboardInterrupt)
@@ -80,7 +80,7 @@ def test_a_failed_write_leaves_no_file(storage: Storage) -> None:
 
 @pytest.mark.parametrize("size", [0, 4, 6])
 def test_another_size_than_announced_is_refused(storage: Storage, size: int) -> None:
-    """Content that is shorter or longer than announced never gets the file's name."""
+    """Content that is shorter or longer than announced never replaces the file."""
     with pytest.raises(FileError, match=r"came with (5|more)"):
         put(storage, "file", b"12345", size=size)
     assert listed(storage) == []
@@ -88,7 +88,7 @@ def test_another_size_than_announced_is_refused(storage: Storage, size: int) -> 
 
 @pytest.mark.parametrize("name", ["../out", "/out", "a/../../out", "a//b", "", "a/", "x\0y", "\udcff"])
 def test_names_that_lead_out_are_refused_everywhere(storage: Storage, name: str) -> None:
-    """No method takes a name that could lead out of the root, and nothing is written."""
+    """Every method refuses a name that leads out of the root, and nothing is written."""
     put(storage, "kept")
     for call in (storage.open_version, storage.read, lambda name: remove(storage, name), lambda name: put(storage, name)):
         with pytest.raises(FileError):
@@ -97,7 +97,7 @@ def test_names_that_lead_out_are_refused_everywhere(storage: Storage, name: str)
 
 
 def test_missing_files_are_told_apart(storage: Storage) -> None:
-    """Reading a file that is not there has an error of its own; deleting it is none."""
+    """The read of a missing file raises an error class of its own; the deletion of one is no error."""
     put(storage, "there")
     for name in ("absent", "absent/x", "there/x"):
         with pytest.raises(MissingFileError if name != "there/x" else FileError):
@@ -118,7 +118,7 @@ def test_a_directory_is_not_a_file(storage: Storage) -> None:
 
 
 def test_deleting_the_last_file_deletes_its_directories(storage: Storage) -> None:
-    """A directory goes with its last file, those that still hold something stay, and a file may then take its name."""
+    """The deletion of the last file deletes its empty directories, whose names a file may then take."""
     put(storage, "a/b/c/x")
     put(storage, "a/y")
     remove(storage, "a/b/c/x")
@@ -128,14 +128,14 @@ def test_deleting_the_last_file_deletes_its_directories(storage: Storage) -> Non
 
 
 def test_scans_list_what_is_selected(storage: Storage) -> None:
-    """A scan yields the selected files only."""
+    """A scan lists the selected files only."""
     for name in ("a.png", "b.txt", "tmp/c.png", "d/e.png"):
         put(storage, name)
     assert listed(storage, PathFilter(include=["**/*.png"], exclude=["tmp/**"])) == ["a.png", "d/e.png"]
 
 
 def test_scans_see_what_others_changed(storage: Storage) -> None:
-    """A second scan shows the present, not a memory of the first."""
+    """A second scan lists the present files, not those of the first scan."""
     put(storage, "a", b"1")
     assert build_manifest(storage, Md5Hasher()) == {"a": "c4ca4238a0b923820dcc509a6f75849b"}
     put(storage, "a", b"22")
@@ -147,7 +147,7 @@ def test_scans_see_what_others_changed(storage: Storage) -> None:
 
 
 def test_cleaning_leaves_files_alone(storage: Storage) -> None:
-    """Where nothing was left behind, cleaning removes nothing."""
+    """If there are no leftovers, the cleanup removes nothing."""
     put(storage, "a")
     with storage.exclusive(1):
         assert storage.clean(0) == 0
@@ -155,7 +155,7 @@ def test_cleaning_leaves_files_alone(storage: Storage) -> None:
 
 
 def test_paths_lead_to_storages(tmp_path: object) -> None:
-    """Local paths, file URLs and URLs of stores are opened, and other things are configuration errors."""
+    """Local paths, file URLs and URLs of stores open a storage; other values are configuration errors."""
     assert open_storage(str(tmp_path)).location == str(tmp_path)
     assert open_storage(f"file://{tmp_path}").location == str(tmp_path)
     assert open_storage("memory://bucket/root").location == "memory://bucket/root"
@@ -165,21 +165,21 @@ def test_paths_lead_to_storages(tmp_path: object) -> None:
 
 
 def test_a_store_that_connects_at_once() -> None:
-    """A host that does not answer is told as such, without user and password."""
+    """The error for a host that does not answer names the host without user and password."""
     with pytest.raises(TransportError, match=r"No answer from ftp://127\.0\.0\.1: .*refused\. Check the URL") as raised:
         open_storage("ftp://user:secret@127.0.0.1:1/folder")
     assert "secret" not in str(raised.value)
 
 
 def test_errors_never_show_credentials() -> None:
-    """The refusal of a URL with a user part does not repeat it."""
+    """The error for a URL with a user part does not repeat that part."""
     with pytest.raises(ConfigurationError) as failure:
         open_storage("s3://key:secret@bucket/x")
     assert "secret" not in str(failure.value)
 
 
 def test_replacing_obstacles_needs_leave(storage: Storage) -> None:
-    """A file in the place of a directory, and the reverse, gives way only where it was said that it may."""
+    """A file in the place of a directory, or the reverse, is replaced only if this is allowed."""
     put(storage, "file", b"1")
     put(storage, "dir/x", b"2")
     put(storage, "dir/sub/y", b"3")

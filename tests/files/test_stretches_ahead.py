@@ -29,7 +29,7 @@ def found(ahead: StretchesAhead, count: int, taken: list[bool]) -> Iterator[Stre
 
 
 def test_all_stretches_arrive_in_order(pool: ThreadPoolExecutor) -> None:
-    """However many there are, all arrive, with their bytes, in as many buffers as there may be."""
+    """All stretches arrive in order with their bytes, within the limit of buffers."""
     ahead, taken = StretchesAhead(), list[bool]()
     pool.submit(ahead.fill, found(ahead, 200, taken))
     buffers = set()
@@ -41,7 +41,7 @@ def test_all_stretches_arrive_in_order(pool: ThreadPoolExecutor) -> None:
 
 
 def test_while_something_is_fetched_the_search_goes_on(pool: ThreadPoolExecutor) -> None:
-    """While the writer waits for the source, all that is missing is found, without bytes in memory."""
+    """While the writer waits for the source, the search finds all missing stretches without bytes in memory."""
     ahead, taken, ended = StretchesAhead(), list[bool](), Event()
 
     def stretches() -> Iterator[Stretch]:
@@ -63,7 +63,7 @@ def test_while_something_is_fetched_the_search_goes_on(pool: ThreadPoolExecutor)
 
 
 def test_the_search_waits_for_buffers(pool: ThreadPoolExecutor) -> None:
-    """No more is kept in memory than there are buffers, as long as nothing has to be fetched."""
+    """If nothing has to be fetched, the search keeps no more stretches in memory than there are buffers."""
     ahead, taken = StretchesAhead(), list[bool]()
     pool.submit(ahead.fill, found(ahead, 100, taken))
     writing = iter(ahead)
@@ -75,7 +75,7 @@ def test_the_search_waits_for_buffers(pool: ThreadPoolExecutor) -> None:
 
 
 def test_an_error_is_raised_where_stretches_are_written(pool: ThreadPoolExecutor) -> None:
-    """What was found before comes first."""
+    """An error of the search is raised at the writer after the stretches found before it."""
     ahead = StretchesAhead()
 
     def failing() -> Iterator[Stretch]:
@@ -90,7 +90,7 @@ def test_an_error_is_raised_where_stretches_are_written(pool: ThreadPoolExecutor
 
 
 def test_a_search_ends_when_nothing_is_written_any_more(pool: ThreadPoolExecutor) -> None:
-    """A search that waits for a buffer ends when the writer has failed."""
+    """A search that waits for a buffer ends when the writer fails."""
     ahead, taken = StretchesAhead(), list[bool]()
     search = pool.submit(ahead.fill, found(ahead, 1_000, taken))
     next(iter(ahead))

@@ -42,20 +42,20 @@ def state_of(root: Path) -> str | None:
     ],
 )
 def test_every_difference_counts(other: TreeEntry) -> None:
-    """Trees that differ in anything that a walk says have different states."""
+    """Trees that differ in any field of a walk have different states."""
     assert state(ENTRY) == state(ENTRY)
     assert state(ENTRY) != state(other)
     assert state(ENTRY) != state(ENTRY, other)
 
 
 def test_a_digest_does_not_count() -> None:
-    """What the digest cache knows of a file is not part of the state."""
+    """A cached digest of a file is not part of the state."""
     assert state(ENTRY) == state(replace(ENTRY, digest=b"x" * 32))
 
 
 @pytest.mark.parametrize(("version", "counts"), [(b"version", False), (b"", True)])
 def test_without_times(version: bytes, counts: bool) -> None:
-    """Without times, the time of a file counts only if it has no version; all else counts as ever."""
+    """Without times, the time of a file counts only if the file has no version; other fields count as usual."""
 
     def state_without(entry: TreeEntry) -> str | None:
         taken = TreeState(times=False)
@@ -68,12 +68,12 @@ def test_without_times(version: bytes, counts: bool) -> None:
 
 
 def test_a_racy_file() -> None:
-    """A tree with a file that may still change without a trace has no state."""
+    """A tree with a file whose change may be invisible has no state."""
     assert state(ENTRY, replace(ENTRY, racy=True)) is None
 
 
 def test_no_entries_and_many() -> None:
-    """An empty tree has a state; so have trees that exceed what is digested at once, down to the last entry."""
+    """An empty tree has a state, and the state of a very large tree depends on its last entry too."""
     many = [replace(ENTRY, path=f"{number:05}") for number in range(5_000)]
     states = {state(), state(ENTRY), state(*many), state(*many[:-1]), state(*many[1:])}
     assert len(states) == 5
@@ -92,7 +92,7 @@ def test_no_entries_and_many() -> None:
     ],
 )
 def test_every_change_of_a_directory_counts(root: Path, change: Callable[[Path], object]) -> None:
-    """A directory has the same state as long as nothing in it changes, and another one afterwards."""
+    """The state of a directory stays the same without changes and differs after any change."""
     (root / "a").mkdir()
     (root / "empty").mkdir()
     (root / "a/file").write_bytes(b"x")

@@ -203,7 +203,7 @@ def check(caplog: pytest.LogCaptureFixture, answer: Any) -> None:
 @QUICK
 @given(MESSAGES)
 def test_messages(client: TestClient, caplog: pytest.LogCaptureFixture, asked: tuple[str, Any]) -> None:
-    """Requests of version 2 that are nearly right, or not at all."""
+    """Nearly correct and wrong requests of version 2 are answered without a failure of the server."""
     path, value = asked
     check(caplog, client.post(path, content=json.dumps(value).encode("utf-8", "surrogatepass")))
 
@@ -211,7 +211,7 @@ def test_messages(client: TestClient, caplog: pytest.LogCaptureFixture, asked: t
 @QUICK
 @given(FILE_MESSAGES)
 def test_file_messages(client: TestClient, caplog: pytest.LogCaptureFixture, asked: tuple[str, Any]) -> None:
-    """Requests about directories that are nearly right, or not at all."""
+    """Nearly correct and wrong requests about directories are answered without a failure of the server."""
     path, value = asked
     answer = client.post(path, content=json.dumps(value).encode("utf-8", "surrogatepass"))
     assert answer.status_code in (200, 422), answer.text[:300]
@@ -224,14 +224,14 @@ def test_file_messages(client: TestClient, caplog: pytest.LogCaptureFixture, ask
 @QUICK
 @given(st.sampled_from(["/getTable", "/getTableHash", "/getFileHashes", "/getFiles"]), TYPES, BODIES)
 def test_fields(client: TestClient, caplog: pytest.LogCaptureFixture, path: str, kind: str, body: bytes) -> None:
-    """Requests of version 1 of any type and content."""
+    """Requests of version 1 with any types and values are answered without a failure of the server."""
     check(caplog, client.post(path, content=body, headers={"Content-Type": kind.encode("latin-1")}))
 
 
 @QUICK
 @given(st.sampled_from(["/getRows", "/getTable", "/getFiles"]), st.binary(max_size=200))
 def test_bytes(client: TestClient, caplog: pytest.LogCaptureFixture, path: str, body: bytes) -> None:
-    """Any bytes in a body, and in a header."""
+    """Any bytes in a body or a header are answered without a failure of the server."""
     headers = {
         "Content-Type": b"application/json",
         "Accept": body.translate(None, b"\r\n\0"),
@@ -242,13 +242,13 @@ def test_bytes(client: TestClient, caplog: pytest.LogCaptureFixture, path: str, 
 
 @pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"a":' * 100_000, b'{"table_slice":' * 100_000])
 def test_deep_values(client: TestClient, caplog: pytest.LogCaptureFixture, nested: bytes) -> None:
-    """Values inside of values without end."""
+    """Values that are nested very deeply are answered without a failure of the server."""
     for path in ("/getRows", "/getTable", "/getFiles"):
         check(caplog, client.post(path, content=nested, headers={"Content-Type": "application/json"}))
 
 
 def test_fields_that_come_twice(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
-    """A field that comes twice counts once."""
+    """A request that has a field twice is answered without a failure of the server, which uses one value."""
     for body in (b'{"table_slice":{"name":"nope"},"table_slice":{"name":"t"}}', b'{"table_slice":{"name":"t","name":"nope"}}'):
         check(caplog, client.post("/getRows", content=body))
     answer = client.post("/getTableHash", content=b"config_name=nope&config_name=t", headers={"Content-Type": FORM})
@@ -259,7 +259,7 @@ BOUNDS = [str(2**63), str(2**64), str(-(2**64)), "9" * 400, "-" + "9" * 400, "-0
 
 
 def test_windows_beyond_a_column(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A window may end where its column cannot: it is refused, or has the rows that are in it."""
+    """A window that ends beyond the range of its column is refused or gives the rows in it."""
     execute(database_url, "CREATE TABLE t (id BIGINT PRIMARY KEY, b DECIMAL(10, 2))", "INSERT INTO t VALUES (1, 1), (2, 2)")
     with served(database_url, t={"windows": ["id", "b"]}) as url:
         for column, bound in product(("id", "b"), BOUNDS):

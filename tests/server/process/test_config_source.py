@@ -14,7 +14,7 @@ from tests.server.process.certificates import DAY, Authority
 
 
 def test_a_file_is_left_to_settle(tmp_path: Path) -> None:
-    """A change is noticed once, when nothing has changed since the look before; so is a file that comes or goes."""
+    """A change, a new file or a removed one is reported once, at the first look without a further change."""
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_text("1")
     files = WatchedFiles([first, second])
@@ -30,7 +30,7 @@ def test_a_file_is_left_to_settle(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_refused_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A wrong configuration is one line of the log, and asked for again only when somebody says so."""
+    """A wrong configuration is logged in one line and read again only after a request."""
     first = ServerConfig()
 
     def read() -> ServerConfig:
@@ -47,7 +47,7 @@ def test_what_cannot_be_read_is_refused_once(caplog: pytest.LogCaptureFixture) -
 
 
 def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever error reading the configuration ends in, it is logged, and the server goes on and reads the next one."""
+    """After any error in reading the configuration, the server logs it, runs on and reads the next one."""
     configs = [ServerConfig()]
 
     def read() -> ServerConfig:
@@ -63,7 +63,7 @@ def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_what_this_server_cannot_have_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """A configuration that the server's address does not allow is refused as a whole."""
+    """A configuration that does not fit the server's address is refused as a whole."""
 
     def check(config: ServerConfig) -> None:
         if not config.tokens:
@@ -76,7 +76,7 @@ def test_what_this_server_cannot_have_is_refused(caplog: pytest.LogCaptureFixtur
 
 
 def test_what_needs_a_restart_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """Another place or form of the log is refused with the rest of its file; whether requests have lines may change."""
+    """A new place or form of the log refuses the whole file; logging of requests may be switched."""
     texts = [{"log": {"access": False}}, {"log": {"level": "debug"}}]
     source = ConfigSource(ServerConfig(), lambda: ServerConfig.from_dict(texts.pop()), lambda _: None)
     source.request_reload()
@@ -89,7 +89,7 @@ def test_what_needs_a_restart_is_refused(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_a_changed_file_that_was_told_of(tmp_path: Path) -> None:
-    """A file that is watched is read once if a signal tells of its change, too, and again if it changes after that."""
+    """A watched file whose change is also signalled is read once, and again after the next change."""
     path = tmp_path / "server.yaml"
     path.write_text("1")
     source = ConfigSource(ServerConfig(), ServerConfig, lambda _: None, watch=path)
@@ -103,7 +103,7 @@ def test_a_changed_file_that_was_told_of(tmp_path: Path) -> None:
 
 
 def test_a_renewed_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A certificate that was renewed has the same configuration set up again; one that does not fit keeps the old one."""
+    """A renewed certificate sets up the same configuration again; one that does not fit keeps the old one."""
     authority = Authority(tmp_path)
     path = authority.sign("server")
     config = ServerConfig.from_dict({"tls": {"certificate": str(path)}})
@@ -118,7 +118,7 @@ def test_a_renewed_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 
 def test_a_certificate_that_has_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A certificate that has ended is one line of the log, until another one is in use."""
+    """An expired certificate is logged in one line until another one is in use."""
     authority = Authority(tmp_path)
     ended = {"tls": {"certificate": str(authority.sign("server", ends_in=-DAY))}}
     source = ConfigSource(ServerConfig.from_dict(ended), ServerConfig, lambda _: None)

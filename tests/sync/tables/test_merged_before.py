@@ -40,7 +40,7 @@ def changed(link: Link) -> Steps:
 
 
 def test_a_merge_that_was_not_reported(two_into: Link) -> None:
-    """The retry of a task that has merged its rows and was killed before it could report succeeds, and says what it knows."""
+    """The retry of a task that was killed between its merge and its report succeeds and says what it knows."""
     steps = changed(two_into)
     slices = staged(steps)
     assert steps.merge(slices).rows_updated == 2
@@ -56,7 +56,7 @@ def test_a_merge_that_was_not_reported(two_into: Link) -> None:
 
 @pytest.mark.parametrize("mode", ["upsert", "append", "soft_delete", "history"])
 def test_in_every_mode(two_same: Link, mode: str) -> None:
-    """A mode that keeps rows, or versions of them, keeps each once."""
+    """In a mode that keeps rows or their versions, a retry keeps each of them once."""
     two_same.source.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     options: dict[str, Any] = {"mode": mode, "create_table": True}
     Steps(two_same, options, run_id="run 0").all()
@@ -76,7 +76,7 @@ def test_in_every_mode(two_same: Link, mode: str) -> None:
 
 
 def test_by_version_1(into: Link) -> None:
-    """By version 1 the rows come again where the hashes of both sides cannot be equal; nothing is written."""
+    """With version 1, a retry fetches the rows again if the hashes can never be equal, and writes nothing."""
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     into.target.execute("INSERT INTO t VALUES (2, 'old'), (3, 'goes')")
@@ -98,7 +98,7 @@ def test_by_version_1(into: Link) -> None:
 
 
 def test_what_still_differs_is_synced(two_into: Link) -> None:
-    """Where the staged rows were dropped and not merged, the merge syncs the table as one task would."""
+    """If the staged rows were dropped without a merge, the merge task syncs the table like a single task."""
     steps = changed(two_into)
     slices = staged(steps)
     drop_staging(two_into)
@@ -111,7 +111,7 @@ def test_what_still_differs_is_synced(two_into: Link) -> None:
 
 
 def test_a_dry_run_writes_nothing(two_same: Link) -> None:
-    """A dry run without its staging tables says what would change."""
+    """A dry run without its staging tables reports what would change."""
     steps = changed(two_same)
     slices = staged(steps)
     drop_staging(two_same)
@@ -126,7 +126,7 @@ def test_a_dry_run_writes_nothing(two_same: Link) -> None:
 
 
 def test_guards_hold(two_same: Link) -> None:
-    """The guards hold for what is compared again: nothing is written, and no staging table stays."""
+    """The guards apply to the second comparison: nothing is written and no staging table stays."""
     steps = changed(two_same)
     slices = staged(steps)
     drop_staging(two_same)
@@ -141,7 +141,7 @@ def test_guards_hold(two_same: Link) -> None:
 
 
 def test_after_another_table_failed(two_same: Link) -> None:
-    """With a transaction for each table, a retry succeeds also if only some of them were merged before it."""
+    """With a transaction for each table, a retry also succeeds if only some tables were merged before."""
     two_same.create("CREATE TABLE a (id INTEGER PRIMARY KEY)", "CREATE TABLE b (id INTEGER PRIMARY KEY)")
     two_same.source.execute("INSERT INTO a VALUES (1)", "INSERT INTO b VALUES (1)")
     two_same.target.execute("INSERT INTO b VALUES " + ", ".join(f"({key})" for key in range(2, 300)))
