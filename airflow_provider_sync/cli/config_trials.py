@@ -22,8 +22,10 @@ from airflow_provider_sync.config import (
     TableConfig,
     TargetDirectory,
     TargetTable,
+    Token,
     connection_url,
 )
+from airflow_provider_sync.config.source_tables import listed_conditions
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, selects
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.databases.base import Database
@@ -56,7 +58,7 @@ Expand = Callable[[Database, Connection, list[AnyTable]], list[AnyTable]]
 class Trial:
     """One thing that was tried.
 
-    :ivar what: ``certificate``, ``server``, ``connection``, ``table`` or ``directory``
+    :ivar what: ``certificate``, ``server``, ``connection``, ``table``, ``token`` or ``directory``
     :ivar name: name in the configuration, without credentials
     :ivar message: the result, or the reason of the failure
     """
@@ -89,11 +91,15 @@ def try_client(config: ClientConfig) -> Iterator[Trial]:
 
 
 def try_server(config: ServerConfig) -> Iterator[Trial]:
-    """Open every database and directory, and look for every table, its key and the columns that options name."""
+    """Open every database and directory, and look for every table, its key, the columns that options name, and tokens' rows."""
     if config.tls is not None:
         yield _trial("certificate", config.tls.certificate, partial(_certificate, config.tls))
     try_table = partial(_source_table, mask_key=config.mask_key or "")
     yield from _try_databases(config.connections, config.default_connection, config.tables.values(), try_table, expand=_matched)
+    for position, token in enumerate(config.tokens):
+        for name in token.where:
+            shown = f"{token.name or f'tokens[{position}]'}:{name}"
+            yield _trial("token", shown, partial(_table_of_token, config, token, name))
     for directory in config.directories.values():
         hasher = directory.hasher or config.default_file_hasher
         yield _trial("directory", directory.name, partial(_source_directory, directory, hasher))
@@ -292,6 +298,32 @@ def _source_table(database: Database, connection: Connection, source: SourceTabl
         found = _found(opened.table, opened.key(opened.offered_columns()))
         try_first_request(opened)
     return found
+
+
+def _table_of_token(config: ServerConfig, token: Token, name: str) -> str:
+    """Read a table as a token sees it whose ``where`` limits its rows.
+
+    :raises MissingTableError: if a pattern offers no such table: the condition for a misspelt name would limit no rows
+    """
+    wanted = token.entries.get(name, name)
+    entry = entry_for(wanted, config.tables)
+    if entry is None:
+        raise MissingTableError(f"No table is offered as {wanted!r}.")
+    table = entry.named(wanted) if entry.is_pattern else entry
+    with OPENER.database(connection_url(config.connections, config.default_connection, table)) as opened:
+        if (file := missing_file(opened.engine)) is not None:
+            raise TransportError(no_file(file))
+        database = opened.with_session(allow_row_security=table.allow_row_security)
+        with database.snapshot() as connection:
+            if entry.is_pattern:
+                names = [found.name for found in matched_tables(entry, names_where(entry, database, connection))]
+                if wanted not in names:
+                    raise MissingTableError(
+                        f"The pattern {entry.name!r} offers no table {wanted!r}, so this where limits no rows that the token"
+                        f" sees.{did_you_mean(wanted, names)}"
+                    )
+            seen = table.seen_as(name, listed_conditions(token.where[name]))
+            return _source_table(database, connection, seen, mask_key=config.mask_key or "")
 
 
 def _found(table: Table, key: Sequence[str]) -> str:

@@ -288,6 +288,30 @@ def test_patterns(site: Site, command: Command, capsys: pytest.CaptureFixture[st
     assert "name the tables one by one, instead of *" in capsys.readouterr().out
 
 
+def test_rows_of_tokens(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each ``where`` of a token is tried; one for a name that no table of a pattern has would limit nothing, and fails."""
+    tokens = [
+        "everything",
+        {"token": "right", "name": "berlin", "where": {"orders": "id > 0"}},
+        {"token": "misspelt", "where": {"Orders": "id > 0", "order": "id > 0"}},
+        {"token": "wrong", "where": {"orders": "branch = 'Berlin'"}},
+        {"token": "mapped", "tables": {"mine": "orders"}, "where": {"mine": "id > 0"}},
+    ]
+    settings = {**site.server_settings, "tables": {"*": {}}, "tokens": tokens}
+    site.server_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert main(["check", "--config", str(site.server_config), "--connect"]) == 3
+    found = {name: result for (what, name), result in results(capsys.readouterr().out).items() if what == "token"}
+    assert {name: mark for name, (mark, _) in found.items()} == {
+        "berlin:orders": "ok",
+        "tokens[2]:Orders": "FAILED",
+        "tokens[2]:order": "FAILED",
+        "tokens[3]:orders": "FAILED",
+        "tokens[4]:mine": "ok",
+    }
+    assert "so this where limits no rows that the token sees. Did you mean 'orders'?" in found["tokens[2]:Orders"][1]
+    assert "no such column: branch" in found["tokens[3]:orders"][1]
+
+
 def test_the_certificate_of_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``--connect`` reads the files of ``tls``, and says until when the certificate is valid, or what is wrong with it."""
     path = Authority(tmp_path).sign("server")

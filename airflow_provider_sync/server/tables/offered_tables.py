@@ -6,6 +6,7 @@ for some seconds; for a name that is not among them, the database is queried aga
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
@@ -19,7 +20,10 @@ from airflow_provider_sync.databases.opening_limit import limited_answers
 from airflow_provider_sync.databases.schema import is_own_table
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.access.grants import Grant
+from airflow_provider_sync.server.observability.rate_limited_log import RateLimitedLog
 from airflow_provider_sync.server.sources import Sources
+
+log = logging.getLogger(__name__)
 
 MAX_TABLES = 20_000
 """Maximum number of tables that the server lists for one client; clients refuse much longer lists."""
@@ -44,6 +48,7 @@ class OfferedTables:
         self._clock = clock
         self._listings: dict[tuple[int, str | None], _Listing] = {}
         self._lock = Lock()
+        self._notices = RateLimitedLog(log)
 
     @property
     def has_patterns(self) -> bool:
@@ -53,6 +58,19 @@ class OfferedTables:
     def visible_to(self, grant: Grant) -> VisibleTables:
         """Return the tables that a client may see."""
         return VisibleTables(self, grant)
+
+    def warn_of_unused(self, grant: Grant, found: Iterable[SourceTable]) -> None:
+        """Warn in the log of each ``where`` of a token for a name that no table has; it may be misspelt, and limits nothing.
+
+        :param found: all tables that the token sees
+        """
+        for name in sorted(grant.where.keys() - {table.name for table in found}):
+            self._notices.warn(
+                f"{grant.name}:{name}",
+                "The token %r has a where for %r, but sees no table of that name. If the name is misspelt, it sees all rows.",
+                grant.name,
+                name,
+            )
 
     def find(self, name: str) -> SourceTable | None:
         """Return the options of a table; ``None`` if there is no such table.
@@ -136,6 +154,7 @@ class VisibleTables:
                 f"The patterns under tables match {len(found)} tables, and a client can be offered {MAX_TABLES}."
                 " Give narrower patterns, or tokens that see fewer tables."
             )
+        self._offered.warn_of_unused(self._grant, found)
         return found
 
     def _is_granted(self, name: str) -> bool:

@@ -129,6 +129,20 @@ def test_tokens_with_patterns(shop: str) -> None:
             assert statuses(base, hidden, "some") == (422, 422, 422)
 
 
+def test_a_condition_for_a_misspelt_name(shop: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The log warns of a condition for a name that no table of a pattern has, since the token sees all rows then."""
+    tokens = [
+        {"token": "right", "where": {"orders": "id > 0"}},
+        {"token": "wrong", "name": "berlin", "where": {"Orders": "id > 0"}},
+    ]
+    with offering(shop, "*", tokens=tokens) as base:
+        offered(base, "right")
+        assert "where" not in caplog.text
+        offered(base, "wrong")
+        offered(base, "wrong")
+    assert caplog.text.count("The token 'berlin' has a where for 'Orders', but sees no table of that name.") == 1
+
+
 def test_case_tells_tables_apart(shop: str) -> None:
     """A name in another case is another table, even if the database ignores case."""
     with offering(shop, "*") as base:
