@@ -68,7 +68,7 @@ def test_nothing_is_required_that_airflow_brings(brought: set[str]) -> None:
 
 
 def test_everything_imported_is_required_or_brought(brought: set[str]) -> None:
-    """Whatever the package imports comes with Airflow, or is required, or is in an extra."""
+    """Every import of the package comes with Airflow, is a requirement or is in an extra."""
     extras = [line for name, lines in PROJECT["optional-dependencies"].items() if name not in {"dev", "bench"} for line in lines]
     ours = required(tuple(canonicalize_name(Requirement(line).name) for line in [*PROJECT["dependencies"], *extras]))
     of_module = packages_distributions()

@@ -313,7 +313,7 @@ def test_rows_of_tokens(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_certificate_of_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--connect`` reads the files of ``tls``, and says until when the certificate is valid, or what is wrong with it."""
+    """``--connect`` reads the files of ``tls`` and reports until when the certificate is valid, or its error."""
     path = Authority(tmp_path).sign("server")
     config = tmp_path / "server.yaml"
     config.write_text(yaml.safe_dump({"tls": {"certificate": str(path)}}))

@@ -81,7 +81,7 @@ def test_run(url: str, authority: Authority, tmp_path: Path) -> None:
 
 
 def test_without_a_certificate(url: str, authority: Authority) -> None:
-    """The error without a certificate, or with a foreign one, says so; so does the error about an unknown authority."""
+    """A missing certificate, a foreign one and an unknown authority each have an error that names the cause."""
     stranger = str(Authority(authority.path.parent, "other").sign("stranger"))
     for certificate in (None, stranger):
         with (

@@ -77,7 +77,7 @@ def test_what_was_meant(arguments: list[str], meant: str, capsys: pytest.Capture
 def test_wrong_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, message: str
 ) -> None:
-    """A configuration that cannot be used ends every command with 2 and one line that says what is wrong with it."""
+    """With an unusable configuration, every command exits with 2 and one line that names the error."""
     path = tmp_path / "config.yaml"
     if content is not None:
         path.write_bytes(content)

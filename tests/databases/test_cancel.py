@@ -118,7 +118,7 @@ def cancelled(canceller: Canceller, running: Future[None]) -> bool:
 
 
 def test_each_driver_cancels(own_servers: OwnServers, driver: str) -> None:
-    """A database that answers is asked to end the statement, whatever the driver, and the connection goes on."""
+    """With each driver, a database that answers ends the statement, and its connection stays usable."""
     engine = HANG[driver]
     with own_servers.database(engine, driver) as url, sleeping(url, engine) as (connection, canceller, running):
         assert not cancelled(canceller, running)
@@ -127,7 +127,7 @@ def test_each_driver_cancels(own_servers: OwnServers, driver: str) -> None:
 
 @pytest.mark.parametrize("how", ["stopped", "proxy"])
 def test_a_database_that_hangs(own_servers: OwnServers, driver: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody answers, though connections are taken, the statement's connection is shut down; other threads run on."""
+    """If the database does not answer, the statement's connection is closed, and other threads continue."""
     monkeypatch.setattr(escalation, "PATIENCE_SECONDS", 0.5)
     engine, silent = HANG[driver], Event()
     with (

@@ -185,7 +185,7 @@ def test_same_answer(url: str, guarded_url: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_better_answer(url: str, name: str) -> None:
-    """If existing servers fail or guess, our answer says what is wrong."""
+    """Where existing servers fail or guess, the answer of this server names the error."""
     status, words = OURS[name]
     answer = replay(url, RECORDINGS[name])
     assert (answer.status, answer.headers["content-type"]) == (status, "application/json")

@@ -36,7 +36,7 @@ class Work:
 
 
 def test_incomplete_answers_are_asked_for_as_often_as_retries_says(client: SyncClient) -> None:
-    """Two retries make three attempts, and the last error says that none is left."""
+    """Two retries make three attempts, and the last error says that no attempt remains."""
     assert repeated(client, Work(IncompleteStreamError("cut"), IncompleteStreamError("cut"))) == 3
     work = Work(*(IncompleteStreamError("cut") for _ in range(9)))
     with pytest.raises(IncompleteStreamError) as failed:

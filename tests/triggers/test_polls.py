@@ -41,7 +41,7 @@ def test_missing_connection() -> None:
 
 
 def test_polls_are_not_repeated(scripted: ScriptedServer) -> None:
-    """A failed poll is not retried before the next one, whatever the connection's retries are."""
+    """A failed poll is not repeated before the next one, for any number of retries of the connection."""
     scripted.answer(b"")
     with pytest.raises(TransportError):
         asyncio.run(poll("scripted", IMAGES))

@@ -28,7 +28,7 @@ def test_other_drivers_are_refused() -> None:
 
 
 def test_what_keeps_a_connection_from_being_made_is_told_apart(database: PostgreSQLDatabase, shared_url: str) -> None:
-    """No free connection is transient; a missing role or database is permanent; neither is a server that is down."""
+    """No free connection is transient; a missing role or database is permanent. Neither is reported as a server that is down."""
     run(database, "DROP ROLE IF EXISTS crowded", "CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
     url = make_url(shared_url).set(drivername=database.engine.url.drivername)
     tries = [

@@ -218,7 +218,7 @@ def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logica
 def test_blocks_land_value_by_value(
     sqlite_on: Scenario, sql_type: str, logical: LogicalType, texts: list[bytes | None], landed: list[Any]
 ) -> None:
-    """A value arrives in the same way, whatever other values the block has."""
+    """A value arrives unchanged next to any other values of its block."""
     create(sqlite_on, sql_type)
     table = sqlite_on.describe("item")
     rows = [(b"%d" % number, text) for number, text in enumerate(texts)]

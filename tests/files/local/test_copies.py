@@ -19,10 +19,7 @@ from tests.files.local.writing import LONG_AGO, OLD, PLAIN, FailingCall
 
 @pytest.mark.parametrize("move", [False, True])
 def test_copies(writer: LocalTreeWriter, root: Path, move: bool) -> None:
-    """A copy has the content of another file and its own times; a file that moved is not copied, and may be removed at once.
-
-    What has another name already is copied, so that each name has its own time.
-    """
+    """A copy has the content of another file and times of its own; the file of a move keeps its inode if it has no other name."""
     (root / "from").write_bytes(b"content" * 1000)
     (root / "from").chmod(0o640)
     (root / "old").write_bytes(b"old")

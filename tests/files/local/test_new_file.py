@@ -121,10 +121,7 @@ def test_sizes_are_checked(writer: LocalTreeWriter, root: Path) -> None:
 
 @pytest.mark.parametrize("shares", [False, True])
 def test_a_file_of_ranges(writer: LocalTreeWriter, root: Path, shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file is put together from ranges of files that are there, also of the one that it replaces, and new bytes.
-
-    That is so whether or not the file system shares blocks, and what is handed over is what was written.
-    """
+    """A large file is built from ranges of existing files and new bytes, with or without shared blocks."""
     monkeypatch.setattr(module, "shares_blocks", lambda descriptor: shares)
     (root / "large").write_bytes(b"0123456789")
     (root / "other").write_bytes(b"abc")

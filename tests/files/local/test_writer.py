@@ -218,7 +218,7 @@ def test_several_threads(storage: LocalStorage, root: Path) -> None:
 
 
 def test_a_directory_that_is_evicted_while_in_use(storage: LocalStorage, root: Path) -> None:
-    """A large file may take any time, whatever else is written."""
+    """The write of a large file continues if other files evict its directory from the cache."""
     with storage.writer(durable=False, may_replace=lambda path: False) as writer:
         new_file = writer.create("large/x", size=3, metadata=PLAIN)
         for number in range(MAX_OPEN + 10):

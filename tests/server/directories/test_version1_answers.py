@@ -21,7 +21,7 @@ EXCLUDED = {
 
 @pytest.mark.parametrize("options", [{"exclude": ["private/**"]}, {"include": ["public/**"]}], ids=["exclude", "include"])
 def test_files_that_are_not_offered(tmp_path: Path, options: dict[str, Any]) -> None:
-    """The answer for a file that is not offered is the same whether it exists or not, and whatever it is."""
+    """The answer for a file that is not offered is the same for missing and existing files of any kind."""
     make(tmp_path, {"private/key": b"secret", "private/folder/file": b"secret", "public/file": b"offered"})
     (tmp_path / "private" / "link").symlink_to("../public/file")
     with serving(tmp_path, **options) as url:

@@ -121,7 +121,7 @@ def test_handshakes_that_end_leave_nothing(tmp_path: Path, authority: Authority,
 
 
 def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
-    """A renewed certificate is used without a restart; a truncated one leaves the old; each is one line of the log."""
+    """A renewed certificate is used without a restart, a truncated one is not; each is logged in one line."""
     path = authority.sign("server")
     with running(tmp_path, tls={"certificate": str(path)}, directories={"d": {"path": str(tmp_path)}}) as server:
         first = shown_certificate(server.url, authority.path)

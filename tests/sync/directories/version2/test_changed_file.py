@@ -236,7 +236,7 @@ def test_a_list_of_another_version(folders: Mirror, more: bytes, monkeypatch: py
 
 
 def test_chunks_that_lie(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file gets its name only if it has the announced digest, whatever its list of chunks says."""
+    """A file whose list of chunks is wrong gets its name only if it has the announced digest."""
     old = target(folders).read_bytes()
     finish = content_answers.FileChunks.finish
 

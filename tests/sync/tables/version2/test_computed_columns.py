@@ -85,7 +85,7 @@ def test_computed_otherwise_in_steps(two_into: Link) -> None:
     ],
 )
 def test_computed_alike(into: Link, source: str, target: str, protocol: str) -> None:
-    """A column with the same values on both sides is synced without a warning, wherever it is computed."""
+    """A column with the same values on both sides is synced without a warning, on whichever side it is computed."""
     into.protocol = protocol
     into.source.execute(source, VALUES if source == TWICE else "INSERT INTO t VALUES (1, 1, 2), (2, 2, 4), (3, NULL, NULL)")
     into.target.execute(target)
