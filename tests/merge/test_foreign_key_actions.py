@@ -173,10 +173,7 @@ TRIGGER = (
 @pytest.mark.parametrize("counts", ["on", "off"])
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_children_that_the_role_cannot_read(target: Target, hidden: str, counts: str, trigger: bool, action: str) -> None:
-    """If the role does not see all children, what an action did to them is noticed all the same, and rolled back.
-
-    A server that does not count changes notices nothing, so that the merge is refused if an action might fire.
-    """
+    """An action on children that the role cannot read is noticed and rolled back, or the merge is refused if it might act."""
     target.note(f"ON DELETE {action}")
     count_changes(target, counts)
     role = target.plain.scalar("SELECT quote_ident(current_user)")

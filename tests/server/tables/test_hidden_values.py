@@ -179,10 +179,8 @@ def test_check_shows_what_the_database_said(url: str) -> None:
 @pytest.mark.parametrize("of", ["window", "key_range"])
 @pytest.mark.parametrize("way", ["token", "query", "view", "policy"])
 def test_estimated_rows(database_url: str, way: str, of: str) -> None:
-    """The rows that a description of a window or a key range estimates are those that the client may see.
-
-    The statistics of PostgreSQL are of all rows of a table, and tell how frequent a value is among the others.
-    """
+    """The estimated rows of a window or a key range count only rows that the client may see."""
+    # The statistics of PostgreSQL cover all rows of a table, so an estimate could show how frequent a hidden value is.
     seen = "branch = 'berlin'"
     execute(
         database_url,

@@ -139,10 +139,7 @@ def mirror_of_s3(s3: S3FileSystem, tmp_path: Path) -> Mirror:
 
 @pytest.mark.parametrize(("atomic", "steps"), [(False, False), (False, True), (True, False)], ids=["one go", "steps", "atomic"])
 def test_names_of_one_file_at_the_target(folders_of_version2: Mirror, tmp_path: Path, atomic: bool, steps: bool) -> None:
-    """Where the target has several names of one file, each gets its own time and permissions, and others keep theirs.
-
-    One of the names may be outside, as in a snapshot that was made of hard links.
-    """
+    """Each target name of a shared file gets its own time and permissions; names outside the target stay unchanged."""
     folders = folders_of_version2
     options = {"permissions": True, "atomic": atomic}
     for name in ("a", "b", "moved/c"):
