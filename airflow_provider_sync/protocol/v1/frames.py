@@ -61,19 +61,35 @@ def read_frames(chunks: Iterable[bytes]) -> Iterator[Frame]:
     """Yield the frames of a body; their content is streamed as it arrives.
 
     :param chunks: the body, in chunks of any size
-    :raises IncompleteStreamError: when the body ends within a frame, or the server failed and appended its error to the body
-    :raises ProtocolError: for metadata that cannot be read
+    :raises IncompleteStreamError: when the body ends within a frame, the server failed and appended its error to the body, or no
+        header follows a file, since its size changed while it was sent
+    :raises ProtocolError: if the body does not begin with metadata that can be read
     """
     stream = _Stream(chunks)
+    before = None
     while not stream.at_end():
         length = int.from_bytes(stream.read(_LENGTH_BYTES))
         if length > MAX_METADATA_BYTES:
-            stream.refuse(f"A frame announces {length} bytes of metadata; {MAX_METADATA_BYTES} are allowed.")
-        path, size = _metadata(stream.read(length))
+            wrong = f"A frame announces {length} bytes of metadata; {MAX_METADATA_BYTES} are allowed."
+            stream.refuse(f"{wrong} Is the URL that of a sync server?", before)
+        text = stream.read(length)
+        try:
+            path, size = _metadata(text)
+        except ProtocolError as error:
+            if before is None:
+                raise
+            raise _size_changed(before) from error
         content = stream.take(size, path)
         yield Frame(path, size, content)
         for _ in content:
             pass
+        before = path
+
+
+def _size_changed(path: str) -> IncompleteStreamError:
+    return IncompleteStreamError(
+        f"No other file follows {path!r} where it should end. Did it grow or shrink while the server sent it? Try again."
+    )
 
 
 def _metadata(text: bytes) -> tuple[str, int]:
@@ -127,15 +143,19 @@ class _Stream:
             left -= len(chunk)
             yield chunk
 
-    def refuse(self, otherwise: str) -> NoReturn:
-        """Raise the error for a wrong body; it is retryable if the server failed while it sent the body."""
+    def refuse(self, otherwise: str, before: str | None) -> NoReturn:
+        """Raise the error for a wrong header; it is retryable if the server failed, or sent files before it.
+
+        :param otherwise: the message if it did neither
+        :param before: path of the last file before it
+        """
         read = 0
         while read < TAIL_BYTES and not self.at_end():
             read += len(self._some(TAIL_BYTES // 2))
         message = glued_error(self._tail)
         if message is not None:
             raise IncompleteStreamError(failed_in_midstream(message))
-        raise ProtocolError(f"{otherwise} Is the URL that of a sync server?")
+        raise ProtocolError(otherwise) if before is None else _size_changed(before)
 
     def _incomplete(self, otherwise: str) -> IncompleteStreamError:
         message = glued_error(self._tail)

@@ -13,7 +13,7 @@ from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncError
 from airflow_provider_sync.files import StreamDigest
 from airflow_provider_sync.files.hashers import FileHasher
-from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
+from airflow_provider_sync.files.tree_writer import Metadata, NewFile, TreeWriter
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
@@ -51,6 +51,7 @@ class FileDownloads:
         self.bytes_written = 0
         self._wanted = 0
         self._waiting_bytes = 0
+        self._unproven: tuple[NewFile, Frame] | None = None  # the last file, if it has no digest
         self._moved: list[str] = []
         self._refused: dict[str, ServerError] = {}
         self._broken: dict[str, IncompleteStreamError | ServerError] = {}
@@ -119,10 +120,13 @@ class FileDownloads:
             try:
                 with self.source.get(batch, repeat=not suspects) as frames:
                     for frame in frames:
+                        self._keep_unproven()
                         self._take(writer, frame, digests[frame.path])
                         done += 1
                         broken = refused = 0
+                    self._keep_unproven()
             except IncompleteStreamError as error:
+                done -= self._discard_unproven()
                 if done:
                     attempts.progress()
                 elif attempts.may_repeat(error):
@@ -147,6 +151,8 @@ class FileDownloads:
                 self._refused[batch[0]] = error
                 # The other files of the batch may be sendable.
                 done, suspects = 1, 0
+            finally:
+                self._discard_unproven()
             self._commit(writer)
             remaining = remaining[done:]
             suspects = max(0, suspects - done)
@@ -179,7 +185,7 @@ class FileDownloads:
     def _write(self, writer: TreeWriter, frame: Frame, announced: str) -> bool:
         """Write one file for the next commit; discard it and return ``False`` if it does not have the announced digest.
 
-        If either side has no digests (hasher ``none``), only the size is checked.
+        If either side has no digests (hasher ``none``), only the size can be checked, by what follows the file in the answer.
         """
         file = writer.create(frame.path, size=frame.size, metadata=Metadata())
         try:
@@ -187,11 +193,39 @@ class FileDownloads:
                 for chunk in frame.chunks:
                     file.write(chunk)
                     digest.update(chunk)
-                if announced and digest.result() not in (announced, ""):
-                    return False
+                found = digest.result() if announced else ""
+            if not found:
+                self._unproven = file, frame
+                return True
+            if found != announced:
+                return False
             file.finish()
         finally:
-            file.discard()
+            if self._unproven is None:
+                file.discard()
+        return True
+
+    def _keep_unproven(self) -> None:
+        """Keep the last file that has no digest: another one, or the end of the answer, follows where it should end."""
+        if self._unproven is None:
+            return
+        file, frame = self._unproven
+        try:
+            file.finish()
+        except FileError as error:
+            self._failures.note(frame.path, error)
+        finally:
+            self._discard_unproven()
+
+    def _discard_unproven(self) -> bool:
+        """Discard the last file unless it was kept, and tell whether there was one.
+
+        If no other file follows where it should end, its size changed while it was sent, and it may have content of the next one.
+        """
+        if self._unproven is None:
+            return False
+        self._unproven[0].discard()
+        self._unproven = None
         return True
 
     def _commit(self, writer: TreeWriter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
@@ -136,3 +137,52 @@ def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, mon
     folders_of_version1.sync(progress=lambda *_: seen.append(set(folders_of_version1.contents())))
     assert seen[0] == {"a"}
     folders_of_version1.assert_equal()
+
+
+def test_a_file_that_grows_while_it_is_sent(tmp_path: Path) -> None:
+    """What an existing server sends behind the announced end of a file is not taken for a wrong URL; the others come again."""
+    with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
+        script.answer(manifest("a", "b", "c"), stream(frames("a", "b") + b"appended" + frames("c")), stream(frames("c")))
+        report = sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
+    assert (report.status, report.verified, report.files_added) == ("changed", "hash", 3)
+    assert everything(tmp_path / "target") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("first", ["shrunk", "grown"])
+def test_a_file_without_digest_whose_size_changes_while_it_is_sent(tmp_path: Path, first: str) -> None:
+    """Without digests, a file that no other follows where it should end is not kept: it may have content of the next one."""
+    content = b"content of a file"
+    shrunk = frame_header("a", 20) + b"short" + frame_header("b", 17) + content
+    grown = frame_header("a", 10) + content + frame_header("b", 17) + content
+    whole = b"".join(frame_header(path, 17) + content for path in ("a", "b"))
+    target = open_storage(str(tmp_path / "target"))
+    put(target, "a", "old")
+    put(target, "b", "old")
+    seen: list[str] = []
+
+    def answer(connection: socket) -> None:
+        seen.append((tmp_path / "target" / "a").read_text())
+        connection.sendall(stream(whole))
+
+    with scripted_server() as script, SyncClient(script.url, retries=1, protocol="1") as client:
+        script.answer(reply(200, b'{"hashes":{"a":"","b":""}}'), stream(shrunk if first == "shrunk" else grown), answer)
+        report = sync_directory(client, target_directory({"hasher": "none"}), target)
+    assert seen == ["old"]
+    assert (report.files_added, report.files_updated) == (0, 2)
+    assert [(tmp_path / "target" / path).read_bytes() for path in ("a", "b")] == [content, content]
+
+
+def test_a_file_without_digest_whose_size_changes_each_time(tmp_path: Path) -> None:
+    """The error names the file and the reason, and the old content stays."""
+    target = open_storage(str(tmp_path / "target"))
+    put(target, "a", "old")
+    put(target, "b", "old")
+    listed = reply(200, b'{"hashes":{"a":"","b":""}}')
+    shrunk = stream(frame_header("a", 20) + b"short" + frame_header("b", 17) + b"content of a file")
+    whole = stream(frame_header("b", 1) + b"b")
+    with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
+        script.answer(listed, shrunk, whole, *[listed, stream(frame_header("a", 3) + b"grown, and again")] * (ROUNDS - 1))
+        with pytest.raises(SyncFailed, match=r"'a' .*could not be synced.*grow or shrink while the server sent it"):
+            sync_directory(client, target_directory({"hasher": "none"}), target)
+    assert (tmp_path / "target" / "a").read_text() == "old"
+    assert (tmp_path / "target" / "b").read_text() == "b"
