@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import current_thread, main_thread
+from types import FrameType
 
 from starlette.applications import Starlette
 
@@ -72,7 +74,10 @@ def serve(
             hosts = accepted_hosts(config, host, listener)
             return create_app(config, open_engine=open_engine, open_storage=open_storage, hosts=hosts, state=state)
 
+        answering: list[bool] = []
+
         def started() -> None:
+            answering.append(True)
             (on_ready or _print_url)(url_of(config, listener, host))
             systemd.ready()
 
@@ -81,7 +86,7 @@ def serve(
             tls_context(config.tls)
         source = ConfigSource(config, reread or (lambda: config), check, watch)
         allow_descriptors(config.limits)
-        with _signals_end_quietly(source.request_reload):
+        with _signals_end_quietly(source.request_reload, lambda: bool(answering)):
             if config.workers > 1:
                 serve_with_workers(source, listener, make_app, on_started=started, systemd=systemd)
                 return
@@ -132,15 +137,21 @@ def _print_url(url: str) -> None:
 
 
 @contextmanager
-def _signals_end_quietly(hang_up: Callable[[], None]) -> Iterator[None]:
-    """Ignore the signals that uvicorn raises once more after it has stopped.
+def _signals_end_quietly(hang_up: Callable[[], None], has_started: Callable[[], bool]) -> Iterator[None]:
+    """End the process at a signal that comes before the server has its own handlers; ignore those that uvicorn raises once more.
 
     :param hang_up: called at SIGHUP
+    :param has_started: whether the server has answered, so that a signal that arrives here was already obeyed
     """
     if current_thread() is not main_thread():
         yield
         return
-    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if not has_started():
+            sys.exit(0)
+
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: hang_up())
     try:
         yield

@@ -46,6 +46,20 @@ tables = {"t": {"hasher": "tests.server.tables.hashers.HangingHasher"}}
 serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": tables}), port=0)
 """
 
+SERVE_SIGNALLED = """
+import os, sys
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.process import serving
+directory, workers, number = sys.argv[1:]
+name = "create_app" if workers == "1" else "serve_with_workers"
+begin = getattr(serving, name)
+def signalled(*arguments, **options):
+    os.kill(os.getpid(), int(number))
+    return begin(*arguments, **options)
+setattr(serving, name, signalled)
+serving.serve(ServerConfig.from_dict({"directories": {"d": {"path": directory}}, "workers": int(workers)}), port=0)
+"""
+
 
 @contextmanager
 def process(path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
@@ -69,6 +83,15 @@ def test_signals(tmp_path: Path, number: signal.Signals) -> None:
         server.send_signal(number)
         assert server.communicate() == ("", "")
         assert server.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_before_the_server_answers(tmp_path: Path, number: signal.Signals, workers: int) -> None:
+    """A signal that comes while the server starts ends it as well, although it listens already."""
+    command = [sys.executable, "-c", SERVE_SIGNALLED, str(tmp_path), str(workers), str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_hangup(tmp_path: Path) -> None:
