@@ -29,6 +29,9 @@ from airflow_provider_sync.exceptions import ReadOnlyError, SyncError, TableErro
 HASH_LENGTH = 64
 """Length of a hash, in characters."""
 
+_SQL_STATES = frozenset({"0A", "25", "40", "42", "53", "54", "55", "57", "58"})
+"""Classes of SQLSTATEs of errors about SQL, privileges, locks, transactions and the server, which quote no value."""
+
 _UNNAMED = "?column?"
 """PostgreSQL's name for a column without a name."""
 
@@ -60,7 +63,7 @@ def errors_of(database: Database, source: SourceTable, table: Table | None = Non
     The database's message may quote a value, or a statement with the secret of the masks. Without ``mask``, what it said is a
     note of the error, for the log only.
 
-    :param table: the offered table; ``None`` while it is described, when no row is read
+    :param table: the offered table; ``None`` while it is described, when no row is read (see :func:`_columns_of`)
     :raises TableError: with the option whose SQL writes, or the number of the database's error
     """
     if not source.mask:
@@ -212,9 +215,18 @@ def _columns_of(database: Database, connection: Connection, source: SourceTable,
         with database.translate_errors():
             columns = database.queries.describe(connection, query)
     except TableError as error:
-        # No row was read, so the error quotes no value. The cause is dropped, since it shows the whole statement.
+        # The cause is dropped, since it shows the whole statement.
         if isinstance(error, ReadOnlyError):
             raise _refusal(source, _writes(source, error)) from None
+        if not _is_about_sql(error):
+            refusal = _refusal(
+                source,
+                f"`{option}` cannot be used: its database refused it ({_number(error)}). What it said is not sent to clients,"
+                " since it may quote a value that is not offered. Try it in the database.",
+            )
+            if not source.mask:
+                refusal.add_note(str(error))
+            raise refusal from None
         raise _refusal(source, f"`{option}` cannot be used: {error}") from None
     _check_names(source, [column.name for column in columns])
     return columns
@@ -236,14 +248,30 @@ def _is_numbered(name: str, found: Mapping[str, int]) -> bool:
     return number.isdigit() and any(other.lower() == before.lower() for other in found)
 
 
+def _is_about_sql(error: BaseException) -> bool:
+    """Tell whether an error of a statement that reads no row is about its SQL, and so quotes no value.
+
+    PostgreSQL calls functions when it plans, whose errors are about values. Databases without SQLSTATEs call none before there
+    is a row.
+    """
+    driver = _driver_error(error)
+    state = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    return state is None or state[:2] in _SQL_STATES
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """Return the driver's error that an error of this package was caused by."""
+    while isinstance(error, SyncError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
 def _number(error: BaseException) -> str:
     """Name a database error without its message: its class, and its number or code if it has one.
 
     :param error: the database's error, or one that it caused
     """
-    while isinstance(error, SyncError) and error.__cause__ is not None:
-        error = error.__cause__
-    driver = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    driver = _driver_error(error)
     codes = (getattr(driver, "sqlstate", None), getattr(driver, "pgcode", None), getattr(driver, "sqlite_errorname", None))
     first = driver.args[0] if driver.args and isinstance(driver.args[0], int) else None
     code = next((found for found in (*codes, first) if found), "")

@@ -150,6 +150,33 @@ def test_errors_in_the_middle(url: str, request_name: str, caplog: pytest.LogCap
     assert SECRET in caplog.text
 
 
+@on_engines("postgresql")
+@pytest.mark.parametrize("kind", ["IMMUTABLE", "STABLE"])
+@pytest.mark.parametrize("option", ["where", "query", "mask"])
+def test_errors_of_functions_when_a_query_is_planned(url: str, kind: str, option: str, caplog: pytest.LogCaptureFixture) -> None:
+    """PostgreSQL calls a function already to plan a query; what its error quotes is in the log, unless the table has a mask."""
+    caplog.set_level(logging.WARNING, "airflow_provider_sync")
+    execute(
+        url,
+        f"CREATE FUNCTION branch_of() RETURNS integer {kind} LANGUAGE plpgsql AS"
+        " $$BEGIN RETURN CAST((SELECT extra FROM orders WHERE id = 2) AS integer); END$$",
+        "CREATE INDEX by_id ON orders (id, branch)",
+        "ANALYZE orders",
+    )
+    options: dict[str, dict[str, Any]] = {
+        "where": {"table": "orders", "where": "id = branch_of()"},
+        "query": {"query": "SELECT id FROM orders WHERE id = branch_of()", "primary": "id"},
+        "mask": {"table": "orders", "where": "id = branch_of()", "mask": {"extra": "redact"}},
+    }
+    with RunningServer(config(url, tables={"offered": options[option]})) as server:
+        for request_name in (*REQUESTS, "version 1", "hash of version 1"):
+            answer = said(server.url, request_name)
+            body = answer.body if answer.status != 200 else repr(_messages(answer)).encode()
+            assert SECRET.encode() not in body
+            assert b"its database refused it (" in body
+    assert (SECRET in caplog.text) == (option != "mask")
+
+
 @on_engines("sqlite")
 @pytest.mark.parametrize("columns", [["id", "number"], []])
 def test_errors_of_computed_columns(database_url: str, columns: list[str]) -> None:
