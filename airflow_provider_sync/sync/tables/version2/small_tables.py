@@ -48,6 +48,9 @@ TABLE_WEIGHT = 2_000
 TABLES_EACH = 16
 """Minimum number of tables per request for which another parallel request pays."""
 
+LOCK_SECONDS = 2
+"""Longest wait for a table that another session locks; each such table is waited for longer when it is synced."""
+
 
 def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Target]) -> Mapping[str, int]:
     """Return the source's number of rows for each table that equals its target; other tables are left out.
@@ -60,6 +63,7 @@ def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Tar
     # Requests on one snapshot may have to wait for each other.
     at_once = 1 if client.snapshot else REQUESTS_AT_ONCE
     groups = cut_into_requests(targets, client.tables_per_request, _estimated_rows(database, targets), at_once=at_once)
+    database = _waiting_briefly(database)
     probes = probes_of(client, database)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="small-tables") as pool:
         unchanged: dict[str, int] = {}
@@ -86,7 +90,7 @@ def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTab
 
     :param making: whether missing targets will be created, and so need a description
     """
-    database = with_row_security(database, tables)
+    database = _waiting_briefly(with_row_security(database, tables))
     targets, missing = list[Target](), list[TargetTable]()
     unchanged: Mapping[str, int] = {}
     with suppress(SyncError):
@@ -148,6 +152,10 @@ def cut_into_requests(
         groups[number].append(place)
         totals[number] += weights[place]
     return [[tables[place] for place in sorted(group)] for group in groups]
+
+
+def _waiting_briefly(database: Database) -> Database:
+    return database.with_session(allow_row_security=database.session.allow_row_security, lock_seconds=LOCK_SECONDS)
 
 
 def _estimated_rows(database: Database, targets: Sequence[Target]) -> Sequence[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.table_streams import DescribedAnswer
@@ -16,8 +17,14 @@ from airflow_provider_sync.server import capabilities
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, sync_tables
 from airflow_provider_sync.sync.run_steps import compare_tables
 from airflow_provider_sync.sync.tables import transaction_sync
-from airflow_provider_sync.sync.tables.version2.small_tables import REQUESTS_AT_ONCE, TABLES_EACH, cut_into_requests
-from tests.sync.link import Link
+from airflow_provider_sync.sync.tables.version2.small_tables import (
+    LOCK_SECONDS,
+    REQUESTS_AT_ONCE,
+    TABLES_EACH,
+    ask_ahead,
+    cut_into_requests,
+)
+from tests.sync.link import Link, linked
 
 NAMES = tuple(f"t{number}" for number in range(6))
 
@@ -65,6 +72,41 @@ def test_changed_tables(two_same: Link, single_transaction: bool) -> None:
     assert [reports[name].requests for name in ("t1", "t3", "t4", "t5")] == [0] * 4
     for name in NAMES:
         two_same.assert_equal(name)
+
+
+@pytest.mark.parametrize(
+    ("engine", "lock", "wait"),
+    [
+        (
+            "postgresql",
+            "LOCK TABLE t1, t2 IN ACCESS EXCLUSIVE MODE",
+            "SELECT left(current_setting('lock_timeout'), -1)",
+        ),
+        ("mariadb", "LOCK TABLES t1 WRITE, t2 WRITE", "SELECT @@SESSION.lock_wait_timeout"),
+    ],
+)
+def test_locked_tables(request: pytest.FixtureRequest, sqlite_url: str, engine: str, lock: str, wait: str) -> None:
+    """The comparison ahead of a run waits only briefly for tables that another session locks, and finds the others unchanged."""
+    with linked(sqlite_url, request.getfixturevalue(f"{engine}_url")) as link, pytest.MonkeyPatch.context() as patches:
+        link.protocol = "2"
+        create(link, *NAMES)
+        waits: list[int] = []
+        digests = type(link.target.database.digests)
+        digest_segments = digests.digest_segments
+
+        def watched(self: Any, connection: Connection, *arguments: Any) -> Any:
+            waits.append(int(connection.exec_driver_sql(wait).scalar_one()))
+            assert waits[-1] < 60
+            return digest_segments(self, connection, *arguments)
+
+        patches.setattr(digests, "digest_segments", watched)
+        with link.target.database.connect() as elsewhere, link.client(*NAMES) as client:
+            if engine == "postgresql":
+                elsewhere.exec_driver_sql("BEGIN")
+            elsewhere.exec_driver_sql(lock)
+            known = ask_ahead(client, link.target.database, [table_from_options(name, {}) for name in NAMES])
+        assert sorted(known.unchanged) == ["t0", "t3", "t4", "t5"]
+        assert set(waits) == {LOCK_SECONDS}
 
 
 def test_dry_run(two_same: Link) -> None:
