@@ -145,24 +145,18 @@ class WholeTable(StagedRows):
         if verified or not self.rows_total:
             return None
         if self.removed is not None:
-            return None  # a warning says why some missing rows were not deleted
+            # A warning says why some missing rows were not deleted.
+            return None if self.source_hash else self._maybe_invisible("The source may have").strip() or None
         if self.hashed is None:
             return "Verified by rows only: the hash of the source covers columns that are not synced."
         if self.source_hash is None:
-            return "Verified by rows only: the source cannot hash this table."
+            return f"Verified by rows only: the source cannot hash this table.{self._maybe_invisible('The source may have')}"
         if self.target.mode.keeps_rows:
             return (
                 "Verified by rows only: the target keeps rows, or values, that the source does not have, so that the hashes of"
                 " the two differ. Version 1 knows no other comparison: each sync sends the whole table."
             )
-        hashed = {column.name for column in self.hashed}
-        unsent = [column.name for column in self.target.table.visible if column.name not in hashed]
-        invisible = ""
-        if unsent and self.target.options.gone_columns == "keep":
-            invisible = (
-                f" Or the source has {', '.join(unsent)}, too, but INVISIBLE: such columns are hashed and not sent, and their"
-                " values in the target stay as they are; sync the table by version 2."
-            )
+        invisible = self._maybe_invisible("Or the source has")
         causes, often = "as with other types, column order or databases on both sides", "Each sync will send the whole table"
         if self.unproven is not None:
             causes = f"since the source changed while they were sent, or {causes}"
@@ -170,4 +164,16 @@ class WholeTable(StagedRows):
         return (
             f"Verified by rows only: the hashes of source and target differ although the rows are equal, {causes}.{invisible}"
             f" {often}."
+        )
+
+    def _maybe_invisible(self, beginning: str) -> str:
+        """Return a sentence about columns that were not sent, which may be INVISIBLE at the source, or no text."""
+        hashed = {column.name for column in self.hashed or ()}
+        unsent = [column.name for column in self.target.table.visible if column.name not in hashed]
+        if not unsent or self.target.options.gone_columns != "keep":
+            return ""
+        sent = "hashed and not sent" if self.source_hash else "not sent"
+        return (
+            f" {beginning} {', '.join(unsent)}, too, but INVISIBLE: such columns are {sent}, and their values in the target"
+            " stay as they are; sync the table by version 2."
         )

@@ -98,6 +98,17 @@ def test_a_server_that_cannot_hash_sends_the_table(server: ExistingServer, targe
     assert target.names() == ["t"]
 
 
+def test_columns_that_a_server_without_hash_may_hide(server: ExistingServer, target: Scenario) -> None:
+    """Without a hash, nothing else shows that the source may have a column that is INVISIBLE there; the report names it."""
+    target.execute("ALTER TABLE t ADD COLUMN v INTEGER")
+    server.answer("/getTableHash", ERROR)
+    server.answer("/getTable", ERROR, stream(TABLE))
+    for status in ("changed", "unchanged"):
+        report = sync(server, target)
+        assert report.status == status
+        assert any("The source may have v, too, but INVISIBLE: such columns are not sent" in text for text in report.warnings)
+
+
 def test_a_server_that_fails_altogether_is_an_error(server: ExistingServer, target: Scenario) -> None:
     """A server that can neither hash nor send a table is a transient error."""
     server.answer("/getTable", ERROR)
