@@ -51,9 +51,13 @@ class PostgreSQLVersion1(Version1):
     """Hashes streamed rows: a recursive query or a custom aggregate could do it in the database, but both take longer."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
-        """Return the default time zone of server, database or role, whatever this session has set."""
+        """Return the default time zone of server, database or role, whatever this session has set; ``None`` for ``localtime``.
+
+        That is the zone of the server's machine, which here would be read as the zone of this machine.
+        """
         setting = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
-        return str(connection.exec_driver_sql(setting).scalar_one())
+        name = str(connection.exec_driver_sql(setting).scalar_one())
+        return None if name.casefold().endswith("localtime") else name
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         """Return the function that writes a value as MySQL would; text is always UTF-8, also beside binary columns."""

@@ -171,10 +171,11 @@ def test_a_database_of_postgresql_in_its_own_zone(source: tuple[Scenario, Paging
     assert postgresql_target.rows("t")[1] == scenario.rows("t")[1]
 
 
-def test_a_default_zone_that_is_not_known(source: tuple[Scenario, PagingServer], postgresql_target: Scenario) -> None:
+@pytest.mark.parametrize("zone", ["<+0545>-05:45", "localtime"])
+def test_a_default_zone_that_is_not_known(source: tuple[Scenario, PagingServer], postgresql_target: Scenario, zone: str) -> None:
     """Where the zone of the target's sessions has no name that is known here, the report does not call UTC their zone."""
     _, server = source
-    with sessions_in(postgresql_target, "<+0545>-05:45"):
+    with sessions_in(postgresql_target, zone):
         (warning,) = about_zones(sync(server.url, postgresql_target))
     assert "UTC was taken, since the one that sessions of the target's database have by default is not known" in warning
 
