@@ -1,9 +1,9 @@
-"""Drop staging tables without failing the sync or holding it up; what is left is a warning of the report."""
+"""Clean up without failing the sync or holding it up; staging tables that are left are a warning of the report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import floor
 from time import monotonic
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.exceptions import TableBusyError
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import TableReport
 
@@ -38,9 +39,23 @@ class CleanUpWaits:
             return FIRST_WAIT
         return min(NEXT_WAIT, floor(max(0.0, ALL_WAITS - self._spent)))
 
-    def failed(self, seconds: float) -> None:
-        """Count the time of a statement that failed."""
-        self._spent += seconds
+    @contextmanager
+    def waiting(self, database: Database) -> Iterator[Database]:
+        """Give the database with sessions that wait no longer than this; count the time of the block if it fails.
+
+        :raises TableBusyError: if the run has waited long enough
+        """
+        if not self.seconds:
+            raise TableBusyError(
+                f"Locks of other sessions have already held up the clean-up of this run for {ALL_WAITS} seconds."
+            )
+        started = monotonic()
+        try:
+            with database.translate_errors():
+                yield database.waiting(self.seconds)
+        except Exception:
+            self._spent += monotonic() - started
+            raise
 
 
 class CleanUp:
@@ -62,25 +77,18 @@ class CleanUp:
         :param work: drops them over a connection of its own (after a suppressed error, the one that merged may return only
             that error); may be repeated
         """
-        seconds = self._waits.seconds
-        if not seconds:
-            why = f"locks of other sessions have already held up the clean-up of this run for {ALL_WAITS} seconds"
-            self._warn(name, f"The staging tables of {name!r} were not dropped: {why}")
-            return
-        started = monotonic()
+
+        def connect_and_work() -> None:
+            with self._waits.waiting(self._database) as database, database.connect() as connection:
+                work(connection)
+
         try:
-            with self._database.translate_errors():
-                clean_up_fully(partial(self._work, work, seconds))
+            clean_up_fully(connect_and_work)
         except Exception as error:  # noqa: BLE001  # the rows are committed, and every report has the reason
-            self._waits.failed(monotonic() - started)
-            self._warn(name, f"A staging table of {name!r} could not be dropped: {reason(error)}")
-
-    def _work(self, work: Callable[[Connection], None], seconds: int) -> None:
-        with self._database.waiting(seconds).connect() as connection:
-            work(connection)
-
-    def _warn(self, name: str, what: str) -> None:
-        self._warnings.append((name, f"{what}. `airflow-sync clean` drops what is left."))
+            why = reason(error).removesuffix(".")
+            self._warnings.append(
+                (name, f"A staging table of {name!r} could not be dropped: {why}. `airflow-sync clean` drops what is left.")
+            )
 
     def with_warnings(self, reports: Sequence[TableReport]) -> list[TableReport]:
         """Return the reports, each with the warnings about its table."""

@@ -122,7 +122,9 @@ def compare_table(
         # Another process may have created the table while this one waited for the lock.
         if find_target(client, database, options, check=False) is None:
             run_tables = tables or {options.name: options}
-            details = made.enter_context(made_target(client, database, options, lock, run_tables, described))
+            details = made.enter_context(
+                made_target(client, database, options, lock, run_tables, described, clean_up_waits=CleanUpWaits())
+            )
         target = present_target(client, database, options)
         compared = _compare(client, database, target, measure, run_id, slices, adapt=altered)
         return msgspec.structs.replace(compared, made=details)

@@ -123,7 +123,15 @@ class TransactionSync:
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
                 for table in missing:
-                    making = made_target(self.client, self.database, table, lock, run_tables, self.described[table.name])
+                    making = made_target(
+                        self.client,
+                        self.database,
+                        table,
+                        lock,
+                        run_tables,
+                        self.described[table.name],
+                        clean_up_waits=self.clean_up_waits,
+                    )
                     self.made.append(made.enter_context(making))
                     target = present_target(self.client, self.database, table)
                     targets.append(msgspec.structs.replace(target, is_new=True))

@@ -18,13 +18,16 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription
 from airflow_provider_sync.sync.tables.new_target.details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 
 Execute = Callable[[str], object]
 """Executes a statement."""
+
+_WAIT_AFTER_BUSY = 1
+"""Seconds to wait for locks of other sessions, after one kept the foreign keys of another table from being added."""
 
 UNFINISHED = "Made by airflow-sync, which has yet to add its foreign keys. The next sync of this table does."
 """Comment of a table whose foreign keys are still to be added."""
@@ -53,10 +56,22 @@ def add_foreign_keys(
     :param dry_run: change nothing, and return the foreign keys that would be added if the database refused none
     :return: the tables, with the foreign keys that were added, and those that were refused, such as one that rows violate
     """
-    return [_with_foreign_keys(database, made, failed, dry_run) if made.unfinished else made for made in tables]
+    finished: list[MadeTable] = []
+    for made in tables:
+        if not made.unfinished:
+            finished.append(made)
+            continue
+        result, was_busy = _with_foreign_keys(database, made, failed, dry_run)
+        finished.append(result)
+        if was_busy:
+            # What locks one table, such as a backup, probably locks the next ones, too.
+            database = database.waiting(_WAIT_AFTER_BUSY)
+    return finished
 
 
-def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[str], dry_run: bool) -> MadeTable:
+def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[str], dry_run: bool) -> tuple[MadeTable, bool]:
+    """Return the table with its foreign keys, and whether a lock of another session was in the way."""
+    was_busy = False
     added, refused = list(made.made), list(made.left_out)
     later = [key for key in made.foreign_keys if key.parent in failed]
     refused += [f"{foreign_key_phrase(key)}, which failed; the next run adds it" for key in later]
@@ -74,7 +89,9 @@ def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[s
     except SyncError as error:
         # The rows have arrived, so the run does not fail: a warning names the foreign keys, and the next run adds them.
         refused.append(f"foreign keys: {error}".removesuffix("."))
-    return msgspec.structs.replace(made, unfinished=False, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
+        was_busy = isinstance(error, TableBusyError)
+    finished = msgspec.structs.replace(made, unfinished=False, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
+    return finished, was_busy
 
 
 def _in_words_only(statement: str) -> None:

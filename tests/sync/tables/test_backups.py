@@ -1,0 +1,90 @@
+"""A backup that begins during a run that makes tables: what waits for its locks waits once, not once for each table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import pytest
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import SyncFailed, TableError
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.tables import clean_up, pipeline, transaction_sync
+from tests.scenario import opened
+from tests.sync.link import Link, linked
+from tests.sync.tables.test_clean_up import BACKUP
+
+NAMES = ["a", "b", "c", "d"]
+
+
+@pytest.fixture(params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow), "postgresql"])
+def link(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[Link]:
+    """Link a source whose tables refer to each other and an empty target."""
+    with linked(sqlite_url, request.getfixturevalue(f"{request.param}_url")) as link:
+        link.protocol = "2"
+        for number, name in enumerate(NAMES):
+            parent = NAMES[max(0, number - 1)]
+            link.source.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, up INTEGER REFERENCES {parent} (id))")
+            link.source.execute(f"INSERT INTO {name} VALUES (1, 1)")
+        yield link
+
+
+@pytest.fixture
+def backup(link: Link) -> Iterator[Connection]:
+    """Open a session for a backup of the target."""
+    url = link.target.database.engine.url.render_as_string(hide_password=False)
+    with opened(url) as session, session.database.connect() as connection:
+        yield connection
+
+
+def begin(backup: Connection) -> None:
+    """Begin the backup."""
+    engine = "mysql" if backup.dialect.name == "mysql" and not getattr(backup.dialect, "is_mariadb", False) else "mariadb"
+    for statement in BACKUP["postgresql" if backup.dialect.name == "postgresql" else engine]:
+        backup.exec_driver_sql(statement.format(", ".join(NAMES)))
+
+
+def sync(link: Link) -> list[TableReport]:
+    """Make and fill the tables."""
+    return link.sync(*NAMES, options={name: {"create_table": True, "create_indexes": True} for name in NAMES})
+
+
+def test_undoing_waits_once(link: Link, backup: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a run fails, the tables that it made are dropped again; those that are locked stay, as the error says."""
+    monkeypatch.setattr(clean_up, "FIRST_WAIT", 2)
+    monkeypatch.setattr(clean_up, "ALL_WAITS", 3)
+
+    def fail(*_: Any) -> NoReturn:
+        begin(backup)
+        raise TableError("It fails.")
+
+    monkeypatch.setattr(transaction_sync.TransactionSync, "_stage_and_merge", fail)
+    started = time.monotonic()
+    with pytest.raises(SyncFailed) as raised:
+        sync(link)
+    assert time.monotonic() - started < 20
+    assert all(f"Table {name!r} was made, and stays" in str(raised.value) for name in NAMES)
+
+
+def test_foreign_keys_wait_once(link: Link, backup: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Foreign keys that cannot be added in time are a warning of each table, and the next run adds them."""
+    add = pipeline.add_foreign_keys
+
+    def add_later(database: Any, *arguments: Any, **options: Any) -> Any:
+        if backup.dialect.name == "postgresql":
+            # A backup of PostgreSQL is not in the way of foreign keys; a long transaction that writes is.
+            backup.exec_driver_sql("BEGIN")
+            backup.exec_driver_sql(f"LOCK TABLE {', '.join(NAMES)} IN ROW EXCLUSIVE MODE")
+        else:
+            begin(backup)
+        started = time.monotonic()
+        added = add(database.waiting(5), *arguments, **options)
+        assert 5 < time.monotonic() - started < 5 + 3 * 2 + 3
+        return added
+
+    monkeypatch.setattr(pipeline, "add_foreign_keys", add_later)
+    reports = sync(link)
+    assert [link.target.rows(name) for name in NAMES] == [[(1, 1)]] * len(NAMES)
+    assert all(any("foreign keys: " in text for text in report.warnings) for report in reports)
