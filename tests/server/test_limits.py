@@ -22,7 +22,7 @@ from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.process.running import wait_until
 from tests.server.tables.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
-from tests.server.wire import ask, config, open_stream, own_lines, post, read_all
+from tests.server.wire import ask, config, open_stream, own_lines, post, read_all, run_sqlite
 
 T = GetRows(table_slice=RequestedSlice(name="t"))
 WAITING = ("mariadb", "mysql", "postgresql")
@@ -168,6 +168,8 @@ def test_places(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogC
 def test_one_database_at_a_time(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``limits.scans`` limits the requests that read a database; others wait for a place, then get 503."""
     fill(sqlite_url)
+    # Otherwise the answer is read ahead, and its place is soon free.
+    run_sqlite(Path(sqlite_url.removeprefix("sqlite:///")), "PRAGMA journal_mode = WAL")
     monkeypatch.setattr(active_requests, "SCAN_WAIT_SECONDS", 0.1)
     tables, other = {"t": {}, "other": {"table": "t"}}, RequestedSlice(name="other")
     directories = {"d": {"path": str(tmp_path)}}
