@@ -62,6 +62,8 @@ def test_the_age_of_a_request(own_servers: OwnServers, engine: str) -> None:
     with own_servers.database(engine) as url:
         fill(url, 10)
         limits = {"max_stream_seconds": 1.0}
+        # A driver that connects is not interrupted.
+        url = f"{url}?connect_timeout=2"
         with RunningServer(config(url, tables={"t": {}}, limits=limits)) as serving:
             assert post(serving.url, "/getTable", {"config_name": "t"}).status == 200
             with server.hanging():
