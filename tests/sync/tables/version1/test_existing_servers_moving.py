@@ -2,128 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
-from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.scenario import Scenario
-from tests.sync.tables.paging_server import PagingServer, paging_server
-
-CREATE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(50))"
-ROWS = [(number, f"row {number}") for number in range(1, 61)]
-
-
-class Source:
-    """A table of sixty rows behind an existing server."""
-
-    def __init__(self, file: Path, server: PagingServer) -> None:
-        self.file = file
-        self.server = server
-
-    def execute(self, *statements: str) -> None:
-        """Write, as others do."""
-        with closing(sqlite3.connect(self.file)) as connection, connection:
-            for statement in statements:
-                connection.execute(statement)
-
-    def rows(self) -> list[tuple[int, str]]:
-        """Return what is there."""
-        with closing(sqlite3.connect(self.file)) as connection:
-            return connection.execute("SELECT * FROM t ORDER BY id").fetchall()
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Iterator[Source]:
-    """Give a source on SQLite, which pages as any other database does."""
-    file = tmp_path / "source.db"
-    with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute(CREATE)
-        connection.executemany("INSERT INTO t VALUES (?, ?)", ROWS)
-    with paging_server(f"sqlite:///{file}") as server:
-        yield Source(file, server)
-
-
-@pytest.fixture
-def target(database_url: str) -> Iterator[Scenario]:
-    """Give a target that was equal, and has one row that the source has deleted since."""
-    engine = open_engine(database_url)
-    scenario = Scenario(database_for(engine))
-    values = ", ".join(f"({number}, '{name}')" for number, name in [*ROWS, (99, "gone")])
-    scenario.execute(CREATE, f"INSERT INTO t VALUES {values}")
-    yield scenario
-    engine.dispose()
-
-
-@pytest.fixture
-def sqlite_target(sqlite_url: str) -> Iterator[Scenario]:
-    """Give the same target on SQLite."""
-    engine = open_engine(sqlite_url)
-    scenario = Scenario(database_for(engine))
-    values = ", ".join(f"({number}, '{name}')" for number, name in [*ROWS, (99, "gone")])
-    scenario.execute(CREATE, f"INSERT INTO t VALUES {values}")
-    yield scenario
-    engine.dispose()
-
-
-def sync(source: Source, target: Scenario, **options: Any) -> TableReport:
-    """Sync in one go."""
-    with SyncClient(source.server.url, retries=0) as client:
-        return sync_tables(client, [table_from_options("t", options)], target.database)[0]
-
-
-def sync_in_steps(source: Source, target: Scenario, **options: Any) -> TableReport:
-    """Sync in three steps."""
-    table = table_from_options("t", options)
-    with SyncClient(source.server.url, retries=0) as client:
-        slices = compare_table(client, table, target.database, run_id="run").slices
-        assert slices
-        staged = [stage_slice(client, table, target.database, table_slice) for table_slice in slices]
-        return merge_slices(client, {"t": (table, staged)}, target.database)[0]
-
-
-BOTH = pytest.mark.parametrize("way", [sync, sync_in_steps])
-
-
-def kept(target: Scenario) -> list[tuple[Any, ...]]:
-    """Return the target's rows in order, and check that nothing is left beside them."""
-    assert target.names() == ["t"]
-    return sorted(target.rows("t"))
-
-
-def delete_once(source: Source, *, page: int = 2) -> None:
-    """Have eight rows deleted before a page of the first answer, so that it skips eight others."""
-    done: list[int] = []
-
-    def delete(number: int) -> None:
-        if number == page and not done:
-            done.append(number)
-            source.execute("DELETE FROM t WHERE id <= 8")
-
-    source.server.before_page = delete
-
-
-def insert_once(source: Source) -> None:
-    """Have rows inserted before a page of the first answer, so that it sends some twice."""
-    done: list[int] = []
-
-    def insert(number: int) -> None:
-        if number == 2 and not done:
-            done.append(number)
-            source.execute("INSERT INTO t VALUES (-1, 'new'), (-2, 'new')")
-
-    source.server.before_page = insert
+from tests.sync.tables.version1.moving_source import (
+    BOTH,
+    ROWS,
+    Source,
+    delete_once,
+    insert_once,
+    kept,
+    sync,
+    sync_in_steps,
+)
 
 
 def test_rows_that_pages_skip_are_kept(source: Source, target: Scenario) -> None:
@@ -157,80 +51,6 @@ def test_rows_that_pages_repeat_are_no_error_in_steps(source: Source, sqlite_tar
     report = sync_in_steps(source, sqlite_target)
     assert kept(sqlite_target) == source.rows()
     assert (report.rows_inserted, report.rows_deleted) == (2, 1)
-
-
-UNIQUE = "CREATE UNIQUE INDEX one_name ON t (name)"
-
-
-def move_name_once(source: Source) -> None:
-    """Have a name move from the first row to the last during the first answer, so that both come with it."""
-    source.execute("UPDATE t SET name = 'new' WHERE id = 30")
-    done: list[int] = []
-
-    def move(number: int) -> None:
-        if number == 2 and not done:
-            done.append(number)
-            source.execute("UPDATE t SET name = 'other' WHERE id = 1", "UPDATE t SET name = 'row 1' WHERE id = 60")
-
-    source.server.before_page = move
-
-
-def test_a_unique_value_that_two_rows_bring_is_asked_for_again(source: Source, target: Scenario) -> None:
-    """A value that moves between two pages violates a unique key of the target: the rows are requested again, on every engine."""
-    target.execute(UNIQUE, "DELETE FROM t WHERE id = 99")
-    move_name_once(source)
-    report = sync(source, target)
-    assert kept(target) == source.rows()
-    assert (report.status, report.rows_updated, report.verified) == ("changed", 3, "hash")
-
-
-def test_a_unique_value_that_two_rows_bring_to_an_empty_target(source: Source, sqlite_target: Scenario) -> None:
-    """The same holds if the target has no rows yet."""
-    sqlite_target.execute(UNIQUE, "DELETE FROM t")
-    move_name_once(source)
-    assert sync(source, sqlite_target).rows_inserted == 60
-    assert kept(sqlite_target) == source.rows()
-
-
-def test_a_unique_value_that_two_rows_bring_in_steps(source: Source, sqlite_target: Scenario) -> None:
-    """In steps, it is a transient error that names its cause; nothing is changed."""
-    sqlite_target.execute(UNIQUE, "DELETE FROM t WHERE id = 99")
-    before = sqlite_target.rows("t")
-    move_name_once(source)
-    with pytest.raises(SyncFailed, match="The source changed while its rows were read, which may be the reason") as failed:
-        sync_in_steps(source, sqlite_target)
-    assert failed.value.retryable
-    assert sqlite_target.rows("t") == before
-
-
-def test_a_unique_value_that_moves_each_time(source: Source, sqlite_target: Scenario) -> None:
-    """If values move during each answer, the error is transient, and nothing is changed."""
-    sqlite_target.execute(UNIQUE)
-    before = sqlite_target.rows("t")
-
-    def move(number: int) -> None:
-        if number == 2:
-            source.execute("UPDATE t SET id = id + 1000 WHERE id = (SELECT min(id) FROM t)")
-
-    source.server.before_page = move
-    with pytest.raises(SyncFailed, match=r"UNIQUE constraint failed.*The source changed while its rows were read") as failed:
-        sync(source, sqlite_target)
-    assert failed.value.retryable
-    assert sqlite_target.rows("t") == before
-
-
-@pytest.mark.parametrize("comparable", [True, False])
-@pytest.mark.parametrize("way", [sync, sync_in_steps])
-def test_a_unique_value_that_another_row_has(source: Source, sqlite_target: Scenario, way: Any, comparable: bool) -> None:
-    """A conflict with a row that is not synced is a permanent error, not a change of the source."""
-    sqlite_target.execute(UNIQUE)
-    source.execute("INSERT INTO t VALUES (100, 'gone')")
-    if not comparable:
-        source.server._hash = lambda name: "0" * 40  # type: ignore[method-assign]  # as of columns that are not sent
-    with pytest.raises(SyncFailed, match="rows that the source lacks keep their values of unique keys") as failed:
-        way(source, sqlite_target, mode="upsert")
-    assert not failed.value.retryable
-    assert "changed while" not in str(failed.value)
 
 
 def test_a_source_that_moved_is_not_called_other_types(source: Source, sqlite_target: Scenario) -> None:
