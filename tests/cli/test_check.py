@@ -291,9 +291,9 @@ def test_patterns(site: Site, command: Command, capsys: pytest.CaptureFixture[st
 def test_rows_of_tokens(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """Each ``where`` of a token is tried; one for a name that no table of a pattern has would limit nothing, and fails."""
     tokens = [
-        "everything",
+        "all",
         {"token": "right", "name": "berlin", "where": {"orders": "id > 0"}},
-        {"token": "misspelt", "where": {"Orders": "id > 0", "order": "id > 0"}},
+        {"token": "typo", "where": {"Orders": "id > 0", "order": "id > 0"}},
         {"token": "wrong", "where": {"orders": "branch = 'Berlin'"}},
         {"token": "mapped", "tables": {"mine": "orders"}, "where": {"mine": "id > 0"}},
     ]

@@ -30,7 +30,7 @@ QUIET_SECONDS = 65
 
 Run = Callable[[str, Path], AbstractContextManager[Proxy]]
 
-TOKENS = ["token", {"token": "elsewhere", "addresses": ["192.0.2.0/24"]}]
+TOKENS = ["token", {"token": "other", "addresses": ["192.0.2.0/24"]}]
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_nobody_claims_another_address(proxies: dict[str, Proxy]) -> None:
     for proxy in proxies.values():
         for claimed in ({}, {"X-Forwarded-For": "192.0.2.9"}):
             assert status(proxy, "/capabilities", Authorization="Bearer token", **claimed)[0] == 200
-            assert status(proxy, "/capabilities", Authorization="Bearer elsewhere", **claimed)[0] == 401
+            assert status(proxy, "/capabilities", Authorization="Bearer other", **claimed)[0] == 401
 
 
 @pytest.mark.parametrize(

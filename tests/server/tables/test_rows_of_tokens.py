@@ -32,7 +32,7 @@ from tests.server.wire import ask, post, send
 
 ORDERS = RequestedSlice(name="orders")
 SEEN = {
-    "everything": [b"1", b"2", b"3", b"4"],
+    "all": [b"1", b"2", b"3", b"4"],
     "north": [b"1", b"2"],
     "few": [b"2"],
     "partner": [b"3"],
@@ -53,7 +53,7 @@ def base(sqlite_url: str) -> Iterator[str]:
         "connections": {"source": sqlite_url},
         "tables": {"*": {}, "orders": {}, "third": {"query": "SELECT id, branch FROM orders WHERE id >= 3", "primary": "id"}},
         "tokens": [
-            "everything",
+            "all",
             {"token": "north", "tables": ["orders"], "where": {"orders": "branch = 'north' -- only"}},
             {"token": "few", "where": {"orders": ["branch = 'north'", "id > 1"]}},
             {"token": "partner", "tables": {"orders": "third"}, "where": {"orders": "id = 3"}},
@@ -97,8 +97,8 @@ def test_rows_by_version1(base: str, token: str) -> None:
     lines = zlib.decompress(answer.body, wbits=31).decode().splitlines()
     assert [str(json.loads(line)["id"]).encode() for line in lines if line] == SEEN[token]
     if token != "partner":
-        hashes = {name: post(base, "/getTableHash", {"config_name": "orders"}, token=name).body for name in (token, "everything")}
-        assert (hashes[token] == hashes["everything"]) == (token == "everything")
+        hashes = {name: post(base, "/getTableHash", {"config_name": "orders"}, token=name).body for name in (token, "all")}
+        assert (hashes[token] == hashes["all"]) == (token == "all")
 
 
 def test_names(base: str) -> None:
