@@ -44,6 +44,11 @@ def reason(error: BaseException) -> str:
     return quoted(text.partition("(Background on this error at:")[0], MAX_CHARACTERS).rstrip(".") or "no reason was given"
 
 
+def with_notes(error: BaseException) -> str:
+    """Return an error's message with its notes, which may only be shown to those who may see the log or the configuration."""
+    return " ".join([str(error), *getattr(error, "__notes__", ())])
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 

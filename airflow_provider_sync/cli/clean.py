@@ -24,7 +24,7 @@ def main(options: Namespace) -> int:
             targets = [*plan.tables.get(url, ()), *plan.patterns_of(url)]
             schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
             # A missing database file has no staging tables, and must not be created.
-            with OPENER.readable_database(url) as database, database.connect() as connection:
+            with OPENER.existing_database(url) as database, database.connect() as connection:
                 # In PostgreSQL a table without a schema may be in any schema of the search path.
                 names = [target.table_name for target in targets if not target.is_pattern]
                 schemas |= {table.schema for table in database.catalog.describe_many(connection, names).values()}

@@ -41,6 +41,7 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.near_names import did_you_mean
+from airflow_provider_sync.printable import with_notes
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context
 from airflow_provider_sync.server.sources import no_file
 from airflow_provider_sync.server.tables.first_request import try_first_request
@@ -117,7 +118,7 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
             return Trial(what, name, False, attempt())
     except SyncError as error:
         # The notes are what clients must not see; whoever may read the configuration may see them.
-        return Trial(what, name, True, " ".join([str(error), *getattr(error, "__notes__", ())]))
+        return Trial(what, name, True, with_notes(error))
 
 
 def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str] | None]:

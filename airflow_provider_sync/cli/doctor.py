@@ -34,7 +34,7 @@ def main(options: Namespace) -> int:
         SyncClient.from_config(config) as client,
     ):
         for url, tables in plan.resolved(client).tables.items():
-            with OPENER.readable_database(url) as database:
+            with OPENER.existing_database(url) as database:
                 for table in tables:
                     say(f"Comparing {table.name}, column by column ({len(found)} tables done)")
                     found.append(diagnose_table(client, table, database))

@@ -75,7 +75,7 @@ class TableChangedSensor(DifferenceSensor):
         """Tell whether the hashes of source and target differ."""
         table = self._target()
         conn_id = table.connection or self.target_conn_id
-        with OPENER.readable_database(read_argument("target_conn_id", conn_id, str)) as database:
+        with OPENER.existing_database(read_argument("target_conn_id", conn_id, str)) as database:
             try:
                 return table_differs(client, table, database)
             except ServerError as error:

@@ -25,7 +25,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
     TransportError,
 )
-from airflow_provider_sync.printable import MAX_MESSAGE, printable
+from airflow_provider_sync.printable import MAX_MESSAGE, printable, with_notes
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
 from airflow_provider_sync.redaction import redact
@@ -143,7 +143,7 @@ def logged_text(error: BaseException) -> str:
 
     A note is the location of a file, or what a database said of values that the client may not see.
     """
-    return printable(" ".join([str(error), *getattr(error, "__notes__", ())]))
+    return printable(with_notes(error))
 
 
 def log_cause(what: str, error: Exception) -> None:

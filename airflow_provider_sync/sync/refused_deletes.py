@@ -54,7 +54,7 @@ def _examples(client: SyncClient, config: ClientConfig, plan: RunPlan, refused: 
         return
     if refused.kind == "table":
         url, table = plan.find_table(refused.name)
-        with opener.readable_database(url) as database:
+        with opener.existing_database(url) as database:
             changes = diff_table(client, table, database, max_keys=MAX_EXAMPLES).changes
         yield from (", ".join(key) for key in (changes.deleted if changes else ()))
         return

@@ -50,8 +50,8 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
             yield database_for(engine)
 
     @contextmanager
-    def readable_database(self, url: str) -> Iterator[Database]:
-        """Open the database at ``url`` for reading only: a database file that is missing appears empty and is not created."""
+    def existing_database(self, url: str) -> Iterator[Database]:
+        """Open the database at ``url``; a database file that is missing appears empty and is not created."""
         with _disposed(self.engine(url)) as engine:
             file = missing_file(engine)
             if file is None or not file.parent.is_dir():
@@ -61,9 +61,12 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
         with _disposed(self.engine(in_memory)) as empty:
             yield database_for(empty)
 
-    def opening(self, url: str, *, dry_run: bool) -> AbstractContextManager[Database]:
-        """Open the database at ``url``, to look at if it is not to be written."""
-        return self.readable_database(url) if dry_run else self.database(url)
+    def opening(self, url: str, *, creates_file: bool) -> AbstractContextManager[Database]:
+        """Open the database at ``url``.
+
+        :param creates_file: whether a database file that is missing is created; otherwise it appears empty
+        """
+        return self.database(url) if creates_file else self.existing_database(url)
 
 
 @contextmanager
@@ -304,22 +307,22 @@ def opened_tables(plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> 
     :raises ConfigurationError: when two do
     """
     tables, patterns = plan.tables[url], plan.patterns_of(url)
-    only_looks = dry_run or not any(table.create_table for table in tables)
-    with opener.opening(url, dry_run=only_looks) as database:
+    creates_file = not dry_run and any(table.create_table for table in tables)
+    with opener.opening(url, creates_file=creates_file) as database:
         check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
         yield database, gone_warnings(database, patterns, tables)
 
 
 def dropped_tables(client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> list[TableReport]:
     """Drop the tables of one database that the source offers no longer; see :func:`.drop_gone`."""
-    with opener.opening(url, dry_run=dry_run) as database:
+    with opener.opening(url, creates_file=not dry_run) as database:
         others = other_tables(opener, plan.tables, url)
         return drop_gone(client, database, plan.patterns_of(url), plan.tables.get(url, ()), others=others, dry_run=dry_run)
 
 
 def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
     """Return the tables that a run syncs over URLs other than this one."""
-    return [(partial(opener.readable_database, other), tables) for other, tables in by_url.items() if other != url]
+    return [(partial(opener.existing_database, other), tables) for other, tables in by_url.items() if other != url]
 
 
 def _watched(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:

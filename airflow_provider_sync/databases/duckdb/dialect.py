@@ -1,7 +1,8 @@
 """A minimal SQLAlchemy dialect for DuckDB, with only what this package needs.
 
 It connects, runs statements, and lists tables and foreign keys. SQLAlchemy finds it under the name ``duckdb+sync`` by the entry
-point in ``pyproject.toml``, so it does not conflict with other dialects for DuckDB. ``decisions/duckdb.md`` says why it exists.
+point in ``pyproject.toml``, so it does not conflict with other dialects for DuckDB.
+``docs/explanation/decisions/duckdb.md`` says why it exists.
 """
 
 from __future__ import annotations

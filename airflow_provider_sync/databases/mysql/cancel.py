@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy import Engine
 
 from airflow_provider_sync import escalation
@@ -15,11 +17,11 @@ def kill_query(engine: Engine, thread: int) -> bool:
 
     :param thread: the server's number of the connection
     """
-    try:
-        with limited_answers(engine, escalation.PATIENCE_SECONDS), engine.connect() as other:
-            other.exec_driver_sql(f"KILL QUERY {thread}")
-            return True
-    except DATABASE_ERRORS:
-        return False
-    except TransportError:
-        return False
+    with (
+        suppress(*DATABASE_ERRORS, TransportError),
+        limited_answers(engine, escalation.PATIENCE_SECONDS),
+        engine.connect() as other,
+    ):
+        other.exec_driver_sql(f"KILL QUERY {thread}")
+        return True
+    return False

@@ -203,7 +203,7 @@ class MySQLDdl(MySQLComponent, Ddl):
     def _check_usable(self, connection: Connection, table: Table, target: Table) -> None:
         """Check that the user may write to a new staging table, and drop it if not.
 
-        Who creates a table has no privilege on it, unless he has it on the whole database.
+        A user gets no privileges on a table by creating it: only those on the whole database apply.
 
         :raises TableError: naming the privileges
         """

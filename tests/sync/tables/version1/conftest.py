@@ -30,18 +30,17 @@ def source(tmp_path: Path) -> Iterator[Source]:
 @pytest.fixture
 def target(database_url: str) -> Iterator[Scenario]:
     """Give a target that was equal, and has one row that the source has deleted since."""
-    engine = open_engine(database_url)
-    scenario = Scenario(database_for(engine))
-    values = ", ".join(f"({number}, '{name}')" for number, name in [*ROWS, (99, "gone")])
-    scenario.execute(CREATE, f"INSERT INTO t VALUES {values}")
-    yield scenario
-    engine.dispose()
+    yield from _filled(database_url)
 
 
 @pytest.fixture
 def sqlite_target(sqlite_url: str) -> Iterator[Scenario]:
     """Give the same target on SQLite."""
-    engine = open_engine(sqlite_url)
+    yield from _filled(sqlite_url)
+
+
+def _filled(url: str) -> Iterator[Scenario]:
+    engine = open_engine(url)
     scenario = Scenario(database_for(engine))
     values = ", ".join(f"({number}, '{name}')" for number, name in [*ROWS, (99, "gone")])
     scenario.execute(CREATE, f"INSERT INTO t VALUES {values}")
