@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any, Self
@@ -27,6 +27,7 @@ from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.gone_tables import drop_gone, gone_warnings, with_warnings
 from airflow_provider_sync.sync.guards import allowing
 from airflow_provider_sync.sync.kept_apart import check_kept_apart
+from airflow_provider_sync.sync.new_file import fills_new_file
 from airflow_provider_sync.sync.other_connections import OtherTables
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, offered_tables
@@ -53,20 +54,22 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
     def existing_database(self, url: str) -> Iterator[Database]:
         """Open the database at ``url``; a database file that is missing appears empty and is not created."""
         with _disposed(self.engine(url)) as engine:
-            file = missing_file(engine)
-            if file is None or not file.parent.is_dir():
+            if not _creates_file(engine):
                 yield database_for(engine)
                 return
         in_memory = engine.url.set(database="").render_as_string(hide_password=False)
         with _disposed(self.engine(in_memory)) as empty:
             yield database_for(empty)
 
-    def opening(self, url: str, *, creates_file: bool) -> AbstractContextManager[Database]:
-        """Open the database at ``url``.
+    def creates_file(self, url: str) -> bool:
+        """Whether :meth:`database` would create a database file that is missing."""
+        with _disposed(self.engine(url)) as engine:
+            return _creates_file(engine)
 
-        :param creates_file: whether a database file that is missing is created; otherwise it appears empty
-        """
-        return self.database(url) if creates_file else self.existing_database(url)
+
+def _creates_file(engine: Engine) -> bool:
+    file = missing_file(engine)
+    return file is not None and file.parent.is_dir()
 
 
 @contextmanager
@@ -273,7 +276,10 @@ def run(
             for url, tables in plan.tables.items():
                 with (
                     outcomes.going_on(partial(tables_failed, tables)),
-                    opened_tables(plan, url, opener, dry_run=dry_run) as (database, warnings),
+                    opened_tables(client, plan, url, opener, dry_run=dry_run, single_transaction=config.single_transaction) as (
+                        database,
+                        warnings,
+                    ),
                 ):
                     reports = sync_tables(
                         client,
@@ -298,24 +304,32 @@ def run(
 
 
 @contextmanager
-def opened_tables(plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> Iterator[tuple[Database, Mapping[str, str]]]:
+def opened_tables(
+    client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool, single_transaction: bool = False
+) -> Iterator[tuple[Database, Mapping[str, str]]]:
     """Open the database of some tables of a resolved plan, and check that no two of its entries share a target table.
 
-    A database file that is missing is not created if no table may be created in it, since the sync then fails.
+    A database file that is missing is created only if tables will be created in it; otherwise it appears empty, and the sync
+    fails. See :mod:`.new_file`.
 
+    :param single_transaction: whether a table that fails stops all others
     :return: the database, and warnings of tables that the source offers no longer; see :func:`.gone_warnings`
     :raises ConfigurationError: when two do
+    :raises SyncError: if the file is missing, and the server refuses or does not answer
     """
     tables, patterns = plan.tables[url], plan.patterns_of(url)
     creates_file = not dry_run and any(table.create_table for table in tables)
-    with opener.opening(url, creates_file=creates_file) as database:
+    if creates_file and opener.creates_file(url):
+        with opener.existing_database(url) as empty:
+            creates_file = fills_new_file(client, empty, tables, single_transaction=single_transaction)
+    with opener.database(url) if creates_file else opener.existing_database(url) as database:
         check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
         yield database, gone_warnings(database, patterns, tables)
 
 
 def dropped_tables(client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> list[TableReport]:
     """Drop the tables of one database that the source offers no longer; see :func:`.drop_gone`."""
-    with opener.opening(url, creates_file=not dry_run) as database:
+    with opener.existing_database(url) as database:
         others = other_tables(opener, plan.tables, url)
         return drop_gone(client, database, plan.patterns_of(url), plan.tables.get(url, ()), others=others, dry_run=dry_run)
 

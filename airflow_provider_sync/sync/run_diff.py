@@ -49,7 +49,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
             for url, group in plan.tables.items():
                 with (
                     tables.going_on(partial(_tables_failed, group)),
-                    opened_tables(plan, url, opener, dry_run=True) as (database, warnings),
+                    opened_tables(client, plan, url, opener, dry_run=True) as (database, warnings),
                 ):
                     run_tables = {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged

@@ -70,7 +70,7 @@ def compare_tables(
         for url, tables in plan.tables.items():
             with (
                 outcomes.going_on(partial(tables_failed, tables)),
-                opened_tables(plan, url, opener, dry_run=dry_run) as (database, gone),
+                opened_tables(client, plan, url, opener, dry_run=dry_run) as (database, gone),
             ):
                 warnings += gone.values()
                 ahead = ask_ahead(client, database, tables, making=not dry_run)
@@ -119,7 +119,7 @@ def download_tables(
     with SyncClient.from_config(config) as client:
         for table_slice in slices:
             url, table = _table_of(config, plan, table_slice)
-            with _failing(TableReport, table.name), opener.database(url) as database:
+            with _failing(TableReport, table.name), opener.existing_database(url) as database:
                 staged.append(stage_slice(client, table, database, table_slice, progress=progress))
     return staged
 
@@ -154,7 +154,7 @@ def merge_tables(
     with SyncClient.from_config(config) as client:
         for url, staged in by_url.items():
             tables = [table for table, _ in staged.values()]
-            with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+            with outcomes.going_on(partial(tables_failed, tables)), opener.existing_database(url) as database:
                 outcomes.add(
                     merge_slices(
                         client,
