@@ -88,7 +88,8 @@ class TargetDirectory(DirectoryConfig, frozen=True):
         default=4, description="Requests for files at once; for a local disk, at most one for each core."
     )
     skip_unreadable: bool = Field(
-        default=False, description="Leave out files that cannot be read, sent or written, with a warning instead of an error."
+        default=False,
+        description="Leave out files that cannot be read, sent, written or deleted, with a warning instead of an error.",
     )
     files_per_request: PositiveWhole | None = Field(
         default=None, description="Files to ask for at once, at most 998. Otherwise the client's `files_per_request`."

@@ -178,15 +178,18 @@ class TreeWriter(Protocol):
         ...
 
 
-def remove_emptied(writer: TreeWriter, paths: Iterable[str]) -> None:
+def remove_emptied(writer: TreeWriter, paths: Iterable[str], *, on_failure: OnFailure | None = None) -> None:
     """Remove the empty parent directories of some paths, except those that the system uses, such as mount points.
 
-    :raises FileError: for a directory that cannot be removed
+    :param on_failure: called with each directory that cannot be removed; without it, the first error is raised
     """
     # Those below first.
     for directory in sorted({above for path in paths for above in parents(path)}, reverse=True):
         try:
             writer.remove_directory(directory)
         except FileError as error:
-            if not is_in_use(error.__cause__):
+            if is_in_use(error.__cause__):
+                continue
+            if on_failure is None:
                 raise
+            on_failure(directory, error)

@@ -43,7 +43,8 @@ class FileSyncOperator(FileOperator):
     :param atomic: whether to replace the whole tree in one step, so that readers never see a mixture of old and new files
     :param durable: whether to flush a file's content to disk before the file gets its final name
     :param downloads: number of parallel requests for files
-    :param skip_unreadable: whether to skip files that cannot be read, sent or written, with a warning, instead of failing
+    :param skip_unreadable: whether to skip files that cannot be read, sent, written or deleted, with a warning, instead of
+        failing
     :param files_per_request: maximum number of files in one request
     :param bytes_per_request: maximum total size, in bytes, of the files in one request
     :param max_seconds: time limit, in seconds, for comparing and downloading one directory; by default, the connection's

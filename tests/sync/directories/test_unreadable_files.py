@@ -1,4 +1,4 @@
-"""Single files that cannot be read, sent or written: they are named, and everything else is synced."""
+"""Single files that cannot be read, sent, written or deleted: they are named, and everything else is synced."""
 
 from __future__ import annotations
 
@@ -228,6 +228,30 @@ def test_a_folder_of_the_target_that_cannot_be_written(plain: Mirror) -> None:
     assert (report.status, report.files_added, report.files_deleted) == ("failed", 1, 0)
     assert plain.contents() == {"closed/a": "old", "open/b": "content", "z": "content"}
     assert everything(Path(plain.target.location)) == ["closed", "closed/a", "open", "open/b", "z"]
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_a_file_that_cannot_be_deleted(plain: Mirror, steps: bool) -> None:
+    """A file that cannot be deleted is named after all others were deleted; or it is skipped with a warning."""
+    plain.put("a", "new")
+    for path in ("a", "closed/old", "gone", "open/old"):
+        plain.put_target(path, "old")
+    (Path(plain.target.location) / "closed").chmod(0o555)
+    run = in_steps if steps else Mirror.sync
+    deleted = r"'closed/old' of directory 'd' could not be synced; all others were, and 2 files were deleted\. Cannot delete"
+    with pytest.raises(Exception, match=deleted) as failure:
+        run(plain)
+    assert not failure.value.retryable  # type: ignore[attr-defined]  # a SyncError
+    assert plain.contents() == {"a": "new", "closed/old": "old"}
+    if isinstance(failure.value, SyncFailed):
+        (failed,) = failure.value.reports
+        assert isinstance(failed, DirectoryReport)
+        assert (failed.files_updated, failed.files_deleted) == (1, 2)
+    plain.put_target("gone", "old")
+    report = run(plain, SKIP)
+    assert (report.status, report.files_deleted, report.verified) == ("changed", 1, None)
+    assert any("'closed/old' could not be synced and was skipped" in warning for warning in report.warnings)
+    assert everything(Path(plain.target.location)) == ["a", "closed", "closed/old"]
 
 
 @pytest.fixture

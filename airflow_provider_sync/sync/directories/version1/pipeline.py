@@ -27,6 +27,7 @@ from airflow_provider_sync.files.tree_writer import remove_emptied
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.directory_pair import DirectoryPair
+from airflow_provider_sync.sync.directories.failures_in_a_row import FailuresInARow
 from airflow_provider_sync.sync.directories.noted_files import NotedFiles
 from airflow_provider_sync.sync.directories.outcome import Outcome
 from airflow_provider_sync.sync.directories.problems import is_below
@@ -78,6 +79,7 @@ class DirectorySync:
         return {
             "files_added": self.added,
             "files_updated": self.updated,
+            "files_deleted": self.outcome.deleted,
             "bytes_written": self.downloads.bytes_written,
             "files_read": self.outcome.files_read,
         }
@@ -214,17 +216,26 @@ class DirectorySync:
         return now
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete files of the target, and the directories above them that become empty.
+        """Delete files of the target, and the directories above them that become empty; record files that cannot be deleted.
 
-        :raises FileError: for the first file that cannot be deleted
+        :raises FileError: for an error that concerns other files, too
         """
         if not paths:
             return
-        with self.storage.writer(may_replace=lambda _: False) as writer:
-            for path in paths:
-                writer.remove(path)
-            remove_emptied(writer, paths)
-        self.outcome.deleted = len(paths)
+        failures, before = FailuresInARow(self.outcome), self.outcome.undone
+        try:
+            with self.storage.writer(may_replace=lambda _: False, on_failure=self.outcome.note_undone) as writer:
+                for path in paths:
+                    try:
+                        writer.remove(path)
+                    except FileError as error:
+                        failures.note(path, error)
+                    else:
+                        self.outcome.deleted += 1
+                writer.commit()  # stores delete many objects with one request
+                remove_emptied(writer, paths, on_failure=failures.note)
+        finally:
+            self.outcome.deleted -= self.outcome.undone - before
 
     def warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
         """Return the warnings of a successful sync."""

@@ -116,7 +116,8 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
     :param dry_run: report what would be deleted, and delete nothing
     :return: the report of all steps together
     :raises GuardError: if more files would be deleted than the options allow
-    :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
+    :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then, except that a file
+        that cannot be deleted does not keep the others
     """
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(pair)
@@ -129,6 +130,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
             # All downloads have ended, so any unfinished file is of an attempt that was killed.
             pair.storage.clean(0)
             sync.delete(changes.removed)
+        sync.outcome.refuse_failed()
     report = DirectoryReport(
         name=pair.directory.name,
         status="unchanged",
@@ -137,5 +139,5 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
         warnings=sync.warnings(source),
         **measure.so_far(),
     )
-    deleted, came = len(changes.removed), len(changes.added)
+    deleted, came = len(changes.removed) if dry_run else sync.outcome.deleted, len(changes.added)
     return report_of_batches(report, batches, deleted=deleted, changed=False, came=came, dry_run=dry_run)

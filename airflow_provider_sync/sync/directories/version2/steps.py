@@ -153,7 +153,8 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
 
     :return: the report of all steps together
     :raises GuardError: if more files would be deleted than the options allow
-    :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
+    :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then, except that a file
+        that cannot be deleted does not keep the others
     """
     measure = Measure(pair.client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(pair)
@@ -165,6 +166,7 @@ def delete_files(pair: DirectoryPair, batches: Sequence[FileBatch], *, dry_run: 
             # All downloads have ended, so any unfinished file is of an attempt that was killed.
             pair.storage.clean(0)
             sync.write(compared, files=False, ends=any(batch.files for batch in batches))
+            sync.outcome.refuse_failed()
         work, deleted = compared.work, len(compared.work.removed) if dry_run else sync.outcome.deleted
         if not (len(work.unsettled) or len(work.files) or len(work.links) or len(work.touched) or len(work.directories)):
             sync.remember(compared, wrote=not dry_run)
