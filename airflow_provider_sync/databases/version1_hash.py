@@ -15,6 +15,7 @@ from airflow_provider_sync.config import TableConfig
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.protocol.v1.table_hash import TableHash
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
@@ -84,6 +85,21 @@ def in_zone(
         for place in places:
             values[place] = tuple(zone.from_utc(values[place]))
         yield list(zip(*values, strict=True))
+
+
+def hash_with(path: str, engine: Engine, table: TableConfig) -> str:
+    """Return the hash that a user-defined class makes of a table.
+
+    :param path: the import path of the class
+    :raises ConfigurationError: if there is no such class, or its hash is no text
+    """
+    found: object = load_hasher(path).hash(engine, table)
+    if not isinstance(found, str) or not found:
+        raise ConfigurationError(
+            f"hasher is {path!r}, which returned {'an empty text' if found == '' else type(found).__name__} for table"
+            f" {table.name!r}. Let it return a text, and {EMPTY!r} for an empty table."
+        )
+    return found
 
 
 def load_hasher(path: str) -> TableHasher:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.schema import Column, Row, Table
-from airflow_provider_sync.databases.version1_hash import hash_table, in_zone, load_hasher
+from airflow_provider_sync.databases.version1_hash import hash_table, hash_with, in_zone
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress
@@ -136,7 +136,7 @@ def _has_hash(opened: OpenTable) -> bool:
 def _hash(opened: OpenTable, zone: TimeZone) -> str:
     source = opened.source
     if source.hasher:
-        return load_hasher(source.hasher).hash(opened.database.engine, source)
+        return hash_with(source.hasher, opened.database.engine, source)
     if not source.columns:
         opened.star_columns()  # raises if some columns are hidden from this user
     columns = opened.named_columns() if source.columns else None

@@ -190,12 +190,13 @@ def _report_equal(table: TableToMerge, *, dry_run: bool) -> TableReport:
 def _report(table: TableToMerge, result: MergeResult, merge: _GuardedMerge, *, dry_run: bool) -> TableReport:
     rows, counts, verified = table.rows, result.counts, merge.verified.get(_key(table))
     warnings = [*rows.warnings, *result.warnings]
+    changed = bool(counts.changes or counts.forgotten)
     if not dry_run:
-        doubt = rows.doubt(verified) if table.target.options.verify else None
+        doubt = rows.doubt(verified, changed=changed) if table.target.options.verify else None
         warnings += filter(None, (doubt, warning_of(table.target.table)))
     return TableReport(
         name=table.target.name,
-        status=_status(table, has_changes=bool(counts.changes or counts.forgotten), dry_run=dry_run),
+        status=_status(table, has_changes=changed, dry_run=dry_run),
         protocol=rows.protocol,
         rows_total=rows.rows_total,
         rows_received=rows.rows_received,

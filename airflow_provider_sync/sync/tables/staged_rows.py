@@ -82,10 +82,11 @@ class StagedRows(ABC):
         """
         return False
 
-    def doubt(self, verified: Verified | None) -> str | None:
+    def doubt(self, verified: Verified | None, *, changed: bool) -> str | None:
         """Return one sentence on why :meth:`verify` could not prove more; ``None`` if there is nothing to add.
 
         :param verified: the result of :meth:`verify`
+        :param changed: whether the merge changed the target
         """
         return None
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.cancellation import raise_if_ended
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
-from airflow_provider_sync.databases.version1_hash import hash_table, load_hasher
-from airflow_provider_sync.exceptions import ServerError, TableError
+from airflow_provider_sync.databases.version1_hash import hash_table, hash_with
+from airflow_provider_sync.exceptions import ServerError, SyncError, TableError, UnexpectedError
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns
@@ -39,12 +43,12 @@ def compare_hashes(client: SyncClient, database: Database, target: Target) -> Ha
     source_hash = client.get_table_hash(target.name)
     with database.connect() as connection:
         zone = find_zone(client, database, connection, target.table)
-    for candidate, reason in ((zone.zone, zone.doubt), (zone.other, EQUAL_HASHES)):
+    for candidate, evidence in ((zone.zone, zone.doubt), (zone.other, EQUAL_HASHES)):
         if candidate is not None and hash_target(database, target, candidate) == source_hash:
             unnamed = names_matter(target) and source_hash != EMPTY
             if unnamed and not _is_equal_by_name(client, database, target, candidate, source_hash):
                 break
-            decided = zone.decided(candidate, reason or "") if zone.doubt else zone
+            decided = zone.decided(candidate, evidence or "") if zone.doubt else zone
             return HashComparison(differs=False, source_hash=source_hash, warnings=decided.warnings(target.table))
     return HashComparison(differs=True, source_hash=source_hash)
 
@@ -75,9 +79,27 @@ def _is_equal_by_name(client: SyncClient, database: Database, target: Target, zo
 def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
     """Hash the target as version 1 does, in one snapshot; ``None`` if it has no primary key."""
     if target.options.hasher:
-        return load_hasher(target.options.hasher).hash(database.engine, target.options)
+        with _naming_hasher(target.options.hasher):
+            return hash_with(target.options.hasher, database.engine, target.options)
     with database.snapshot() as connection:
         return hash_rows(database, connection, target, target.hashed_columns() if columns is None else columns, zone)
+
+
+@contextmanager
+def _naming_hasher(path: str) -> Iterator[None]:
+    """Name the user's class in its own errors; those of the database are reported as such.
+
+    :raises UnexpectedError: for any other exception
+    """
+    try:
+        yield
+    except (SyncError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        raise_if_ended(error)
+        raise UnexpectedError(
+            f"hasher {path!r} failed with {type(error).__name__}: {reason(error)}. Correct that class."
+        ) from error
 
 
 def hash_rows(
