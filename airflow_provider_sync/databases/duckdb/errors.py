@@ -1,4 +1,7 @@
-"""Translate DuckDB's errors to errors of this package. DuckDB has no error codes, only classes and messages."""
+"""Translate DuckDB's errors to errors of this package. DuckDB has no error codes, only classes and messages.
+
+Messages quote values, names and expressions, so an error is recognized by its class and by whole phrases at their place.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,24 @@ from sqlalchemy.exc import DBAPIError
 from airflow_provider_sync.exceptions import ReadOnlyError, TableBusyError, TableError
 
 _LOCKED = "Could not set lock on file"
-_DUPLICATES = ("Duplicate key", "PRIMARY KEY or UNIQUE constraint")
-_FOREIGN_KEY = "foreign key constraint"
+_DUPLICATE = re.compile(r"(?:[A-Za-z ]+: )*(?:Duplicate key|PRIMARY KEY or UNIQUE constraint)")
+_ORPHAN = re.compile(r"(?:[A-Za-z ]+: )*Violates foreign key constraint")
+_NOT_UTF8 = re.compile(r"^Invalid unicode \(", re.MULTILINE)
 _CONFLICTS = ("conflict", "Conflict")
+_BROKEN = (duckdb.ConstraintException, duckdb.TransactionException)
+"""Classes of errors about a constraint that is checked at a statement or at the commit."""
+
+_WRITES = (
+    (
+        duckdb.InvalidInputException,
+        re.compile(r'Cannot execute statement of type "[A-Z_]+" on database ".*" which is attached in read-only mode'),
+    ),
+    (duckdb.TransactionException, re.compile(r'Cannot write to database ".*" - transaction is launched in read-only mode')),
+)
+"""Classes and messages of errors about a write to a database, or in a transaction, that only allows reading."""
+
+REMOVE_READ_ONLY = "Remove read_only from its URL, if this database is a target."
+"""Advice for a database that was opened for reading only."""
 
 _FOLDERS = re.compile(r'(?<=")[^"]*/(?=[^"/]*")|(?<=held in )\S*/')
 
@@ -23,6 +41,11 @@ _ADVICE = (
     ("No space left", ". Free some space on the disk of the database."),
     ("not a valid DuckDB database file", ". Check its path."),
     ("No such file or directory", ". Does its folder exist? duckdb:///x.db is relative, duckdb:////srv/x.db is not."),
+    (
+        "Permission denied",
+        ". Give the user of this process write permission on the file and its folder. With ?read_only=true in the URL of a"
+        " source, read permission is enough.",
+    ),
     ("different configuration", ". Give all URLs of this file the same options."),
 )
 
@@ -59,9 +82,11 @@ def translate(error: BaseException) -> TableError:
         return TableError(f"DuckDB: {text}{advice if is_orphan(error) else ''}")
     if isinstance(error, duckdb.TransactionException) and any(word in text for word in _CONFLICTS):
         return TableBusyError(f"DuckDB: {text}. Another transaction changed the same rows; try again.")
-    if "read-only mode" in text:
-        return ReadOnlyError(f"DuckDB: {text}.", "Remove read_only from its URL, if this database is a target.")
-    advice = next((advice for part, advice in _ADVICE if part in text), "")
+    if any(isinstance(error, kind) and sentence.fullmatch(text) for kind, sentence in _WRITES):
+        return ReadOnlyError(f"DuckDB: {text}.", REMOVE_READ_ONLY)
+    # Errors of other classes quote values and expressions.
+    is_of_the_file = isinstance(error, duckdb.OperationalError | duckdb.FatalException)
+    advice = next((advice for part, advice in _ADVICE if part in text), "") if is_of_the_file else ""
     return TableError(f"DuckDB: {text}{advice}")
 
 
@@ -78,9 +103,7 @@ def message(error: BaseException) -> str:
 def is_duplicate(error: BaseException) -> bool:
     """Whether an error reports a duplicate value of a unique key."""
     found = original(error)
-    return isinstance(found, duckdb.ConstraintException | duckdb.TransactionException) and any(
-        part in str(found) for part in _DUPLICATES
-    )
+    return isinstance(found, _BROKEN) and _DUPLICATE.match(str(found)) is not None
 
 
 def is_constraint(error: BaseException) -> bool:
@@ -91,9 +114,9 @@ def is_constraint(error: BaseException) -> bool:
 def is_orphan(error: BaseException) -> bool:
     """Whether an error reports a violated foreign key."""
     found = original(error)
-    return isinstance(found, duckdb.ConstraintException | duckdb.TransactionException) and _FOREIGN_KEY in str(found)
+    return isinstance(found, _BROKEN) and _ORPHAN.match(str(found)) is not None
 
 
 def is_not_utf8(error: BaseException) -> bool:
     """Whether an error reports a text that is not UTF-8."""
-    return "unicode" in str(original(error))
+    return _NOT_UTF8.search(str(original(error))) is not None
