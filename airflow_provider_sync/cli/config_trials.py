@@ -29,6 +29,7 @@ from airflow_provider_sync.config.source_tables import listed_conditions
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, selects
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.file_access import check_folder_writable
 from airflow_provider_sync.databases.registry import entry_of, missing_file
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import (
@@ -216,12 +217,13 @@ def _try_database(
                 if missing is None:
                     raise TransportError(no_file(file))
                 if file.parent.is_dir():
-                    yield Trial("connection", shown, False, f"{file} is missing; a run makes it")
+                    yield _trial("connection", shown, partial(_makes_file, file))
                     yield from (_trial("table", table.name, partial(missing, table)) for table in tables if not table.is_pattern)
                     return
             database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
             with database.snapshot() as connection:
-                yield Trial("connection", shown, False, f"opened, {entry_of(database.engine).title}")
+                writes = missing is not None and bool(tables)
+                yield _trial("connection", shown, partial(_opened, database, writes=writes))
                 found = tables if expand is None else expand(database, connection, tables)
             for table in found:
                 if not table.is_pattern:
@@ -230,6 +232,17 @@ def _try_database(
                     yield Trial("table", table.name, True, "The pattern matches no table.")
     except SyncError as error:
         yield Trial("connection", shown, True, str(error))
+
+
+def _makes_file(file: Path) -> str:
+    check_folder_writable(file)
+    return f"{file} is missing; a run makes it"
+
+
+def _opened(database: Database, *, writes: bool) -> str:
+    if writes:
+        database.check_writable()
+    return f"opened, {entry_of(database.engine).title}"
 
 
 def views_of(url: str) -> dict[str, list[str] | TableError]:

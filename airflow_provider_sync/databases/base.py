@@ -157,6 +157,13 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def check_writable(self) -> None:
+        """Check that the database can be written to, without writing anything; privileges on tables are not checked.
+
+        :raises TableError: if the server, the file or its folder allow reading only
+        """
+
+    @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Open a connection inside a read-only transaction that sees one consistent state of the database."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 import duckdb
 from sqlalchemy import Connection
@@ -31,10 +32,12 @@ from airflow_provider_sync.databases.duckdb.session import (
     write_transaction,
 )
 from airflow_provider_sync.databases.duckdb.version1 import DuckDBVersion1
+from airflow_provider_sync.databases.file_access import check_file_writable
 from airflow_provider_sync.databases.locks import TableLock, by_lock
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import ReadOnlyError, TableError
 
 _FILE = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+_OPENED = "SELECT path, readonly FROM duckdb_databases() WHERE database_name = current_database()"
 
 
 class DuckDBDatabase(Database):
@@ -73,6 +76,15 @@ class DuckDBDatabase(Database):
         if (state := file_state(self.engine.url.database)) != self._checked:
             refuse_replaced_functions(connection)
             self._checked = state
+
+    def check_writable(self) -> None:
+        """Check the folder of the file, and the URL: DuckDB has opened the file for writing unless ``read_only`` is set."""
+        with self.connect() as connection:
+            file, read_only = connection.exec_driver_sql(_OPENED).one()
+        if read_only:
+            raise ReadOnlyError("DuckDB: the URL opens the file for reading only.", errors.REMOVE_READ_ONLY)
+        if file:
+            check_file_writable(Path(file))
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

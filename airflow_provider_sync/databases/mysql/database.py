@@ -85,6 +85,12 @@ class MySQLDatabase(Database):
         if self.server.logs_statements(connection):
             binlog.log_rows(connection)
 
+    def check_writable(self) -> None:
+        """Begin a transaction for writing, which a read-only server refuses to users who may not write."""
+        with self.translate_errors(), self.connect() as connection:
+            connection.exec_driver_sql("START TRANSACTION READ WRITE")
+            connection.exec_driver_sql("ROLLBACK")
+
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """Open a connection inside a read-only transaction that sees one consistent state of the database."""

@@ -41,7 +41,7 @@ from airflow_provider_sync.databases.postgresql.session import (
 )
 from airflow_provider_sync.databases.postgresql.text import is_null
 from airflow_provider_sync.databases.postgresql.version1 import PostgreSQLVersion1
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, ReadOnlyError, TableError
 from airflow_provider_sync.printable import reason
 
 _DRIVERS = ("psycopg", "psycopg2")
@@ -129,6 +129,12 @@ class PostgreSQLDatabase(Database):
                 "Connect the target to the server itself, or to a pool in session mode.",
             )
         self._pooler.keeps_sessions = True
+
+    def check_writable(self) -> None:
+        """Ask whether the server is a standby; sessions override the default of the role (:mod:`.session`)."""
+        with self.connect() as connection:
+            if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
+                raise ReadOnlyError("PostgreSQL: the server is a standby, which can only be read.", "Connect to the primary.")
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.component import component
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
+from airflow_provider_sync.databases.file_access import check_file_writable
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.sqlite.catalog import SQLiteCatalog, place_of
 from airflow_provider_sync.databases.sqlite.ddl import SQLiteDdl
@@ -26,6 +28,7 @@ from airflow_provider_sync.databases.sqlite.read import SQLiteReader
 from airflow_provider_sync.databases.sqlite.session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.databases.sqlite.text import register_functions
 from airflow_provider_sync.databases.sqlite.version1 import SQLiteVersion1
+from airflow_provider_sync.exceptions import ReadOnlyError
 
 BUSY_SECONDS = 60
 """Seconds that a statement waits for another process that writes to the database."""
@@ -62,6 +65,16 @@ class SQLiteDatabase(Database):
         if not connection.info.get(_PREPARED):
             register_functions(driver)
             connection.info[_PREPARED] = True
+
+    def check_writable(self) -> None:
+        """Check the options of the URL, the file and its folder."""
+        query = self.engine.url.query
+        if query.get("mode") == "ro" or query.get("immutable") not in (None, "0"):
+            raise ReadOnlyError("SQLite: the URL opens the file for reading only.", "Remove mode and immutable from it.")
+        with self.connect() as connection:
+            file = connection.exec_driver_sql("SELECT file FROM pragma_database_list WHERE name = 'main'").scalar()
+        if file:
+            check_file_writable(Path(file))
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import ReadOnlyError, SyncFailed
 from tests.database_servers import MariaDBServer, MySQLServer, Server, ServerMissing
 from tests.sync.link import Link, linked
 from tests.sync.tables.test_steps import Steps
@@ -177,8 +177,11 @@ def test_a_server_that_takes_no_writes(server: Server, link: Link, rows: int) ->
                 with pytest.raises(SyncFailed, match="It is read-only: connect to the primary") as raised:
                     plain.sync("t")
                 assert not raised.value.retryable
+                with pytest.raises(ReadOnlyError, match="connect to the primary"):
+                    plain.target.database.check_writable()
     finally:
         link.target.execute("SET GLOBAL read_only = 0")
+    link.target.database.check_writable()
     assert len(link.target.rows("t")) == rows
     link.assert_clean()
 
