@@ -17,7 +17,8 @@
     │   ├── ReadOnlyError             the database, transaction or user may only read
     │   ├── DuplicateKeyError         several rows of the source have the same key in the target
     │   ├── TriggerError              a trigger of the target changed rows otherwise than the sync
-    │   └── TableBusyError  retry     timed out waiting for a lock, or the data changed during the sync
+    │   └── TableBusyError  retry     a lock was in the way, or the data changed during the sync
+    │       ├── LockTimeoutError retry      timed out waiting for a lock
     │       ├── SourceChangedError retry    the source changed between two of its answers
     │       └── TargetChangedError retry    another session wrote to the target during the sync
     ├── FileError                     a file, its name or its content
@@ -249,9 +250,13 @@ class ReferencedRowsError(TableError):
 
 
 class TableBusyError(TableError):
-    """Timed out waiting for a lock, or the target changed while it was merged."""
+    """A lock was in the way, or the target changed while it was merged."""
 
     retryable = True
+
+
+class LockTimeoutError(TableBusyError):
+    """Timed out waiting for a lock of another session, or of another sync."""
 
 
 class SourceChangedError(TableBusyError):

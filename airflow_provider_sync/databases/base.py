@@ -16,6 +16,7 @@ from copy import copy
 from itertools import count
 from typing import ClassVar, Self
 
+import msgspec
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -74,10 +75,15 @@ class Database(ABC):
         self._watch: Watch | None = current_cancellation()
 
     def with_session(
-        self, *, allow_row_security: bool = False, keep_time_limits: bool = False, lock_seconds: int | None = None
+        self,
+        *,
+        allow_row_security: bool | None = None,
+        keep_time_limits: bool | None = None,
+        lock_seconds: int | None = None,
     ) -> Self:
-        """Return the same database with other rules for its sessions; see :class:`.SessionRules`."""
-        rules = SessionRules(allow_row_security=allow_row_security, keep_time_limits=keep_time_limits, lock_seconds=lock_seconds)
+        """Return the same database with other rules for its sessions; see :class:`.SessionRules`. ``None`` keeps a rule."""
+        given = {"allow_row_security": allow_row_security, "keep_time_limits": keep_time_limits, "lock_seconds": lock_seconds}
+        rules = msgspec.structs.replace(self.session, **{name: value for name, value in given.items() if value is not None})
         if rules == self.session:
             return self
         other = copy(self)
@@ -91,11 +97,8 @@ class Database(ABC):
         return other
 
     def waiting(self, seconds: int) -> Self:
-        """Return the same database with sessions that wait at most this long, in seconds, for locks of other sessions."""
-        rules = self.session
-        return self.with_session(
-            allow_row_security=rules.allow_row_security, keep_time_limits=rules.keep_time_limits, lock_seconds=seconds
-        )
+        """Return the same database, where locks of other sessions and syncs are waited for at most this long, in seconds."""
+        return self.with_session(lock_seconds=min(seconds, self.session.lock_seconds or seconds))
 
     # -- components --------------------------------------------------------------------------------------------------
 
@@ -233,7 +236,6 @@ class Database(ABC):
                 connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
             raise
 
-    @abstractmethod
     def exclusive(self, names: Sequence[str], *, timeout: float) -> AbstractContextManager[TableLock]:
         """Hold locks that keep syncs in all other processes, on any machine, from writing to these tables.
 
@@ -241,10 +243,15 @@ class Database(ABC):
         A table that does not exist yet can be locked, too.
 
         :param names: table names as :meth:`.Catalog.describe` accepts them
-        :param timeout: seconds to wait for all locks together
-        :raises TableBusyError: if another sync still holds one of the locks after that time
+        :param timeout: seconds to wait for all locks together, if :attr:`.SessionRules.lock_seconds` is not shorter
+        :raises LockTimeoutError: if another sync still holds one of the locks after that time
         :raises ConfigurationError: when two names refer to one table
         """
+        return self.take_locks(names, timeout=min(timeout, self.session.lock_seconds or timeout))
+
+    @abstractmethod
+    def take_locks(self, names: Sequence[str], *, timeout: float) -> AbstractContextManager[TableLock]:
+        """Hold the locks of :meth:`exclusive`, waiting for all of them together for ``timeout`` seconds."""
 
     # -- errors ------------------------------------------------------------------------------------------------------
 
@@ -252,6 +259,7 @@ class Database(ABC):
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into :class:`.TableError`, :class:`.TableBusyError` or :class:`.TransportError`.
 
+        A statement that waited for a lock in vain is a :class:`.LockTimeoutError`: a run then waits less for the next tables.
         Lost connections, deadlocks and lock timeouts are retryable; violated constraints, missing privileges and invalid
         values are not. The message contains the first line of the driver's message, never the statement's parameters.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, TableBusyError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, LockTimeoutError, TableBusyError
 
 
 class TableLock(Protocol):
@@ -38,9 +38,10 @@ def by_lock(resolved: Iterable[tuple[str, str]]) -> dict[str, str]:
     return names
 
 
-def busy(name: str, timeout: float) -> TableBusyError:
+def busy(name: str, timeout: float) -> LockTimeoutError:
     """Return the error for a lock that another sync holds for longer than ``timeout`` seconds."""
-    return TableBusyError(f"Another sync of table {name!r} has been at work for more than {timeout:g} seconds. Try again later.")
+    waited = f"{timeout:g} second{'' if timeout == 1 else 's'}"
+    return LockTimeoutError(f"Another sync of table {name!r} has been at work for more than {waited}. Try again later.")
 
 
 def lost(names: Iterable[str], reason: str) -> TableBusyError:

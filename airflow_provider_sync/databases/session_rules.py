@@ -13,7 +13,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar allow_row_security: sync only the rows that policies let the role see, instead of failing
     :ivar keep_time_limits: keep the role's time limits for statements and transactions
-    :ivar lock_seconds: longest wait for a lock of another session, in seconds, if shorter than the engine's limit
+    :ivar lock_seconds: longest wait for a lock of another session or sync, in seconds, if shorter than the engine's limit
     """
 
     allow_row_security: bool = False

@@ -130,7 +130,7 @@ class DuckDBDatabase(Database):
         return ask
 
     @contextmanager
-    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+    def take_locks(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold locks of this process, and a connection, which keeps other processes from opening the file."""
         with self.connect() as connection:
             file = connection.exec_driver_sql(_FILE).scalar() or MEMORY

@@ -27,7 +27,7 @@ def hold_locks(names: Mapping[str, str], *, timeout: float) -> Iterator[TableLoc
 
     :param names: names of the tables by the identity of their lock
     :param timeout: seconds to wait for all locks together
-    :raises TableBusyError: when another sync holds one of the locks for longer
+    :raises LockTimeoutError: when another sync holds one of the locks for longer
     """
     deadline = time.monotonic() + timeout
     with ExitStack() as held:

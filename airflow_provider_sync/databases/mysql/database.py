@@ -133,7 +133,7 @@ class MySQLDatabase(Database):
         return partial(kill_query, self.engine, thread)
 
     @contextmanager
-    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+    def take_locks(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold user locks (GET_LOCK) for the tables over a separate connection."""
         with self.connect() as connection:
             places = self.catalog.places_of(connection, names)

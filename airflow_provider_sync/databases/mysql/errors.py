@@ -10,6 +10,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
+    LockTimeoutError,
     ReadOnlyError,
     SessionTimeoutError,
     SyncError,
@@ -38,8 +39,11 @@ UNSAFE_STATEMENT = 1592
 BROKEN_CONSTRAINTS = frozenset({DUPLICATE, 1048, 1216, 1217, 1451, 1452, 1761, 3819, 4025})
 MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
-_BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
-"""Row changed since the read, lock wait timeout, deadlock, table changed after the snapshot, deadlock of user locks, NOWAIT."""
+_LOCK_TIMEOUT = frozenset({1205, 3572})
+"""Lock wait timeout; NOWAIT."""
+
+_BUSY = frozenset({1020, 1213, 1412, 3058}) | _LOCK_TIMEOUT
+"""Row changed since the read, deadlock, table changed after the snapshot, deadlock of user locks; or a lock timeout."""
 
 _LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055})
 """Connection failed, none free, lost or timed out; server shutting down; query or connection killed."""
@@ -131,7 +135,8 @@ def translate(error: BaseException) -> SyncError:
             f"The database asked for a file of this machine, and got none: {message}. Is it the right server, and still yours?"
         )
     if number in _BUSY:
-        return TableBusyError(f"The database is busy: {message}. Try again when the other transaction is done.")
+        kind = LockTimeoutError if number in _LOCK_TIMEOUT else TableBusyError
+        return kind(f"The database is busy: {message}. Try again when the other transaction is done.")
     if number in _NONE_FREE:
         if limit := _HOURLY_LIMIT.search(message):
             return ConnectionLimitError(

@@ -203,7 +203,7 @@ class PostgreSQLDatabase(Database):
         return cancel_request(driver_of(connection))
 
     @contextmanager
-    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+    def take_locks(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold advisory locks for the tables' schemas and names, over one separate connection.
 
         :raises ConfigurationError: also when one table is a partition of another

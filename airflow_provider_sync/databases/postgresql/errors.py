@@ -12,6 +12,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
+    LockTimeoutError,
     ReadOnlyError,
     SessionTimeoutError,
     SyncError,
@@ -189,7 +190,8 @@ def translate(error: Exception) -> SyncError:
     if state in ("22023", "42704") and _SNAPSHOT_GONE.match(message):
         return TableBusyError("PostgreSQL: the session that held the snapshot has ended. Try again.")
     if state in _BUSY:
-        return TableBusyError(f"PostgreSQL: {message}. Try again when the other transaction is done.")
+        kind = LockTimeoutError if state == LOCK_NOT_AVAILABLE else TableBusyError
+        return kind(f"PostgreSQL: {message}. Try again when the other transaction is done.")
     if state == QUERY_CANCELED:
         advice = (
             "Its statement_timeout is too short for it: give the role more, ALTER ROLE … SET statement_timeout."

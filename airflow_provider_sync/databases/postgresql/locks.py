@@ -35,7 +35,7 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
     :param connection: a connection that is used for nothing else, outside any transaction
     :param names: names of the tables by the identity of their lock
     :param timeout: seconds to wait for all locks together
-    :raises TableBusyError: when another sync holds one of the locks for longer
+    :raises LockTimeoutError: when another sync holds one of the locks for longer
     """
     deadline = monotonic() + timeout
     driver: Any = connection.connection.driver_connection

@@ -104,7 +104,7 @@ class SQLiteDatabase(Database):
         return ask
 
     @contextmanager
-    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+    def take_locks(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold lock files next to the database file; an in-memory database has no other users."""
         with self.connect() as connection:
             locks = by_lock((str(lock_path(connection, *place_of(connection, name))), name) for name in names)

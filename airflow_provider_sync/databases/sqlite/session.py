@@ -9,7 +9,7 @@ from typing import cast
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.exceptions import LockTimeoutError, TableBusyError, TableError
 
 INSERT_INTO = "INSERT OR ABORT INTO"
 """Start of an INSERT that fails on a conflict, whatever a constraint's ``ON CONFLICT`` clause."""
@@ -63,7 +63,8 @@ def translate(error: BaseException) -> TableError:
     """Convert an error of SQLite to an error of this package; only locks and replaced files are retryable."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & _PRIMARY_CODE in _BUSY:
-        return TableBusyError(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")
+        kind = LockTimeoutError if code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY else TableBusyError
+        return kind(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return TableBusyError(
             "SQLite: the file was replaced, moved or deleted while it was open. Nothing was written; try again."
