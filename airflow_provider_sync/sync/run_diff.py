@@ -19,6 +19,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, dropped_tables, opened_tables, tables_failed
 from airflow_provider_sync.sync.tables.diff import TableDiff, diff_table
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
 
@@ -53,11 +54,12 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                 ):
                     run_tables = {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
+                    waits = LockWaits()
                     for table in group:
-                        with tables.going_on(partial(_tables_failed, [table])):
+                        with tables.going_on(partial(_tables_failed, [table])), waits.waiting(database) as waiting:
                             equal_rows = unchanged.get(table.name)
                             found = diff_table(
-                                client, table, database, progress=progress, equal_rows=equal_rows, run_tables=run_tables
+                                client, table, waiting, progress=progress, equal_rows=equal_rows, run_tables=run_tables
                             )
                             tables.add([_warned(found, warnings)])
         for url in () if tables.failures else plan.dropping:

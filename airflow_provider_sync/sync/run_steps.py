@@ -27,6 +27,7 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, opened_tables, other_tables, tables_failed
 from airflow_provider_sync.sync.shared_options import check_shared_options, shared_options
 from airflow_provider_sync.sync.tables.failures import concern_all
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
@@ -77,26 +78,28 @@ def compare_tables(
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}
                 before = len(outcomes.failures)
+                waits, clean_up_waits = LockWaits(), LockWaits.of_clean_up()
                 for table in tables:
-                    with outcomes.going_on(partial(tables_failed, [table])):
+                    with outcomes.going_on(partial(tables_failed, [table])), waits.waiting(database) as waiting:
                         compared.append(
                             compare_table(
                                 client,
                                 table,
-                                database,
+                                waiting,
                                 run_id=run_id,
                                 slices=each,
                                 dry_run=dry_run,
                                 equal_rows=ahead.unchanged.get(table.name),
                                 described=ahead.described.get(table.name),
                                 tables=named,
+                                clean_up_waits=clean_up_waits,
                             )
                         )
                     if (failures := outcomes.failures[before:]) and concern_all(failures):
                         break  # the server would answer the same for the other tables
                 there = {entry.report.name for entry in compared}
                 failed = {table.table_name for table in tables if table.name not in there}
-                compared = with_foreign_keys(database, compared, failed=failed, dry_run=dry_run)
+                compared = with_foreign_keys(database, compared, waits=waits, failed=failed, dry_run=dry_run)
                 for entry in compared:
                     options = shared_options(config, named[entry.report.name], connection=url)
                     found += [msgspec.structs.replace(table_slice, options=options) for table_slice in entry.slices]

@@ -18,6 +18,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.apply_schema_changes import following_source, narrowed
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
 from airflow_provider_sync.sync.tables.new_target.details import with_details
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
@@ -140,5 +141,5 @@ def _with_missing_details(
     with database.connect() as connection:
         target = present_target(client, database, table, connection)
         unfinished = unfinished_target(client, database, table, run_tables, connection, target.table)
-    details = add_foreign_keys(database, [unfinished] if unfinished else [], dry_run=True)
+    details = add_foreign_keys(database, [unfinished] if unfinished else [], waits=LockWaits(), dry_run=True)
     return next(with_details([report], details, dry_run=True))

@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.clean_up import CleanUpWaits
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.new_target.description import NewTarget
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable
@@ -82,7 +82,7 @@ def made_target(
     run_tables: Mapping[str, TargetTable],
     described: Described | None = None,
     *,
-    clean_up_waits: CleanUpWaits,
+    clean_up_waits: LockWaits,
 ) -> Iterator[MadeTable]:
     """Create a missing target; if the block fails, drop it again unless it has rows by then or the lock is lost.
 
@@ -91,7 +91,7 @@ def made_target(
     :param lock: the lock of this table; if it is lost, another sync may have filled the table
     :param run_tables: the options of all tables of the run, by name
     :param described: the source's description of the table, if known
-    :param clean_up_waits: how long dropping the tables of the run may wait
+    :param clean_up_waits: the clean-up's waits for locks in this run
     """
     made = NewTarget(client, database, options).create(run_tables, described)
 

@@ -18,8 +18,8 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.other_connections import OtherTables, with_tables_here
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
-from airflow_provider_sync.sync.tables.clean_up import CleanUpWaits
 from airflow_provider_sync.sync.tables.failures import failed_together
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable, with_details
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
@@ -63,7 +63,7 @@ def sync_tables(
     run_tables = {table.name: table for table in tables}
     made: list[MadeTable] = []
     adapted: dict[str, Target] = {}
-    clean_up_waits = CleanUpWaits()
+    waits, clean_up_waits = LockWaits(), LockWaits.of_clean_up()
     compared = set() if ahead is None else set(ahead.unchanged)
     for group in groups:
         names = {table.name for table in group}
@@ -75,10 +75,13 @@ def sync_tables(
         measures = {
             table.name: Measure(client, earlier=[] if number else asked, running=False) for number, table in enumerate(group)
         }
-        with outcomes.going_on(partial(_failed, client, measures, Measure(client, earlier=asked), adapted)):
+        with (
+            outcomes.going_on(partial(_failed, client, measures, Measure(client, earlier=asked), adapted)),
+            waits.waiting(database) as waiting,
+        ):
             sync = TransactionSync(
                 client,
-                with_row_security(database, group),
+                with_row_security(waiting, group),
                 group,
                 dry_run=dry_run,
                 resume=resume,
@@ -87,14 +90,14 @@ def sync_tables(
                 adapted=adapted,
                 measures=measures,
                 clean_up_waits=clean_up_waits,
-                others=partial(with_tables_here, database, others, elsewhere),
+                others=partial(with_tables_here, waiting, others, elsewhere),
             )
             outcomes.add(sync.run(lock_timeout, run_tables))
             made += sync.made
             compared |= names
     reports = in_order(outcomes.found, list(run_tables))
     failed = {run_tables[report.name].table_name for report in reports if report.status == "failed"}
-    details = add_foreign_keys(database, made, failed=failed, dry_run=dry_run)
+    details = add_foreign_keys(database, made, waits=waits, failed=failed, dry_run=dry_run)
     reports = list(with_details(reports, details, dry_run=dry_run))
     outcomes.check(reports)
     return reports

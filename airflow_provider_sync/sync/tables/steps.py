@@ -35,9 +35,10 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
 from airflow_provider_sync.sync.tables.apply_schema_changes import altered, following_source, narrowed
-from airflow_provider_sync.sync.tables.clean_up import CleanUp, CleanUpWaits
+from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.merged_before import staged_again, with_merged_before
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, unfinished_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
@@ -83,6 +84,7 @@ def compare_table(
     equal_rows: int | None = None,
     described: Described | None = None,
     tables: Mapping[str, TargetTable] | None = None,
+    clean_up_waits: LockWaits | None = None,
 ) -> ComparedTable:
     """Compare a table with the source, and divide the rows to stage into slices; create a missing target if that is allowed.
 
@@ -93,6 +95,7 @@ def compare_table(
     :param described: the source's description of a table to create, if known
     :param tables: the options of all tables of the run, by name, to which foreign keys of a new target may refer; the caller
         adds the foreign keys once all tables exist
+    :param clean_up_waits: the clean-up's waits for locks in this run; ``None`` if this is its only table
     :raises MissingTableError: if the target is missing, and the options do not allow creating it
     :raises ConfigurationError: if other tasks could not reach the staging table
     """
@@ -122,8 +125,9 @@ def compare_table(
         # Another process may have created the table while this one waited for the lock.
         if find_target(client, database, options, check=False) is None:
             run_tables = tables or {options.name: options}
+            waits = clean_up_waits or LockWaits.of_clean_up()
             details = made.enter_context(
-                made_target(client, database, options, lock, run_tables, described, clean_up_waits=CleanUpWaits())
+                made_target(client, database, options, lock, run_tables, described, clean_up_waits=waits)
             )
         target = present_target(client, database, options)
         compared = _compare(client, database, target, measure, run_id, slices, adapt=altered)
@@ -157,15 +161,21 @@ def _altered_under_lock(database: Database, target: Target, changes: SchemaChang
 
 
 def with_foreign_keys(
-    database: Database, compared: Sequence[ComparedTable], *, failed: Collection[str] = (), dry_run: bool = False
+    database: Database,
+    compared: Sequence[ComparedTable],
+    *,
+    waits: LockWaits,
+    failed: Collection[str] = (),
+    dry_run: bool = False,
 ) -> list[ComparedTable]:
     """Add the foreign keys of targets that the comparisons created, now that all of these exist and are empty.
 
+    :param waits: the waits for locks in this run
     :param failed: names of the targets whose comparison failed
     :param dry_run: only report the foreign keys
     """
     tables = [entry.made for entry in compared if entry.made]
-    made = {table.name: table for table in add_foreign_keys(database, tables, failed=failed, dry_run=dry_run)}
+    made = {table.name: table for table in add_foreign_keys(database, tables, waits=waits, failed=failed, dry_run=dry_run)}
     return [entry.with_made(made[entry.report.name], dry_run=dry_run) if entry.made else entry for entry in compared]
 
 
@@ -248,14 +258,14 @@ def merge_slices(
         for options, slices in tables.values()
     ]
     groups = transaction_groups(database, merges, lambda merge: merge.options.table_name, single_transaction=single_transaction)
-    clean_up_waits = CleanUpWaits()
+    waits, clean_up_waits = LockWaits(), LockWaits.of_clean_up()
     for group in groups:
         failed = partial(failed_reports, {merge.options.name: merge.measure for merge in group}, group[0].slices[0].protocol)
-        with outcomes.going_on(failed):
-            secured = with_row_security(database, [merge.options for merge in group])
+        with outcomes.going_on(failed), waits.waiting(database) as waiting:
+            secured = with_row_security(waiting, [merge.options for merge in group])
             # Includes tables that are merged later: a trigger that changes one makes its staged rows wrong.
             beside = [*equal, *(merge.options for merge in merges if merge not in group)]
-            others = partial(with_tables_here, database, beside, elsewhere)
+            others = partial(with_tables_here, waiting, beside, elsewhere)
             clean_up = CleanUp(secured, clean_up_waits)
             outcomes.add(_merge(client, secured, group, others, clean_up, dry_run=dry_run, keep_staged=keep_staged))
     reports = in_order(outcomes.found, list(tables))

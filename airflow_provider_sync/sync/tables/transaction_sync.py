@@ -40,10 +40,11 @@ from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.progress import Progress, row_progress
 from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
 from airflow_provider_sync.sync.tables.apply_schema_changes import Adapt, altered, following_source, narrowed
-from airflow_provider_sync.sync.tables.clean_up import CleanUp, CleanUpWaits
+from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.failures import Check, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.missing_target import (
     find_target,
     made_target,
@@ -69,7 +70,7 @@ class TransactionSync:
     :param adapted: filled with the targets that were adapted to their sources' columns, by name
     :param measures: the measures to which the costs of each table are added, by name
     :param ahead: what is already known about all tables of the run; ``None`` if the source was not asked yet
-    :param clean_up_waits: how long the clean-up of the run may wait
+    :param clean_up_waits: the clean-up's waits for locks in this run
     :param others: returns tables of other transactions that triggers must not change: tables that were already compared, or
         that keep rows of their own
     """
@@ -85,7 +86,7 @@ class TransactionSync:
         progress: Progress,
         adapted: dict[str, Target],
         measures: Mapping[str, Measure],
-        clean_up_waits: CleanUpWaits,
+        clean_up_waits: LockWaits,
         ahead: KnownAhead | None = None,
         others: Callable[[], Iterable[TargetTable]] = tuple,
     ) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import SyncFailed, TableError
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables import clean_up, pipeline, transaction_sync
+from airflow_provider_sync.sync.tables import lock_waits, pipeline, transaction_sync
 from tests.scenario import opened
 from tests.sync.link import Link, linked
 from tests.sync.tables.test_clean_up import BACKUP
@@ -53,8 +53,8 @@ def sync(link: Link) -> list[TableReport]:
 
 def test_undoing_waits_once(link: Link, backup: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a run fails, the tables that it made are dropped again; those that are locked stay, as the error says."""
-    monkeypatch.setattr(clean_up, "FIRST_WAIT", 2)
-    monkeypatch.setattr(clean_up, "ALL_WAITS", 3)
+    monkeypatch.setattr(lock_waits, "CLEAN_UP_WAIT", 2)
+    monkeypatch.setattr(lock_waits, "ALL_CLEAN_UP_WAITS", 3)
 
     def fail(*_: Any) -> NoReturn:
         begin(backup)

@@ -12,7 +12,7 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.merge.staging import PermanentStaging
-from airflow_provider_sync.sync.tables import clean_up
+from airflow_provider_sync.sync.tables import lock_waits
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.databases.limited_user import user_with
 from tests.scenario import opened
@@ -219,8 +219,8 @@ def test_a_backup_holds_up_a_run_once(
 ) -> None:
     """A backup that begins before the merge holds up the clean-up of all tables together for a moment, and is a warning."""
     url = request.getfixturevalue(f"{engine}_url")
-    monkeypatch.setattr(clean_up, "FIRST_WAIT", 2)
-    monkeypatch.setattr(clean_up, "ALL_WAITS", 3)
+    monkeypatch.setattr(lock_waits, "CLEAN_UP_WAIT", 2)
+    monkeypatch.setattr(lock_waits, "ALL_CLEAN_UP_WAITS", 3)
     names = ["a", "b", "c", "d"]
     options = {name: table_from_options(name, {"max_deletes": 5}) for name in names}
     with linked(sqlite_url, url) as link, link.client(*names) as client, opened(url) as backup:
@@ -242,5 +242,5 @@ def test_a_backup_holds_up_a_run_once(
             assert time.monotonic() - started < 15
         assert [(report.status, report.error) for report in reports] == [("changed", None)] * len(names)
         assert all(any("`airflow-sync clean` drops what is left" in text for text in report.warnings) for report in reports)
-        assert any("already held up the clean-up of this run" in text for text in reports[-1].warnings)
+        assert any("already held up this run" in text for text in reports[-1].warnings)
         assert [link.target.rows(name) for name in names] == [[(1,), (2,), (3,)]] * len(names)

@@ -18,6 +18,7 @@ from airflow_provider_sync.protocol.v2.described_details import (
 )
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, ColumnDescription, Described
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.creation import create_table
 from airflow_provider_sync.sync.tables.new_target.details import ReportedDetails, plan_details
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
@@ -272,7 +273,7 @@ def test_steps_make_the_same(two_same: Link) -> None:
     tables = {name: table_from_options(name, MAKE) for name in ("child", "parent")}
     with two_same.client(*tables) as client:
         compared = [compare_table(client, table, database, run_id="run", tables=tables) for table in tables.values()]
-    child, parent = with_foreign_keys(database, compared)
+    child, parent = with_foreign_keys(database, compared, waits=LockWaits())
     assert "make index 'child_name' (name, n)" in child.slices[0].schema_changes
     assert parent.slices[0].schema_changes == ("make table 'parent'", "make unique index 'parent_code' (code)")
     assert [key.parent for key in details(two_same.target, "child").foreign_keys] == ["parent"]

@@ -14,6 +14,7 @@ from airflow_provider_sync.config import TargetTable, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
 from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
@@ -177,7 +178,8 @@ def test_a_table_that_is_made_is_a_change(two_into: Link, rows: int) -> None:
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", *(f"INSERT INTO t VALUES ({row})" for row in range(rows)))
     options, database = table_from_options("t", {"create_table": True}), two_into.target.database
     with two_into.client("t") as client:
-        (compared,) = with_foreign_keys(database, [compare_table(client, options, database, run_id="run 1")])
+        compared = compare_table(client, options, database, run_id="run 1")
+        (compared,) = with_foreign_keys(database, [compared], waits=LockWaits())
     assert (compared.report.status, compared.report.schema_changes) == ("planned" if rows else "changed", ("make table 't'",))
     assert [entry.schema_changes for entry in compared.slices] == [("make table 't'",)] * (rows > 0)
 

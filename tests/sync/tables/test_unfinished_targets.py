@@ -12,6 +12,7 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import MissingTableError, SyncFailed
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.diff import diff_table
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import UNFINISHED
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL
@@ -140,7 +141,7 @@ def test_a_dry_run_finishes_nothing(two_into: Link) -> None:
             *(diff_table(client, child, database, run_tables=tables, equal_rows=rows).report for rows in (None, 2)),
         ]
         compared = compare_table(client, child, database, run_id="run", tables=tables, dry_run=True)
-        planned += [entry.report for entry in with_foreign_keys(database, [compared], dry_run=True)]
+        planned += [entry.report for entry in with_foreign_keys(database, [compared], waits=LockWaits(), dry_run=True)]
     found = details(two_into.target, "child")
     assert (found.foreign_keys, found.comment) == ((), UNFINISHED)
     made = two_into.sync(*NAMES, options=OPTIONS)[0]
@@ -191,7 +192,7 @@ def test_steps_finish_the_same(two_into: Link) -> None:
         compared = [
             compare_table(client, table, two_into.target.database, run_id="run", tables=tables) for table in tables.values()
         ]
-    child, parent = with_foreign_keys(two_into.target.database, compared)
+    child, parent = with_foreign_keys(two_into.target.database, compared, waits=LockWaits())
     assert (child.report.status, parent.report.status) == ("changed", "unchanged")
     assert "foreign key" in child.report.schema_changes[0]
     assert_finished(two_into)

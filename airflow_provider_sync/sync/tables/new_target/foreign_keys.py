@@ -18,16 +18,14 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError
+from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription
+from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 
 Execute = Callable[[str], object]
 """Executes a statement."""
-
-_WAIT_AFTER_BUSY = 1
-"""Seconds to wait for locks of other sessions, after one kept the foreign keys of another table from being added."""
 
 UNFINISHED = "Made by airflow-sync, which has yet to add its foreign keys. The next sync of this table does."
 """Comment of a table whose foreign keys are still to be added."""
@@ -48,36 +46,35 @@ def is_unfinished(database: Database, connection: Connection, table: Table) -> b
 
 
 def add_foreign_keys(
-    database: Database, tables: Sequence[MadeTable], *, failed: Collection[str] = (), dry_run: bool = False
+    database: Database,
+    tables: Sequence[MadeTable],
+    *,
+    waits: LockWaits,
+    failed: Collection[str] = (),
+    dry_run: bool = False,
 ) -> list[MadeTable]:
     """Add the foreign keys of tables that a run has created, once all of them exist.
 
+    :param waits: the waits for locks in this run
     :param failed: names of the run's targets that failed; a later run adds the foreign keys that refer to them
     :param dry_run: change nothing, and return the foreign keys that would be added if the database refused none
     :return: the tables, with the foreign keys that were added, and those that were refused, such as one that rows violate
     """
-    finished: list[MadeTable] = []
-    for made in tables:
-        if not made.unfinished:
-            finished.append(made)
-            continue
-        result, was_busy = _with_foreign_keys(database, made, failed, dry_run)
-        finished.append(result)
-        if was_busy:
-            # What locks one table, such as a backup, probably locks the next ones, too.
-            database = database.waiting(_WAIT_AFTER_BUSY)
-    return finished
+    return [_with_foreign_keys(database, made, waits, failed, dry_run) if made.unfinished else made for made in tables]
 
 
-def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[str], dry_run: bool) -> tuple[MadeTable, bool]:
-    """Return the table with its foreign keys, and whether a lock of another session was in the way."""
-    was_busy = False
+def _with_foreign_keys(
+    database: Database, made: MadeTable, waits: LockWaits, failed: Collection[str], dry_run: bool
+) -> MadeTable:
     added, refused = list(made.made), list(made.left_out)
     later = [key for key in made.foreign_keys if key.parent in failed]
     refused += [f"{foreign_key_phrase(key)}, which failed; the next run adds it" for key in later]
     try:
-        locked = nullcontext() if dry_run else database.exclusive([str(made.table)], timeout=LOCK_TIMEOUT)
-        with locked, database.connect() as connection:
+        with (
+            waits.waiting(database) as waiting,
+            nullcontext() if dry_run else waiting.exclusive([str(made.table)], timeout=LOCK_TIMEOUT),
+            waiting.connect() as connection,
+        ):
             execute = _in_words_only if dry_run else connection.exec_driver_sql
             for key in _missing(database, connection, made, later):
                 name = database.details.foreign_key_name(connection, made.table, key.name)
@@ -89,9 +86,7 @@ def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[s
     except SyncError as error:
         # The rows have arrived, so the run does not fail: a warning names the foreign keys, and the next run adds them.
         refused.append(f"foreign keys: {error}".removesuffix("."))
-        was_busy = isinstance(error, TableBusyError)
-    finished = msgspec.structs.replace(made, unfinished=False, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
-    return finished, was_busy
+    return msgspec.structs.replace(made, unfinished=False, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
 
 
 def _in_words_only(statement: str) -> None:

@@ -23,7 +23,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.many_tables_stream import AnsweredTable
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import MissingTableError, SyncError
+from airflow_provider_sync.exceptions import LockTimeoutError, MissingTableError, SyncError
 from airflow_provider_sync.merge.gone_columns import columns_with_values
 from airflow_provider_sync.merge.target_key import refuse_null_keys
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
@@ -49,7 +49,10 @@ TABLES_EACH = 16
 """Minimum number of tables per request for which another parallel request pays."""
 
 LOCK_SECONDS = 2
-"""Longest wait for a table that another session locks; each such table is waited for longer when it is synced."""
+"""Longest wait for a table that another session locks; such a table is waited for longer when it is synced."""
+
+MAX_LOCKED = 3
+"""Number of locked tables of a request after which its other tables are left to their own sync: all of them may be locked."""
 
 
 def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Target]) -> Mapping[str, int]:
@@ -63,7 +66,7 @@ def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Tar
     # Requests on one snapshot may have to wait for each other.
     at_once = 1 if client.snapshot else REQUESTS_AT_ONCE
     groups = cut_into_requests(targets, client.tables_per_request, _estimated_rows(database, targets), at_once=at_once)
-    database = _waiting_briefly(database)
+    database = database.waiting(LOCK_SECONDS)
     probes = probes_of(client, database)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="small-tables") as pool:
         unchanged: dict[str, int] = {}
@@ -90,7 +93,7 @@ def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTab
 
     :param making: whether missing targets will be created, and so need a description
     """
-    database = _waiting_briefly(with_row_security(database, tables))
+    database = with_row_security(database, tables).waiting(LOCK_SECONDS)
     targets, missing = list[Target](), list[TargetTable]()
     unchanged: Mapping[str, int] = {}
     with suppress(SyncError):
@@ -154,10 +157,6 @@ def cut_into_requests(
     return [[tables[place] for place in sorted(group)] for group in groups]
 
 
-def _waiting_briefly(database: Database) -> Database:
-    return database.with_session(allow_row_security=database.session.allow_row_security, lock_seconds=LOCK_SECONDS)
-
-
 def _estimated_rows(database: Database, targets: Sequence[Target]) -> Sequence[int]:
     """Return the estimated number of rows of each target, and thus of its source, if there are enough for several requests."""
     if len(targets) < 2 * TABLES_EACH:
@@ -176,12 +175,19 @@ def _find_unchanged(
         probes=dict(probes),
     )
     unchanged: dict[str, int] = {}
+    locked = 0
     with database.connect() as connection, client.describe_tables(request) as answer:
         for table in answer:
+            if locked == MAX_LOCKED:
+                continue  # read the answer to its end, which keeps the connection to the server
             target = targets[table.number]
             # An error of one table is reported in its own sync.
             with suppress(SyncError):
-                rows = _equal_rows(database, connection, target, table)
+                try:
+                    rows = _equal_rows(database, connection, target, table)
+                except LockTimeoutError:
+                    locked += 1
+                    raise
                 if rows is not None:
                     unchanged[target.name] = rows
     return unchanged
