@@ -51,6 +51,15 @@ _WITHOUT_TIME_LIMITS = {
 _LOCK_MILLISECONDS = 60_000
 """Longest wait for a lock of another session, unless the role's limit is shorter; after it, a retryable error is raised."""
 
+CLIENT_CHECK = "client_connection_check_interval"
+"""Setting: how often the server checks during a statement whether the client is still there; PostgreSQL 14 and newer."""
+
+_CLIENT_CHECK_MILLISECONDS = 2_000
+"""The interval, unless the role's is shorter.
+
+Otherwise the statement of a client that was killed runs to its end, and its locks stay.
+"""
+
 
 def set_session(connection: Connection, rules: SessionRules, *, local: bool = False) -> None:
     """Apply all settings that a sync relies on; leave the search path unchanged.
@@ -62,18 +71,25 @@ def set_session(connection: Connection, rules: SessionRules, *, local: bool = Fa
         **_SETTINGS,
         "row_security": "on" if rules.allow_row_security else "off",
         "lock_timeout": str(lock),
+        CLIENT_CHECK: str(_CLIENT_CHECK_MILLISECONDS),
     }
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    # The value has a unit, as in 5s; pg_settings has it without one, but takes a millisecond for each connection.
-    present = "current_setting('lock_timeout')"
-    stricter = f"name = 'lock_timeout' AND extract(epoch FROM {present}::interval) * 1000 BETWEEN 1 AND {lock}"
+    stricter = f"{_keep_stricter('lock_timeout', lock)} {_keep_stricter(CLIENT_CHECK, _CLIENT_CHECK_MILLISECONDS)}"
     connection.exec_driver_sql(
-        f"SELECT set_config(name, CASE WHEN {stricter} THEN {present} ELSE value END, {local})"
-        # Skip settings that an older server does not have.
+        f"SELECT set_config(name, CASE {stricter} ELSE value END, {local})"
+        # Skip settings that an older server does not have, or that its system cannot have.
         f" FROM (VALUES {values}) AS v(name, value) WHERE current_setting(name, true) IS NOT NULL"
+        f" AND (name <> '{CLIENT_CHECK}' OR strpos(version(), 'linux') > 0)"
     ).all()
+
+
+def _keep_stricter(name: str, milliseconds: int) -> str:
+    """Return the branch of a CASE that keeps the present limit ``name`` if it is stricter; 0 is no limit."""
+    # The value has a unit, as in 5s; pg_settings has it without one, but takes a millisecond for each connection.
+    present = f"current_setting('{name}', true)"
+    return f"WHEN name = '{name}' AND extract(epoch FROM {present}::interval) * 1000 BETWEEN 1 AND {milliseconds} THEN {present}"
 
 
 def set_for_pooler(connection: Connection) -> None:
