@@ -32,6 +32,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.file_access import check_folder_writable
 from airflow_provider_sync.databases.registry import entry_of, missing_file
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.version1_hash import load_hasher as load_table_hasher
 from airflow_provider_sync.exceptions import (
     FileError,
     MissingTableError,
@@ -50,6 +51,7 @@ from airflow_provider_sync.server.tables.offered_tables import matched_tables, n
 from airflow_provider_sync.server.tables.open_table import find_table
 from airflow_provider_sync.sync.directories.directory_pair import version_for
 from airflow_provider_sync.sync.tables.target import resolve_target
+from airflow_provider_sync.sync.tables.version1.download import refuse_window
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)
 TryTable = Callable[[Database, Connection, AnyTable], str]
@@ -141,7 +143,8 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
     if offered is None:
         patterns = ", ".join(name for name in config.tables if is_pattern(name))
         remedy = f"; name the tables one by one, instead of {patterns}" if patterns else ""
-        yield Trial("server", server, bool(patterns), f"version 1 of the protocol, which cannot say what it offers{remedy}")
+        remedy += "; leave consistent out, since it cannot hold a snapshot" if config.consistent and config.tables else ""
+        yield Trial("server", server, bool(remedy), f"version 1 of the protocol, which cannot say what it offers{remedy}")
         return None
     found = f"version 2 of the protocol, tables offered: {len(offered.tables)}, directories: {len(offered.directories)}"
     yield Trial("server", server, False, found)
@@ -284,6 +287,10 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
             raise
         return _missing(sends_types)
     target.check_rollback()
+    if not sends_types:
+        refuse_window(options)
+        if options.hasher:
+            load_table_hasher(options.hasher)
     return _found(target.table, target.key)
 
 
@@ -309,6 +316,8 @@ def _missing(sends_types: bool) -> str:
 def _source_table(database: Database, connection: Connection, source: SourceTable, *, mask_key: str) -> str:
     with find_table(database, source, connection, mask_key) as opened:
         opened.check_names("windows", source.windows)
+        if source.hasher:
+            load_table_hasher(source.hasher)
         found = _found(opened.table, opened.key(opened.offered_columns()))
         try_first_request(opened)
     return found

@@ -163,7 +163,10 @@ def _invalid(body: bytes, subject: Subject) -> str:
         return f"The server refused the request for {subject} with status 422. Look into its log."
     messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]
     if UNKNOWN_TABLE in messages or UNKNOWN_DIRECTORY in messages:
-        meant = did_you_mean(subject.name or "", subject.offered) or " Check the name, and what the token may see."
+        offered = list(subject.offered)
+        if subject.name in offered:
+            return f"The server no longer offers a {subject}: its configuration, or what the token may see, has just changed."
+        meant = did_you_mean(subject.name or "", offered) or " Check the name, and what the token may see."
         return f"The server does not offer a {subject}.{meant}"
     text = quoted(" ".join(message if message.endswith((".", "!", "?")) else f"{message}." for message in messages))
     return f"The server refused the request for {subject}: {text}"

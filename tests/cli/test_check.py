@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -166,6 +167,47 @@ def test_what_version_1_does_not_protect(
     mark, message = results(capsys.readouterr().out)["directory", "images"]
     assert mark == ("FAILED" if protocol == 1 else "ok")
     assert (f"{option} needs version 2 of the protocol" in message) == (protocol == 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": ["id", "1", "2"]}, "a window needs version 2 of the protocol"),
+        ({"hasher": "nowhere.Hasher"}, "hasher is 'nowhere.Hasher', which cannot be made"),
+    ],
+    ids=["window", "hasher"],
+)
+def test_a_table_that_version_1_cannot_sync(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], options: dict[str, Any], message: str
+) -> None:
+    """An option of a table that a run refuses with version 1 fails with such a server, but not with version 2."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    for protocol in (1, "auto"):
+        site.configure(settings["url"], protocol=protocol, tables={"orders": options}, directories={})
+        command("check", "--connect")
+        mark, found = results(capsys.readouterr().out)["table", "orders"]
+        assert mark == ("FAILED" if protocol == 1 else "ok")
+        assert (message in found) == (protocol == 1)
+
+
+def test_a_snapshot_that_version_1_cannot_hold(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``consistent`` fails with a server of version 1, as a run with it does."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], protocol=1, consistent=True, directories={})
+    assert command("check", "--connect") == 3
+    (mark, message) = next(result for (what, _), result in results(capsys.readouterr().out).items() if what == "server")
+    assert (mark, "leave consistent out" in message) == ("FAILED", True)
+
+
+def test_a_hasher_that_the_server_lacks(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A hasher of the server's own that cannot be made fails, because clients of version 1 would get an error."""
+    config = site.folder / "server.yaml"
+    config.write_text(
+        f"connections: {{shop: 'sqlite:///{site.source}'}}\ntables: {{orders: {{hasher: nowhere.Hasher}}}}\n", encoding="utf-8"
+    )
+    assert command("check", "--connect", "--config", str(config)) == 3
+    mark, message = results(capsys.readouterr().out)["table", "orders"]
+    assert (mark, "'nowhere.Hasher', which cannot be made" in message) == ("FAILED", True)
 
 
 def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,14 @@ def test_an_unknown_name_is_answered_with_the_one_that_is_like_it(server: Script
         client.get_table("images")
 
 
+def test_a_name_that_is_no_longer_offered(server: ScriptedServer, client: SyncClient) -> None:
+    """A table that the server stops to offer during a run is reported as such, and not as a name like itself."""
+    server.answer(reply(200, b'{"protocol": 2, "tables": {"orders": []}, "directories": []}'), recorded("table_unknown"))
+    client.capabilities()
+    with pytest.raises(ServerError, match=r"no longer offers a table 'orders': its configuration, or what the token may see"):
+        client.get_table("orders")
+
+
 @pytest.mark.parametrize("name", recorded_names("/getFiles", 422))
 def test_recorded_validation_errors_are_one_line(server: ScriptedServer, client: SyncClient, name: str) -> None:
     """A validation error of the server is one line, and permanent."""

@@ -16,6 +16,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.guards import unguarded
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.apply_schema_changes import following_source, narrowed
 from airflow_provider_sync.sync.tables.lock_waits import LockWaits
@@ -84,7 +85,7 @@ def diff_table(
     equal_rows: int | None = None,
     run_tables: Mapping[str, TargetTable] | None = None,
 ) -> TableDiff:
-    """Find the rows in which source and target differ, in bounded memory.
+    """Find the rows in which source and target differ, in bounded memory, including those that a guard would not allow to delete.
 
     :param max_keys: maximum number of keys to report of each kind
     :param equal_rows: number of rows if the table was already found equal; ``None`` to compare it
@@ -101,7 +102,7 @@ def diff_table(
         return TableDiff(report=_with_missing_details(client, database, table, run_tables, report), changes=RowChanges())
     database = with_row_security(database, [table])
     if client.protocol_for() == 1:
-        return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
+        return TableDiff(report=sync_tables(client, [unguarded(table)], database, dry_run=True, progress=progress)[0])
     found = find_target(client, database, table)
     if found is None:
         return TableDiff(report=report_missing(client, database, table, run_tables))

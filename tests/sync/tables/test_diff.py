@@ -58,6 +58,17 @@ def test_version_1_tells_numbers_alone(same: Link) -> None:
     assert (found.report.protocol, found.report.status, found.report.rows_inserted) == (1, "planned", 1)
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_guard_does_not_hide_numbers_of_version_1(same: Link, rows: int) -> None:
+    """With version 1, too, changes that a guard would stop are counted."""
+    same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    same.source.execute(*[f"INSERT INTO t VALUES ({number})" for number in range(rows)])
+    same.target.execute(*[f"INSERT INTO t VALUES ({number})" for number in range(10, 30)])
+    report = diff(same, "t", {"max_deletes": 1}, protocol="1").report
+    assert (report.status, report.rows_inserted, report.rows_deleted) == ("planned", rows, 20)
+    assert len(same.target.rows("t")) == 20
+
+
 def test_a_target_that_a_run_would_make_is_not_made(same: Link) -> None:
     """A missing target that a run would create counts as inserts, and is not created."""
     same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")

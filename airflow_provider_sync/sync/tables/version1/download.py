@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from airflow_provider_sync.client import SyncClient, TableAnswer
+from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
@@ -58,11 +59,19 @@ def download(client: SyncClient, database: Database, area: StagingArea, *, known
     :param known_hash: the source's hash at some earlier time
     :raises TableBusyError: if each response had rows twice, and the source changed in the meantime
     """
-    if area.target.options.window:
-        raise ConfigurationError(
-            f"Table {area.target.name!r}: a window needs version 2 of the protocol; version 1 sends whole tables."
-        )
+    refuse_window(area.target.options)
     return _Download(client, database, area).run(known_hash)
+
+
+def refuse_window(options: TargetTable) -> None:
+    """Refuse an option that version 1 does not have.
+
+    :raises ConfigurationError: if there is a window
+    """
+    if options.window:
+        raise ConfigurationError(
+            f"Table {options.name!r}: a window needs version 2 of the protocol; version 1 sends whole tables."
+        )
 
 
 class _RepeatedKeyError(Exception):

@@ -16,7 +16,7 @@ from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns
-from airflow_provider_sync.sync.tables.version1.download import download
+from airflow_provider_sync.sync.tables.version1.download import download, refuse_window
 from airflow_provider_sync.sync.tables.version1.guessed_table import describe_missing
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
@@ -47,7 +47,9 @@ class Version1Source(TableSource):
         """Tell whether the hashes of source and target differ.
 
         :raises ServerError: if the source cannot hash the table
+        :raises ConfigurationError: if there is a window
         """
+        refuse_window(target.options)
         return compare_hashes(self.client, self.database, target).differs
 
     def stage(
@@ -62,6 +64,7 @@ class Version1Source(TableSource):
 
     def compare(self, target: Target, run_id: str, slices: int) -> ComparedTable:
         """Compare hashes; a table that differs, or that the source cannot hash, becomes one slice."""
+        refuse_window(target.options)
         planned = PlannedSlice(table=target.name, run_id=run_id, protocol=1, whole=True)
         try:
             hashes = compare_hashes(self.client, self.database, target)

@@ -15,11 +15,11 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.report import DirectoryReport, TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
-from airflow_provider_sync.sync import sync_directory, sync_tables
+from airflow_provider_sync.sync import sync_directory, sync_tables, table_differs
 from tests.client.scripted_server import recorded, reply, stream, until_closed
 from tests.scenario import Scenario
 from tests.server.wire import post
@@ -124,6 +124,16 @@ def test_a_hash_that_is_not_the_rows_is_told(server: ExistingServer, target: Sce
     assert (report.status, report.verified) == ("changed", "rows")
     assert any("hashes of source and target differ" in warning for warning in report.warnings)
     assert target.rows("t") == ROWS
+
+
+def test_a_window_is_refused_even_if_tables_are_equal(server: ExistingServer, target: Scenario) -> None:
+    """A window is an error in a sensor's comparison, too, and not an answer about the whole tables."""
+    table = table_from_options("t", {"window": ["name", "a", "b"]})
+    with SyncClient(server.url, retries=0) as client, pytest.raises(ConfigurationError, match="a window needs version 2"):
+        table_differs(client, table, target.database)
+    with pytest.raises(SyncFailed, match="a window needs version 2"):
+        sync(server, target, window=["name", "a", "b"])
+    assert target.rows("t") == [(9, "old")]
 
 
 UNUSABLE = {
