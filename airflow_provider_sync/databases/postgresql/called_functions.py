@@ -9,7 +9,8 @@ CALLED_FUNCTIONS = """
 reached(described, classid, objid) AS (
     SELECT described, 'pg_class'::regclass::oid, oid FROM involved
     UNION
-    SELECT i.described, 'pg_class'::regclass, p.relid FROM involved i, pg_partition_ancestors(i.oid::regclass) AS p
+    SELECT i.described, 'pg_class'::regclass, p.relid FROM involved i, pg_partition_ancestors(i.described::regclass) AS p
+    WHERE i.oid = i.described
     UNION
     SELECT r.described, used.classid, used.objid FROM reached r CROSS JOIN LATERAL (
         SELECT d.refclassid, d.refobjid FROM pg_depend d
@@ -43,7 +44,10 @@ reached(described, classid, objid) AS (
 """
 """Two common table expressions: ``reached`` has the objects that a table uses, ``called`` the names of functions among them.
 
-They belong into a ``WITH RECURSIVE`` after ``involved``, which pairs each described table with the tables written with it.
+They belong into a ``WITH RECURSIVE`` after ``involved``, which pairs each described table with itself and its partitions.
 Column types lead to their domains, and domains to their constraints; functions of the server itself, and functions in C, are
 left out.
+
+The server reserves memory for as many rows as it expects. So what leads to ``reached`` is written such that it expects few:
+with thousands of times as many as there are, reserving took longer than all the rest.
 """

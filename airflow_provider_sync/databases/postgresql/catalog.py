@@ -92,11 +92,13 @@ ORDER BY c.relname
 """
 
 # Triggers of partitions fire as well. A rule adds statements to ours, or replaces them, as a trigger could.
+# The server expects a thousand rows of a function's result, and ten of an array's; see CALLED_FUNCTIONS.
 _DEPENDENCIES = f"""
 WITH RECURSIVE involved AS (
     SELECT described.oid AS described, described.oid FROM unnest(%s::oid[]) AS described(oid)
     UNION
-    SELECT described.oid, p.relid FROM unnest(%s::oid[]) AS described(oid), pg_partition_tree(described.oid::regclass) AS p
+    SELECT described.oid, p.relid FROM unnest(%s::oid[]) AS described(oid),
+           unnest(ARRAY(SELECT relid::oid FROM pg_partition_tree(described.oid::regclass))) AS p(relid)
 ), {CALLED_FUNCTIONS}, triggers AS (
     SELECT i.described, t.tgname::text AS name FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
