@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
+from contextlib import ExitStack
+from threading import Thread
 
 import pytest
 from sqlalchemy import make_url
 
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.databases import opening_limit
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
@@ -49,6 +54,25 @@ def test_silent_from_the_first_byte(driver: str, monkeypatch: pytest.MonkeyPatch
         url = f"{family}+{driver}://u:p@127.0.0.1:{listener.getsockname()[1]}/shop?connect_timeout=2"
         with pytest.raises(TransportError, match="No answer from"), database_for(open_engine(url)).connect():
             pass
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "psycopg"])
+def test_a_signal_ends_connecting(driver: str) -> None:
+    """With a driver that connects in Python, a signal ends the wait for a silent server long before ``connect_timeout``."""
+    family = "postgresql" if driver.startswith("psycopg") else "mysql"
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as accepted:
+
+        def end() -> None:
+            accepted.enter_context(listener.accept()[0])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        url = f"{family}+{driver}://u:p@127.0.0.1:{listener.getsockname()[1]}/shop?connect_timeout=100"
+        database = database_for(open_engine(url))
+        ending = Thread(target=end)
+        ending.start()
+        with pytest.raises(SyncCancelled), cancelled_by_signals(), database.connect():
+            pass
+        ending.join()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
