@@ -26,7 +26,7 @@ from airflow_provider_sync.config import (
     undone_directory,
 )
 from airflow_provider_sync.config.mistakes import WrongOptions
-from airflow_provider_sync.config.options import plain_value
+from airflow_provider_sync.config.options import MAX_DAYS, plain_value
 from airflow_provider_sync.config.table_patterns import is_pattern
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.printable import printable
@@ -159,7 +159,9 @@ def read_argument(argument: str, value: Any, kind: type[T]) -> T:
 
 
 def read_duration(argument: str, value: Any) -> timedelta:
-    """Read a duration above zero: a ``timedelta``, a number of seconds, or text such as ``90``, ``30m``, ``2h`` or ``1d``.
+    """Read a duration above zero, at most a century.
+
+    It is a ``timedelta``, a number of seconds, or text such as ``90``, ``30m``, ``2h`` or ``1d``.
 
     :raises ConfigurationError: naming the argument
     """
@@ -170,8 +172,10 @@ def read_duration(argument: str, value: Any) -> timedelta:
         duration: timedelta = plain_value(given, timedelta)
     except (WrongOptions, OverflowError):
         duration = timedelta(0)
-    if duration <= timedelta(0) or isinstance(given, bool):
-        raise ConfigurationError(f"{argument!r} is {value!r}. Give a timedelta, seconds, or text such as '30m', '2h' or '1d'.")
+    if not timedelta(0) < duration <= timedelta(days=MAX_DAYS) or isinstance(given, bool):
+        raise ConfigurationError(
+            f"{argument!r} is {value!r}. Give a timedelta, seconds, or text such as '30m', '2h' or '1d', at most {MAX_DAYS} days."
+        )
     return duration
 
 

@@ -15,13 +15,14 @@ from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 from airflow_provider_sync.airflow_support.settings import cache_setting
 from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.config.mistakes import WrongOptions
+from airflow_provider_sync.config.options import MAX_SECONDS, MAX_SOCKET_SECONDS
 from airflow_provider_sync.exceptions import ConfigurationError
 
 _EXTRA = {
-    "timeout": "a number of seconds above 0",
-    "retries": "a whole number, 0 or more",
-    "max_silence": "a number of seconds above 0",
-    "max_seconds": "a number of seconds above 0",
+    "timeout": f"a number of seconds above 0, at most {MAX_SOCKET_SECONDS}",
+    "retries": "a whole number from 0 to 1000",
+    "max_silence": f"a number of seconds above 0, at most {MAX_SOCKET_SECONDS}",
+    "max_seconds": f"a number of seconds above 0, at most {MAX_SECONDS}",
     "limits": f"a JSON object with numbers for any of: {', '.join(SizeLimits.model_fields)}",
     "verify": "true, false, or the absolute path of a bundle of authorities",
     "certificate": "the path of the client's certificate, as text",

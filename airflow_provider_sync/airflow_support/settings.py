@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_sync.config.options import MAX_DAYS
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.provider_info import get_provider_info
 
-T = TypeVar("T")
-
 SECTION = "sync"
+
+_Days = Annotated[int, msgspec.Meta(ge=1, le=MAX_DAYS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def read_settings() -> Settings:
         server_prefix=_option("server_prefix"),
         server_airflow_tokens=_converted("server_airflow_tokens", bool, "True or False"),
         history=_option("history") or f"sqlite:///{_airflow_home()}/sync-history.db",
-        history_days=_converted("history_days", int, "a whole number of days"),
+        history_days=_converted("history_days", _Days, f"a whole number of days from 1 to {MAX_DAYS}"),
         cache=cache_setting(),
     )
 
@@ -65,7 +66,7 @@ def _option(name: str) -> str:
     return str(conf.get(SECTION, name, fallback=default))
 
 
-def _converted(name: str, kind: type[T], wanted: str) -> T:
+def _converted(name: str, kind: Any, wanted: str) -> Any:
     value = _option(name)
     try:
         return msgspec.convert(value.strip(), kind, strict=False)

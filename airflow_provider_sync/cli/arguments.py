@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Completed = Literal["", "table", "directory"]
 """The kind of configured names that a shell completes a value to; empty for names of files."""
+
+
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_MAX_COUNT = 1_000_000_000
+_MAX_PROCESSES = 1_000
+"""As `workers` of ``server.yaml`` has it; this module cannot import the model."""
+
+_MAX_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +64,36 @@ class _AsJson(argparse.Action):
 
 def port(text: str) -> int:
     """Parse a port number."""
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    if not _DIGITS.fullmatch(text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a port from 0 to 65535")
     return int(text)
 
 
 def count(text: str) -> int:
     """Parse a whole number that is not negative."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    if not _DIGITS.fullmatch(text) or int(text) > _MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a number from 0 to {_MAX_COUNT}")
     return int(text)
 
 
-def positive(text: str) -> int:
-    """Parse a whole number above 0."""
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+def processes(text: str) -> int:
+    """Parse a number of processes."""
+    if not _DIGITS.fullmatch(text) or not 1 <= int(text) <= _MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not a number from 1 to {_MAX_PROCESSES}")
     return int(text)
 
 
 def duration(text: str) -> float:
     """Parse a duration, and return it in seconds."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = text[:-1], text[-1:]
-    if unit not in units or not number.replace(".", "", 1).isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30m, 12h or 1d")
-    return float(number) * units[unit]
+    match = re.fullmatch(r"([0-9]{0,18}\.?[0-9]{0,18})([smhd])", text)
+    if match is None or not match[1].strip(".") or (seconds := float(match[1]) * units[match[2]]) > _MAX_DAYS * units["d"]:
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is not an age up to {_MAX_DAYS}d, such as 30m, 12h or 1d")
+    return seconds
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
 VERBOSE = argument(

@@ -26,7 +26,7 @@ from airflow_provider_sync.cli.arguments import (
     count,
     duration,
     port,
-    positive,
+    processes,
 )
 
 DESCRIPTION = "Keep tables and directories in step with those of another server."
@@ -89,7 +89,7 @@ COMMANDS = (
             SERVER_CONFIG,
             argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"),
             argument("--port", type=port, default=8765, help="port to listen on; 0 takes a free one (default: %(default)s)"),
-            argument("--workers", type=positive, metavar="N", help="processes that answer requests (default: as configured)"),
+            argument("--workers", type=processes, metavar="N", help="processes that answer requests (default: as configured)"),
             argument("--watch", action="store_true", help="read the configuration again when the file changes, as at SIGHUP"),
         ),
         examples=(

@@ -8,19 +8,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.config_file import ConfigFile
-from airflow_provider_sync.config.directories import TargetDirectory, kept_apart
+from airflow_provider_sync.config.directories import FilesPerRequest, TargetDirectory, kept_apart
 from airflow_provider_sync.config.limits import SizeLimits
 from airflow_provider_sync.config.options import (
     VARIABLE,
-    NotNegativeWhole,
-    PositiveNumber,
-    PositiveWhole,
+    Days,
+    Retries,
+    Seconds,
+    SocketSeconds,
     TimeZoneName,
     named_entries,
     wrong_value,
 )
 from airflow_provider_sync.config.tables import has_connection, table_entries
 from airflow_provider_sync.config.target_tables import TargetTable
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.redaction import redact
 
 DEFAULT_FILES_PER_REQUEST = 10
@@ -32,7 +34,7 @@ PROTOCOLS = ("auto", "1", "2")
 
 def _protocol(value: Any) -> Any:
     if str(value) not in PROTOCOLS or isinstance(value, bool):
-        raise wrong_value(f"protocol is {value!r}. Give 'auto', 1 or 2.")
+        raise wrong_value(f"protocol is {printable(repr(value), 40)}. Give 'auto', 1 or 2.")
     return value
 
 
@@ -56,15 +58,15 @@ class ClientConfig(ConfigFile, frozen=True):
     protocol: Protocol = Field(
         default="auto", description="Version for tables: `auto` takes 2 if the server has it, and 1 otherwise."
     )
-    timeout: PositiveNumber = Field(
+    timeout: SocketSeconds = Field(
         default=60.0,
         description="Seconds to wait for a connection, for the head of an answer, and between two pieces of its body.",
     )
-    max_silence: PositiveNumber = Field(
+    max_silence: SocketSeconds = Field(
         default=DEFAULT_MAX_SILENCE,
         description="Longest time, in seconds, without rows, digests or content of files in an answer.",
     )
-    max_seconds: PositiveNumber = Field(
+    max_seconds: Seconds = Field(
         default=DEFAULT_MAX_SECONDS,
         description="Longest time, in seconds, for comparing and downloading one table or one directory.",
     )
@@ -80,13 +82,13 @@ class ClientConfig(ConfigFile, frozen=True):
         description="Path of its private key, which others must not be able to read. Otherwise the key is in the file of the"
         " certificate.",
     )
-    retries: NotNegativeWhole = Field(default=3, description="Attempts after a transient failure.")
+    retries: Retries = Field(default=3, description="Attempts after a transient failure.")
     time_zone: TimeZoneName | None = Field(
         default=None,
         description="Time zone of an existing server's database, in which version 1 sends TIMESTAMP: `+01:00` or"
         " `Europe/Berlin`.",
     )
-    files_per_request: PositiveWhole = Field(
+    files_per_request: FilesPerRequest = Field(
         default=DEFAULT_FILES_PER_REQUEST, description="Files to ask for at once, at most 998."
     )
     cache: Cache = None
@@ -103,7 +105,7 @@ class ClientConfig(ConfigFile, frozen=True):
         default=None,
         description="URL of a database, or `airflow://CONN_ID`, in which `run` keeps records of its syncs. Otherwise none.",
     )
-    history_days: PositiveWhole = Field(default=90, description="Number of days for which records are kept.")
+    history_days: Days = Field(default=90, description="Number of days for which records are kept.")
     connections: dict[str, str] = Field(
         default={},
         description="SQLAlchemy URLs of databases (the password percent-encoded), or `airflow://CONN_ID`, by name.",

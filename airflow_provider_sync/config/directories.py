@@ -11,7 +11,16 @@ from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
-from airflow_provider_sync.config.options import Name, Options, PositiveNumber, PositiveWhole, entry_from_options, wrong_value
+from airflow_provider_sync.config.options import (
+    MAX_DAYS,
+    Name,
+    Options,
+    PositiveNumber,
+    PositiveWhole,
+    Seconds,
+    entry_from_options,
+    wrong_value,
+)
 
 
 def _folder(prefix: str) -> str:
@@ -22,6 +31,10 @@ def _folder(prefix: str) -> str:
 
 
 Prefix = Annotated[Name, AfterValidator(_folder)]
+
+
+FilesPerRequest = Annotated[PositiveWhole, Field(le=998)]
+"""As many files as PHP takes from one form (``max_input_vars``), for existing servers."""
 
 
 class DirectoryConfig(Options, frozen=True):
@@ -68,7 +81,9 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     backup: str | None = Field(
         default=None, description="Folder or prefix where replaced and deleted files go, by date. None removes them."
     )
-    backup_days: PositiveNumber | None = Field(default=None, description="Remove backups after this many days. None keeps them.")
+    backup_days: Annotated[PositiveNumber, Field(le=MAX_DAYS)] | None = Field(
+        default=None, description="Remove backups after this many days. None keeps them."
+    )
     links: Literal["skip", "keep", "follow"] = Field(
         default="skip",
         description="Symbolic links of the source: leave them out, make the same links, or sync the files that they lead to.",
@@ -91,14 +106,14 @@ class TargetDirectory(DirectoryConfig, frozen=True):
         default=False,
         description="Leave out files that cannot be read, sent, written or deleted, with a warning instead of an error.",
     )
-    files_per_request: PositiveWhole | None = Field(
+    files_per_request: FilesPerRequest | None = Field(
         default=None, description="Files to ask for at once, at most 998. Otherwise the client's `files_per_request`."
     )
     bytes_per_request: PositiveWhole = Field(
         default=64 * 1024 * 1024,
         description="Bytes of one answer: fewer large files are requested at once, to stay below.",
     )
-    max_seconds: PositiveNumber | None = Field(
+    max_seconds: Seconds | None = Field(
         default=None,
         description="Longest time, in seconds, for comparing and downloading this directory. Otherwise the client's.",
     )

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Self
 import msgspec
 from pydantic import Field, WithJsonSchema
 
-from airflow_provider_sync.config.options import VARIABLE, Options, PositiveNumber, PositiveWhole, checked_by
+from airflow_provider_sync.config.options import VARIABLE, Options, Places, PositiveWhole, Seconds, checked_by
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.printable import printable
 
 DEFAULT_MAX_DELETES = "50%"
 _GIB = 1 << 30
@@ -35,9 +36,9 @@ class DeleteLimit(msgspec.Struct, frozen=True):
 
         :raises ConfigurationError: for anything else
         """
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", str(value))
+        match = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*(%?)\s*", str(value))
         if match is None or (match[2] and float(match[1]) > 100) or (not match[2] and "." in match[1]):
-            raise ConfigurationError(f"max_deletes is {value!r}. Give a number, or a share such as '50%'.")
+            raise ConfigurationError(f"max_deletes is {printable(repr(value), 40)}. Give a number, or a share such as '50%'.")
         return cls(share=float(match[1]) / 100) if match[2] else cls(count=int(match[1]))
 
     def allows(self, deletes: int, *, of: int) -> bool:
@@ -83,47 +84,45 @@ class SizeLimits(Options, frozen=True):
 class ServerLimits(Options, frozen=True):
     """``limits`` of ``server.yaml``, so that no client can keep the server from answering others. Times are in seconds."""
 
-    requests: PositiveWhole = Field(
+    requests: Places = Field(
         default=64,
         description="Requests served at once, by all `workers` together. Further ones are answered 503 with `Retry-After`.",
     )
-    scans: PositiveWhole | None = Field(
+    scans: Places | None = Field(
         default=None,
         description="Requests that read one database at once. Further ones wait, and are answered 503 with `Retry-After` after 20"
         " seconds. Otherwise as many as `requests`.",
     )
-    requests_per_minute: PositiveWhole | None = Field(
+    requests_per_minute: Places | None = Field(
         default=None,
         description="Requests of one address in a minute. Further ones are answered 429 with `Retry-After`. Otherwise no limit.",
     )
-    snapshots: PositiveWhole = Field(
+    snapshots: Places = Field(
         default=4,
         description="Snapshots held at once for clients with `consistent`. Further requests are answered 503 with `Retry-After`.",
     )
-    snapshot_seconds: PositiveNumber = Field(
+    snapshot_seconds: Seconds = Field(
         default=3600.0, description="Longest time for which a snapshot is held, and so the longest run with `consistent`."
     )
-    connections: PositiveWhole = Field(
+    connections: Places = Field(
         default=512,
         description="Connections at once. Above it, the one that has waited longest without a token is closed.",
     )
-    connections_per_address: PositiveWhole = Field(
+    connections_per_address: Places = Field(
         default=64, description="Connections of one address that have not shown a token yet. Above it, the oldest is closed."
     )
-    head_seconds: PositiveNumber = Field(
+    head_seconds: Seconds = Field(
         default=10.0,
         description="Longest time from the connection, or the first byte of a request, to the end of the request's head.",
     )
-    idle_seconds: PositiveNumber = Field(
-        default=30.0, description="Longest time that a connection may be idle between two requests."
-    )
-    stall_seconds: PositiveNumber = Field(
+    idle_seconds: Seconds = Field(default=30.0, description="Longest time that a connection may be idle between two requests.")
+    stall_seconds: Seconds = Field(
         default=300.0,
         description="Longest time in which a client may send nothing of a request, or read nothing of an answer.",
     )
     min_bytes_per_second: PositiveWhole = Field(
         default=4000, description="Slowest rate at which a client may send or read. A slower one uses up `stall_seconds`."
     )
-    max_stream_seconds: PositiveNumber = Field(
+    max_stream_seconds: Seconds = Field(
         default=21600.0, description="Longest time from the head of a request to the end of its answer."
     )

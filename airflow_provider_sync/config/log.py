@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,5 +21,7 @@ class LogOptions(Options, frozen=True):
     max_bytes: NotNegativeWhole = Field(
         default=DEFAULT_MAX_BYTES, description="Bytes above which `file` is renamed and a new one begun; 0 for never."
     )
-    backups: NotNegativeWhole = Field(default=DEFAULT_BACKUPS, description="How many renamed files are kept.")
+    backups: Annotated[NotNegativeWhole, Field(le=1_000)] = Field(
+        default=DEFAULT_BACKUPS, description="How many renamed files are kept."
+    )
     access: bool = Field(default=True, description="Whether there is a line for each request.")

@@ -137,13 +137,17 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
         case "invalid_key":
             return f"{_within(place)}the name {place[-1]} must be text. Write it in quotes."
         case "greater_than":
-            return f"{subject} is {given}. Give more than {context['gt']:g}."
+            return f"{subject} is {_number(given)}. Give more than {context['gt']:g}."
         case "greater_than_equal":
-            return f"{subject} is {given}. Give {context['ge']:g} or more."
+            return f"{subject} is {_number(given)}. Give {context['ge']:g} or more."
+        case "less_than_equal":
+            return f"{subject} is {_number(given)}. Give {context['le']:.0f} or less."
+        case "int_parsing_size":
+            return f"{subject} has too many digits. Give a smaller number."
         case "literal_error":
             return f"{subject} must be {context['expected']}, not {_value(given)}."
         case "finite_number" | "int_from_float" as kind:
-            return f"{subject} is {given}. Give {_WANTED[kind]}."
+            return f"{subject} is {_number(given)}. Give {_WANTED[kind]}."
         case kind if kind == VALUE:
             return str(context["message"])
         case kind if kind == KIND or kind in _WANTED:
@@ -198,6 +202,11 @@ def _kind_of(value: Any) -> str:
             return "a list"
         case _:
             return type(value).__name__
+
+
+def _number(given: Any) -> str:
+    """Write a number, or the text of one, that may have any number of digits."""
+    return printable(str(given), 40)
 
 
 def _value(value: Any) -> str:

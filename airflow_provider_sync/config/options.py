@@ -83,8 +83,9 @@ def plain_value(value: Any, kind: type[Value]) -> Value:
 
     :raises WrongOptions: with one mistake, at no place
     """
+    checked: Any = {int: Whole, float: Annotated[float, Field(allow_inf_nan=False)]}.get(kind, kind)
     try:
-        read: Value = TypeAdapter[Any](Whole if kind is int else kind).validate_python(value)
+        read: Value = TypeAdapter[Any](checked).validate_python(value)
     except ValidationError as error:
         raise refusal(mistakes_in(error, kind)) from error
     return read
@@ -157,10 +158,27 @@ def _no_switch(wanted: str) -> BeforeValidator:
 Name = Annotated[str, AfterValidator(checked_unicode)]
 """The name of a table, of a column, or of what a server offers, or a pattern of file names."""
 
-Whole = Annotated[int, _no_switch("a whole number")]
-NotNegativeWhole = Annotated[int, Field(ge=0), _no_switch("a whole number")]
-PositiveWhole = Annotated[int, Field(gt=0), _no_switch("a whole number")]
+MAX_WHOLE = 1_000_000_000_000_000_000
+"""The largest number of an option: databases and the protocol have 64 bits for it."""
+
+MAX_SECONDS = 1_000_000_000
+"""The longest time of an option, some 30 years: with longer ones, dates and waits overflow."""
+
+MAX_DAYS = 36_500
+
+MAX_SOCKET_SECONDS = 2_000_000
+"""The longest time that a socket waits, some 23 days: ``poll()`` has 31 bits for milliseconds."""
+
+Whole = Annotated[int, Field(ge=-MAX_WHOLE, le=MAX_WHOLE), _no_switch("a whole number")]
+NotNegativeWhole = Annotated[int, Field(ge=0, le=MAX_WHOLE), _no_switch("a whole number")]
+PositiveWhole = Annotated[int, Field(gt=0, le=MAX_WHOLE), _no_switch("a whole number")]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), _no_switch("a number")]
+Seconds = Annotated[PositiveNumber, Field(le=MAX_SECONDS)]
+SocketSeconds = Annotated[PositiveNumber, Field(le=MAX_SOCKET_SECONDS)]
+Days = Annotated[PositiveWhole, Field(le=MAX_DAYS)]
+Retries = Annotated[NotNegativeWhole, Field(le=1_000)]
+Places = Annotated[PositiveWhole, Field(le=1_000_000)]
+"""How many of something a server keeps at once."""
 
 
 def _time_zone(value: Any) -> Any:

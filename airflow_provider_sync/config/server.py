@@ -47,7 +47,7 @@ class ServerConfig(ConfigFile, frozen=True):
     tls: ServerTLS | None = Field(
         default=None, description="The files of a server that speaks TLS itself. Otherwise it speaks plain HTTP."
     )
-    workers: PositiveWhole = Field(default=1, description="Processes that answer requests.")
+    workers: Annotated[PositiveWhole, Field(le=1_000)] = Field(default=1, description="Processes that answer requests.")
     limits: ServerLimits = Field(
         default_factory=ServerLimits, description="How much of the server clients may use, and for how long."
     )

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
 from airflow_provider_sync.config.mode import MODE_COLUMNS, Mode, mode_mistakes
-from airflow_provider_sync.config.options import Name, PositiveNumber, PositiveWhole, entry_from_options, wrong_value
+from airflow_provider_sync.config.options import Name, PositiveWhole, Seconds, entry_from_options, wrong_value
 from airflow_provider_sync.config.tables import TableConfig
 
 
@@ -102,7 +102,7 @@ class TargetTable(TableConfig, frozen=True):
         default=True,
         description="Whether to compare the target, before the commit, with the staged rows and with what the source announced.",
     )
-    max_seconds: PositiveNumber | None = Field(
+    max_seconds: Seconds | None = Field(
         default=None,
         description="Longest time, in seconds, for comparing and downloading this table. Otherwise the client's.",
     )

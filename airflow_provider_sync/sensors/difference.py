@@ -30,6 +30,7 @@ from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask,
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config.options import MAX_SECONDS as LONGEST_SECONDS
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sync import Watched, source_digest
@@ -156,8 +157,10 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
         if self.max_seconds is None:
             return None
         seconds = read_argument("max_seconds", self.max_seconds, float)
-        if not seconds > 0:
-            raise ConfigurationError(f"'max_seconds' is {seconds!r}. Give a number of seconds above 0.")
+        if not 0 < seconds <= LONGEST_SECONDS:
+            raise ConfigurationError(
+                f"'max_seconds' is {seconds!r}. Give a number of seconds above 0, at most {LONGEST_SECONDS}."
+            )
         return seconds
 
     def _digest(self, client: SyncClient) -> str | None:

@@ -184,6 +184,15 @@ def test_limits(read: Any) -> None:
         read("sync://source.example?max_silence=60&max_seconds=600&limits=%7B%22max_rows%22%3A+10%7D"),
     ):
         assert (config.max_silence, config.max_seconds, config.limits) == (60, 600, SizeLimits(max_rows=10))
-    for wrong in ({"max_seconds": 0}, {"max_silence": "soon"}, {"limits": {"rows": 1}}, {"limits": "x"}, {"limits": "[" * 9999}):
+    for wrong in (
+        {"max_seconds": 0},
+        {"max_silence": "soon"},
+        {"limits": {"rows": 1}},
+        {"limits": "x"},
+        {"limits": "[" * 9999},
+        {"timeout": 1e20},
+        {"max_silence": "inf"},
+        {"retries": 10**6},
+    ):
         with pytest.raises(ConfigurationError, match=f"extra field '{next(iter(wrong))}' is"):
             read(host="source.example", extra=wrong)

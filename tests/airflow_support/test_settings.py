@@ -43,6 +43,14 @@ def test_options_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch, option: s
         read_settings()
 
 
+@pytest.mark.parametrize("days", ["0", "-1", "40000"])
+def test_days_beyond_the_bounds(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    """Days that would remove all records, or that no date has, are an error."""
+    monkeypatch.setenv("AIRFLOW__SYNC__HISTORY_DAYS", days)
+    with pytest.raises(ConfigurationError, match=f"history_days is '{days}'.*from 1 to 36500"):
+        read_settings()
+
+
 def test_metadata() -> None:
     """The provider's metadata describes each option that is read, and no other, with a default."""
     options = get_provider_info()["config"][SECTION]["options"]

@@ -26,6 +26,9 @@ from tests.cli.site import Site
         ["serve", "--config", "x", "--port", "-1"],
         ["clean", "--config", "x", "--older-than", "soon"],
         ["clean", "--config", "x", "--older-than", "."],
+        ["clean", "--config", "x", "--older-than", "99999999999999d"],
+        ["diff", "--config", "x", "--keys", "99999999999999999999"],
+        ["serve", "--config", "x", "--workers", "0"],
     ],
     ids=" ".join,
 )

@@ -116,6 +116,7 @@ def test_age_of_patterns(source: Source, history: History) -> None:
         ({"tables": "orders", "max_age": "0"}, "'max_age' is '0'"),
         ({"tables": "orders", "max_age": "{{ None }}"}, "max_age"),
         ({"tables": "orders", "max_age": -1}, "'max_age' is -1"),
+        ({"tables": "orders", "max_age": timedelta.max}, "at most 36500 days"),
         ({"tables": "orders", "max_age": True}, "'max_age' is True"),
         ({"tables": "orders", "soft_fail": "perhaps"}, "'soft_fail' is 'perhaps'"),
         ({"tables": "orders", "target_conn_id": None}, "has no connection"),

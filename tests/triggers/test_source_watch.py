@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from math import nan
 from typing import Any
 
 import pytest
@@ -170,6 +172,9 @@ def test_wrong_arguments() -> None:
     """An invalid pause is refused when the DAG is parsed."""
     with pytest.raises(ConfigurationError, match="'poll_interval' is 0"):
         TableChangedTrigger(table="orders", poll_interval=0)
+    for value in (1e20, nan):
+        with pytest.raises(ConfigurationError, match=f"'max_seconds' is {re.escape(str(value))}"):
+            TableChangedTrigger(table="orders", max_seconds=value)
     with pytest.raises(ConfigurationError, match="'max_seconds' is -1"):
         TableChangedTrigger(table="orders", max_seconds=-1)
 

@@ -88,7 +88,7 @@ def test_wrong_numbers_of_workers(tmp_path: Path, capsys: pytest.CaptureFixture[
         with pytest.raises(SystemExit) as end:
             main(["serve", "--config", str(config), *arguments])
         assert end.value.code == 2
-        assert "is not a number above 0" in capsys.readouterr().err
+        assert "is not a number from 1 to 1000" in capsys.readouterr().err
     assert main(["serve", "--config", str(config)]) == 2
     assert "workers" in capsys.readouterr().err
 
