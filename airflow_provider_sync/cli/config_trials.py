@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, s
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.file_access import check_folder_writable
+from airflow_provider_sync.databases.near_tables import with_near_table
 from airflow_provider_sync.databases.registry import entry_of, missing_file
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.version1_hash import load_hasher as load_table_hasher
@@ -282,9 +284,9 @@ def _matched(database: Database, connection: Connection, tables: list[SourceTabl
 def _target_table(database: Database, connection: Connection, options: TargetTable, *, sends_types: bool) -> str:
     try:
         target = resolve_target(database, connection, options)
-    except MissingTableError:
+    except MissingTableError as error:
         if not options.create_table:
-            raise
+            raise with_near_table(database, connection, options.table_name, error) from error
         return _missing(sends_types)
     target.check_rollback()
     if not sends_types:
@@ -314,13 +316,21 @@ def _missing(sends_types: bool) -> str:
 
 
 def _source_table(database: Database, connection: Connection, source: SourceTable, *, mask_key: str) -> str:
-    with find_table(database, source, connection, mask_key) as opened:
+    with _naming_near_table(database, connection, source), find_table(database, source, connection, mask_key) as opened:
         opened.check_names("windows", source.windows)
         if source.hasher:
             load_table_hasher(source.hasher)
         found = _found(opened.table, opened.key(opened.offered_columns()))
         try_first_request(opened)
     return found
+
+
+@contextmanager
+def _naming_near_table(database: Database, connection: Connection, source: SourceTable) -> Iterator[None]:
+    try:
+        yield
+    except MissingTableError as error:
+        raise with_near_table(database, connection, source.table_name, error) from error
 
 
 def _table_of_token(config: ServerConfig, token: Token, name: str) -> str:

@@ -364,3 +364,13 @@ def test_the_certificate_of_a_server(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.chmod(0o644)
     assert main(["check", "--config", str(config), "--connect"]) == 3
     assert "chmod o=" in capsys.readouterr().out
+
+
+def test_a_table_that_was_probably_meant(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """For a missing table, the name of a similar one is in the result, at the target and at the source."""
+    for database in (site.target, site.source):
+        execute(database, "ALTER TABLE orders RENAME TO order_")
+    assert command("check", "--connect") == 3
+    assert main(["check", "--connect", "--config", str(site.server_config)]) == 3
+    printed = capsys.readouterr().out
+    assert printed.count("There is no table 'orders' in the SQLite database. Did you mean 'order_'? Name it with 'table'.") == 2

@@ -14,6 +14,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.tables.source_relation import check_all_columns_seen, describe_source, errors_of
@@ -132,7 +133,7 @@ class OpenTable:
             if name not in known:
                 raise TableError(
                     f"Table {self.source.name!r} has no column {name!r}, which `{option}` names in the server's configuration."
-                    f" Its columns: {', '.join(sorted(known))}."
+                    f"{did_you_mean(name, known)} Its columns: {', '.join(sorted(known))}."
                 )
 
 

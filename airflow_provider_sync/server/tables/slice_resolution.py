@@ -11,6 +11,7 @@ from airflow_provider_sync.databases.partitioning import SEGMENT_ROWS, USUAL_SEG
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_key_range
 from airflow_provider_sync.protocol.v2.messages import (
@@ -127,7 +128,8 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None, *, in_orde
     by_name = {column.name: column for column in columns}
     if unknown := sorted(chosen.keys() - by_name.keys()):
         known = ", ".join(by_name)
-        message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns: {known}."
+        message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}.{did_you_mean(unknown[0], by_name)}"
+        message += f" Its columns: {known}."
         raise invalid_field("table_slice.columns", message)
     chosen |= dict.fromkeys(key)
     return [by_name[name] for name in (chosen if in_order else by_name) if name in chosen]

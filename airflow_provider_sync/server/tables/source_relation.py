@@ -25,6 +25,7 @@ from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.databases.sql_text import find_mistake, find_mistake_in_query
 from airflow_provider_sync.exceptions import ReadOnlyError, SyncError, TableError
+from airflow_provider_sync.near_names import did_you_mean
 
 HASH_LENGTH = 64
 """Length of a hash, in characters."""
@@ -158,7 +159,10 @@ def _changed(database: Database, connection: Connection, source: SourceTable, ta
 def _check_sql(database: Database, source: SourceTable, table: Table) -> None:
     names = {column.name for column in table.columns}
     if unknown := sorted(source.mask.keys() - names):
-        raise _refusal(source, f"there is no column {unknown[0]!r}, which `mask` names. Its columns: {', '.join(sorted(names))}.")
+        meant = did_you_mean(unknown[0], names)
+        raise _refusal(
+            source, f"there is no column {unknown[0]!r}, which `mask` names.{meant} Its columns: {', '.join(sorted(names))}."
+        )
     pieces = [("where", condition) for condition in source.conditions]
     pieces += [(f"mask of {column!r}", mask) for column, mask in source.mask.items()]
     for option, sql in pieces:

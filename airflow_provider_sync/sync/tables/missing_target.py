@@ -12,6 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.databases.near_tables import with_near_table
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described
@@ -69,8 +70,10 @@ def _resolve(database: Database, options: TargetTable, connection: Connection | 
 
 
 def _explained(client: SyncClient, database: Database, options: TargetTable, missing: MissingTableError) -> MissingTableError:
+    with database.translate_errors(), database.connect() as connection:
+        near = with_near_table(database, connection, options.table_name, missing)
     with client.within(options.max_seconds):
-        return source_of(client, database).missing_target(options, missing)
+        return source_of(client, database).missing_target(options, near)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.staged_table import StagedTable
 from airflow_provider_sync.merge.without_rollback import refuse_without_rollback
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.mode_columns import resolve_mode
@@ -158,7 +159,7 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
     if missing:
         raise TableError(
             f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
-            f" Its columns: {', '.join(sorted(names))}."
+            f"{did_you_mean(missing[0], names)} Its columns: {', '.join(sorted(names))}."
         )
     return Target(
         options=options,

@@ -8,6 +8,7 @@ import msgspec
 
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.sync.tables.mode_columns import refuse_columns_of_mode, refuse_history
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -47,7 +48,8 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
                 left_out.append(name)
                 continue
             raise TableError(
-                f"Table {str(target.table)!r} has no column {name!r}, which the source sends. Add it to the table, rename it with"
+                f"Table {str(target.table)!r} has no column {name!r}, which the source sends."
+                f"{did_you_mean(name, names.difference(selected.values()))} Add it to the table, rename it with"
                 " 'renames', or leave it out: with 'columns', or with 'on_schema_change: ignore'. (Version 1 of the protocol"
                 " sends no types, so it cannot be added by itself.)"
             )

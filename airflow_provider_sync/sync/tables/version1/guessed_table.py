@@ -9,6 +9,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Row, Value
 from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTableError, ServerError, TableError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.sync.tables.mode_columns import described_columns, target_key
 
 
@@ -33,7 +34,8 @@ def describe_missing(
     sent = [options.renames.get(name, name) for name in columns]
     if unknown := [name for name in options.primary_key if columns and name not in sent]:
         return MissingTableError(
-            f"{message} The source sends no column {unknown[0]!r}, which 'primary' names. It sends: {', '.join(sent)}."
+            f"{message} The source sends no column {unknown[0]!r}, which 'primary' names.{did_you_mean(unknown[0], sent)}"
+            f" It sends: {', '.join(sent)}."
         )
     if columns:
         statement = create_statement(database, options, columns, rows)

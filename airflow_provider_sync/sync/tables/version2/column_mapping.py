@@ -12,6 +12,7 @@ from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.databases.type_rules import mapped_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.protocol.v2.bounds import canonical_bounds
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -50,7 +51,8 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise ConfigurationError(
-            f"Table {target.name!r}: renames names {unknown[0]!r}, which the source does not have. It has: {', '.join(names)}."
+            f"Table {target.name!r}: renames names {unknown[0]!r}, which the source does not have."
+            f"{did_you_mean(unknown[0], names)} It has: {', '.join(names)}."
         )
     refuse_columns_of_mode(options, (options.renames.get(name, name) for name in names))
     check_schema(database, target, described)
@@ -59,8 +61,10 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
     for column in described.columns:
         name = options.renames.get(column.name, column.name)
         if name not in target_columns:
+            landing = {options.renames.get(sent, sent) for sent in names}
             raise TableError(
-                f"Table {str(target.table)!r} has no column {name!r}, which the source has. Set on_schema_change to 'add' to have"
+                f"Table {str(target.table)!r} has no column {name!r}, which the source has."
+                f"{did_you_mean(name, target_columns.keys() - landing)} Set on_schema_change to 'add' to have"
                 " it added or to 'ignore' to leave it out, add it yourself, or rename it with 'renames'."
             )
         if any(name == mapped.column.name for mapped in columns.values()):
