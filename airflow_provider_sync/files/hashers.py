@@ -13,7 +13,9 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, cast, runtime_checkable
 
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.cancellation import raise_if_ended
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, UnexpectedError
+from airflow_provider_sync.printable import reason
 
 BLOCK_BYTES = 256 * 1024
 _SPOOL_BYTES = 8 * 1024 * 1024
@@ -108,9 +110,48 @@ def load_hasher(name: str) -> FileHasher:
     return cast("FileHasher", hasher)
 
 
+def load_naming_hasher(name: str) -> FileHasher:
+    """Return the hasher that a configuration names, whose own errors then name its class.
+
+    :raises ConfigurationError: as :func:`load_hasher`
+    """
+    hasher = load_hasher(name)
+    return hasher if isinstance(hasher, (Md5Hasher, NoneHasher)) else _NamingHasher(name, hasher)
+
+
 @runtime_checkable
 class _Starts(Protocol):
     def start(self) -> Any: ...
+
+
+class _NamingHasher:
+    """A user-defined hasher whose errors name its class."""
+
+    def __init__(self, path: str, hasher: FileHasher) -> None:
+        self.name = hasher.name
+        self._path = path
+        self._hasher = hasher
+        if isinstance(hasher, _Starts):
+            self.start = hasher.start
+
+    def hash(self, file: BinaryIO) -> str:
+        """Return the digest.
+
+        :raises ConfigurationError: if it is no text
+        :raises UnexpectedError: for an error of the class, other than those of reading the file
+        """
+        try:
+            found: object = self._hasher.hash(file)
+        except (SyncError, OSError):
+            raise
+        except Exception as error:
+            raise_if_ended(error)
+            raise UnexpectedError(
+                f"hasher {self._path!r} failed with {type(error).__name__}: {reason(error)}. Correct that class."
+            ) from error
+        if not isinstance(found, str):
+            raise ConfigurationError(f"hasher is {self._path!r}, which returned {type(found).__name__}. Let it return a text.")
+        return found
 
 
 class StreamDigest:

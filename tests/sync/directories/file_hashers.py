@@ -49,3 +49,22 @@ class DeadlyHasher:
     def hexdigest(self) -> str:
         """Return the same for every file."""
         return "x"
+
+
+class NothingHasher:
+    """Has no digest."""
+
+    name = "nothing"
+
+    def hash(self, file: BinaryIO) -> None:
+        """Return none."""
+
+
+class FailingHasher:
+    """Has a fault."""
+
+    name = "failing"
+
+    def hash(self, file: BinaryIO) -> str:
+        """Look for a place that is not there."""
+        return {}["place"]  # type: ignore[no-any-return]

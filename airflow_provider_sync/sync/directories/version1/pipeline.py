@@ -18,10 +18,9 @@ from airflow_provider_sync.files import (
     PathFilter,
     build_manifest,
     compare,
-    load_hasher,
 )
 from airflow_provider_sync.files.digest_cache import CachedRoot
-from airflow_provider_sync.files.hashers import FileHasher
+from airflow_provider_sync.files.hashers import FileHasher, load_naming_hasher
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import remove_emptied
 from airflow_provider_sync.protocol.v2.file_messages import path_order
@@ -51,7 +50,7 @@ class DirectorySync:
         directory = pair.directory
         self.directory = directory
         self.storage = pair.storage
-        self.hasher = load_hasher(directory.hasher or "md5")
+        self.hasher = load_naming_hasher(directory.hasher or "md5")
         self.selection = selection or PathFilter(directory.include, directory.exclude)
         self.source = SourceFiles(pair.client, directory.name, directory.prefix, self.selection)
         self.outcome = Outcome(directory, lambda: len(self.downloads.written))

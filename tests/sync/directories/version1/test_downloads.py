@@ -186,3 +186,23 @@ def test_a_file_without_digest_whose_size_changes_each_time(tmp_path: Path) -> N
             sync_directory(client, target_directory({"hasher": "none"}), target)
     assert (tmp_path / "target" / "a").read_text() == "old"
     assert (tmp_path / "target" / "b").read_text() == "b"
+
+
+@pytest.mark.parametrize(
+    ("hasher", "message"),
+    [
+        ("FailingHasher", r"hasher '.*FailingHasher' failed with KeyError: 'place'\. Correct that class"),
+        ("NothingHasher", r"hasher is '.*NothingHasher', which returned NoneType"),
+    ],
+)
+@pytest.mark.parametrize("present", [False, True], ids=["downloads", "compares"])
+def test_a_hasher_that_fails(folders_of_version1: Mirror, hasher: str, message: str, present: bool) -> None:
+    """An error of a hasher of the user's names its class, and nothing is written."""
+    folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
+    folders_of_version1.put("a", "new")
+    if present:
+        folders_of_version1.put_target("a", "old")
+    before = folders_of_version1.contents()
+    with pytest.raises(SyncFailed, match=message):
+        folders_of_version1.sync({"hasher": f"tests.sync.directories.file_hashers.{hasher}"})
+    assert folders_of_version1.contents() == before
