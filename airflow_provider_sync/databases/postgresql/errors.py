@@ -78,6 +78,9 @@ _READ_ONLY = "25006"
 _IN_RECOVERY = re.compile("during recovery|recovery is in progress")
 """A standby's messages for statements that it refuses with SQLSTATEs other than 25006."""
 
+_PUBLISHED = re.compile('cannot (?:update|delete from|merge into) table ".*"(?: because it does not have a replica identity|$)')
+"""Messages about a table in a publication whose replica identity does not suffice; the detail names no row."""
+
 _PROTOCOL_VIOLATION = "08P01"
 """Among others, the error of pgbouncer in statement mode, which does not allow transactions."""
 
@@ -205,6 +208,8 @@ def translate(error: Exception) -> SyncError:
     if state == "53200" and "shared memory" in message:
         advice = "Raise max_locks_per_transaction, or sync fewer tables in one transaction (single_transaction: false)."
         return TableError(f"PostgreSQL: {message}. {advice}")
+    if state in ("55000", "42P10") and _PUBLISHED.match(message):
+        return TableError(f"PostgreSQL: {message}{_publication(error)}")
     if state in ADVICE:
         return TableError(f"PostgreSQL: {message}. {ADVICE[state]}")
     if state == DEPENDENT_OBJECTS:
@@ -212,6 +217,20 @@ def translate(error: Exception) -> SyncError:
     if state == INSUFFICIENT_PRIVILEGE:
         return TableError(f"PostgreSQL: {message}. {_advice_to_denied(message)}")
     return TableError(f"PostgreSQL: {message}")
+
+
+def _publication(error: Exception) -> str:
+    """Say why a publication keeps rows of a table from being updated or deleted, and what to do."""
+    found = driver_error(error)
+    detail = str(getattr(getattr(found, "diag", None), "message_detail", None) or "").rstrip(".")
+    if "WHERE" in detail:
+        advice = "Set REPLICA IDENTITY FULL for the table, or name only columns of its key in the publication's WHERE"
+    elif detail:
+        advice = "Add the columns of its replica identity to the publication's column list"
+    else:
+        advice = "Give the table a primary key, or run ALTER TABLE … REPLICA IDENTITY FULL"
+    said = f", which a publication contains: {detail[:1].lower()}{detail[1:]}" if detail else ""
+    return f"{said}. {advice}; or take the table out of the publication (pg_publication_tables), or publish inserts only."
 
 
 def _advice_to_denied(message: str) -> str:
