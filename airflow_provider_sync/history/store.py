@@ -52,9 +52,9 @@ def open_history(url: str, *, days: int = KEEP_DAYS, open_engine: Callable[[str]
 class History:
     """The records of syncs in one database; safe to use from several threads and processes.
 
-    Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used, and
-    :class:`~airflow_provider_sync.exceptions.ConfigurationError` if a later release has created its tables. Those that a sync
-    calls raise :class:`~airflow_provider_sync.exceptions.TransportError` if the database does not answer in time.
+    Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used,
+    :class:`~airflow_provider_sync.exceptions.ConfigurationError` if a later release has created its tables, and
+    :class:`~airflow_provider_sync.exceptions.TransportError` if the database does not answer in time.
     """
 
     def __init__(self, engine: Engine, *, days: int = KEEP_DAYS) -> None:
@@ -106,7 +106,7 @@ class History:
         """
         choice = choice or SyncChoice()
         keys = chosen_keys(choice, order or SyncOrder()).offset(offset).limit(limit)
-        with self._engine.connect() as connection:
+        with answering(self._unprepared), self._engine.connect() as connection:
             found = [SyncKey(*row) for row in connection.execute(keys)]
             return [_sync(connection, key, _runs(connection, key, *visible(choice.dags), limit=runs)) for key in found]
 
@@ -114,7 +114,7 @@ class History:
         """Return the number of series, and the number of those whose latest run failed and that are not left out since."""
         latest = newest_of_each().subquery()
         known = select(func.count()).select_from(records).join(latest, records.c.id == latest.c.id).where(*visible(dags))
-        with self._engine.connect() as connection:
+        with answering(self._unprepared), self._engine.connect() as connection:
             failing = known.where(records.c.status == "failed", ~left_out())
             return int(connection.scalar(known) or 0), int(connection.scalar(failing) or 0)
 
@@ -125,7 +125,7 @@ class History:
 
         :param before: the id of the last record of the previous page
         """
-        with self._engine.connect() as connection:
+        with answering(self._unprepared), self._engine.connect() as connection:
             found = _runs(connection, key, *visible(dags), before=before, limit=limit)
             return _sync(connection, key, found) if found else None
 
@@ -145,7 +145,8 @@ class History:
 
     def running(self, *, dags: Collection[str] | None = None) -> list[RunningSync]:
         """Return the running syncs; see :func:`.running_syncs`."""
-        return running_syncs(self._engine, dags)
+        with answering(self._unprepared):
+            return running_syncs(self._engine, dags)
 
     def of_run(self, dag_id: str, run_id: str, *, since: datetime | None = None) -> list[Record]:
         """Return the records of one run of a DAG, oldest first.

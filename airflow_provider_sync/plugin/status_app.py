@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -18,12 +19,13 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from airflow_provider_sync.airflow_support.task_history import open_airflow_history
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, TransportError
 from airflow_provider_sync.history import Origin, SyncKey
 from airflow_provider_sync.history.records import storable
 from airflow_provider_sync.plugin.axes import chart_of_bytes, chart_of_changes
 from airflow_provider_sync.plugin.charts import change_bars, changes_of
 from airflow_provider_sync.plugin.page_query import AGES, REFRESHES, STATES, PageQuery, Text, read_query
+from airflow_provider_sync.plugin.page_threads import RETRY_SECONDS, PageThreads, TooManyPagesError
 from airflow_provider_sync.plugin.permissions import REQUIRES_USER, ReadableDags
 from airflow_provider_sync.printable import printable_lines
 from airflow_provider_sync.report_table import details_of, format_bytes
@@ -50,16 +52,22 @@ _FOLDER = Path(__file__).parent
 def create_status_app() -> FastAPI:
     """Build the application; every page needs a logged-in user, and shows only DAGs that this user may read."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.add_exception_handler(SQLAlchemyError, _unreadable)
-    app.add_exception_handler(ConfigurationError, _unreadable)
+    app.state.threads = PageThreads()
+    for error in (SQLAlchemyError, ConfigurationError, TransportError):
+        app.add_exception_handler(error, _unreadable)
+    app.add_exception_handler(TooManyPagesError, _busy)
     app.get("/", dependencies=[REQUIRES_USER], response_class=Response)(_syncs)
     app.get("/runs", dependencies=[REQUIRES_USER], response_class=Response)(_runs)
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"))
     return app
 
 
-def _syncs(dags: ReadableDags, query: Annotated[PageQuery, Depends(read_query)]) -> Response:
+async def _syncs(request: Request, dags: ReadableDags, query: Annotated[PageQuery, Depends(read_query)]) -> Response:
     """Show a page of the tables and directories that the address selects."""
+    return await _threads_of(request).run(partial(_page_of_syncs, dags, query))
+
+
+def _page_of_syncs(dags: set[str], query: PageQuery) -> Response:
     history = open_airflow_history()
     now = datetime.now(UTC)
     choice, first = query.choice(dags, now), (query.page - 1) * PAGE
@@ -72,18 +80,36 @@ def _syncs(dags: ReadableDags, query: Annotated[PageQuery, Depends(read_query)])
     return _page("syncs.html", now=now, headers=headers, running=running, **shown)
 
 
-def _runs(
-    dags: ReadableDags, name: Text, kind: Text, job: Text, before: Annotated[int | None, Query(ge=0, lt=2**63)] = None
+async def _runs(
+    request: Request,
+    dags: ReadableDags,
+    name: Text,
+    kind: Text,
+    job: Text,
+    before: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
     """Show one table or directory of a job: its chart, last error, and runs."""
-    history = open_airflow_history()
     key = SyncKey(storable(name), storable(kind), storable(job))
+    return await _threads_of(request).run(partial(_page_of_runs, dags, key, before))
+
+
+def _page_of_runs(dags: set[str], key: SyncKey, before: int | None) -> Response:
+    history = open_airflow_history()
     sync = history.sync(key, dags=dags, before=before, limit=RUNS_ON_PAGE + 1)
     if sync is None:
         raise HTTPException(404, "No such sync is recorded.")
     runs = sync.runs[:RUNS_ON_PAGE]
     more = urlencode({**key._asdict(), "before": runs[-1].id}) if len(sync.runs) > RUNS_ON_PAGE else None
     return _page("runs.html", sync=sync, runs=runs, more=more, first_page=before is None)
+
+
+def _threads_of(request: Request) -> PageThreads:
+    threads: PageThreads = request.app.state.threads
+    return threads
+
+
+async def _busy(_request: Request, _error: Exception) -> Response:
+    return _page("busy.html", status=503, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

@@ -1,15 +1,16 @@
-"""A history whose database hangs is waited for once, and not for long."""
+"""A history whose database hangs or whose tables are locked is waited for once, and not for long."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import TransportError
-from airflow_provider_sync.history import Origin, open_history, record_or_warn, record_tables
+from airflow_provider_sync.history import History, Origin, SyncKey, open_history, record_or_warn, record_tables
 from airflow_provider_sync.report import TableReport
 from tests.own_servers import OwnServers
 
@@ -47,3 +48,35 @@ def test_a_database_that_hangs(
         assert "The history of this sync could not be written" in caplog.text
         assert history.last_success("orders", "table") is not None
         assert len(history.running()) == 1
+
+
+READS: dict[str, Callable[[History], object]] = {
+    "syncs": History.syncs,
+    "count": History.count,
+    "running": lambda history: history.running() == [],
+    "sync": lambda history: history.sync(SyncKey("orders", "table", "nightly")),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("engine", ["mariadb", "postgresql"])
+def test_locked_tables(
+    own_servers: OwnServers, engine: str, read: Callable[[History], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the status page reads ends with an error if the tables are locked."""
+    monkeypatch.setattr(record_tables, "ANSWER_SECONDS", 0.5)
+    with own_servers.database(engine) as url:
+        history = open_history(url)
+        history.record([REPORT], ORIGIN)
+        assert read(history)
+        locks = {
+            "mariadb": ["LOCK TABLES sync_history WRITE, sync_running WRITE"],
+            "postgresql": ["BEGIN", "LOCK TABLE sync_history, sync_running"],
+        }[engine]
+        other = open_engine(url)
+        with other.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for statement in locks:
+                connection.exec_driver_sql(statement)
+            with pytest.raises(TransportError, match=r"No answer from .* within 0\.5 seconds"):
+                read(history)
+        other.dispose()

@@ -11,12 +11,12 @@ from airflow_provider_sync.databases.connect import open_engine
 
 
 @contextmanager
-def locked(url: str) -> Iterator[None]:
-    """Hold the table ``t``, so that whoever reads it waits."""
+def locked(url: str, table: str = "t") -> Iterator[None]:
+    """Hold a table, so that whoever reads it waits."""
     engine: Engine = open_engine(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         mysql = engine.dialect.name == "mysql"
-        for statement in ["LOCK TABLES t WRITE"] if mysql else ["BEGIN", "LOCK TABLE t"]:
+        for statement in [f"LOCK TABLES {table} WRITE"] if mysql else ["BEGIN", f"LOCK TABLE {table}"]:
             connection.exec_driver_sql(statement)
         yield
         connection.exec_driver_sql("UNLOCK TABLES" if mysql else "ROLLBACK")
