@@ -165,6 +165,11 @@ class Connections:
         """Use new limits from now on."""
         self._limits = limits
 
+    def close(self) -> None:
+        """Close all connections; one whose request is being answered after its response."""
+        for connection in list(self._all):
+            connection.shutdown()
+
     def authorise(self, connection: Connection) -> None:
         """Mark a connection as having presented a valid token."""
         self._forget(connection)

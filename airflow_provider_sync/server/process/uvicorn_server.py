@@ -177,7 +177,8 @@ class UvicornServer(uvicorn.Server):
     async def adopt(self, config: ServerConfig) -> None:
         """Use a new configuration from now on; active requests keep the one with which they began.
 
-        The files of ``tls`` are read again, even if the configuration is the same.
+        The files of ``tls`` are read again, even if the configuration is the same. If clients need certificates, open connections
+        are closed, so that clients show them again.
 
         :raises SyncError: if it cannot be used; the old one stays in use
         """
@@ -187,6 +188,9 @@ class UvicornServer(uvicorn.Server):
             await self._live.replace(await asyncio.to_thread(self._make_app, config, self._state))
             allow_descriptors(config.limits)
         self._tls = tls
+        if config.tls is not None and config.tls.client_authorities is not None:
+            # A client may have connected with a certificate that is not accepted any more.
+            self._connections.close()
         self._served = config
         self._state.active_requests.adopt(config.limits)
         self._connections.adopt(config.limits)

@@ -11,6 +11,7 @@ from asyncio.sslproto import SSLProtocol
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -133,6 +134,57 @@ def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
         assert shown_certificate(server.url, authority.path) == second
         assert server.end() == 0
         assert server.log.count("The certificate was") == 2
+
+
+def test_withdrawn_client_authorities(tmp_path: Path, authority: Authority) -> None:
+    """If ``client_authorities`` changes, open connections are closed after their response, so that clients need another one."""
+    clients = Authority(tmp_path, "clients")
+    client, size = clients.sign("client"), 64 * 2**20
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "large").write_bytes(bytes(size))
+    options = {"certificate": str(authority.sign("server")), "client_authorities": str(clients.path)}
+    with (
+        running(tmp_path, tls=options, directories={"d": {"path": str(tmp_path / "d")}}) as server,
+        closing(connected(server.url, authority.path, client)) as idle,
+        closing(connected(server.url, authority.path, client)) as reading,
+    ):
+        assert is_healthy(idle)
+        reading.request("POST", "/getFiles", '{"config_name": "d", "files": ["large"]}', {"Content-Type": "application/json"})
+        answer = reading.getresponse()
+        began = answer.read(1000)
+        clients.path.write_bytes(Authority(tmp_path, "others").path.read_bytes())
+        wait_until(lambda: not is_answered(server.url, authority.path, client))
+        assert not is_healthy(idle)
+        assert (began + answer.read()).endswith(bytes(size))
+        assert not is_healthy(reading)
+
+
+def connected(url: str, authority: Path, certificate: Path) -> HTTPSConnection:
+    """Return a connection with a client's certificate, which does not connect again by itself."""
+    context = ssl.create_default_context(cafile=str(authority))
+    context.load_cert_chain(certificate)
+    connection = HTTPSConnection(urlsplit(url).netloc, context=context, timeout=60)
+    connection.auto_open = 0
+    connection.connect()
+    return connection
+
+
+def is_healthy(connection: HTTPSConnection) -> bool:
+    """Tell whether a request over an open connection is answered."""
+    try:
+        connection.request("GET", "/health")
+        return bool(connection.getresponse().read())
+    except (OSError, HTTPException):
+        return False
+
+
+def is_answered(url: str, authority: Path, certificate: Path) -> bool:
+    """Tell whether a new connection with a client's certificate is answered."""
+    try:
+        shown_certificate(url, authority, certificate)
+    except (OSError, EOFError):
+        return False
+    return True
 
 
 def test_a_certificate_that_has_ended(tmp_path: Path, authority: Authority) -> None:
