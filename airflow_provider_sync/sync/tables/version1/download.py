@@ -28,7 +28,7 @@ from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_c
 from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order, hashed_orders, names_matter
 from airflow_provider_sync.sync.tables.version1.missing_rows import lacks_rows, list_missing
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, announced_zone, find_zone
-from airflow_provider_sync.sync.tables.version1.stage_answer import StagedAnswer, stage
+from airflow_provider_sync.sync.tables.version1.stage_answer import RepeatedRows, StagedAnswer, stage
 from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
 
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
@@ -98,6 +98,7 @@ class _Download:
         self.source_hash: str | None = None
         self.earlier: str | None = None  # hash of the rows of the answer before
         self.received = 0
+        self.repeats: RepeatedRows | None = None  # after an answer in which a key came twice
         self.equal_hashes = False  # the answer is only to show the names of the source's columns
 
     def run(self, hash_before: str | None) -> WholeTable:
@@ -115,6 +116,7 @@ class _Download:
                 asked += 1
                 self.earlier = None
                 hash_before = self._check_moved(repeated.error, hash_before, asked)
+                self.repeats = RepeatedRows()
                 continue
             if staged is None:
                 return self._equal()
@@ -214,6 +216,7 @@ class _Download:
                 zone=self.zone,
                 hashing=hashing,
                 on_rows=self.on_rows,
+                repeats=self.repeats,
             )
         finally:
             self.received += answer.rows_received
@@ -249,11 +252,15 @@ class _Download:
     def _check_moved(self, error: DuplicateKeyError, hash_before: str | None, asked: int) -> str | None:
         """Accept a repeated key if the source may have changed in the meantime, and return the source's hash.
 
+        Its hash may be the same before and after an answer although it changed in between. If a whole row came twice, it did: a
+        table with a hash has a primary key.
+
         :raises DuplicateKeyError: if it did not change, so that several of its rows have the same key in the target
         :raises TableBusyError: if it changed, or may have changed, during each attempt
         """
         now = ask_hash(self.client, self.target)
-        if asked > 1 and now is not None and now == hash_before:
+        same_row_twice = self.repeats is not None and self.repeats.found
+        if asked > 1 and now is not None and now == hash_before and not same_row_twice:
             raise error
         if asked == TRIES:
             if now is None:

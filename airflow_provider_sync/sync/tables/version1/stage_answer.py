@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 
 from sqlalchemy import Connection
@@ -21,6 +22,9 @@ from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.column_mapping import ColumnMapping, map_sent_columns
 from airflow_provider_sync.sync.tables.version1.source_zone import SourceZone, rows_in_common
 from airflow_provider_sync.time_zones import NoSuchTimeError, TimeZone
+
+_KEPT_ROWS = 20_000
+"""Rows with which the next one is compared, at least."""
 
 _EQUAL_ROWS = "in which values of the rows that are there agree with the source's"
 
@@ -47,6 +51,31 @@ class StagedAnswer:
     hashed: AnswerHash | None
 
 
+class RepeatedRows:
+    """Finds a row that comes twice in an answer, a few pages apart at most.
+
+    :ivar found: whether there was one
+    """
+
+    def __init__(self) -> None:
+        self.found = False
+        self._last: dict[int, None] = {}
+
+    def watch(self, batches: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+        """Pass batches on, each after a look at its rows."""
+        for rows in batches:
+            self.look(rows)
+            yield rows
+
+    def look(self, rows: Sequence[Row]) -> None:
+        """Compare rows with those before them."""
+        for digest in map(hash, map(tuple, rows)):
+            self.found = self.found or digest in self._last
+            self._last[digest] = None
+        for digest in list(islice(self._last, max(0, len(self._last) - _KEPT_ROWS))):
+            del self._last[digest]
+
+
 def stage(
     database: Database,
     connection: Connection,
@@ -59,12 +88,14 @@ def stage(
     zone: SourceZone,
     hashing: bool,
     on_rows: RowProgress,
+    repeats: RepeatedRows | None = None,
 ) -> StagedAnswer:
     """Stage all rows of a response in a new staging table; the table of an earlier attempt is dropped.
 
     :param first: the first batch of rows
     :param rest: the other batches
     :param hashing: whether to hash the rows as they came
+    :param repeats: sees all rows before they are staged
     :raises DuplicateKeyError: if two rows have the same key
     :raises IncompleteStreamError: if the response is cut off
     """
@@ -79,6 +110,9 @@ def stage(
         staging.drop(connection)
         staging.create(connection, layout)
 
+    if repeats is not None:
+        repeats.look(first)
+        rest = repeats.watch(rest)
     begin()
     converter = _Converter(database, mapping, zone.zone)
     loaded = 0

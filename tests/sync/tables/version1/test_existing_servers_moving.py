@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from tests.scenario import Scenario
 from tests.sync.tables.version1.moving_source import (
     BOTH,
@@ -206,6 +206,30 @@ def test_a_source_that_repeats_rows_each_time_may_pass(source: Source, sqlite_ta
     assert failure.value.retryable
     assert kept(sqlite_target) == before
     assert source.server.asked("/getTable") == (3 if can_hash else 4)  # the first with the hash, which fails
+
+
+@pytest.mark.parametrize("times", [2, 3])
+@BOTH
+def test_rows_that_are_there_only_while_pages_are_sent(source: Source, sqlite_target: Scenario, way: Any, times: int) -> None:
+    """A row that comes and goes during an answer makes another come twice: that is no wrong key, though the hashes are equal."""
+    answers = iter(range(times))
+
+    def come_and_go(page: int) -> None:
+        if page == 1 and next(answers, None) is not None:
+            source.execute("INSERT INTO t VALUES (-1, 'passing')")
+        elif page == 7:
+            source.execute("DELETE FROM t WHERE id < 0")
+
+    source.server.before_page = come_and_go
+    before = kept(sqlite_target)
+    if times == 2:
+        way(source, sqlite_target)
+        assert kept(sqlite_target) == source.rows() == ROWS
+        return
+    with pytest.raises(SyncError, match="changed each of 3 times that it was read, and sent rows twice") as failure:
+        way(source, sqlite_target)
+    assert failure.value.retryable
+    assert sorted(sqlite_target.rows("t")) == before
 
 
 def test_guards_hold_for_what_two_answers_lack(source: Source, sqlite_target: Scenario) -> None:
