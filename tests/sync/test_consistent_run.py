@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,12 +16,14 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed, TableBusyError
-from airflow_provider_sync.protocol.v2.messages import Capabilities, GetRows, HoldSnapshot, SnapshotHeld
+from airflow_provider_sync.protocol.v2.messages import Capabilities, GetRows, RequestedSlice, SnapshotHeld
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from airflow_provider_sync.server.tables import snapshot_answers
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, run, sync_tables
 from airflow_provider_sync.sync.run_steps import compare_tables
 from tests.client.scripted_server import reply, scripted_server
 from tests.server.wire import ask
+from tests.stuck_target import until
 from tests.sync.link import Link, linked
 from tests.sync.tables.interrupted import Interrupted
 from tests.sync.tables.version2.test_lies import answer
@@ -166,24 +170,30 @@ def test_a_run(same_accounts: Link) -> None:
     assert taken == given
 
 
-def test_a_snapshot_that_ran_out(same_accounts: Link) -> None:
+def test_a_snapshot_that_ran_out(same_accounts: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that expires during a run ends it: the error names table and option, and nothing is written."""
-    with interrupted(same_accounts, snapshot_seconds=0.2) as client:
+    passed = 0.0
+    monkeypatch.setattr(snapshot_answers, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed))
+    monkeypatch.setattr(snapshot_answers, "IDLE_SECONDS", 0.02)
+    with interrupted(same_accounts) as client:
         sync(same_accounts, client)
         before = [same_accounts.target.rows(name) for name in NAMES]
         move(same_accounts, 3)
 
-        def wait(_: int) -> None:
-            for _ in range(2):
-                ask(client.url, "/holdSnapshot", HoldSnapshot(tables=("debits",)))  # as long as the one that is held
+        def expire(_: int) -> None:
+            nonlocal passed
+            passed = 24 * 3600
+            of_the_run = GetRows(table_slice=RequestedSlice(name="debits", snapshot=client.snapshot))
+            until(lambda: ask(client.url, "/getRows", of_the_run).status == 410)
 
-        client.interrupt(GetRows, 1, wait)
+        client.interrupt(GetRows, 1, expire)
         with (
             pytest.raises(SyncFailed, match=r"'debits'.*`consistent`.*limits\.snapshot_seconds") as failed,
             client.holding_snapshot(NAMES),
         ):
             sync(same_accounts, client)
         assert failed.value.retryable  # the next run takes another snapshot
+        assert passed
     assert [same_accounts.target.rows(name) for name in NAMES] == before
     same_accounts.assert_clean()
 
