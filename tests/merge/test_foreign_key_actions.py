@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.exceptions import ReferencedRowsError, TableError
+from tests.every_pair import every_pair
 from tests.merge.conftest import NOTES, ROWS, Target
 
 KEPT = [(1, "a"), (2, "b"), (3, "c")]
@@ -168,10 +169,7 @@ TRIGGER = (
 )
 
 
-@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "SET DEFAULT"])
-@pytest.mark.parametrize("trigger", [False, True], ids=["", "trigger"])
-@pytest.mark.parametrize("counts", ["on", "off"])
-@pytest.mark.parametrize("hidden", HIDDEN)
+@every_pair(hidden=HIDDEN, action=["CASCADE", "SET NULL", "SET DEFAULT"], trigger=[False, True], counts=["on", "off"])
 def test_children_that_the_role_cannot_read(target: Target, hidden: str, counts: str, trigger: bool, action: str) -> None:
     """An action on children that the role cannot read is noticed and rolled back, or the merge is refused if it might act."""
     target.note(f"ON DELETE {action}")

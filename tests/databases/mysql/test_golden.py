@@ -17,6 +17,7 @@ from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.protocol.v1.table_hash import TableHash
 from tests.databases.mysql.databases import open_database
+from tests.every_pair import every_pair
 from tests.releases.needs import needs
 from tests.scenario import layout_of
 
@@ -159,9 +160,11 @@ def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
     assert found == {**expected, **streamed, **dict.fromkeys(FLOATING)}
 
 
-@pytest.mark.parametrize("server", ["mariadb", "mysql"])
-@pytest.mark.parametrize("local_infile", [True, False], ids=["load", "insert"])
-@pytest.mark.parametrize("name", [name for name in NAMES if vector_of(name)["rows"]])
+@every_pair(
+    name=[name for name in NAMES if vector_of(name)["rows"]],
+    local_infile=[True, False],
+    server=["mariadb", "mysql"],
+)
 def test_staging_holds_every_value(name: str, local_infile: bool, server: str, request: pytest.FixtureRequest) -> None:
     """A staging table stores the rows of every table unchanged."""
     if server == "mysql" and name in NOT_ON_MYSQL:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
+from tests.every_pair import every_pair
 from tests.sync.link import Link, linked
 
 MAKE = {
@@ -19,9 +20,7 @@ MAKE = {
 }
 
 
-@pytest.mark.parametrize("protocol", ["1", "2"])
-@pytest.mark.parametrize("first", [True, False], ids=["first", "difference"])
-@pytest.mark.parametrize("engine", ["mariadb", "postgresql", "sqlite"])
+@every_pair(engine=["mariadb", "postgresql", "sqlite"], first=[True, False], protocol=["1", "2"])
 def test_rows_that_are_one_to_a_unique_key(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, first: bool, protocol: str
 ) -> None:

@@ -12,6 +12,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.databases.plain_role import plain_role
+from tests.every_pair import every_pair
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
 
@@ -252,9 +253,7 @@ def test_tables_that_a_trigger_changes_are_compared_again(plain: PlainLink) -> N
     assert len(plain.target.rows("parent")) == 3
 
 
-@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
-@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
-@pytest.mark.parametrize("itself", [False, True], ids=["", "to itself"])
+@every_pair(steps=[False, True], action=["CASCADE", "SET NULL"], itself=[False, True])
 def test_actions_over_generated_columns_of_synced_tables(plain: PlainLink, itself: bool, action: str, steps: bool) -> None:
     """A synced table with a row that such an action changes does not count as equal."""
     names = ("p",) if itself else ("p", "n")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
+from tests.every_pair import every_pair
 from tests.sync.link import Link
 from tests.sync.tables.mode_tables import copies, counts
 
@@ -143,9 +144,7 @@ def test_a_value_of_ended_rows_that_is_taken(same: Link, mode: str) -> None:
     refused(same, options, f"mode {mode}, rows that the source lacks keep their values of unique keys.*drop the unique key")
 
 
-@pytest.mark.parametrize("mode", ["mirror", "upsert", "append"])
-@pytest.mark.parametrize("protocol", ["1", "2"])
-@pytest.mark.parametrize("options", [{}, {"primary": "id"}], ids=["as it is", "with primary"])
+@every_pair(mode=["mirror", "upsert", "append"], protocol=["1", "2"], options=[{}, {"primary": "id"}])
 def test_a_history_in_another_mode(same: Link, protocol: str, mode: str, options: dict[str, Any]) -> None:
     """Other modes refuse a table of versions, because they would delete or overwrite them."""
     same.protocol = protocol

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from tests.engines import on_engines
+from tests.every_pair import every_pair
 from tests.scenario import Scenario
 from tests.sync.link import Link
 from tests.sync.tables.mode_tables import create_targets
@@ -43,8 +44,11 @@ def add_trigger(target: Scenario, action: str) -> None:
     target.execute(*(statement.format(action=action) for statement in target.pick(TRIGGERS)))
 
 
-@pytest.mark.parametrize(("mode", "protocol"), [("soft_delete", "1"), ("soft_delete", "2"), ("history", "1"), ("history", "2")])
-@pytest.mark.parametrize("action", ["DELETE FROM {table} WHERE {ended}", "UPDATE {table} SET v = 'z' WHERE {ended}"])
+@every_pair(
+    mode=["soft_delete", "history"],
+    protocol=["1", "2"],
+    action=["DELETE FROM {table} WHERE {ended}", "UPDATE {table} SET v = 'z' WHERE {ended}"],
+)
 def test_rows_that_ended(into: Link, mode: str, protocol: str, action: str) -> None:
     """Ended rows are never fetched again, so a trigger that deletes or changes them is refused."""
     into.protocol = protocol
@@ -121,11 +125,11 @@ def test_rows_that_append_leaves_alone(into: Link, protocol: str) -> None:
     assert into.target.rows("append") == [(1, "a"), (2, "b"), (3, "c")]
 
 
-@pytest.mark.parametrize("protocol", ["1", "2"])
-@pytest.mark.parametrize(
-    "action", ["DELETE FROM b WHERE id = 5", "INSERT INTO b VALUES (999, 1)", "UPDATE b SET id = 999 WHERE id = 5"]
+@every_pair(
+    protocol=["1", "2"],
+    action=["DELETE FROM b WHERE id = 5", "INSERT INTO b VALUES (999, 1)", "UPDATE b SET id = 999 WHERE id = 5"],
+    steps=[False, True],
 )
-@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_nobody_else_is_blamed(into: Link, protocol: str, action: str, steps: bool) -> None:
     """A trigger's change is reported as such, and is a permanent error."""
     into.protocol = protocol

@@ -16,6 +16,7 @@ from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.databases.limited_user import user_with
+from tests.every_pair import every_pair
 from tests.sync.link import Link, linked
 
 TRIGGERS = {
@@ -117,9 +118,7 @@ def test_rows_that_a_trigger_changes_in_a_table_that_keeps_rows(two_into: Link, 
     assert two_into.target.rows("a") == [(1, 1)]
 
 
-@pytest.mark.parametrize("mode", ["mirror", "upsert"])
-@pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
-@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+@every_pair(mode=["mirror", "upsert"], key=["INTEGER", "VARCHAR(9)"], steps=[False, True])
 def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool, mode: str) -> None:
     """A trigger that does not change synced tables is allowed."""
     prepare(two_into, key, "INSERT INTO note VALUES (1)")
