@@ -12,6 +12,7 @@ from airflow_provider_sync.databases.postgresql.database import PostgreSQLDataba
 from airflow_provider_sync.databases.postgresql.session import CLIENT_CHECK
 from tests.databases.postgresql.databases import rows, run
 from tests.pooler import pooler
+from tests.stuck_target import until
 
 CLIENT = """
 import sys
@@ -41,8 +42,8 @@ def test_a_killed_client_frees_its_locks(database: PostgreSQLDatabase, through: 
     url = database.engine.url.render_as_string(hide_password=False)
     with pooler(url, through) if through else nullcontext(url) as address:
         with subprocess.Popen([sys.executable, "-c", CLIENT, address]) as client:
-            while not rows(database, RUNNING):
-                assert client.poll() is None
+            until(lambda: rows(database, RUNNING) or client.poll() is not None)
+            assert client.poll() is None
             client.kill()
         run(database, "SET lock_timeout = '30s'", "SELECT count(*) FROM t")
 
