@@ -112,12 +112,14 @@ class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar deferrable: whether the database can postpone its check to the end of a transaction
     :ivar nulls_distinct: whether several rows may hold NULL
+    :ivar hidden: whether no query may name or use its index
     """
 
     name: str
     columns: tuple[str, ...]
     deferrable: bool = False
     nulls_distinct: bool = True
+    hidden: bool = False
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):

@@ -322,8 +322,10 @@ class TableMerge(MergePart, TableWrite):
         return f"NOT ({self.statements.all_same(columns, 't', 's')})"
 
     def _pair(self, condition: str) -> str:
+        by_index, key = self.statements.by_index, self.staged.key
         return (
-            f"SELECT 1 FROM {self._from('target', 't')} JOIN {self._from('staging', 's')}"
+            f"SELECT 1 FROM {by_index(self.target, 't', key)}"
+            f" {self.statements.straight_join} {by_index(self.staged.staging, 's', key)}"
             f" ON {self.statements.match(self.key, 's', 't')} WHERE {self.statements.match(self.key, 't', 'w')} AND {condition}"
         )
 

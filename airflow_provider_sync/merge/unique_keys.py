@@ -87,7 +87,8 @@ class _Conflict(MergePart):
     def list_holders(self, *, late: bool) -> int:
         """List the keys of rows whose values another row is about to take; return their number."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
-        mover = f" JOIN {self._table(self.target)} m ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
+        join, by_index, key = self.statements.straight_join, self.statements.by_index, self.staged.key
+        mover = f" {join} {by_index(self.target, 'm', key)} ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
         movers = f"w.{OP} = '{Op.UPDATE}'"
         if late:
             goes = f"SELECT 1 FROM {self._table(self.work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
@@ -95,8 +96,8 @@ class _Conflict(MergePart):
         self._execute(
             f"INSERT INTO {self._table(self.parked)} ({self.database.columns((OP, *self.staged.key))})"
             f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.staged.key, 'h')} FROM {self._table(self.work)} w"
-            f" JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'w')}{mover}"
-            f" JOIN {self._table(self.target)} h ON {' AND '.join(taken)}"
+            f" {join} {by_index(self.staging, 's', key)} ON {self.statements.match(self.key, 's', 'w')}{mover}"
+            f" {join} {by_index(self.target, 'h', self.unique.columns)} ON {' AND '.join(taken)}"
             f" WHERE {movers} AND NOT ({self.statements.match(self.key, 'h', 's')})"
         )
         return self.database.reader.count(self.connection, self.parked)
@@ -107,10 +108,11 @@ class _Conflict(MergePart):
         :raises TableError: if a row keeps its value
         """
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
+        by_index, key = self.statements.by_index, self.staged.key
         rows = self._count(
             f"SELECT COUNT(*) FROM {self._table(self.parked)} p"
-            f" JOIN {self._table(self.target)} t ON {self.statements.match(self.key, 't', 'p')}"
-            f" LEFT JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'p')}"
+            f" {self.statements.straight_join} {by_index(self.target, 't', key)} ON {self.statements.match(self.key, 't', 'p')}"
+            f" LEFT JOIN {by_index(self.staging, 's', key)} ON {self.statements.match(self.key, 's', 'p')}"
             f" WHERE ({self.statements.absent(self.key, 's')} OR ({keeps}))"
             f" AND NOT EXISTS (SELECT 1 FROM {self._table(self.work)} l"
             f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.statements.match(self.key, 'l', 'p')})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
@@ -51,3 +52,35 @@ def test_no_row_is_looked_for_by_reading_all(forgetful: Scenario) -> None:
     assert (result.counts.updated, result.counts.deleted, result.counts.inserted) == (ROWS - 50, 50, 1)
     assert sorted(forgetful.rows("item")) == sorted([*after, (ROWS, ROWS, 1)])
     assert read < 40 * ROWS
+
+
+def test_rows_that_hold_a_value_are_found_by_the_key_that_it_is_unique_in(forgetful: Scenario) -> None:
+    """Join order and indexes are fixed, since it depends on sizes whether a server scans a table that it takes for empty."""
+    statements: list[str] = []
+
+    def record(_: object, __: object, statement: str, *___: object) -> None:
+        statements.append(statement)
+
+    event.listen(forgetful.database.engine, "before_cursor_execute", record)
+    forgetful.sync("item", [(number, (number + 1) % ROWS, 0) for number in range(ROWS)])
+
+    holders = [statement for statement in statements if "SELECT DISTINCT 'P'" in statement]
+    assert len(holders) == 1
+    assert holders[0].count("STRAIGHT_JOIN") == 2
+    assert holders[0].count("FORCE INDEX (`PRIMARY`)") == 1
+    assert holders[0].count("AS h FORCE INDEX (`n`)") == 1
+
+
+def test_an_index_that_no_query_may_use_is_not_named(forgetful: Scenario) -> None:
+    """Values move between rows of a unique key whose index is INVISIBLE or IGNORED, and such a key still identifies rows."""
+    with forgetful.database.connect() as connection:
+        needs(connection, "mariadb", (10, 6), "indexes that are ignored")
+        hidden = "IGNORED" if connection.dialect.is_mariadb else "INVISIBLE"
+    forgetful.execute(f"ALTER TABLE item ALTER INDEX n {hidden}")
+    after = [(number, (number + 1) % ROWS, 1) for number in range(ROWS)]
+
+    by_primary_key = forgetful.sync("item", after)
+    by_hidden_key = forgetful.sync("item", [(number, n, 2) for number, n, _ in after], key=["n"])
+
+    assert (by_primary_key.counts.updated, by_hidden_key.counts.updated) == (ROWS, ROWS)
+    assert forgetful.rows("item") == sorted(((number, n, 2) for number, n, _ in after), key=repr)

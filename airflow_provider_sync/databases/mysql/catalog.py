@@ -54,10 +54,11 @@ _TABLE_NAMES = text(
     "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :names"
 ).bindparams(_NAMES)
 _COUNT = text("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE())")
-_INDEXES = text(
-    "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, COLLATION FROM information_schema.STATISTICS"
+_INDEXES = (
+    "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, COLLATION, {hidden} AS HIDDEN FROM information_schema.STATISTICS"
     " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME IN :names AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"
-).bindparams(_NAMES)
+)
+_HAS_IGNORED, _HAS_INVISIBLE = (10, 6), (8, 0)
 _TRIGGERS = text(
     "SELECT EVENT_OBJECT_TABLE AS TABLE_NAME, TRIGGER_NAME FROM information_schema.TRIGGERS"
     " WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE IN :names ORDER BY TRIGGER_NAME"
@@ -120,7 +121,7 @@ class _Details:
         self._schema = schema
         self._names = names
         self._columns = self._by_table(COLUMNS)
-        self._indexes = self._by_table(_INDEXES)
+        self._indexes = self._by_table(text(_INDEXES.format(hidden=_hidden(connection, mariadb=mariadb))).bindparams(_NAMES))
         self._triggers = self._by_table(_TRIGGERS)
         self._checks = self._by_table(_CHECKS) if mariadb else {}
         references = _rows(connection, _REFERENCES, schema, names)
@@ -174,7 +175,8 @@ class _Details:
                 descending = frozenset(part.COLUMN_NAME for part in columns if part.COLLATION == "D")
             elif all(part.COLUMN_NAME and not part.SUB_PART for part in columns):
                 # Leave out keys over prefixes and expressions: a conflict in one of them is an error of the merge.
-                unique_keys.append(UniqueKey(name=index, columns=tuple(part.COLUMN_NAME for part in columns)))
+                names = tuple(part.COLUMN_NAME for part in columns)
+                unique_keys.append(UniqueKey(name=index, columns=names, hidden=bool(columns[0].HIDDEN)))
         elsewhere = (found.ENGINE or "").upper() in _OTHER_SERVERS
         rolls_back = found.TRANSACTIONAL == "YES" and not elsewhere
         is_partitioned = "partitioned" in (found.CREATE_OPTIONS or "")
@@ -194,6 +196,14 @@ class _Details:
             cannot_roll_back=None if rolls_back else found.ENGINE or "an unknown storage engine",
             kept_elsewhere=elsewhere,
         )
+
+
+def _hidden(connection: Connection, *, mariadb: bool) -> str:
+    """Return the condition on STATISTICS that no query may use an index; older servers have no such indexes."""
+    version = connection.dialect.server_version_info or ()
+    if mariadb:
+        return "IGNORED = 'YES'" if version >= _HAS_IGNORED else "0"
+    return "IS_VISIBLE = 'NO'" if version >= _HAS_INVISIBLE else "0"
 
 
 def _place_of(connection: Connection, name: str) -> tuple[str, str]:

@@ -38,7 +38,8 @@ class MySQLMergeStatements(MergeStatements):
 
     def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
         """Force the index: after a crash, the server may take the table for empty, and scan it for each row."""
-        unique = (("PRIMARY", table.primary_key), *((unique.name, unique.columns) for unique in table.unique_keys))
+        visible = (unique for unique in table.unique_keys if not unique.hidden)
+        unique = (("PRIMARY", table.primary_key), *((unique.name, unique.columns) for unique in visible))
         index = next((name for name, columns in unique if columns and set(columns) <= set(key)), None)
         return super().by_index(table, alias, key) + (f" FORCE INDEX ({self.quote(index)})" if index else "")
 
