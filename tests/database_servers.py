@@ -99,7 +99,8 @@ class MySQLServer(Server):
             self._installation = mysql.install()
         except CannotFetchError as exc:
             raise ServerMissing(f"mysql: {exc}") from exc
-        self.run([*self._installation.server_command(), f"--datadir={self.data}", "--initialize-insecure"])
+        folders = [f"--datadir={self.data}", f"--tmpdir={self.directory}"]
+        self.run([*self._installation.server_command(), *folders, "--initialize-insecure"])
         (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
 
     def command(self) -> list[str]:
