@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from airflow_provider_sync.cli.run_log import log_reports
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.config import ClientConfig, DeleteLimit
+from airflow_provider_sync.config.written_names import WrittenNames
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
@@ -29,10 +30,27 @@ DONE = 0
 
 def main(options: Namespace) -> int:
     """Sync what the configuration names, or only what the options name; see :mod:`.main` for the exit code."""
-    config = ClientConfig.from_yaml(options.config)
-    plan = plan_run(config, tables=options.table, directories=options.directory).set_by_flags(**_limits(options))
     job = f"airflow-sync run {Path(options.config).resolve()}"
+    try:
+        config = ClientConfig.from_yaml(options.config)
+    except ConfigurationError as error:
+        _record_unusable(options, job, str(error))
+        raise
+    plan = plan_run(config, tables=options.table, directories=options.directory).set_by_flags(**_limits(options))
     return run_and_show(config, plan, job, options)
+
+
+def _record_unusable(options: Namespace, job: str, reason: str) -> None:
+    """Record that nothing could be synced, if the file at least names a history and what to sync."""
+    written = WrittenNames.of(options.config)
+    if (url := written.history) is None or options.dry_run:
+        return
+    if options.table or options.directory:
+        reports = _failed(options.table, options.directory, reason)
+    else:
+        reports = _failed(written.tables, written.directories, reason)
+    opened = partial(open_history, url, days=written.history_days, open_engine=open_database)
+    record_or_warn(opened, reports, Origin(source="command", job=job))
 
 
 def _limits(options: Namespace) -> dict[str, Any]:
@@ -73,7 +91,7 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespa
             raise
         except SyncError as error:
             # It failed before there were any reports.
-            record(_all_failed(plan, str(error)))
+            record(_failed(plan.table_names, [entry.name for entry in plan.directories], str(error)))
             raise
         record(reports)
     show(reports, output)
@@ -87,9 +105,12 @@ def _opener_of(config: ClientConfig) -> Callable[[], History] | None:
     return cache(lambda: open_history(url, days=config.history_days, open_engine=open_database))
 
 
-def _all_failed(plan: RunPlan, reason: str) -> list[Report]:
-    tables = [TableReport(name=name, status="failed", error=reason) for name in plan.table_names]
-    return [*tables, *(DirectoryReport(name=entry.name, status="failed", error=reason) for entry in plan.directories)]
+def _failed(tables: Iterable[str], directories: Iterable[str], reason: str) -> list[Report]:
+    """Report tables and directories as failed for the same reason."""
+    return [
+        *(TableReport(name=name, status="failed", error=reason) for name in tables),
+        *(DirectoryReport(name=name, status="failed", error=reason) for name in directories),
+    ]
 
 
 def show(reports: Sequence[Report], output: Output) -> None:

@@ -13,6 +13,7 @@ from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask,
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config.written_names import WrittenNames
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.printable import MAX_MESSAGE, printable
@@ -78,8 +79,11 @@ class ConfiguredSyncOperator(SyncOperator):
         return [*names_in(self.tables), *names_in(self.directories)]
 
     def failed_reports(self, reason: str) -> list[Report]:
-        """Report each table and directory that the arguments name as failed, or the task if they name none."""
+        """Report each table and directory that the arguments or else the file name as failed, or the task if there are none."""
         tables, directories = names_in(self.tables), names_in(self.directories)
+        if not tables and not directories:
+            written = WrittenNames.of(self.config)
+            tables, directories = list(written.tables), list(written.directories)
         return [
             *(TableReport(name=name, status="failed", error=reason) for name in tables),
             *(DirectoryReport(name=name, status="failed", error=reason) for name in directories),

@@ -278,3 +278,41 @@ def test_a_run_that_fails_before_it_begins_is_recorded(site: Site, command: Comm
         ("orders", "failed"),
     ]
     assert all("X-Key" in str(sync.latest.report.error) for sync in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"token": "${NO_SUCH_TOKEN}"}, "NO_SUCH_TOKEN"),
+        ({"default_connection": "nowhere"}, "nowhere"),
+        ({"retries": "many", "history_days": "long"}, "retries"),
+    ],
+    ids=["variable", "connection", "option"],
+)
+def test_a_configuration_that_cannot_be_used_is_recorded(
+    site: Site, command: Command, change: dict[str, Any], reason: str
+) -> None:
+    """A mistake in the file leaves a failed record of all that it names, or of what the command names; a dry run leaves none."""
+    url = f"sqlite:///{site.folder / 'history.db'}"
+    site.configure(**{**yaml.safe_load(site.config.read_text()), "history": url, **change})
+    history = open_history(url)
+    assert command("run", "--dry-run") == 2
+    assert history.syncs() == []
+    assert command("run", "--table", "orders") == 2
+    assert [sync.key.name for sync in history.syncs()] == ["orders"]
+    assert command("run") == 2
+    found = history.syncs()
+    assert [(sync.key.name, sync.key.kind, sync.latest.report.status) for sync in found] == [
+        ("customers", "table", "failed"),
+        ("images", "directory", "failed"),
+        ("orders", "table", "failed"),
+    ]
+    assert all(reason in str(sync.latest.report.error) for sync in found)
+    assert {sync.key.job for sync in found} == {f"airflow-sync run {site.config}"}
+
+
+def test_a_history_that_is_not_known_gets_no_record(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the URL of the history itself uses a variable that is not set, only the mistake is printed."""
+    site.configure(**{**yaml.safe_load(site.config.read_text()), "history": "sqlite:///${NO_SUCH_FOLDER}/history.db"})
+    assert command("run") == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -90,3 +90,15 @@ def test_refused(file: Path, source: Source, target: Target, settings: Any, argu
     with pytest.raises(AirflowFailException, match=message):
         execute(arguments.pop("config", changed(file, **settings)), **arguments)
     assert target.rows("orders") == []
+
+
+@pytest.mark.parametrize(("arguments", "names"), [({}, ["c*", "images", "orders"]), ({"tables": "orders"}, ["orders"])])
+def test_a_file_that_cannot_be_used_fails_what_it_names(
+    file: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], names: list[str]
+) -> None:
+    """If a variable of the file is not set, all that the arguments or else the file name is reported as failed."""
+    monkeypatch.delenv("THE_TOKEN")
+    operator = ConfiguredSyncOperator(task_id="sync", config=file, **arguments)
+    with pytest.raises(AirflowFailException, match="THE_TOKEN"):
+        operator.execute({})
+    assert sorted((report.name, report.status) for report in operator.reports) == [(name, "failed") for name in names]
