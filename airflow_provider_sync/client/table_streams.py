@@ -171,9 +171,9 @@ class SnapshotAnswer(MessageStream):
     def __init__(self, body: Body) -> None:
         super().__init__(body, "The snapshot of all tables")
         # Kept, because a reader that is collected closes the connection, and so the server would end the snapshot.
-        self._messages = read_messages(body.chunks(limit=_MAX_SNAPSHOT_BYTES), self.compression, limit=_MAX_SNAPSHOT_BYTES)
+        self._held = read_messages(body.chunks(limit=_MAX_SNAPSHOT_BYTES), self.compression, limit=_MAX_SNAPSHOT_BYTES)
         with self._with_subject():
-            message = next(self._messages, None)
+            message = next(self._held, None)
             if not isinstance(message, SnapshotHeld):
                 raise unexpected(message, "the name of a snapshot")
         self.snapshot = message.snapshot

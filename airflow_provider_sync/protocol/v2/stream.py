@@ -38,6 +38,9 @@ MAX_EMPTY = 10_000
 MAX_FAILURE = 2_000
 """Maximum characters of the message of a :class:`.Failure`."""
 
+_MAX_REST = 1_000
+"""Most messages that are read after one that is none: a server may send without end."""
+
 Block = bytes | bytearray | memoryview
 
 Explain = Callable[[Exception], Failure]
@@ -148,17 +151,25 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
     digest = hashlib.sha256()
     items = count = empty = 0
     ended = False
-    for frame in _frames(blocks, kinds.max_bytes):
+    frames = _frames(blocks, kinds.max_bytes)
+    for frame in frames:
         if ended:
             raise ProtocolError(f"Something follows the end of the stream, after {count} messages. Does a proxy change the body?")
-        message = _decoded(frame, kinds, count + 1)
+        try:
+            message = _decoded(frame, kinds, count + 1)
+        except DamagedStreamError:
+            raise
+        except ProtocolError:
+            digest.update(frame)
+            _check_undamaged(frames, kinds, digest)
+            raise
         if isinstance(message, Failure):
             status = message.status if 400 <= message.status < 600 else 500
             raise ServerError(quoted(message.message, MAX_FAILURE), status, of_table=message.of_table)
         if isinstance(message, End):
             ended = True
             if message.digest != digest.hexdigest():
-                raise DamagedStreamError(f"The stream was damaged: its {count} messages are not those that were sent. Try again.")
+                raise _damaged(count)
             if message.rows != items:
                 raise ProtocolError(
                     f"The stream announces {message.rows} {kinds.items} and brought {items}. Is the server's version right?"
@@ -175,6 +186,43 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
         yield message
     if not ended:
         raise IncompleteStreamError(f"The stream ended after {count} messages, before its end. Try again.")
+
+
+def _check_undamaged(frames: Iterator[memoryview], kinds: MessageSet[M], digest: hashlib._Hash) -> None:
+    """Read the rest of a stream after a message that is none, up to the digest, which tells whether the server sent it.
+
+    A rest that is cut, has no valid lengths, or has more than :data:`_MAX_REST` messages tells nothing.
+
+    :param digest: of all messages so far
+    :raises DamagedStreamError: if the stream was damaged
+    """
+    for position in range(1, _MAX_REST + 1):
+        try:
+            frame = next(frames, None)
+        except ProtocolError:
+            return
+        if frame is None:
+            return
+        content: Block = b""
+        try:
+            message = _decoded(frame, kinds, position)
+        except DamagedStreamError:
+            raise
+        except ProtocolError:
+            pass  # one more that is no message
+        else:
+            if isinstance(message, Failure):
+                return
+            if isinstance(message, End):
+                if message.digest != digest.hexdigest():
+                    raise _damaged(position)
+                return
+            content = kinds.content(message)
+        digest.update(frame[: len(frame) - len(content)])
+
+
+def _damaged(count: int) -> DamagedStreamError:
+    return DamagedStreamError(f"The stream was damaged: its {count} messages are not those that were sent. Try again.")
 
 
 def media_type(compression: str) -> str:
