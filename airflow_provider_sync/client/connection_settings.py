@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import sys
 from collections.abc import Mapping
@@ -53,6 +54,9 @@ class BearerAuth(AuthBase):
         return request
 
 
+_CREDENTIALS_IN_URL = "The URL of the server holds credentials. Give them as token, or as login and password."
+
+
 def base_url(url: str) -> str:
     """Check a base URL, and return it without a slash at its end.
 
@@ -62,11 +66,16 @@ def base_url(url: str) -> str:
         parts = urlsplit(url.strip())
         parts.port  # noqa: B018  # raises for a port that is not a number
     except ValueError as error:
+        # Of a password with a slash, the parser's message quotes the beginning as a port.
+        if "@" in url:
+            raise ConfigurationError(_CREDENTIALS_IN_URL) from None
         raise ConfigurationError(f"The URL of the server is not valid: {error}.") from error
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("The URL of the server holds credentials. Give them as token, or as login and password.")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"The URL of the server is {url!r}. Give one such as 'https://host/api/sync'.")
+    is_whole = parts.scheme in ("http", "https") and parts.hostname
+    if parts.username is not None or parts.password is not None or ("@" in url and not is_whole):
+        raise ConfigurationError(_CREDENTIALS_IN_URL)
+    if not is_whole:
+        shown = re.split(r"[?#]", url)[0]
+        raise ConfigurationError(f"The URL of the server is {shown!r}. Give one such as 'https://host/api/sync'.")
     if parts.query or parts.fragment:
         raise ConfigurationError("The URL of the server has a query or a fragment. Give the part before '?' and '#'.")
     return parts.geturl().rstrip("/")

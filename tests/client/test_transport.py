@@ -152,6 +152,11 @@ def test_netrc_is_not_looked_at(server: ScriptedServer, tmp_path: Path, monkeypa
         ("http://host:port/", "not valid"),
         ("https://user:secret@host/", "holds credentials"),
         ("https://secret@host/", "holds credentials"),
+        ("user:secret@host", "holds credentials"),
+        ("//user:secret@host/x", "holds credentials"),
+        ("https://user:secret/more@host/", "holds credentials"),
+        ("https://user:secret#more@host/", "holds credentials"),
+        ("host/?token=secret", "The URL of the server is 'host/'"),
         ("https://host/?token=secret", "query"),
     ],
 )
