@@ -159,7 +159,7 @@ class ConnectionLimitError(TransportError):
 
 
 class SessionTimeoutError(TransportError):
-    """A database ended a session, or a statement, that exceeded its time limit; the message names no host and no user."""
+    """A database ended a session or statement, for its time limit or for another session; no message names a host or user."""
 
 
 class ProtocolError(SyncError):

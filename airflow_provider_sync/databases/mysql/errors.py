@@ -45,7 +45,7 @@ _LOCK_TIMEOUT = frozenset({1205, 3572})
 _BUSY = frozenset({1020, 1213, 1412, 3058}) | _LOCK_TIMEOUT
 """Row changed since the read, deadlock, table changed after the snapshot, deadlock of user locks; or a lock timeout."""
 
-_LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055})
+_LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 2002, 2003, 2005, 2006, 2013, 2055})
 """Connection failed, none free, lost or timed out; server shutting down; query or connection killed."""
 
 _FILE_ASKED = frozenset({2000, 2068})
@@ -83,6 +83,8 @@ _SCHEMA_READ_ONLY = 3989
 
 _STATEMENT_LIMITS = {1969: "max_statement_time", 3024: "max_execution_time"}
 """Errors of statements that exceeded a time limit, with the setting of MariaDB or MySQL that limits them."""
+
+_INTERRUPTED = 1317
 
 _MAX_MESSAGE = 300
 
@@ -176,6 +178,10 @@ def translate(error: BaseException) -> SyncError:
         return TableError(f"The database refused: {message}. Create it, or correct its name in the connection.")
     if setting := _STATEMENT_LIMITS.get(number):
         return SessionTimeoutError(f"The database ended a statement: {message}. Raise {setting} of the user or the server.")
+    if number == _INTERRUPTED:
+        return SessionTimeoutError(
+            f"The database ended a statement: {message}. Another session or an administrator cancelled it: try again."
+        )
     if number in _FULL or (number == 1030 and "28" in message):
         return TableError(
             f"The database has no room: {message}. Free some space on its disk, and on that of its temporary files."

@@ -25,6 +25,7 @@ from airflow_provider_sync.exceptions import (
         (4031, SessionTimeoutError, "Raise wait_timeout of the user or the server."),
         (1969, SessionTimeoutError, "Raise max_statement_time of the user or the server."),
         (3024, SessionTimeoutError, "Raise max_execution_time of the user or the server."),
+        (1317, SessionTimeoutError, "Another session or an administrator cancelled it: try again."),
         (1045, TableError, "Check user and password, and from where the user may connect."),
         (1049, TableError, "Create it, or correct its name in the connection."),
         (3032, TransportError, "Try again when SET GLOBAL offline_mode = OFF was run."),
