@@ -8,11 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from airflow_provider_sync.config import ClientConfig, ServerConfig
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.mysql import session as mysql_session
 from airflow_provider_sync.databases.postgresql import session as postgresql_session
 from airflow_provider_sync.databases.sqlite import database as sqlite_database
-from airflow_provider_sync.exceptions import LockTimeoutError, SyncFailed
+from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Opener, plan_run, run_steps
 from airflow_provider_sync.sync.run_diff import diff_run
@@ -20,6 +19,7 @@ from airflow_provider_sync.sync.tables.lock_waits import BRIEF_WAIT
 from airflow_provider_sync.sync.tables.version2.small_tables import LOCK_SECONDS, MAX_LOCKED
 from tests.scenario import opened
 from tests.sync.link import Link, linked
+from tests.sync.tables.recorded_waits import Waits, recorded_waits
 
 NAMES = ["a", "b", "c", "d", "e"]
 LOCKED = NAMES[:4]
@@ -31,9 +31,6 @@ LOCKS = {
     "sqlite": ["BEGIN IMMEDIATE"],
 }
 """How another session locks the tables; on SQLite, all tables of the database."""
-
-Waits = list[int | None]
-"""For each statement that timed out, the limit of its session in seconds; ``None`` for the limit of the engine."""
 
 
 @pytest.fixture(params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow), "postgresql", "sqlite"])
@@ -64,30 +61,6 @@ def locked(link: Link, engine: str) -> Iterator[None]:
         for statement in LOCKS[engine]:
             connection.exec_driver_sql(statement)
         yield
-
-
-@contextmanager
-def recorded_waits(link: Link) -> Iterator[Waits]:
-    """Record the limit of each statement that times out in the target's database during the block."""
-    waits: Waits = []
-    kind = type(link.target.database)
-    translate = kind.translate_errors
-
-    @contextmanager
-    def translate_errors(database: Database) -> Iterator[None]:
-        try:
-            with translate(database):
-                yield
-        except LockTimeoutError as error:
-            # Outer blocks see the same error, or a copy of it.
-            if not hasattr(error, "noted"):
-                error.noted = True  # type: ignore[attr-defined]  # for this test
-                waits.append(database.session.lock_seconds)
-            raise
-
-    with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(kind, "translate_errors", translate_errors)
-        yield waits
 
 
 def url_of(link: Link) -> str:
