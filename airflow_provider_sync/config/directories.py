@@ -13,9 +13,10 @@ from pydantic.json_schema import SkipJsonSchema
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
 from airflow_provider_sync.config.options import (
     MAX_DAYS,
+    NUMBER,
+    WHOLE_NUMBER,
     Name,
     Options,
-    PositiveNumber,
     PositiveWhole,
     Seconds,
     entry_from_options,
@@ -33,7 +34,7 @@ def _folder(prefix: str) -> str:
 Prefix = Annotated[Name, AfterValidator(_folder)]
 
 
-FilesPerRequest = Annotated[PositiveWhole, Field(le=998)]
+FilesPerRequest = Annotated[int, Field(gt=0, le=998), WHOLE_NUMBER]
 """As many files as PHP takes from one form (``max_input_vars``), for existing servers."""
 
 
@@ -81,7 +82,7 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     backup: str | None = Field(
         default=None, description="Folder or prefix where replaced and deleted files go, by date. None removes them."
     )
-    backup_days: Annotated[PositiveNumber, Field(le=MAX_DAYS)] | None = Field(
+    backup_days: Annotated[float, Field(gt=0, le=MAX_DAYS, allow_inf_nan=False), NUMBER] | None = Field(
         default=None, description="Remove backups after this many days. None keeps them."
     )
     links: Literal["skip", "keep", "follow"] = Field(
@@ -99,7 +100,7 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     durable: bool = Field(
         default=True, description="Give a file its name only when its content is on the disk, so that it survives a power cut."
     )
-    downloads: Annotated[PositiveWhole, Field(le=64)] = Field(
+    downloads: Annotated[int, Field(gt=0, le=64), WHOLE_NUMBER] = Field(
         default=4, description="Requests for files at once; for a local disk, at most one for each core."
     )
     skip_unreadable: bool = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from airflow_provider_sync.config.options import NotNegativeWhole, Options
+from airflow_provider_sync.config.options import WHOLE_NUMBER, NotNegativeWhole, Options
 from airflow_provider_sync.logs.files import DEFAULT_BACKUPS, DEFAULT_MAX_BYTES
 
 
@@ -21,7 +21,7 @@ class LogOptions(Options, frozen=True):
     max_bytes: NotNegativeWhole = Field(
         default=DEFAULT_MAX_BYTES, description="Bytes above which `file` is renamed and a new one begun; 0 for never."
     )
-    backups: Annotated[NotNegativeWhole, Field(le=1_000)] = Field(
+    backups: Annotated[int, Field(ge=0, le=1_000), WHOLE_NUMBER] = Field(
         default=DEFAULT_BACKUPS, description="How many renamed files are kept."
     )
     access: bool = Field(default=True, description="Whether there is a line for each request.")

@@ -155,6 +155,12 @@ def _no_switch(wanted: str) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
+WHOLE_NUMBER = _no_switch("a whole number")
+"""Last part of the type of an option that is a whole number; bounds before it are in the JSON Schema, too."""
+
+NUMBER = _no_switch("a number")
+"""The same for a number that may have a fraction."""
+
 Name = Annotated[str, AfterValidator(checked_unicode)]
 """The name of a table, of a column, or of what a server offers, or a pattern of file names."""
 
@@ -169,15 +175,15 @@ MAX_DAYS = 36_500
 MAX_SOCKET_SECONDS = 2_000_000
 """The longest time that a socket waits, some 23 days: ``poll()`` has 31 bits for milliseconds."""
 
-Whole = Annotated[int, Field(ge=-MAX_WHOLE, le=MAX_WHOLE), _no_switch("a whole number")]
-NotNegativeWhole = Annotated[int, Field(ge=0, le=MAX_WHOLE), _no_switch("a whole number")]
-PositiveWhole = Annotated[int, Field(gt=0, le=MAX_WHOLE), _no_switch("a whole number")]
-PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), _no_switch("a number")]
-Seconds = Annotated[PositiveNumber, Field(le=MAX_SECONDS)]
-SocketSeconds = Annotated[PositiveNumber, Field(le=MAX_SOCKET_SECONDS)]
-Days = Annotated[PositiveWhole, Field(le=MAX_DAYS)]
-Retries = Annotated[NotNegativeWhole, Field(le=1_000)]
-Places = Annotated[PositiveWhole, Field(le=1_000_000)]
+Whole = Annotated[int, Field(ge=-MAX_WHOLE, le=MAX_WHOLE), WHOLE_NUMBER]
+NotNegativeWhole = Annotated[int, Field(ge=0, le=MAX_WHOLE), WHOLE_NUMBER]
+PositiveWhole = Annotated[int, Field(gt=0, le=MAX_WHOLE), WHOLE_NUMBER]
+PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), NUMBER]
+SocketSeconds = Annotated[float, Field(gt=0, le=MAX_SOCKET_SECONDS, allow_inf_nan=False), NUMBER]
+Days = Annotated[int, Field(gt=0, le=MAX_DAYS), WHOLE_NUMBER]
+Retries = Annotated[int, Field(ge=0, le=1_000), WHOLE_NUMBER]
+Places = Annotated[int, Field(gt=0, le=1_000_000), WHOLE_NUMBER]
 """How many of something a server keeps at once."""
 
 

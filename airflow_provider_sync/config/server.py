@@ -12,7 +12,7 @@ from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.config.metrics import MetricsOptions
-from airflow_provider_sync.config.options import PositiveWhole, TimeZoneName, named_entries, wrong_reference, wrong_value
+from airflow_provider_sync.config.options import WHOLE_NUMBER, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.source_tables import SourceTable
 from airflow_provider_sync.config.tables import has_connection, table_entries
 from airflow_provider_sync.config.tls import ServerTLS
@@ -47,7 +47,7 @@ class ServerConfig(ConfigFile, frozen=True):
     tls: ServerTLS | None = Field(
         default=None, description="The files of a server that speaks TLS itself. Otherwise it speaks plain HTTP."
     )
-    workers: Annotated[PositiveWhole, Field(le=1_000)] = Field(default=1, description="Processes that answer requests.")
+    workers: Annotated[int, Field(gt=0, le=1_000), WHOLE_NUMBER] = Field(default=1, description="Processes that answer requests.")
     limits: ServerLimits = Field(
         default_factory=ServerLimits, description="How much of the server clients may use, and for how long."
     )

@@ -36,6 +36,19 @@ def test_the_schema_is_one(kind: str) -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_bound_is_one_that_editors_know(kind: str) -> None:
+    """Bounds have JSON Schema's own keywords; unknown ones, such as pydantic's, are ignored by editors."""
+    text = json.dumps(json_schema(kind))
+    assert not [bound for bound in ("gt", "ge", "lt", "le") if f'"{bound}":' in text]
+
+
+def test_a_number_above_its_bound_is_marked() -> None:
+    """An editor marks a number that the command would refuse."""
+    assert errors("client", {**URL, "timeout": 1e20})
+    assert errors("client", {**URL, "directories": {"images": {"path": "/srv", "downloads": 65}}})
+
+
 def examples() -> Iterator[Any]:
     """Give every configuration that the documentation and the contracts show, with its kind."""
     for page in PAGES:
