@@ -1,10 +1,6 @@
 """Syncs that are killed at a point of the code, as the kernel does when memory runs out.
 
-Points are written as ``before module:Class.method`` or ``after module:function``; those that matter have names here. A process of
-its own is started with what it is to do, where, and at which point it dies::
-
-    python -m tests.sync.tables.killing table  SERVER_URL DATABASE_URL NAMES OPTIONS_AS_JSON POINT
-    python -m tests.sync.tables.killing files  SERVER_URL FOLDER       NAME OPTIONS_AS_JSON POINT
+Points are written as ``before module:Class.method`` or ``after module:function``; those that matter have names here.
 """
 
 from __future__ import annotations
@@ -12,14 +8,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from functools import wraps
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
-PROJECT = Path(__file__).parents[3]
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import directory_from_options, table_from_options
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.sync import sync_directory, sync_tables
+from tests.sync.tables.forked import run_forked
+
 PACKAGE = "airflow_provider_sync."
 
 DIFFERENCE_POINTS = {
@@ -121,32 +122,29 @@ def die_at(point: str) -> None:
         die()
 
     setattr(owner, name, dying)
+    # Modules that imported the function have it under names of their own.
+    for module in [module for name, module in sys.modules.items() if name.startswith(PACKAGE)]:
+        for own_name, value in list(vars(module).items()):
+            if value is original:
+                setattr(module, own_name, dying)
 
 
-def run_killed(*arguments: str) -> int:
-    """Run a process that dies, and return its exit code."""
-    return subprocess.run([sys.executable, "-m", __name__, *arguments], cwd=PROJECT, check=False, timeout=120).returncode
+def run_killed(kind: str, server_url: str, target: str, names: str, options: str, point: str) -> int:
+    """Sync in a process that dies, and return its exit code.
+
+    :param kind: ``table``, ``files``, or ``files of version 1``
+    :param target: URL of a database, or path of a folder
+    :param names: of tables, with commas between them, or of one directory
+    :param options: of each table or of the directory, as JSON
+    """
+    return run_forked(_sync_and_die, kind, server_url, target, names, options, point)
 
 
-def main(kind: str, *arguments: str) -> None:
-    """Do what the arguments say, and die."""
-    *others, point = arguments
+def _sync_and_die(kind: str, url: str, target: str, name: str, options: str, point: str) -> None:
     die_at(point)
-    from airflow_provider_sync.client import SyncClient
-    from airflow_provider_sync.config import directory_from_options, table_from_options
-    from airflow_provider_sync.databases.connect import open_engine
-    from airflow_provider_sync.databases.registry import database_for
-    from airflow_provider_sync.files import open_storage
-    from airflow_provider_sync.sync import sync_directory, sync_tables
-
-    url, target, name, options = others
     with SyncClient(url, retries=0, protocol="1" if kind == "files of version 1" else "auto") as client:
         if kind.startswith("files"):
             sync_directory(client, directory_from_options(name, {"path": target, **json.loads(options)}), open_storage(target))
         else:
             tables = [table_from_options(each, json.loads(options)) for each in name.split(",")]
             sync_tables(client, tables, database_for(open_engine(target)))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

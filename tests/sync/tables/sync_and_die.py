@@ -1,13 +1,9 @@
-"""A sync of one table in a process that kills itself at a given moment, as the kernel does when memory runs out.
-
-Started with the URL of the server, the URL of the target's database, the name of the table, and the moment.
-"""
+"""A sync of one table in a process that kills itself at a given moment, as the kernel does when memory runs out."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
@@ -19,6 +15,8 @@ from airflow_provider_sync.merge.merge import TableMerge
 from airflow_provider_sync.merge.staging import PermanentStaging
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
+from tests.sync.link import Link
+from tests.sync.tables.forked import run_forked
 
 DOWNLOAD, HALFWAY, MERGE, END = "download", "halfway", "merge", "end"
 """While rows are loaded into the staging table, at once or after some; with all changes written and nothing committed; with
@@ -42,8 +40,15 @@ class Halfway:
             die()
 
 
-def main(server_url: str, database_url: str, name: str, moment: str) -> None:
-    """Sync and die."""
+def sync_and_die(link: Link, moment: str) -> int:
+    """Sync the table ``t`` in a process that is killed at a moment, and return its exit code."""
+    url = link.target.database.engine.url.render_as_string(hide_password=False)
+    link.target.let_go()
+    with link.client("t") as client:
+        return run_forked(_sync_and_die, client.url, url, moment)
+
+
+def _sync_and_die(server_url: str, database_url: str, moment: str) -> None:
     if moment == MERGE:
         TableMerge.verify = die  # type: ignore[method-assign]  # there is no other way to be there at that moment
     if moment == END:
@@ -53,8 +58,4 @@ def main(server_url: str, database_url: str, name: str, moment: str) -> None:
     progress = {DOWNLOAD: die, HALFWAY: Halfway()}.get(moment)
     with SyncClient(server_url, retries=0) as client:
         target = database_for(open_engine(database_url))
-        sync_tables(client, [table_from_options(name, {})], target, progress=progress)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+        sync_tables(client, [table_from_options("t", {})], target, progress=progress)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gzip
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from socket import socket
 
 import pytest
@@ -19,10 +16,9 @@ from airflow_provider_sync.exceptions import SyncFailed, TableBusyError
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import reply, stream
 from tests.sync.link import Link
-from tests.sync.tables.sync_and_die import DOWNLOAD, END, MERGE
+from tests.sync.tables.sync_and_die import DOWNLOAD, END, MERGE, sync_and_die
 from tests.sync.tables.version1.existing_server import existing_server
 
-PROJECT = Path(__file__).parents[3]
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))"
 NEW = [(1, "changed"), (2, "same"), (3, "new")]
 OLD = [(1, "old"), (2, "same"), (9, "gone")]
@@ -47,15 +43,6 @@ class Hold:
         """Say that rows arrive, and wait."""
         self.working.set()
         self.go_on.wait()
-
-
-def sync_and_die(link: Link, moment: str) -> int:
-    """Sync in a process that is killed at a moment, and return its exit code."""
-    url = link.target.database.engine.url.render_as_string(hide_password=False)
-    link.target.let_go()
-    with link.client("t") as client:
-        command = [sys.executable, "-m", "tests.sync.tables.sync_and_die", client.url, url, "t", moment]
-        return subprocess.run(command, cwd=PROJECT, check=False, timeout=120).returncode
 
 
 @pytest.mark.parametrize("moment", [DOWNLOAD, MERGE])

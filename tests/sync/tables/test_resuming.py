@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,11 +10,10 @@ from airflow_provider_sync.databases.sqlite import text_load as sqlite_text_load
 from airflow_provider_sync.exceptions import IncompleteStreamError, SyncFailed
 from airflow_provider_sync.sync.tables.version2 import batch_sizes, plan
 from tests.sync.link import Link
-from tests.sync.tables.sync_and_die import HALFWAY
+from tests.sync.tables.sync_and_die import HALFWAY, sync_and_die
 from tests.sync.tables.test_steps import Steps
 from tests.sync.tables.version2.test_source import fill
 
-PROJECT = Path(__file__).parents[3]
 ROWS = 20_000
 INTEGERS = "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(200))"
 TEXTS = "CREATE TABLE t (code VARCHAR(40) PRIMARY KEY, v VARCHAR(200))"
@@ -87,11 +83,7 @@ def test_a_killed_sync_goes_on(two_into: Link) -> None:
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i, {VALUE}", ROWS)
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
-    url = two_into.target.database.engine.url.render_as_string(hide_password=False)
-    two_into.target.let_go()
-    with two_into.client("t") as client:
-        command = [sys.executable, "-m", "tests.sync.tables.sync_and_die", client.url, url, "t", HALFWAY]
-        assert subprocess.run(command, cwd=PROJECT, check=False, timeout=120).returncode == -signal.SIGKILL
+    assert sync_and_die(two_into, HALFWAY) == -signal.SIGKILL
     report = two_into.sync_one("t")
     assert (report.rows_inserted, report.rows_updated) == (ROWS - 1, 1)
     assert 0 < report.rows_received < ROWS * 3 // 4

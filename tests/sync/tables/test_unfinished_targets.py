@@ -82,7 +82,7 @@ def test_a_run_that_is_killed_while_it_makes_tables(two_into: Link, point: str) 
         code = run_killed("table", client.url, url, ",".join(NAMES), json.dumps(MAKE), point)
     # MySQL and MariaDB have no such statements, and SQLite adds no foreign keys.
     assert code in (-signal.SIGKILL, 0)
-    if point in ("table made", "rows committed"):
+    if point in (MAKING_POINTS["table made"], MAKING_POINTS["rows committed"]):
         assert code == -signal.SIGKILL
     for name in NAMES:
         has_all_but_foreign_keys(two_into, name)
