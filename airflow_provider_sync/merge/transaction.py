@@ -48,6 +48,7 @@ def merge_tables(
     working: Working = nullcontext,
     check: Callable[[Table, MergeCounts], None] | None = None,
     verify: Callable[[Table, Sequence[str]], None] | None = None,
+    before_writes: Callable[[], None] | None = None,
     before_commit: Callable[[], None] | None = None,
     beside: Callable[[], Iterable[Table]] = tuple,
     dry_run: bool = False,
@@ -59,6 +60,7 @@ def merge_tables(
     :param check: called with each target and the counts of its changes, before any row is written; an error stops all merges
     :param verify: called inside the transaction after a merge verified its target, with the target and its generated columns that
         differ from the source; an error rolls back everything
+    :param before_writes: called inside the transaction after all checks, before any row is written; an error stops all merges
     :param before_commit: called last; an error rolls back everything
     :param beside: returns further tables that were already found equal to their sources, and that no trigger may change
     :param dry_run: list and check the changes, but write nothing
@@ -91,6 +93,8 @@ def merge_tables(
                 # Generated columns are not listed as changes, so a table may differ although nothing would be written.
                 _verify([merge for merge in ordered if merge.computes and not merge.writes], working, verify)
                 raise _DryRunEnded
+            if before_writes:
+                before_writes()
             watch = TriggerWatch(database, connection, ordered, beside)
             watch.begin()
             remains.writing = any(merge.writes for merge in merges)

@@ -20,6 +20,7 @@ from airflow_provider_sync.merge.transaction import merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.guards import check_deletes
+from airflow_provider_sync.sync.tables.altered_target import refuse_altered
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows, computes_otherwise
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
 from airflow_provider_sync.sync.traffic import Measure
@@ -113,7 +114,8 @@ class _GuardedMerge:
                     working=lambda target: self.merging[str(target)].measure.counting(instead_of=self.shared),
                     check=self._check,
                     verify=self._verify,
-                    before_commit=self.lock.check,
+                    before_writes=self._refuse_altered,
+                    before_commit=self._check_last,
                     beside=self._beside,
                     dry_run=dry_run,
                 )
@@ -136,6 +138,14 @@ class _GuardedMerge:
         check_deletes(
             rows.target.options, deletes=counts.deleted, present=counts.target_rows, offered=rows.rows_total, unit="rows"
         )
+
+    def _refuse_altered(self) -> None:
+        refuse_altered(self.database, self.connection, [table.target for table in self.merging.values()])
+
+    def _check_last(self) -> None:
+        # On PostgreSQL only the writes lock a table against new triggers and foreign keys.
+        self._refuse_altered()
+        self.lock.check()
 
     def _verify(self, target: Table, computed_otherwise: Sequence[str]) -> None:
         table = self.merging[str(target)]

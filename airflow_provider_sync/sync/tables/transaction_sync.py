@@ -38,7 +38,7 @@ from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.progress import Progress, row_progress
-from airflow_provider_sync.sync.tables.altered_target import noticing_alterations
+from airflow_provider_sync.sync.tables.altered_target import described_again, noticing_alterations
 from airflow_provider_sync.sync.tables.apply_schema_changes import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
@@ -195,6 +195,9 @@ class TransactionSync:
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
         clean_up = CleanUp(self.database, self.clean_up_waits)
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
+            if self.attempts.moved:
+                known = [self.adapted.get(target.name, target) for target in targets]
+                self.adapted.update((target.name, target) for target in described_again(self.database, connection, known))
             # The costs of requests about all tables count for the first.
             with self.measures[targets[0].name].counting() if targets else nullcontext():
                 unchanged = self._find_unchanged(targets)

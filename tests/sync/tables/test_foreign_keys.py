@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.protocol.v2.messages import GetRows
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
@@ -15,6 +16,7 @@ from tests.databases.plain_role import plain_role
 from tests.every_pair import every_pair
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
+from tests.sync.tables.interrupted import interrupted
 
 
 class PlainLink:
@@ -65,6 +67,25 @@ def test_rows_of_tables_that_are_not_synced_stay(plain: PlainLink) -> None:
     plain.link.assert_clean()
     plain.target.execute("DELETE FROM note WHERE t_id = 2")
     assert plain.link.sync_one("t").rows_deleted == 1
+
+
+def test_a_foreign_key_that_comes_meanwhile(plain: PlainLink) -> None:
+    """A foreign key that is created during a sync deletes no rows of a table that is not synced."""
+    plain.link.protocol = "2"
+    _create(plain, "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c')")
+    plain.link.source.execute("DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'z' WHERE id = 1")
+
+    def refer(_: int) -> None:
+        plain.target.execute(
+            "CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE)",
+            "INSERT INTO note VALUES (10, 1), (20, 2)",
+        )
+
+    with pytest.raises(SyncFailed, match=r"note_t_id_fkey.*GRANT SET ON PARAMETER session_replication_role"):
+        interrupted(plain.link, GetRows, 1, refer)
+    assert plain.target.rows("note") == [(10, 1), (20, 2)]
+    assert len(plain.target.rows("t")) == 3
+    plain.link.assert_clean()
 
 
 PARTITIONS = (

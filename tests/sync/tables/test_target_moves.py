@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.merge.trigger_watch import TriggerWatch
 from airflow_provider_sync.protocol.v2.messages import GetRows
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync import sync_tables
+from tests.engines import on_engines
 from tests.sync.link import Link
-from tests.sync.tables.interrupted import interrupted
+from tests.sync.tables.interrupted import Interrupted, interrupted
 from tests.sync.tables.test_steps import Steps
+from tests.sync.tables.test_triggers import TRIGGERS
 
 
 @pytest.fixture
@@ -88,3 +94,78 @@ def test_an_order_of_columns_that_changes_between_the_steps(two_same: Link) -> N
     assert two_same.target.rows("t") == []
     Steps(two_same, run_id="run 2").all()
     assert two_same.target.rows("t") == [(1, 10, "new"), (2, 20, "same")]
+
+
+def with_change_in_a(link: Link) -> None:
+    """Create two tables, of which ``a`` differs."""
+    rows = ", ".join(f"({number}, 1)" for number in range(1, 301))
+    link.protocol = "2"
+    link.create(
+        "CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)",
+        "CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)",
+        "INSERT INTO a VALUES (1, 1)",
+        f"INSERT INTO b VALUES {rows}",
+    )
+    link.target.execute("CREATE TABLE note (n INTEGER)")
+    link.source.execute("UPDATE a SET v = 2")
+
+
+def sync_while(link: Link, *statements: str, single_transaction: bool = True) -> list[TableReport]:
+    """Sync ``b`` and ``a``, and alter the target before the rows of ``a`` are requested."""
+    tables = [table_from_options("b", {}), table_from_options("a", {})]
+    with link.client("a", "b") as client, Interrupted(client.url, protocol="2", retries=0) as other:
+        other.interrupt(GetRows, 1, lambda _: link.target.execute(*statements))
+        try:
+            return sync_tables(other, tables, link.target.database, single_transaction=single_transaction)
+        finally:
+            assert not other.left
+
+
+@pytest.mark.parametrize("single_transaction", [True, False])
+def test_a_trigger_that_comes_meanwhile(into: Link, single_transaction: bool) -> None:
+    """A trigger that is created during a sync cannot change a table that was already compared."""
+    with_change_in_a(into)
+    trigger = [statement.format(action="UPDATE b SET v = 7 WHERE id = 5") for statement in into.target.pick(TRIGGERS)]
+    with pytest.raises(SyncFailed, match=r"'b' was compared with the source already.*a trigger \(act\)") as failure:
+        sync_while(into, *trigger, single_transaction=single_transaction)
+    assert not failure.value.retryable
+    into.assert_equal("b")
+    assert into.target.rows("a") == [(1, 1)]
+
+
+def test_a_trigger_that_comes_meanwhile_and_writes_elsewhere(into: Link) -> None:
+    """A trigger that is created during a sync and writes an audit log is allowed, and the report warns of it."""
+    with_change_in_a(into)
+    trigger = [statement.format(action="INSERT INTO note VALUES (1)") for statement in into.target.pick(TRIGGERS)]
+    report = sync_while(into, *trigger)[1]
+    assert report.warnings == ("Table 'a' has triggers (act), which fire for rows that a sync changes.",)
+    into.assert_equal("a")
+    assert into.target.rows("note") == [(1,)]
+
+
+@on_engines("postgresql")
+def test_a_trigger_that_comes_during_the_merge(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trigger that is created right before the first write is noticed before the commit."""
+    with_change_in_a(into)
+    trigger = [statement.format(action="UPDATE b SET v = 7 WHERE id = 5") for statement in into.target.pick(TRIGGERS)]
+    begin = TriggerWatch.begin
+
+    def begin_late(watch: TriggerWatch) -> None:
+        begin(watch)
+        while trigger:
+            into.target.execute(trigger.pop(0))
+
+    monkeypatch.setattr(TriggerWatch, "begin", begin_late)
+    with pytest.raises(SyncFailed, match=r"'b' was compared with the source already.*a trigger \(act\)"):
+        into.sync("b", "a")
+    into.assert_equal("b")
+    assert into.target.rows("a") == [(1, 1)]
+
+
+@on_engines("mariadb")
+def test_a_storage_engine_that_changes_meanwhile(into: Link) -> None:
+    """A target that cannot roll back any more is refused before a row is written."""
+    with_change_in_a(into)
+    with pytest.raises(SyncFailed, match=r"stored by MyISAM, which cannot roll back.*Nothing was changed"):
+        sync_while(into, "ALTER TABLE a ENGINE = MyISAM")
+    assert into.target.rows("a") == [(1, 1)]
