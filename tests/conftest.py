@@ -25,6 +25,7 @@ from tests import celery_workers
 from tests.airflow_stack import AirflowStack
 from tests.celery_workers import CeleryStack
 from tests.database_servers import DUCKDB, ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
+from tests.every_pair import needless
 from tests.no_secrets import SecretsWatch
 from tests.scenario import Scenario, opened
 
@@ -62,13 +63,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # First, since pytest-xdist reads the groups in a hook of the same name.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow tests last, so that failures are found early; and what shares an Airflow in one worker."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run slow tests last, so that failures are found early, without needless ones; and what shares an Airflow in one worker."""
     for item in items:
         if _is_slow_there(item):
             item.add_marker(pytest.mark.slow)
         if group := _shared_airflow(item):
             item.add_marker(pytest.mark.xdist_group(group))
+    left_out = set(needless(items))
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
     items.sort(key=_order)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
@@ -23,14 +24,50 @@ def every_pair(**values: Iterable[Any]) -> pytest.MarkDecorator:
 
 def combinations_of_pairs(values: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
     """Choose combinations, always the same ones, in which each value of each parameter meets each one of every other."""
-    left = list(product(*map(range, map(len, values))))
+    chosen = _choose(list(product(*map(range, map(len, values)))))
+    return [tuple(several[number] for several, number in zip(values, best, strict=True)) for best in chosen]
+
+
+def needless(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Return slow tests that can be left out: each two values of their parameters meet in another test of that function.
+
+    That holds for parameters of fixtures, too, such as engines: each one meets each value of each other parameter. Those of one
+    ``parametrize`` belong together. Of a function with fewer than three parameters, nothing is left out.
+    """
+    functions = defaultdict(list)
+    for item in items:
+        functions[item.nodeid.partition("[")[0]].append((item, _values(item)))
+    found = []
+    for tests in functions.values():
+        slow = {values: item for item, values in tests if item.get_closest_marker("slow")}
+        quick = [values for item, values in tests if not item.get_closest_marker("slow")]
+        if slow and len(next(iter(slow))) > 2:
+            chosen = set(_choose(list(slow), quick))
+            found += [item for values, item in slow.items() if values not in chosen]
+    return found
+
+
+def _values(item: pytest.Item) -> tuple[int, ...]:
+    """Return a number for each parameter of a test; within its function, equal numbers are of the same value."""
+    left = dict(getattr(getattr(item, "callspec", None), "params", {}))
+    values = []
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        together = tuple(id(left.pop(name.strip())) for name in names if name.strip() in left)
+        values.append(hash(together))
+    return (*values, *map(id, left.values()))
+
+
+def _choose(left: Sequence[tuple[int, ...]], given: Iterable[tuple[int, ...]] = ()) -> list[tuple[int, ...]]:
+    """Choose few combinations, so that each pair of their values meets in one of them or in one of those that are given."""
     unmet = {pair for combination in left for pair in _pairs(combination)}
+    unmet -= {pair for combination in given for pair in _pairs(combination)}
     chosen = []
     while unmet:
         # Of equally good ones the first.
         best = max(left, key=lambda combination: len(unmet & _pairs(combination)))
         unmet -= _pairs(best)
-        chosen.append(tuple(several[number] for several, number in zip(values, best, strict=True)))
+        chosen.append(best)
     return chosen
 
 
