@@ -71,6 +71,9 @@ DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 _FULL = frozenset({3, 1021, 1026, 1041, 1114})
 """Write error, disk full, out of memory, table full."""
 
+_NO_BINARY_LOG = 1598
+"""MySQL cannot write its binary log at the commit: by default it stops, see ``binlog_error_action``."""
+
 _READ_ONLY = frozenset({1036, 1792, 1836})
 
 _NOT_WITH_GTIDS = 1785
@@ -185,6 +188,11 @@ def translate(error: BaseException) -> SyncError:
     if number in _FULL or (number == 1030 and "28" in message):
         return TableError(
             f"The database has no room: {message}. Free some space on its disk, and on that of its temporary files."
+        )
+    if number == _NO_BINARY_LOG and "binlog_error_action" in message:
+        return TableError(
+            f"The database could not write its binary log and ends: {message}. Mostly the disk of the binary log is full: free"
+            " some space on it, and start the server again."
         )
     if number == _PREVENTED_BY_OPTION and "NO_ENGINE_SUBSTITUTION" in message:
         return TableError(

@@ -78,3 +78,20 @@ def test_a_certificate_that_is_not_trusted() -> None:
     error = translate(pymysql.err.OperationalError(2003, "Can't connect ([SSL: CERTIFICATE_VERIFY_FAILED] self-signed)"))
     assert type(error) is TableError
     assert str(error).endswith("Check the options of the URL that begin with ssl, and the server's certificate.")
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            "'binlog_error_action' is set to 'ABORT_SERVER'. Server is being stopped.",
+            "free some space on it, and start the server",
+        ),
+        ("Statement cannot be written atomically", "The database refused"),
+    ],
+)
+def test_a_binary_log_that_cannot_be_written(said: str, advice: str) -> None:
+    """If MySQL ends because its binary log cannot be written, the error names the disk; other reasons have no such advice."""
+    error = translate(pymysql.err.OperationalError(1598, f"Binary logging not possible. Message: {said}"))
+    assert type(error) is TableError
+    assert advice in str(error)
