@@ -123,7 +123,7 @@ class ListingAnswer(_FileStream):
                         found = sum([entry.kind == "directory" for entry in message.entries])
                         directories += found
                         files += len(message.entries) - found
-                        if max(files, directories) > self._max_files:
+                        if max(files, directories + self._check.unlisted_directories) > self._max_files:
                             raise too_large(self._max_files, "limits.max_files", what="The directory", unit="files")
                         if message.entries:
                             self._body.progress()

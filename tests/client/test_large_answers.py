@@ -8,7 +8,7 @@ import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from socket import socket
 
 import msgspec
@@ -18,8 +18,9 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, ProtocolError, SyncError
 from airflow_provider_sync.protocol.v1.frames import frame_header
+from airflow_provider_sync.protocol.v2.file_messages import Entries, FileEntry, Listed, ListFiles
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, RequestedSlice, Rows, Segments
-from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
+from airflow_provider_sync.protocol.v2.stream import media_type, write_file_messages, write_messages
 from tests.client.scripted_server import ScriptedServer, head, reply, stream
 from tests.client.test_table_streams import DESCRIBED, PARTITIONING
 
@@ -72,6 +73,31 @@ def test_a_message_of_millions_is_refused(server: ScriptedServer, client: SyncCl
         client.describe_table(DescribeTable(table_slice=_ORDERS))
 
 
+_WIDE = _text("a" * (40 << 20) + "\N{GRINNING FACE}")
+_LONG_TEXTS = {
+    "type": b"\x81" + _text("type") + _WIDE,
+    "column": b"\x82" + _text("type") + _text("described") + _text("columns") + b"\x91\x81" + _text("name") + _WIDE,
+    "kind": b"\x82" + _text("type") + _text("described") + _text("columns") + b"\x91\x81" + _text("kind") + _WIDE,
+    "failure": b"\x83" + _text("type") + _text("failure") + _text("status") + b"\xcd\x01\xf4" + _text("message") + _WIDE,
+}
+
+
+@pytest.mark.parametrize("message", _LONG_TEXTS.values(), ids=_LONG_TEXTS)
+def test_a_message_of_text_is_refused(server: ScriptedServer, client: SyncClient, message: bytes) -> None:
+    """Text, which takes four times its bytes in memory, is limited before it is decoded, wherever it is in a message."""
+    server.answer(_packed(message))
+    with memory(2 * len(message) + 20 * _MEGABYTE), pytest.raises(ProtocolError, match="bytes of text"):
+        client.describe_table(DescribeTable(table_slice=_ORDERS))
+
+
+def test_a_row_may_be_larger_than_any_text(server: ScriptedServer, client: SyncClient) -> None:
+    """The limit of text is none of rows: a row of many megabytes arrives."""
+    row = b"1\t" + b"x" * (20 << 20) + b"\n"
+    server.answer(stream(b"".join(write_messages([Rows(count=1, data=row)], "zstd")), {"Content-Type": media_type("zstd")}))
+    with client.get_rows(GetRows(table_slice=_ORDERS)) as answer:
+        assert [message.data for message in answer] == [row]
+
+
 def test_a_message_that_announces_what_does_not_come(server: ScriptedServer, client: SyncClient) -> None:
     """An announced length does not allocate memory before the content arrives."""
     for announced in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"):
@@ -97,6 +123,51 @@ def test_a_manifest_of_millions_is_refused(server: ScriptedServer, client: SyncC
         pytest.raises(GuardError, match=r"more than the 1000000 files that limits\.max_files allows"),
     ):
         client.get_file_hashes("images")
+
+
+_WIDE_MANIFESTS = {
+    "names": b'{"hashes":{'
+    + b",".join(b'"%d%b":""' % (n, b"a" * 4000 + "\N{GRINNING FACE}".encode()) for n in range(5000))
+    + b"}}",
+    "hashes": b'{"hashes":{' + b",".join(b'"%d":"%b\\ud83d\\ude00"' % (n, b"a" * 4000) for n in range(5000)) + b"}}",
+}
+
+
+@pytest.mark.parametrize("manifest", _WIDE_MANIFESTS.values(), ids=_WIDE_MANIFESTS)
+def test_the_text_of_a_manifest_is_limited(server: ScriptedServer, manifest: bytes) -> None:
+    """A character of four bytes makes all others of its name as large: the memory for them counts."""
+    server.answer(reply(200, gzip.compress(manifest, 1), {"Content-Encoding": "gzip"}))
+    with (
+        SyncClient(server.url, retries=0, limits=SizeLimits(max_files=100_000)) as client,
+        memory(3 * len(manifest) + 20 * _MEGABYTE),
+        pytest.raises(GuardError, match=r"text of the list of files.*limits\.max_files"),
+    ):
+        client.get_file_hashes("images")
+
+
+def test_a_path_of_megabytes_is_refused(server: ScriptedServer, client: SyncClient) -> None:
+    """A path that no file system has is an error of the answer."""
+    server.answer(reply(200, b'{"hashes":{"' + b"a" * 1_000_000 + b'":""}}'))
+    with pytest.raises(ProtocolError, match="a path of 1000000 characters"):
+        client.get_file_hashes("images")
+
+
+def test_directories_that_only_paths_show_are_limited(server: ScriptedServer) -> None:
+    """A few files may not lead to any number of directories, with either version."""
+    paths = [f"{number}{'/x' * 60}/f" for number in range(10)]
+    entries = tuple(FileEntry(path, "file") for path in paths)
+    listing = b"".join(write_file_messages([(Entries(entries=entries),), (Listed(),)], "zstd"))
+    for most, passes in ((609, False), (610, True)):
+        with SyncClient(server.url, retries=0, limits=SizeLimits(max_files=most)) as client:
+            server.answer(reply(200, msgspec.json.encode({"hashes": dict.fromkeys(paths, "")})))
+            with nullcontext() if passes else pytest.raises(GuardError, match=r"limits\.max_files"):
+                assert list(client.get_file_hashes("images")) == paths
+            server.answer(stream(listing, {"Content-Type": media_type("zstd")}))
+            with (
+                nullcontext() if passes else pytest.raises(GuardError, match=r"limits\.max_files"),
+                client.list_files(ListFiles(directory="images")) as answer,
+            ):
+                assert [entry.path for entries in answer for entry in entries] == paths
 
 
 def test_a_manifest_of_blanks_is_refused(server: ScriptedServer) -> None:

@@ -32,6 +32,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import media_type, parse_media_type
+from airflow_provider_sync.protocol.v2.text_limit import MAX_TEXT_BYTES
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
 from airflow_provider_sync.server.process.body_writer import MAX_TINY_CHUNKS, TINY_BYTES
@@ -180,7 +181,7 @@ def test_limits() -> None:
         "ranges of bytes in a request": [f"{MAX_RANGES:,}"],
         "ranges in segment_ranges": [f"{MAX_SEGMENT_RANGES:,}"],
         "segments of a partitioning": [f"{MAX_SEGMENTS:,}"],
-        "a message": [f"{TABLE_MESSAGES.max_bytes:,}"],
+        "a message": [f"{TABLE_MESSAGES.max_bytes:,}", f"{MAX_TEXT_BYTES:,}"],
         "a message about files": [f"{FILE_MESSAGES.max_bytes:,}"],
         "entries, digests, reasons or chunks in a message": [f"{MAX_ENTRIES:,}"],
         "content in a message": [f"{MAX_CONTENT_BYTES:,}"],

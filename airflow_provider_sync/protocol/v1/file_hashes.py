@@ -6,6 +6,7 @@ the same, and reads both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
@@ -18,6 +19,16 @@ from airflow_provider_sync.protocol.v1.json_text import count_strings, json_text
 
 BLOCK_PATHS = 1_000
 """Number of paths per piece of an encoded manifest."""
+
+_MIN_TEXT_BYTES = 64 * 1024 * 1024
+_BYTES_PER_FILE = 256
+"""Bytes of memory allowed for the text of each path and hash when a manifest may exceed :data:`_MIN_TEXT_BYTES`."""
+
+_MAX_PATH = 4 * 4095
+"""Maximum characters of a path: four for each byte of one that is not UTF-8."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89abAB]")
+_FOUR_BYTES = re.compile(rb"[\xf0-\xf4]")
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -78,6 +89,8 @@ def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, op
     # Check before decoding: an empty name takes three bytes in JSON, but a hundred in memory.
     if max_files is not None and count_strings(body) > 2 * max_files + 2:
         raise too_large(max_files, option, what="The list of files", unit="files")
+    if max_files is not None and _text_bytes(body) > (most := max(_MIN_TEXT_BYTES, max_files * _BYTES_PER_FILE)):
+        raise too_large(most, option, what="The text of the list of files", unit="bytes")
     try:
         answer = msgspec.json.decode(body, type=_Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -87,7 +100,36 @@ def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, op
         raise too_large(max_files, option, what="The list of files", unit="files")
     if isinstance(hashes, list):
         hashes = {str(number): value for number, value in enumerate(hashes)}
+    if (longest := max(map(len, chain(hashes, answer.unreadable)), default=0)) > _MAX_PATH:
+        raise ProtocolError(f"The answer names a file with a path of {longest} characters. Is the URL that of a sync server?")
+    if max_files is not None and _has_more_directories(hashes, max_files):
+        raise too_large(max_files, option, what="The list of files", unit="directories")
     return Manifest(hashes, answer.unreadable)
+
+
+def _text_bytes(body: bytes | bytearray) -> int:
+    """Return about how much memory the text of a manifest takes: one character beyond U+FFFF makes four bytes of each."""
+    escapes = body.count(b"\\u")
+    plain = body.isascii()
+    if (escapes and _SURROGATE.search(body)) or not (plain or _FOUR_BYTES.search(body) is None):
+        width = 4
+    else:
+        width = 1 if plain and not escapes else 2
+    return width * (len(body) - 5 * escapes)
+
+
+def _has_more_directories(paths: Iterable[str], most: int) -> bool:
+    """Tell whether paths lead through more than a number of directories."""
+    # Numbers instead of the paths of directories, which could be as long as all files together, many times.
+    seen: set[int] = set()
+    for path in paths:
+        end = path.rfind("/")
+        while end > 0 and (directory := hash(path[:end])) not in seen:
+            seen.add(directory)
+            end = path.rfind("/", 0, end)
+        if len(seen) > most:
+            return True
+    return False
 
 
 def _path_text(path: str) -> str:

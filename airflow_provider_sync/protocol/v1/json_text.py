@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii
 
+_BLOCK_BYTES = 1024 * 1024
+
 
 def json_text(value: str) -> str:
     """Write a string, with its quotes.
@@ -32,8 +34,16 @@ def escape_slashes(document: str) -> str:
 
 
 def count_strings(document: bytes | bytearray) -> int:
-    """Count the strings of a JSON document, keys included, without decoding it."""
-    if b"\\" in document:
+    """Count the strings of a JSON document, keys included, without decoding or copying the whole of it."""
+    if b"\\" not in document:
+        return document.count(b'"') // 2
+    quotes = start = 0
+    while start < len(document):
+        block = document[start : start + _BLOCK_BYTES]
+        # An escaped character stays with its backslash.
+        if (len(block) - len(block.rstrip(b"\\"))) % 2:
+            block += document[start + len(block) : start + len(block) + 1]
         # Remove escaped backslashes first, so that any backslash left before a quote escapes the quote.
-        document = document.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return document.count(b'"') // 2
+        quotes += block.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"')
+        start += max(len(block), 1)
+    return quotes // 2

@@ -49,11 +49,14 @@ class EntryCheck:
     Only the last path is kept, so ``same_as`` is only checked to sort earlier, not to have been listed.
 
     :param links: whether links may be listed as links
+    :ivar unlisted_directories: number of directories that only the paths below them show; object stores list no others
     """
 
     def __init__(self, *, links: bool) -> None:
+        self.unlisted_directories = 0
         self._links = links
         self._last = b""
+        self._directory = b""  # that of the last path, as a prefix of keys
         self._last_path = ""
         self._no_directory = b"\0"  # no path begins with it
 
@@ -62,7 +65,7 @@ class EntryCheck:
 
         :raises ProtocolError: for an impossible name, kind, size, time, mode, digest or order
         """
-        last, no_directory = self._last, self._no_directory
+        last, no_directory, directory = self._last, self._no_directory, self._directory
         for entry in entries:
             path = entry.path
             if _NO_PATH.search(path):
@@ -74,6 +77,8 @@ class EntryCheck:
                 raise ProtocolError(
                     f"The server lists {_shown(path)} below {_shown(self._last_path)}, which is not a directory. Try again."
                 )
+            if not key.startswith(directory) or key.find(b"\0", len(directory)) >= 0:
+                directory = self._directory_of(key, directory)
             if entry.kind == "file":
                 is_valid = (
                     0 <= entry.size < _MAX_SIZE
@@ -89,6 +94,7 @@ class EntryCheck:
                     no_directory = key + b"\0"
                 else:
                     is_valid = is_valid and entry.link_target is None
+                    directory = key + b"\0"
             if not is_valid or not 0 <= entry.mode <= _MAX_MODE or not -_MAX_SIZE <= entry.mtime_ns < _MAX_SIZE:
                 raise ProtocolError(
                     f"The server lists {_shown(path)} as {quoted(_described(entry), _MAX_SHOWN)}, which cannot be."
@@ -96,7 +102,18 @@ class EntryCheck:
                 )
             last = key
             self._last_path = path
-        self._last, self._no_directory = last, no_directory
+        self._last, self._no_directory, self._directory = last, no_directory, directory
+
+    def _directory_of(self, key: bytes, before: bytes) -> bytes:
+        """Return the directory of a path, and count those on the way to it that were not listed.
+
+        :param before: the directory of the path before
+        """
+        directory = key[: key.rfind(b"\0") + 1]
+        while not directory.startswith(before):
+            before = before[: before.rfind(b"\0", 0, -1) + 1]
+        self.unlisted_directories += directory.count(b"\0", len(before))
+        return directory
 
     def _misplaced(self, path: str) -> ProtocolError:
         check_path(path)

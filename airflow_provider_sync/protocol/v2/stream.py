@@ -29,6 +29,7 @@ from airflow_provider_sync.protocol.v2.file_messages import FileMessage
 from airflow_provider_sync.protocol.v2.framing import LENGTH_BYTES, FramedContent, frame_of, head_of
 from airflow_provider_sync.protocol.v2.message_sets import FILE_MESSAGES, TABLE_MESSAGES, M, MessageSet, TableMessage
 from airflow_provider_sync.protocol.v2.messages import End, Failure
+from airflow_provider_sync.protocol.v2.text_limit import check_text
 
 MEDIA_TYPE = "application/vnd.airflow-sync.v2"
 
@@ -40,6 +41,9 @@ MAX_FAILURE = 2_000
 
 _MAX_REST = 1_000
 """Most messages that are read after one that is none: a server may send without end."""
+
+_MAX_REST_BYTES = 512 * 1024 * 1024
+"""Most bytes of these messages: far more than those of real servers have, and a few seconds of work."""
 
 Block = bytes | bytearray | memoryview
 
@@ -191,18 +195,20 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
 def _check_undamaged(frames: Iterator[memoryview], kinds: MessageSet[M], digest: hashlib._Hash) -> None:
     """Read the rest of a stream after a message that is none, up to the digest, which tells whether the server sent it.
 
-    A rest that is cut, has no valid lengths, or has more than :data:`_MAX_REST` messages tells nothing.
+    A rest that is cut, has no valid lengths, or is longer than :data:`_MAX_REST` and :data:`_MAX_REST_BYTES` allow tells nothing.
 
     :param digest: of all messages so far
     :raises DamagedStreamError: if the stream was damaged
     """
+    read = 0
     for position in range(1, _MAX_REST + 1):
         try:
             frame = next(frames, None)
         except ProtocolError:
             return
-        if frame is None:
+        if frame is None or read > _MAX_REST_BYTES:
             return
+        read += len(frame)
         content: Block = b""
         try:
             message = _decoded(frame, kinds, position)
@@ -326,6 +332,7 @@ def _end(data: memoryview | bytearray, at: int, max_message_bytes: int) -> int:
 
 
 def _decoded(frame: memoryview, kinds: MessageSet[M], position: int) -> M | End | Failure:
+    check_text(frame[LENGTH_BYTES:], position)
     try:
         message: M | End | Failure = kinds.decoder.decode(frame[LENGTH_BYTES:])
     except (msgspec.ValidationError, RecursionError) as error:
