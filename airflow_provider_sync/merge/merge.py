@@ -5,7 +5,7 @@ Transactions, work tables, and the order of several tables belong to :mod:`.tran
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -22,7 +22,7 @@ from airflow_provider_sync.merge.merge_tables import MergePart, MergeTables
 from airflow_provider_sync.merge.row_updates import RowUpdates
 from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 from airflow_provider_sync.merge.target_key import check_key
-from airflow_provider_sync.merge.unique_keys import values_kept_by
+from airflow_provider_sync.merge.unique_keys import park_conflicts, values_kept_by
 
 
 class TableMerge(MergePart, TableWrite):
@@ -160,6 +160,11 @@ class TableMerge(MergePart, TableWrite):
             for op in (Op.UPDATE, Op.INSERT):
                 self._execute(self.statements.update_listed(self._changes, columns, op))
 
+    @property
+    def late(self) -> bool:
+        """Whether rows are deleted only after others were written."""
+        return bool(self.counts.deleted and self.target.foreign_keys and self._count_listed(Op.DELETE_LAST))
+
     def delete_last(self) -> None:
         """Delete the rows to which other rows referred before they were written."""
         if self.counts.deleted and self.target.foreign_keys:
@@ -217,6 +222,9 @@ class TableMerge(MergePart, TableWrite):
     def _write_rows(self) -> None:
         if self.renames:
             self._rename()
+        if self.late and self.counts.inserted:
+            with self.database.savepoint(self.connection):
+                park_conflicts(self.tables, taken_by=Op.INSERT, leave=self._referred)
         if not (self.target.foreign_keys and self.counts.updated and self.counts.inserted):
             self._update()
             self._insert()
@@ -283,16 +291,20 @@ class TableMerge(MergePart, TableWrite):
         for column in filter(self.statements.skips_update, self.written):
             name = self.database.quote(column.name)
             self._list_replaced(f"t.{name} = s.{name} AND {self._differing([column])}")
-        unwritten = {*self.staged.key, *(column.name for column in fixed), *self.postponed}
-        updates = RowUpdates(
-            self.tables,
-            self._changes,
-            values=[column.name for column in self.written if column.name not in unwritten],
-            late=bool(self.target.foreign_keys and self._count_listed(Op.DELETE_LAST)),
-        )
+        updates = self._row_updates(exclude={*(column.name for column in fixed), *self.postponed})
         if self.replaced:
             updates.replace()
         updates.run()
+
+    def _row_updates(self, *, exclude: Collection[str]) -> RowUpdates:
+        unwritten = {*self.staged.key, *exclude}
+        values = [column.name for column in self.written if column.name not in unwritten]
+        return RowUpdates(self.tables, self._changes, values=values)
+
+    @property
+    def _referred(self) -> frozenset[str]:
+        """The columns whose values other rows would follow."""
+        return self.database.foreign_keys.followed(self.connection, self._changes)
 
     @property
     def _insert_only(self) -> list[Column]:
@@ -335,8 +347,20 @@ class TableMerge(MergePart, TableWrite):
         names = [column.name for column in self.written if column.name not in self.postponed]
         if self.is_empty:
             self._execute(self.statements.insert_all(self.target, self.staged.staging, names))
-        else:
-            self._execute(self.statements.insert_listed(self._changes, names))
+            return
+        insert = self.statements.insert_listed(self._changes, names)
+        if not self.late:
+            self._execute(insert)
+            return
+        try:
+            with self.database.savepoint(self.connection):
+                self._execute(insert)
+        except SQLAlchemyError as error:
+            if not self.database.is_duplicate(error):
+                raise
+            fixed = {column.name for column in self._insert_only}
+            self._row_updates(exclude=fixed | self._referred).park_deleted_last()
+            self._execute(insert)
 
     def _check_target_key(self) -> None:
         check_key(self.database, self.connection, self.target, self.key)

@@ -42,16 +42,14 @@ class RowUpdates(MergePart):
     """The updates of one merge.
 
     :param values: names of the columns that an update sets
-    :param late: whether some rows are deleted only after the updates
     """
 
-    def __init__(self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str], late: bool) -> None:
+    def __init__(self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str]) -> None:
         super().__init__(tables)
         self.changes = changes
         self.parked = tables.parked
         self.kept = tables.kept
         self.values = values
-        self.late = late
 
     def run(self) -> None:
         """Update all rows.
@@ -60,12 +58,12 @@ class RowUpdates(MergePart):
         """
         if self.target.cannot_roll_back:
             # No savepoint: it could not undo a failed attempt, and MySQL with GTID consistency refuses such updates after one.
-            self._park()
+            park_conflicts(self.tables)
             self._update_all()
             return
         try:
             with self.database.savepoint(self.connection):
-                self._park()
+                park_conflicts(self.tables)
                 self._update_all()
             return
         except SQLAlchemyError as error:
@@ -81,6 +79,13 @@ class RowUpdates(MergePart):
                 self.replace(first)
         except _NotReplacedError:
             self._one_by_one(first)
+
+    def park_deleted_last(self) -> None:
+        """Give the rows that are deleted last other values wherever constraints allow it, since new rows take theirs."""
+        for key in list(self._listed_keys(Op.DELETE_LAST)):
+            for column in self._parkable():
+                with suppress(_TakenError), self.database.savepoint(self.connection):
+                    self._park_one(key, column)
 
     def replace(self, cause: Exception | None = None, *, label: str = "") -> None:
         """Delete the rows listed for replacement, and insert them with their staged values; unsynced columns keep their values.
@@ -107,18 +112,6 @@ class RowUpdates(MergePart):
         written = self.changes.written
         self._execute(self.statements.insert_listed(self.changes, written, op=Op.REPLACE, kept=self.kept))
 
-    def _park(self) -> None:
-        try:
-            park_conflicts(self.tables, late=self.late)
-        except SQLAlchemyError as error:
-            if not self.database.is_constraint(error):
-                raise
-            constraint = "foreign key" if self.database.is_orphan(error) else "CHECK or a domain"
-            raise NotParkedError(
-                f"rows exchange values of a unique key, and a {constraint} allows no others that they could have meanwhile."
-                " Drop the key or that constraint for one sync, or allow NULL in a column of the key."
-            ) from error
-
     def _update_all(self) -> None:
         if self.values:
             self._make_unequal()
@@ -135,7 +128,7 @@ class RowUpdates(MergePart):
         :raises Exception: ``first``, if none of the remaining rows can be updated
         """
         self._make_unequal()
-        pending = list(self._listed_keys())
+        pending = list(self._listed_keys(Op.UPDATE))
         while pending:
             left = [key for key in pending if not self._updated(key)]
             if len(left) == len(pending):
@@ -144,9 +137,9 @@ class RowUpdates(MergePart):
                     raise first
             pending = left[::-1]
 
-    def _listed_keys(self) -> Iterator[Row]:
+    def _listed_keys(self, op: Op) -> Iterator[Row]:
         for rows in self.database.reader.read(self.connection, self.work, self.work.columns):
-            yield from (row[1:] for row in rows if row[0] == Op.UPDATE)
+            yield from (row[1:] for row in rows if row[0] == op)
 
     def _updated(self, key: Row) -> bool:
         """Try to update one row; return whether its new values were free."""

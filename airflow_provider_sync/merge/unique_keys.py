@@ -7,13 +7,14 @@ that occurs in neither table. The update that follows gives it its final value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import NullType
 
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table, UniqueKey, Value
@@ -45,18 +46,28 @@ def other_unique_keys(target: Table, key: Sequence[str], written: Sequence[Colum
     )
 
 
-def park_conflicts(tables: MergeTables, *, late: bool = False) -> None:
-    """Park the rows whose values the updates listed in the work table are about to take.
+def park_conflicts(tables: MergeTables, *, taken_by: Op = Op.UPDATE, leave: Collection[str] = ()) -> None:
+    """Park the rows whose values the listed rows are about to take.
 
-    :param late: whether some rows are deleted last, so that inserts also conflict with them
+    :param taken_by: which listed rows: ``UPDATE``, or ``INSERT`` for the rows whose values belong to rows that are deleted last
+    :param leave: names of columns that get no placeholder values
     :raises TableError: if a row keeps a value that another one takes, or if there is no free value
     """
-    for unique in other_unique_keys(tables.staged.target, tables.staged.key, tables.written):
-        conflict = _Conflict(tables, unique)
-        if conflict.list_holders(late=late):
-            conflict.check_moving()
-            conflict.park()
-            tables.connection.exec_driver_sql(f"DELETE FROM {tables.database.qualified(tables.parked)}")
+    try:
+        for unique in other_unique_keys(tables.staged.target, tables.staged.key, tables.written):
+            conflict = _Conflict(tables, unique, leave)
+            if conflict.list_holders(taken_by):
+                conflict.check_moving()
+                conflict.park()
+                tables.connection.exec_driver_sql(f"DELETE FROM {tables.database.qualified(tables.parked)}")
+    except SQLAlchemyError as error:
+        if not tables.database.is_constraint(error):
+            raise
+        constraint = "foreign key" if tables.database.is_orphan(error) else "CHECK or a domain"
+        raise NotParkedError(
+            f"rows exchange values of a unique key, and a {constraint} allows no others that they could have meanwhile."
+            " Drop the key or that constraint for one sync, or allow NULL in a column of the key."
+        ) from error
 
 
 def values_kept_by(mode: str) -> tuple[str, str]:
@@ -74,9 +85,10 @@ class NotParkedError(TableError):
 class _Conflict(MergePart):
     """The rows of one merge that exchange values of one unique key."""
 
-    def __init__(self, tables: MergeTables, unique: UniqueKey) -> None:
+    def __init__(self, tables: MergeTables, unique: UniqueKey, leave: Collection[str]) -> None:
         super().__init__(tables)
         self.unique = unique
+        self.leave = leave
         self.label = f"{unique.name!r} ({', '.join(unique.columns)})"
         self.staging = self.staged.staging
         self.mode = self.staged.mode.name
@@ -84,15 +96,15 @@ class _Conflict(MergePart):
         self.sent = tuple(name for name in unique.columns if name in self.staged.columns)
         self.kept = tuple(name for name in unique.columns if name not in self.staged.columns)
 
-    def list_holders(self, *, late: bool) -> int:
+    def list_holders(self, taken_by: Op) -> int:
         """List the keys of rows whose values another row is about to take; return their number."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
         join, by_index, key = self.statements.straight_join, self.statements.by_index, self.staged.key
         mover = f" {join} {by_index(self.target, 'm', key)} ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
-        movers = f"w.{OP} = '{Op.UPDATE}'"
-        if late:
+        movers = f"w.{OP} = '{taken_by}'"
+        if taken_by is Op.INSERT:
             goes = f"SELECT 1 FROM {self._table(self.work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
-            movers = f"({movers} OR (w.{OP} = '{Op.INSERT}' AND EXISTS ({goes} AND {self.statements.match(self.key, 'h', 'l')})))"
+            movers += f" AND EXISTS ({goes} AND {self.statements.match(self.key, 'h', 'l')})"
         self._execute(
             f"INSERT INTO {self._table(self.parked)} ({self.database.columns((OP, *self.staged.key))})"
             f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.staged.key, 'h')} FROM {self._table(self.work)} w"
@@ -139,16 +151,18 @@ class _Conflict(MergePart):
 
     def _column_to_park(self) -> Column:
         """Choose a column of the unique key that the update will write again."""
-        columns = [self.target.column(name) for name in self.sent if name not in self.staged.key]
+        names = [name for name in self.sent if name not in self.staged.key]
+        columns = [self.target.column(name) for name in names if name not in self.leave]
         for column in columns:
             if self._takes_null(column):
                 return column
         for column in columns:
             if candidates(column) is not None:
                 return column
+        sql_type = self.target.column(names[0]).sql_type
         raise NotParkedError(
-            f"rows exchange values of the unique key {self.label}, and no free value of"
-            f" type {columns[0].sql_type} can be made to park them. Drop the key, or allow NULL in one of its columns."
+            f"rows exchange values of the unique key {self.label}, and no free value of type {sql_type} can be made to park"
+            " them. Drop the key, or allow NULL in one of its columns."
         )
 
     def _takes_null(self, column: Column) -> bool:

@@ -89,3 +89,53 @@ def test_a_missing_parent_is_not_told_as_a_duplicate(target: Target) -> None:
         target.plain.sync("line", [(1, 99, 20), (2, 1, 10)])
 
     assert target.owner.rows("line") == [(1, 1, 10)]
+
+
+EMAIL = {
+    "key": "ALTER TABLE person ADD UNIQUE (email)",
+    "beside another column": "ALTER TABLE person ADD UNIQUE (email, realm)",
+    "two keys": "ALTER TABLE person ADD UNIQUE (email), ADD UNIQUE (realm)",
+    "expression": "CREATE UNIQUE INDEX ON person (lower(email))",
+    "partial": "CREATE UNIQUE INDEX ON person (email) WHERE realm > 0",
+    "exclusion": "ALTER TABLE person ADD EXCLUDE (realm WITH =)",
+}
+
+
+@pytest.mark.parametrize("email", EMAIL)
+@pytest.mark.parametrize("action", ["", "ON DELETE CASCADE ON UPDATE CASCADE"])
+def test_a_new_parent_takes_the_unique_value_of_the_old_one(target: Target, email: str, action: str) -> None:
+    """A parent that was made anew under another key takes its children with it, also if nothing else of its table changes."""
+    target.owner.execute(
+        "CREATE TABLE person (id int PRIMARY KEY, email varchar(50) NOT NULL, realm int NOT NULL)",
+        f"CREATE TABLE invoice (id int PRIMARY KEY, person int NOT NULL REFERENCES person {action}, mine text)",
+        EMAIL[email],
+        "INSERT INTO person VALUES (1, 'a@x', 1), (2, 'b@x', 2), (3, 'c@x', 3)",
+        "INSERT INTO invoice VALUES (10, 1, 'kept'), (20, 2, 'kept'), (21, 2, 'kept')",
+    )
+    for people, invoices in (
+        ([(1, "a@x", 1), (3, "c@x", 3), (4, "b@x", 2)], [(10, 1), (20, 4), (21, 4)]),
+        ([(1, "c@x", 3), (5, "b@x", 2), (6, "a@x", 1)], [(10, 6), (20, 5), (21, 5)]),
+    ):
+        target.plain.sync_all([("person", people, (), ()), ("invoice", invoices, ("id", "person"), ())])
+
+        assert target.owner.rows("person") == people
+        assert target.owner.rows("invoice", "id", "person") == invoices
+    assert target.owner.scalar("SELECT count(*) FROM invoice WHERE mine = 'kept'") == 3
+
+
+def test_values_that_other_rows_would_follow_are_not_parked(target: Target) -> None:
+    """A unique value that rows of another table would follow by ON UPDATE CASCADE is no place for a placeholder."""
+    target.owner.execute(
+        "CREATE TABLE person (id int PRIMARY KEY, email varchar(50) NOT NULL UNIQUE)",
+        "CREATE TABLE invoice (id int PRIMARY KEY, person int NOT NULL REFERENCES person)",
+        "CREATE TABLE letter (email varchar(50) REFERENCES person (email) ON UPDATE CASCADE DEFERRABLE)",
+        "INSERT INTO person VALUES (1, 'a@x'), (2, 'b@x')",
+        "INSERT INTO invoice VALUES (10, 1), (20, 2)",
+        "INSERT INTO letter VALUES ('b@x')",
+    )
+
+    with pytest.raises(TableError, match="person_email_key"):
+        target.plain.sync_all([("person", [(1, "a@x"), (3, "b@x")], (), ()), ("invoice", [(10, 1), (20, 3)], (), ())])
+
+    assert target.owner.rows("person") == [(1, "a@x"), (2, "b@x")]
+    assert target.owner.scalar("SELECT email FROM letter") == "b@x"

@@ -61,6 +61,10 @@ class ForeignKeys(DatabaseComponent):
         """Return the written, nullable columns of self-referencing foreign keys that stay on."""
         return frozenset()
 
+    def followed(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
+        """Return the columns of the target whose changes an action of a foreign key that stays on would pass on to other rows."""
+        return frozenset()
+
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
         """Count rows without a parent, in ``table`` and in the tables that refer to it.

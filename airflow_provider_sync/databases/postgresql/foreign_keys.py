@@ -181,6 +181,10 @@ class PostgreSQLForeignKeys(ForeignKeys):
                     return super().merged_together(names)
             return references.joined(self.database, connection, bound, len(names))
 
+    def followed(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
+        """See :func:`.references.followed`."""
+        return references.followed(connection, undoubled(self.qualified(change.target)))
+
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
         """Look also for rows that refer to the replaced ones, if foreign keys stay on."""
         if (reason := super().why_not_replace(connection, change)) or not change.target.foreign_keys:

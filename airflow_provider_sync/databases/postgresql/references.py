@@ -114,6 +114,12 @@ def to_itself(database: Database, connection: Connection, change: ListedChanges)
     return frozenset[str]().union(*found)
 
 
+def followed(connection: Connection, name: str) -> frozenset[str]:
+    """Return the columns of a table whose changes an ON UPDATE action passes on to other rows."""
+    acting = [each for each in constraints_to(connection, name) if each.on_update not in (_NO_ACTION, _RESTRICT)]
+    return frozenset[str]().union(*(each.referred for each in acting))
+
+
 def _nullable(child: ListedChanges, constraint: Constraint) -> set[str]:
     """Return the columns of a constraint that can be written after all rows, because they may be NULL until then."""
     columns = map(child.target.column, constraint.names)
