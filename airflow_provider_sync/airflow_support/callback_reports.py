@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -49,7 +50,8 @@ class CallbackReports(msgspec.Struct, frozen=True, kw_only=True):
     def escaped(self) -> Self:
         """Return the same with ``&``, ``<`` and ``>`` in every text as entities, as Slack's format and HTML want data.
 
-        Names and errors come from other systems: ``<!channel>`` would call everybody, and ``<https://…|text>`` be a link.
+        Names and errors come from other systems: ``<!channel>`` would call everybody, and ``<https://…|text>`` be a link. In the
+        Markdown of Mattermost, ``@all`` and ``[text](https://…)`` would, so a space of no width parts them.
         """
         fields = msgspec.structs.asdict(self)
         return type(self)(**{name: _escaped(value) for name, value in fields.items()})
@@ -80,10 +82,18 @@ def reports_of(context: Mapping[str, Any]) -> CallbackReports:
     )
 
 
+_NO_WIDTH = "\u200b"
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+"""A mention in Markdown; the ``@`` of a URL or of an address of mail follows a letter or a digit."""
+
+
 def _escaped(value: Any) -> Any:
     match value:
         case str():
-            return escape(value, quote=False)
+            text = _MENTION.sub(f"@{_NO_WIDTH}", escape(value, quote=False))
+            for mark in ("](", "``"):
+                text = text.replace(mark, mark[0] + _NO_WIDTH + mark[1])
+            return text
         case list() | tuple():
             return type(value)(map(_escaped, value))
         case dict():

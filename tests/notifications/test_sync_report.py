@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_callbacks(source: Source, target: Target, webhook: Webhook, history_url
 
 
 def test_names_are_data(webhook: Webhook) -> None:
-    """A name or an error of another system mentions no user and contains no link; the template's own text is unchanged."""
+    """A name or an error of another system mentions no user and hides no link; the template's own text is unchanged."""
     report = TableReport(name="<!channel>", status="failed", error="<https://evil.example|Click> & see")
     text = "<!here> {{ sync.summary }} {{ sync.table }} {{ sync.reports[0].error }} {{ sync.of_status('failed')[0] }}"
     seen: list[str] = []
@@ -83,6 +84,18 @@ def test_names_are_data(webhook: Webhook) -> None:
     assert sent.startswith("<!here> ")
     assert "<" not in sent.removeprefix("<!here>")
     assert sent.endswith("&lt;https://evil.example|Click&gt; &amp; see &lt;!channel&gt;")
+
+
+def test_names_are_data_in_markdown(webhook: Webhook) -> None:
+    """In Mattermost's Markdown, too, a name or an error mentions no user, is no link, and does not end the code around it."""
+    report = TableReport(name="@all", status="failed", error="(@here) [Click](https://evil.example) ``` of ops@example.com")
+    SyncReportNotifier(conn_id="chat", text="@sre {{ sync.of_status('failed')[0] }} {{ sync.reports[0].error }}")(after(report))
+    (sent,) = webhook.texts
+    assert sent.startswith("@sre ")
+    assert not re.search(r"\B@\w|\]\(|```", sent.removeprefix("@sre"))
+    assert sent.endswith("of ops@example.com")
+    assert "Click" in sent
+    assert "https://evil.example" in sent
 
 
 def test_a_run(webhook: Webhook, history_url: str) -> None:
