@@ -299,7 +299,7 @@ class TableMerge(MergePart, TableWrite):
     def _row_updates(self, *, exclude: Collection[str]) -> RowUpdates:
         unwritten = {*self.staged.key, *exclude}
         values = [column.name for column in self.written if column.name not in unwritten]
-        return RowUpdates(self.tables, self._changes, values=values)
+        return RowUpdates(self.tables, self._changes, values=values, leave=self._referred if self.late else ())
 
     @property
     def _referred(self) -> frozenset[str]:
@@ -359,7 +359,7 @@ class TableMerge(MergePart, TableWrite):
             if not self.database.is_duplicate(error):
                 raise
             fixed = {column.name for column in self._insert_only}
-            self._row_updates(exclude=fixed | self._referred).park_deleted_last()
+            self._row_updates(exclude=fixed).park_deleted_last()
             self._execute(insert)
 
     def _check_target_key(self) -> None:

@@ -13,7 +13,7 @@ columns of a row, so the updates are simply tried. A failed attempt is rolled ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -42,10 +42,14 @@ class RowUpdates(MergePart):
     """The updates of one merge.
 
     :param values: names of the columns that an update sets
+    :param leave: names of columns that keep their values in rows that are deleted last
     """
 
-    def __init__(self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str]) -> None:
+    def __init__(
+        self, tables: MergeTables, changes: ListedChanges, *, values: Sequence[str], leave: Collection[str] = ()
+    ) -> None:
         super().__init__(tables)
+        self.leave = leave
         self.changes = changes
         self.parked = tables.parked
         self.kept = tables.kept
@@ -61,17 +65,11 @@ class RowUpdates(MergePart):
             park_conflicts(self.tables)
             self._update_all()
             return
-        try:
-            with self.database.savepoint(self.connection):
-                park_conflicts(self.tables)
-                self._update_all()
+        first = self._failure_at_once()
+        if first is not None and self.park_deleted_last():
+            first = self._failure_at_once()
+        if first is None:
             return
-        except SQLAlchemyError as error:
-            if not self.database.is_duplicate(error):
-                raise
-            first: Exception = error
-        except NotParkedError as error:
-            first = error
         listed = f"UPDATE {self._work} SET {OP} = '{Op.REPLACE}' WHERE {OP} = '{Op.UPDATE}'"
         try:
             with self.database.savepoint(self.connection):
@@ -80,12 +78,32 @@ class RowUpdates(MergePart):
         except _NotReplacedError:
             self._one_by_one(first)
 
-    def park_deleted_last(self) -> None:
-        """Give the rows that are deleted last other values wherever constraints allow it, since new rows take theirs."""
-        for key in list(self._listed_keys(Op.DELETE_LAST)):
+    def _failure_at_once(self) -> Exception | None:
+        """Try to update all rows in one statement; return the error if they exchange values in a way that prevents it."""
+        try:
+            with self.database.savepoint(self.connection):
+                park_conflicts(self.tables)
+                self._update_all()
+        except SQLAlchemyError as error:
+            if not self.database.is_duplicate(error):
+                raise
+            return error
+        except NotParkedError as error:
+            return error
+        return None
+
+    def park_deleted_last(self) -> bool:
+        """Give the rows that are deleted last other values wherever constraints allow it, since other rows take theirs.
+
+        :return: whether there are such rows
+        """
+        keys = list(self._listed_keys(Op.DELETE_LAST))
+        for key in keys:
             for column in self._parkable():
-                with suppress(_TakenError), self.database.savepoint(self.connection):
-                    self._park_one(key, column)
+                if column.name not in self.leave:
+                    with suppress(_TakenError), self.database.savepoint(self.connection):
+                        self._park_one(key, column)
+        return bool(keys)
 
     def replace(self, cause: Exception | None = None, *, label: str = "") -> None:
         """Delete the rows listed for replacement, and insert them with their staged values; unsynced columns keep their values.

@@ -139,3 +139,20 @@ def test_values_that_other_rows_would_follow_are_not_parked(target: Target) -> N
 
     assert target.owner.rows("person") == [(1, "a@x"), (2, "b@x")]
     assert target.owner.scalar("SELECT email FROM letter") == "b@x"
+
+
+@pytest.mark.parametrize("email", EMAIL)
+def test_a_row_that_stays_takes_the_unique_value_of_a_parent_that_goes(target: Target, email: str) -> None:
+    """Two parents may be merged into one, which takes the other's unique value and its children."""
+    target.owner.execute(
+        "CREATE TABLE person (id int PRIMARY KEY, email varchar(50) NOT NULL, realm int NOT NULL)",
+        "CREATE TABLE invoice (id int PRIMARY KEY, person int NOT NULL REFERENCES person)",
+        EMAIL[email],
+        "INSERT INTO person VALUES (1, 'a@x', 1), (2, 'b@x', 2), (3, 'c@x', 3)",
+        "INSERT INTO invoice VALUES (10, 1), (20, 2), (30, 3)",
+    )
+
+    people, invoices = [(1, "a@x", 1), (3, "b@x", 2), (4, "c@x", 3)], [(10, 1), (20, 3), (30, 4)]
+    target.plain.sync_all([("person", people, (), ()), ("invoice", invoices, (), ())])
+
+    assert (target.owner.rows("person"), target.owner.rows("invoice")) == (people, invoices)
