@@ -44,6 +44,11 @@ def filesystem_for(url: str) -> AbstractFileSystem:
         raise ConfigurationError(
             f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."
         ) from error
+    except (AttributeError, TypeError) as error:
+        # Some lack a required argument, such as reference:// and dir://.
+        raise ConfigurationError(
+            f"{parts.scheme}:// needs settings that a URL cannot give: {reason(error)}. Give a path or another URL."
+        ) from error
     except OSError as error:
         # Some connect at once, such as ftp:// and sftp://.
         raise TransportError(
