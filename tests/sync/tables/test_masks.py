@@ -162,7 +162,7 @@ def test_errors_of_masks(shop: Link, caplog: pytest.LogCaptureFixture) -> None:
 
 
 UNUSABLE: list[tuple[dict[str, Any], str]] = [
-    ({"mask": {"nope": "hash"}}, "there is no column 'nope', which `mask` names. Its columns: "),
+    ({"mask": {"nope": "hash"}}, "there is no column 'nope', which `mask` names. Did you mean 'note'? Its columns: "),
     ({"mask": {"note": "nope(note"}}, "`mask of 'note'` opens a parenthesis that it does not close"),
     ({"mask": {"note": "note; DELETE FROM people"}}, "`mask of 'note'` has a semicolon"),
     ({"mask": {"note": "no_such_function_1(note)"}}, "`mask` cannot be used: "),
