@@ -10,7 +10,7 @@ from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.message_stream import MessageStream, unexpected
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.files.chunks import ChunkList, ChunkListBuilder, ChunkPiece
+from airflow_provider_sync.files.chunks import MIN_CHUNK_BYTES, ChunkList, ChunkListBuilder, ChunkPiece
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
@@ -49,9 +49,6 @@ _MAX_REASON = 1_000
 _MIN_STREAM_BYTES = 16 * 1024 * 1024
 _BYTES_PER_FILE = 512
 """Bytes allowed for each entry or digest when a stream may exceed :data:`_MIN_STREAM_BYTES`."""
-
-_MIN_CHUNK_BYTES = 4096
-"""Bytes of the smallest chunk on average; those of :mod:`airflow_provider_sync.files.chunks` are larger."""
 
 _BYTES_PER_CHUNK = 64
 
@@ -232,7 +229,8 @@ class ChunksAnswer(_FileStream):
     """
 
     def __init__(self, body: Body, request: ChunkFile, *, size: int) -> None:
-        self._max_chunks = size // _MIN_CHUNK_BYTES + 1
+        # The file may have grown since it was listed.
+        self._max_chunks = 2 * size // MIN_CHUNK_BYTES + 3
         super().__init__(body, request.directory, limit=_MIN_STREAM_BYTES + self._max_chunks * _BYTES_PER_CHUNK, option=None)
         self._path = request.path
         self._chunks = ChunkListBuilder()

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import GuardError, IncompleteStreamError, ProtocolError, ServerError
+from airflow_provider_sync.files.chunks import MIN_CHUNK_BYTES
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS, BlockCompressor
 from airflow_provider_sync.protocol.v2.file_messages import (
     Chunked,
@@ -300,6 +301,14 @@ def test_chunks_are_checked(server: ScriptedServer, client: SyncClient) -> None:
     server.answer(_answer(many))
     with pytest.raises(ProtocolError, match="more than 3 chunks of 'a'"):
         _chunk(client)
+
+
+def test_a_large_file_has_no_small_chunks(server: ScriptedServer, client: SyncClient) -> None:
+    """The list of chunks takes no more memory than that of twice the file in chunks of the smallest size."""
+    size = 1024 * MIN_CHUNK_BYTES
+    server.answer(_answer([Chunks(lengths=(1,) * 2052, digests=bytes(2052 * 16))]))
+    with pytest.raises(ProtocolError, match="more than 2051 chunks of 'a'"), client.chunk_file(_CHUNK, size=size) as answer:
+        list(answer)
 
 
 def test_paths_that_nobody_can_have(server, client) -> None:  # type: ignore[no-untyped-def]
