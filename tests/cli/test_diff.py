@@ -61,7 +61,7 @@ def test_a_number_of_keys_below_none(command: Command, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         command("diff", "--keys", "-1")
     assert ended.value.code == 2
-    assert "'-1' is not a number, 0 or more" in capsys.readouterr().err
+    assert "'-1' is not a number from 0 to 1000000000" in capsys.readouterr().err
 
 
 def test_json_has_the_keys(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
