@@ -335,6 +335,26 @@ def wrap_unexpected_errors() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def naming_hasher(path: str, *expected: type[Exception]) -> Iterator[None]:
+    """Name the user's class by which the block hashes in errors of that class.
+
+    :param path: the import path of the class
+    :param expected: exceptions that are not its fault, such as those of reading what it hashes
+    :raises UnexpectedError: for any other exception that is not a :class:`SyncError`
+    """
+    known: tuple[type[Exception], ...] = (SyncError, *expected)
+    try:
+        yield
+    except known:
+        raise
+    except Exception as error:
+        raise_if_ended(error)
+        raise UnexpectedError(
+            f"hasher {path!r} failed with {type(error).__name__}: {reason(error)}. Correct that class."
+        ) from error
+
+
 class SyncFailed(SyncError):
     """One or more tables or directories of a run failed; the reports have the outcome of all.
 

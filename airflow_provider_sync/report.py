@@ -6,7 +6,7 @@ the callers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -110,3 +110,11 @@ def report_from_dict(plain: Mapping[str, Any]) -> Report:
     """Return the report that :meth:`Report.to_dict` has written."""
     kind = TableReport if plain["kind"] == "table" else DirectoryReport
     return msgspec.convert(plain, kind)
+
+
+def all_failed(tables: Iterable[str], directories: Iterable[str], reason: str) -> list[Report]:
+    """Report tables and directories as failed for the same reason, by their names."""
+    return [
+        *(TableReport(name=name, status="failed", error=reason) for name in tables),
+        *(DirectoryReport(name=name, status="failed", error=reason) for name in directories),
+    ]

@@ -26,7 +26,7 @@ from airflow_provider_sync.config import (
     undone_directory,
 )
 from airflow_provider_sync.config.mistakes import WrongOptions
-from airflow_provider_sync.config.options import MAX_DAYS, plain_value
+from airflow_provider_sync.config.options import MAX_DAYS, MAX_SECONDS, plain_value
 from airflow_provider_sync.config.table_patterns import is_pattern
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.printable import printable
@@ -156,6 +156,17 @@ def read_argument(argument: str, value: Any, kind: type[T]) -> T:
         if issubclass(kind, Enum):
             wanted = f"Give {' or '.join(repr(str(member.value)) for member in kind)}."
         raise ConfigurationError(f"{argument!r} is {value!r}. {wanted}") from error
+
+
+def read_seconds(argument: str, value: Any) -> float:
+    """Read a number of seconds above zero.
+
+    :raises ConfigurationError: naming the argument
+    """
+    seconds = read_argument(argument, value, float)
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ConfigurationError(f"{argument!r} is {seconds!r}. Give a number of seconds above 0, at most {MAX_SECONDS}.")
+    return seconds
 
 
 def read_duration(argument: str, value: Any) -> timedelta:

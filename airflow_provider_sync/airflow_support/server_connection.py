@@ -15,12 +15,12 @@ from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 from airflow_provider_sync.airflow_support.settings import cache_setting
 from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.config.mistakes import WrongOptions
-from airflow_provider_sync.config.options import MAX_SECONDS, MAX_SOCKET_SECONDS
+from airflow_provider_sync.config.options import MAX_RETRIES, MAX_SECONDS, MAX_SOCKET_SECONDS
 from airflow_provider_sync.exceptions import ConfigurationError
 
 _EXTRA = {
     "timeout": f"a number of seconds above 0, at most {MAX_SOCKET_SECONDS}",
-    "retries": "a whole number from 0 to 1000",
+    "retries": f"a whole number from 0 to {MAX_RETRIES}",
     "max_silence": f"a number of seconds above 0, at most {MAX_SOCKET_SECONDS}",
     "max_seconds": f"a number of seconds above 0, at most {MAX_SECONDS}",
     "limits": f"a JSON object with numbers for any of: {', '.join(SizeLimits.model_fields)}",

@@ -18,9 +18,9 @@ Completed = Literal["", "table", "directory"]
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _MAX_COUNT = 1_000_000_000
-_MAX_PROCESSES = 1_000
-"""As `workers` of ``server.yaml`` has it; this module cannot import the model."""
 
+# As the options of the files have them; importing their models would slow down every command and completion.
+_MAX_PROCESSES = 1_000
 _MAX_DAYS = 36_500
 
 

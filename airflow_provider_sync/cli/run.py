@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from airflow_provider_sync.config import ClientConfig, DeleteLimit
 from airflow_provider_sync.config.written_names import WrittenNames
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
-from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.report import Report, all_failed
 from airflow_provider_sync.report_table import notes_of, table_of
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.noted_progress import noted_while_running
@@ -46,9 +46,9 @@ def _record_unusable(options: Namespace, job: str, reason: str) -> None:
     if (url := written.history) is None or options.dry_run:
         return
     if options.table or options.directory:
-        reports = _failed(options.table, options.directory, reason)
+        reports = all_failed(options.table, options.directory, reason)
     else:
-        reports = _failed(written.tables, written.directories, reason)
+        reports = all_failed(written.tables, written.directories, reason)
     opened = partial(open_history, url, days=written.history_days, open_engine=open_database)
     record_or_warn(opened, reports, Origin(source="command", job=job))
 
@@ -91,7 +91,7 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespa
             raise
         except SyncError as error:
             # It failed before there were any reports.
-            record(_failed(plan.table_names, [entry.name for entry in plan.directories], str(error)))
+            record(all_failed(plan.table_names, [entry.name for entry in plan.directories], str(error)))
             raise
         record(reports)
     show(reports, output)
@@ -103,14 +103,6 @@ def _opener_of(config: ClientConfig) -> Callable[[], History] | None:
     if (url := config.history) is None:
         return None
     return cache(lambda: open_history(url, days=config.history_days, open_engine=open_database))
-
-
-def _failed(tables: Iterable[str], directories: Iterable[str], reason: str) -> list[Report]:
-    """Report tables and directories as failed for the same reason."""
-    return [
-        *(TableReport(name=name, status="failed", error=reason) for name in tables),
-        *(DirectoryReport(name=name, status="failed", error=reason) for name in directories),
-    ]
 
 
 def show(reports: Sequence[Report], output: Output) -> None:

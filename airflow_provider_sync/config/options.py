@@ -172,6 +172,8 @@ MAX_SECONDS = 1_000_000_000
 
 MAX_DAYS = 36_500
 
+MAX_RETRIES = 1_000
+
 MAX_SOCKET_SECONDS = 2_000_000
 """The longest time that a socket waits, some 23 days: ``poll()`` has 31 bits for milliseconds."""
 
@@ -182,7 +184,7 @@ PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), NUMBER]
 SocketSeconds = Annotated[float, Field(gt=0, le=MAX_SOCKET_SECONDS, allow_inf_nan=False), NUMBER]
 Days = Annotated[int, Field(gt=0, le=MAX_DAYS), WHOLE_NUMBER]
-Retries = Annotated[int, Field(ge=0, le=1_000), WHOLE_NUMBER]
+Retries = Annotated[int, Field(ge=0, le=MAX_RETRIES), WHOLE_NUMBER]
 Places = Annotated[int, Field(gt=0, le=1_000_000), WHOLE_NUMBER]
 """How many of something a server keeps at once."""
 

@@ -13,9 +13,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, cast, runtime_checkable
 
-from airflow_provider_sync.cancellation import raise_if_ended
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError, UnexpectedError
-from airflow_provider_sync.printable import reason
+from airflow_provider_sync.exceptions import ConfigurationError, naming_hasher
 
 BLOCK_BYTES = 256 * 1024
 _SPOOL_BYTES = 8 * 1024 * 1024
@@ -140,15 +138,8 @@ class _NamingHasher:
         :raises ConfigurationError: if it is no text
         :raises UnexpectedError: for an error of the class, other than those of reading the file
         """
-        try:
+        with naming_hasher(self._path, OSError):
             found: object = self._hasher.hash(file)
-        except (SyncError, OSError):
-            raise
-        except Exception as error:
-            raise_if_ended(error)
-            raise UnexpectedError(
-                f"hasher {self._path!r} failed with {type(error).__name__}: {reason(error)}. Correct that class."
-            ) from error
         if not isinstance(found, str):
             raise ConfigurationError(f"hasher is {self._path!r}, which returned {type(found).__name__}. Let it return a text.")
         return found

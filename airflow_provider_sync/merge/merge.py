@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -160,8 +161,8 @@ class TableMerge(MergePart, TableWrite):
             for op in (Op.UPDATE, Op.INSERT):
                 self._execute(self.statements.update_listed(self._changes, columns, op))
 
-    @property
-    def late(self) -> bool:
+    @cached_property
+    def _deletes_last(self) -> bool:
         """Whether rows are deleted only after others were written."""
         return bool(self.counts.deleted and self.target.foreign_keys and self._count_listed(Op.DELETE_LAST))
 
@@ -222,9 +223,9 @@ class TableMerge(MergePart, TableWrite):
     def _write_rows(self) -> None:
         if self.renames:
             self._rename()
-        if self.late and self.counts.inserted:
+        if self._deletes_last and self.counts.inserted:
             with self.database.savepoint(self.connection):
-                park_conflicts(self.tables, taken_by=Op.INSERT, leave=self._referred)
+                park_conflicts(self.tables, taken_by=Op.INSERT, leave=self._followed)
         if not (self.target.foreign_keys and self.counts.updated and self.counts.inserted):
             self._update()
             self._insert()
@@ -299,10 +300,10 @@ class TableMerge(MergePart, TableWrite):
     def _row_updates(self, *, exclude: Collection[str]) -> RowUpdates:
         unwritten = {*self.staged.key, *exclude}
         values = [column.name for column in self.written if column.name not in unwritten]
-        return RowUpdates(self.tables, self._changes, values=values, leave=self._referred if self.late else ())
+        return RowUpdates(self.tables, self._changes, values=values, leave=self._followed if self._deletes_last else ())
 
-    @property
-    def _referred(self) -> frozenset[str]:
+    @cached_property
+    def _followed(self) -> frozenset[str]:
         """The columns whose values other rows would follow."""
         return self.database.foreign_keys.followed(self.connection, self._changes)
 
@@ -349,7 +350,7 @@ class TableMerge(MergePart, TableWrite):
             self._execute(self.statements.insert_all(self.target, self.staged.staging, names))
             return
         insert = self.statements.insert_listed(self._changes, names)
-        if not self.late:
+        if not self._deletes_last:
             self._execute(insert)
             return
         try:

@@ -17,7 +17,7 @@ from airflow_provider_sync.config.written_names import WrittenNames
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.printable import MAX_MESSAGE, printable
-from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.report import Report, all_failed
 from airflow_provider_sync.sync.pattern_resolution import matched_names
 from airflow_provider_sync.sync.run import RunPlan, plan_run
 
@@ -84,10 +84,7 @@ class ConfiguredSyncOperator(SyncOperator):
         if not tables and not directories:
             written = WrittenNames.of(self.config)
             tables, directories = list(written.tables), list(written.directories)
-        return [
-            *(TableReport(name=name, status="failed", error=reason) for name in tables),
-            *(DirectoryReport(name=name, status="failed", error=reason) for name in directories),
-        ] or [TableReport(name=self.task_id, status="failed", error=reason)]
+        return all_failed(tables or ([] if directories else [self.task_id]), directories, reason)
 
 
 class ConfiguredListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator):

@@ -25,12 +25,11 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_sync.airflow_support.rendered_arguments import read_argument
+from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_seconds
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.config.options import MAX_SECONDS as LONGEST_SECONDS
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sync import Watched, source_digest
@@ -154,14 +153,7 @@ class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOpe
 
     @property
     def _comparison_seconds(self) -> float | None:
-        if self.max_seconds is None:
-            return None
-        seconds = read_argument("max_seconds", self.max_seconds, float)
-        if not 0 < seconds <= LONGEST_SECONDS:
-            raise ConfigurationError(
-                f"'max_seconds' is {seconds!r}. Give a number of seconds above 0, at most {LONGEST_SECONDS}."
-            )
-        return seconds
+        return None if self.max_seconds is None else read_seconds("max_seconds", self.max_seconds)
 
     def _digest(self, client: SyncClient) -> str | None:
         """Return the source's digest, to which the triggerer compares later digests; ``None`` if it cannot be read."""

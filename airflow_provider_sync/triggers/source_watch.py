@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_sync.config.options import MAX_SECONDS as LONGEST_SECONDS
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.airflow_support.rendered_arguments import read_seconds
+from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.sync import Watched
 from airflow_provider_sync.triggers.last_digest import LastDigest
 from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
@@ -40,8 +40,7 @@ class SourceWatch(BaseEventTrigger):
     def __init__(self, *, sync_conn_id: str, poll_interval: float, max_seconds: float = MAX_SECONDS) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no annotations
         for name, value in (("poll_interval", poll_interval), ("max_seconds", max_seconds)):
-            if not 0 < value <= LONGEST_SECONDS:
-                raise ConfigurationError(f"{name!r} is {value!r}. Give a number of seconds above 0, at most {LONGEST_SECONDS}.")
+            read_seconds(name, value)
         self.sync_conn_id = sync_conn_id
         self.poll_interval = poll_interval
         self.max_seconds = max_seconds

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.cancellation import raise_if_ended
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.version1_hash import hash_table, hash_with
-from airflow_provider_sync.exceptions import ServerError, SyncError, TableError, UnexpectedError
-from airflow_provider_sync.printable import reason
+from airflow_provider_sync.exceptions import ServerError, TableError, naming_hasher
 from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns
@@ -79,27 +76,10 @@ def _is_equal_by_name(client: SyncClient, database: Database, target: Target, zo
 def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
     """Hash the target as version 1 does, in one snapshot; ``None`` if it has no primary key."""
     if target.options.hasher:
-        with _naming_hasher(target.options.hasher):
+        with naming_hasher(target.options.hasher, SQLAlchemyError):
             return hash_with(target.options.hasher, database.engine, target.options)
     with database.snapshot() as connection:
         return hash_rows(database, connection, target, target.hashed_columns() if columns is None else columns, zone)
-
-
-@contextmanager
-def _naming_hasher(path: str) -> Iterator[None]:
-    """Name the user's class in its own errors; those of the database are reported as such.
-
-    :raises UnexpectedError: for any other exception
-    """
-    try:
-        yield
-    except (SyncError, SQLAlchemyError):
-        raise
-    except Exception as error:
-        raise_if_ended(error)
-        raise UnexpectedError(
-            f"hasher {path!r} failed with {type(error).__name__}: {reason(error)}. Correct that class."
-        ) from error
 
 
 def hash_rows(
