@@ -12,7 +12,9 @@ running statements and requests; then the main thread reaches its handler, which
 A database that hangs takes no request to cancel. After a while the connections to it are shut down, with whatever the main thread
 waits for in its clean-up, too (:mod:`.escalation`). What the block raises then has a note that names the database.
 
-Where Python ignores what its handler raises (in a weak reference's callback, a ``__del__``), the signal is sent once more.
+A database may lose the request: MySQL and PostgreSQL ignore one that overtakes its statement. So it is repeated until the main
+thread has reached its handler. Where Python ignores what the handler raises (in a weak reference's callback, a ``__del__``), the
+signal is sent once more.
 
 Work that can be cancelled is registered when it begins (:meth:`Cancellation.watching`): databases register their connections,
 and clients register themselves.
@@ -43,7 +45,7 @@ ROUND_SECONDS = 2.0
 """Longest time, in seconds, for which the main thread waits until statements are cancelled."""
 
 REPEAT_SECONDS = 0.25
-"""Seconds between two rounds of cancelling other threads' statements, since a thread may just have begun another one."""
+"""Seconds between two rounds of cancelling, since a request may be lost, and a thread may just have begun another statement."""
 
 
 class SyncCancelled(KeyboardInterrupt):
@@ -88,7 +90,7 @@ class Cancellation:
         self.ignored = False
         self._lock = threading.Lock()
         self._open: dict[int, tuple[int, Canceller]] = {}
-        self._first_round = threading.Event()
+        self._is_calm = threading.Event()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -127,8 +129,8 @@ class Cancellation:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until everything has been cancelled once, for at most :data:`ROUND_SECONDS`."""
-        self._first_round.wait(ROUND_SECONDS)
+        """Wait until everything has been cancelled once and no request for it is under way, at most :data:`ROUND_SECONDS`."""
+        self._is_calm.wait(ROUND_SECONDS)
 
     def end(self) -> None:
         """Stop cancelling: the sync has ended."""
@@ -137,16 +139,24 @@ class Cancellation:
             self._thread.join(2 * ROUND_SECONDS)
 
     def _cancel_until_ended(self) -> None:
+        self._cancel_everywhere(ROUND_SECONDS)
+        while not self._ended.wait(REPEAT_SECONDS):
+            self._is_calm.clear()  # before the question, lest the main thread begins to clean up between the two
+            if self.ending and not self.ignored:
+                self._is_calm.set()
+                self._cancel(everywhere=False)
+            else:
+                self._cancel_everywhere(REPEAT_SECONDS)
+                self._send_again()
+            self._shut_down_what_is_due()
+
+    def _cancel_everywhere(self, seconds: float) -> None:
+        """Cancel in the main thread, too, and wait for the requests, so that they do not reach its clean-up."""
         cancellers = self._cancel(everywhere=True)
-        until = time.monotonic() + ROUND_SECONDS
+        until = time.monotonic() + seconds
         for canceller in cancellers:
             canceller.wait(max(0, until - time.monotonic()))
-        self._first_round.set()
-        while not self._ended.wait(REPEAT_SECONDS):
-            # The main thread may clean up by now.
-            self._cancel(everywhere=False)
-            self._send_again()
-            self._shut_down_what_is_due()
+        self._is_calm.set()
 
     def _cancel(self, *, everywhere: bool) -> list[Canceller]:
         main = threading.main_thread().ident
@@ -162,10 +172,9 @@ class Cancellation:
                 self.unanswered.add(canceller.name)
 
     def _send_again(self) -> None:
-        """Cancel and send the signal again if Python ignored what its handler raised."""
+        """Send the signal again if Python ignored what its handler raised."""
         main = threading.main_thread().ident
         if self.ignored and main is not None:
-            self._cancel(everywhere=True)
             signal.pthread_kill(main, self.number)
 
     def _under_way(self) -> list[tuple[int, Canceller]]:

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, nullcontext
 import pytest
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, clean_up_fully
+from airflow_provider_sync.escalation import PATIENCE_SECONDS, Canceller
 from airflow_provider_sync.exceptions import SyncError, wrap_unexpected_errors
 
 STUCK = """
@@ -51,6 +52,27 @@ def test_a_later_signal_ends_what_cannot_be_cancelled() -> None:
                 continue
         process.kill()
     assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_lost_request_is_repeated() -> None:
+    """A database may lose a request to cancel that overtakes its statement; the next one ends the statement soon."""
+    requests: list[float] = []
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as connection:
+
+        def ask() -> bool:
+            requests.append(time.monotonic())
+            if len(requests) > 1:
+                connection.interrupt()
+            return True
+
+        too_late = threading.Timer(PATIENCE_SECONDS, connection.interrupt)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        too_late.start()
+        with pytest.raises(SyncCancelled), cancelled_by_signals() as ending, ending.watching(Canceller(ask)):
+            connection.execute(endless)
+        too_late.cancel()
+    assert len(requests) == 2
 
 
 @pytest.mark.parametrize(("earlier", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=["terminal", "nohup"])
