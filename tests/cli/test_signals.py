@@ -15,13 +15,14 @@ import yaml
 from sqlalchemy import make_url
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.escalation import PATIENCE_SECONDS
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.stuck_target import NEW, OLD, StuckTarget, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
-# Airflow kills a task that has not ended by itself five seconds after SIGTERM.
-SECONDS = 5
+# Half a second on a quiet machine. Connections are shut down only after PATIENCE_SECONDS, which would hide a lost request.
+SECONDS = PATIENCE_SECONDS - 1
 
 
 @contextmanager
