@@ -41,9 +41,9 @@ def hash_table(
     :param connection: usually one of :meth:`~.base.Database.snapshot`
     :param columns: columns to hash, in this order; ``None`` for every column of the table, including generated and invisible ones
     :param zone: the time zone in which timestamptz values are hashed
-    :param order: columns to sort the rows by, for a view or query without a primary key; ``None`` for the order of the table
+    :param order: columns to sort the rows by, if there is no primary key; ``None`` for the order of the table
     :return: 40 hex digits, or ``--EMPTY--``
-    :raises TableError: when the table has no primary key
+    :raises TableError: when the table has no primary key, and no ``order`` is given
     """
     columns = table.columns if columns is None else tuple(columns)
     if order is not None:

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.schema import Column, Row, Table
 from airflow_provider_sync.databases.version1_hash import hash_table, hash_with, in_zone
-from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request, table_request
@@ -84,7 +83,7 @@ class Version1TableAnswers:
             # Existing clients ignore this header. To this package's client it also says that the rows are from one snapshot.
             zone = {TIME_ZONE_HEADER: self._zone.name}
             headers = {**self._stream_headers, **zone, "Content-Disposition": attachment(f"{name}.txt")}
-            if known is not None and _has_hash(opened):
+            if known is not None:
                 current = _hash(opened, self._zone)
                 if known == current:
                     return Response(status_code=304, headers={**zone, "ETag": f'"{current}"'})
@@ -115,22 +114,8 @@ def _needs_key_check(opened: OpenTable) -> bool:
 
 
 def _hash_order(opened: OpenTable) -> Sequence[str] | None:
-    """Return the columns that order the rows of a view or a query for the hash (its configured key); ``None`` for a table."""
-    table = opened.table
-    if table.primary_key or not (table.is_view or table.query is not None):
-        return None
-    return opened.key(table.columns)
-
-
-def _has_hash(opened: OpenTable) -> bool:
-    # A table without a primary key has no hash, but can be sent in the order of the configured key.
-    if opened.source.hasher or _hash_order(opened):
-        return True
-    try:
-        opened.database.version1.hash_order(opened.table)
-    except TableError:
-        return False
-    return True
+    """Return the configured key, by which the rows are ordered for the hash; ``None`` for a table with a primary key."""
+    return None if opened.table.primary_key else opened.key(opened.table.columns)
 
 
 def _hash(opened: OpenTable, zone: TimeZone) -> str:

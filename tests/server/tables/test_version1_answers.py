@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from hashlib import sha1
 from typing import Any
 
 import pytest
@@ -99,13 +100,16 @@ def test_refused(url: str, options: dict[str, Any], words: str) -> None:
 
 
 def test_without_primary_key(url: str) -> None:
-    """A table without a primary key is sent by a configured key, but has no hash."""
+    """A table without a primary key is sent, and hashed, in the order of a configured key."""
     execute(url, "CREATE TABLE keyless (a INT NOT NULL)", "INSERT INTO keyless VALUES (2), (1)")
-    with served(url, t={"table": "keyless", "primary": "a"}) as base:
+    with served(url, t={"table": "keyless", "primary": "a"}, keyless={}) as base:
         answer = post(base, "/getTable", {"config_name": "t", "hash": "x"})
         assert [row["a"] for row in rows(answer)] == [1, 2]
-        assert "etag" not in answer.headers
-        assert "no primary key" in refusal(post(base, "/getTableHash", {"config_name": "t"}))
+        found = json.loads(post(base, "/getTableHash", {"config_name": "t"}).body)["hash"]
+        assert found == sha1((sha1(b"|1").hexdigest() + "|2").encode()).hexdigest()
+        assert answer.headers["etag"] == f'"{found}"'
+        assert post(base, "/getTable", {"config_name": "t", "hash": found}).status == 304
+        assert "Name the columns" in refusal(post(base, "/getTableHash", {"config_name": "keyless"}))
 
 
 def test_hasher(url: str) -> None:

@@ -318,8 +318,8 @@ def test_only_what_a_step_returned_is_taken() -> None:
         PlannedSlice.from_dict({"table": "t"})
 
 
-def test_version_1_sends_a_table_that_it_cannot_hash(same: Link) -> None:
-    """If the source has no primary key for a hash, rows are sent by the configured key."""
+def test_version_1_syncs_a_table_without_primary_key(same: Link) -> None:
+    """If there is no primary key, rows are hashed and sent by the configured key."""
     same.source.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)", "INSERT INTO t VALUES ('a', 1), ('b', 2)")
     same.target.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)")
     same.offered["t"] = {"primary": "code"}

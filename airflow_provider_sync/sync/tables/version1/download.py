@@ -172,8 +172,6 @@ class _Download:
         if not with_hash:
             return self.client.get_table(name)
         known = hash_target(self.database, self.target, self.zone.zone)
-        if known is None:
-            return self.client.get_table(name)
         try:
             answer = self.client.get_table(name, known)
         except ServerError as error:

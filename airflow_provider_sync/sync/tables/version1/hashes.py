@@ -12,7 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.version1_hash import hash_table, hash_with
-from airflow_provider_sync.exceptions import ServerError, TableError, naming_hasher
+from airflow_provider_sync.exceptions import ServerError, naming_hasher
 from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.column_mapping import map_sent_columns
@@ -73,8 +73,8 @@ def _is_equal_by_name(client: SyncClient, database: Database, target: Target, zo
     return own in orders or any(hash_target(database, target, zone, order) == source_hash for order in orders)
 
 
-def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
-    """Hash the target as version 1 does, in one snapshot; ``None`` if it has no primary key."""
+def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str:
+    """Hash the target as version 1 does, in one snapshot."""
     if target.options.hasher:
         with naming_hasher(target.options.hasher, SQLAlchemyError):
             return hash_with(target.options.hasher, database.engine, target.options)
@@ -82,15 +82,10 @@ def hash_target(database: Database, target: Target, zone: TimeZone = UTC, column
         return hash_rows(database, connection, target, target.hashed_columns() if columns is None else columns, zone)
 
 
-def hash_rows(
-    database: Database, connection: Connection, target: Target, columns: Sequence[Column], zone: TimeZone
-) -> str | None:
-    """Hash rows of the target over an open connection; ``None`` if the table has no primary key to order them."""
-    try:
-        database.version1.hash_order(target.table)
-    except TableError:
-        return None
-    return hash_table(database, connection, target.table, columns, zone)
+def hash_rows(database: Database, connection: Connection, target: Target, columns: Sequence[Column], zone: TimeZone) -> str:
+    """Hash rows of the target over an open connection, in the order of the configured key if it has no primary key."""
+    order = None if target.table.primary_key else target.key
+    return hash_table(database, connection, target.table, columns, zone, order=order)
 
 
 def ask_hash(client: SyncClient, target: Target) -> str | None:
