@@ -16,6 +16,12 @@ from airflow_provider_sync.printable import printable
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _SECRET = re.compile(r"pass|pwd|secret|token|key$", re.IGNORECASE)
 """URL parameters that may hold a secret. Some hold only a path, for which a variable does no harm."""
+_WITH_PASSWORD = re.compile(r"([^:/]+://[^:/@]*:)([^@]*(?:@[^@?]*(?=@))*)(@.*)", re.DOTALL)
+"""A URL with a password: the text before it, the password, and the rest.
+
+The password is what SQLAlchemy takes for it: everything before the ``@``, also a ``?``. Several ``@`` before the parameters,
+which are refused later, belong to it, too.
+"""
 
 
 class HiddenUrl(NamedTuple):
@@ -44,17 +50,18 @@ def hide_secrets(url: str, prefix: str) -> HiddenUrl:
         secrets[name] = value
         return f"${{{name}}}"
 
-    base, mark, parameters = url.partition("?")
-    found = re.fullmatch(r"([^:/]+://[^:/@]*:)(.*)(@[^@]*)", base, re.DOTALL)
-    if found:
-        base = f"{found[1]}{variable(f'{prefix}_PASSWORD', found[2])}{found[3]}"
+    account, rest = "", url
+    if found := _WITH_PASSWORD.fullmatch(url):
+        account, password, rest = found.groups()
+        account += variable(f"{prefix}_PASSWORD", password)
+    base, mark, parameters = rest.partition("?")
     shown = []
     for parameter in parameters.split("&") if mark else ():
         name, equals, value = parameter.partition("=")
         if equals and _SECRET.search(name):
             value = variable(f"{prefix}_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}", value)
         shown.append(f"{name}{equals}{value}")
-    return HiddenUrl(f"{base}{mark}{'&'.join(shown)}", secrets)
+    return HiddenUrl(f"{account}{base}{mark}{'&'.join(shown)}", secrets)
 
 
 def server_text(

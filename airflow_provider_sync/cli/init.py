@@ -62,7 +62,8 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
     settings, mistakes = expand({"url": url}, "--from")
     if mistakes:
         raise refusal(mistakes)
-    name = _connection_name(url)
+    hidden = hide_secrets(url, "DB")
+    name = _connection_name(hidden.url)
     tables: dict[str, str | None] = {}
     for trial in try_server(ServerConfig.from_dict({"connections": {name: settings["url"]}, "tables": "*"})):
         if trial.what == "connection" and trial.failed:
@@ -80,7 +81,6 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
         raise TableError(
             f"The database that --from names has no tables or views that its user may read. Is {name!r} the right one?"
         )
-    hidden = hide_secrets(url, "DB")
     variables = {
         "SYNC_TOKEN": "the token that clients show. 'airflow-sync token new' makes one, and the entry that may stand in its place"
     }
@@ -130,7 +130,10 @@ def _folder_name(name: str) -> str:
 
 
 def _connection_name(url: str) -> str:
-    """Name a connection after its database."""
+    """Name a connection after its database.
+
+    :param url: without its secrets
+    """
     place = url.removeprefix(AIRFLOW_SCHEME).partition("?")[0]
     found = re.sub(r"\W", "_", Path(place.rpartition("/")[2]).stem)
     return found if found.isidentifier() else "source"

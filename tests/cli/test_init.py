@@ -16,6 +16,7 @@ from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site, execute
 from tests.client.scripted_server import reply, scripted_server
+from tests.engines import on_engines
 from tests.server.tables.served_tables import execute as execute_at
 
 
@@ -186,6 +187,38 @@ def test_passwords_are_not_written(
     assert (list(config.connections.values()), list(config.tables)) == ([database_url], ["t"])
 
 
+def test_a_password_with_a_question_mark_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A password that SQLAlchemy reads up to the @ reaches no file and no output, whatever other characters it has."""
+    config = tmp_path / "client.yaml"
+    with RunningServer(ServerConfig.from_dict(Site(tmp_path).server_settings)) as server:
+        database = "postgresql://me:opening?sesame/1@db/shop"
+        assert main(["init", "--client", server.url, "--to", database, "--config", str(config)]) == 0
+    printed = capsys.readouterr()
+    assert '"postgresql://me:${DB_PASSWORD}@db/shop"' in config.read_text()
+    assert not re.search("opening|sesame", config.read_text() + printed.out + printed.err)
+
+
+@on_engines("postgresql")
+def test_a_connection_is_not_named_after_a_password(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A connection has the name of its database, although the password has characters that separate parts of a URL."""
+    url = make_url(database_url)
+    role = f"{url.database}_reader"
+    execute_at(
+        database_url,
+        "CREATE TABLE t (id INT NOT NULL PRIMARY KEY)",
+        f"CREATE ROLE {role} LOGIN PASSWORD 'opening?a=b&c/sesame'",
+        f"GRANT SELECT ON t TO {role}",
+    )
+    try:
+        written = f"postgresql://{role}:opening?a=b&c/sesame@{url.host}:{url.port}/{url.database}"
+        assert main(["init", "--from", written]) == 0
+    finally:
+        execute_at(database_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+    text = Path("server.yaml").read_text()
+    assert f"  {url.database}: " in text
+    assert not re.search("opening|sesame", text + capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("url", "hidden", "names"),
     [
@@ -195,6 +228,7 @@ def test_passwords_are_not_written(
             "mysql://me:${DB_PASSWORD}@db/shop?ssl_key=${DB_SSL_KEY}",
             ["DB_PASSWORD", "DB_SSL_KEY"],
         ),
+        ("mysql://me:a?b/c&d=e@db/shop?x=1", "mysql://me:${DB_PASSWORD}@db/shop?x=1", ["DB_PASSWORD"]),
         ("mysql://me:${MINE}@db/shop", "mysql://me:${MINE}@db/shop", []),
         ("postgresql://db/shop?user=a&password=b", "postgresql://db/shop?user=a&password=${DB_PASSWORD}", ["DB_PASSWORD"]),
         ("postgresql://me@db:5432/shop", "postgresql://me@db:5432/shop", []),
