@@ -289,6 +289,8 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
             raise with_near_table(database, connection, options.table_name, error) from error
         return _missing(sends_types)
     target.check_rollback()
+    if grants := database.privileges.missing_grants(target.table, target.mode.privileges):
+        raise TableError(f"The user of this connection lacks privileges that a run needs: {'; '.join(grants)}.")
     if not sends_types:
         refuse_window(options)
         if options.hasher:

@@ -31,6 +31,7 @@ from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.contract.privileges import Privileges
 from airflow_provider_sync.databases.contract.queries import Queries
 from airflow_provider_sync.databases.contract.read import Reader
 from airflow_provider_sync.databases.contract.version1 import Version1
@@ -112,6 +113,7 @@ class Database(ABC):
     statements: component[MergeStatements]
     foreign_keys: component[ForeignKeys]
     identities: component[IdentityColumns]
+    privileges = component(Privileges)
     version1: component[Version1]
 
     # -- connections -------------------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ class Database(ABC):
 
     @abstractmethod
     def check_writable(self) -> None:
-        """Check that the database can be written to, without writing anything; privileges on tables are not checked.
+        """Check that the database can be written to, without writing anything; :class:`.Privileges` checks tables.
 
         :raises TableError: if the server, the file or its folder allow reading only
         """

@@ -29,6 +29,14 @@ class TableMode(msgspec.Struct, frozen=True, kw_only=True):
         return self.name in ("upsert", "append")
 
     @property
+    def privileges(self) -> tuple[str, ...]:
+        """The privileges on the target table that a merge needs."""
+        return {
+            "mirror": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+            "append": ("SELECT", "INSERT"),
+        }.get(self.name, ("SELECT", "INSERT", "UPDATE"))
+
+    @property
     def ended_at(self) -> Column | None:
         """The column that is NULL in the rows that must equal the source's; ``None`` if all rows must."""
         return self.deleted_at or self.valid_to

@@ -32,6 +32,7 @@ from airflow_provider_sync.databases.mysql.identities import MySQLIdentityColumn
 from airflow_provider_sync.databases.mysql.load import MySQLLoader
 from airflow_provider_sync.databases.mysql.locks import hold_locks
 from airflow_provider_sync.databases.mysql.merge_statements import MySQLMergeStatements
+from airflow_provider_sync.databases.mysql.privileges import MySQLPrivileges
 from airflow_provider_sync.databases.mysql.queries import MySQLQueries
 from airflow_provider_sync.databases.mysql.read import MySQLReader
 from airflow_provider_sync.databases.mysql.server_facts import Server
@@ -58,6 +59,7 @@ class MySQLDatabase(Database):
     statements = component(MySQLMergeStatements)
     foreign_keys = component(MySQLForeignKeys)
     identities = component(MySQLIdentityColumns)
+    privileges = component(MySQLPrivileges)
     version1 = component(MySQLVersion1)
 
     def __init__(self, engine: Engine) -> None:

@@ -30,6 +30,7 @@ from airflow_provider_sync.databases.postgresql.locks import hold_locks
 from airflow_provider_sync.databases.postgresql.merge_statements import PostgreSQLMergeStatements
 from airflow_provider_sync.databases.postgresql.partitions import refuse_partitions
 from airflow_provider_sync.databases.postgresql.pooler import Pooler, behind_pooler, keeps_sessions
+from airflow_provider_sync.databases.postgresql.privileges import PostgreSQLPrivileges
 from airflow_provider_sync.databases.postgresql.queries import PostgreSQLQueries
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, PostgreSQLReader
 from airflow_provider_sync.databases.postgresql.session import (
@@ -77,6 +78,7 @@ class PostgreSQLDatabase(Database):
     statements = component(PostgreSQLMergeStatements)
     foreign_keys = component(PostgreSQLForeignKeys)
     identities = component(PostgreSQLIdentityColumns)
+    privileges = component(PostgreSQLPrivileges)
     version1 = component(PostgreSQLVersion1)
 
     def __init__(self, engine: Engine) -> None:

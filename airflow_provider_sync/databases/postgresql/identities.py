@@ -12,9 +12,8 @@ from airflow_provider_sync.databases.postgresql.session import undoubled
 from airflow_provider_sync.databases.schema import Column, Table
 
 # Sequences that a column owns (serial, identity), and sequences that its default names.
-_SEQUENCES = """
-SELECT s.seqrelid::regclass::text, quote_ident(a.attname), used.relation::regclass::text,
-       s.seqincrement > 0, s.seqmin, s.seqmax
+SEQUENCES = """
+SELECT used.sequence, a.attname, used.relation, s.seqincrement, s.seqmin, s.seqmax
 FROM (
     SELECT objid AS sequence, refobjid AS relation, refobjsubid AS attnum FROM pg_depend
     WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i') AND refobjsubid > 0
@@ -26,7 +25,12 @@ JOIN pg_sequence s ON s.seqrelid = used.sequence
 JOIN pg_attribute a ON a.attrelid = used.relation AND a.attnum = used.attnum AND NOT a.attisdropped
 WHERE used.relation = to_regclass(%s)
   AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype)
-ORDER BY s.seqrelid
+"""
+"""The sequences that a merge into a table moves, with the column of each."""
+
+_MOVED = f"""
+SELECT sequence::regclass::text, quote_ident(attname), relation::regclass::text, seqincrement > 0, seqmin, seqmax
+FROM ({SEQUENCES}) AS moved ORDER BY sequence
 """
 
 
@@ -54,7 +58,7 @@ class PostgreSQLIdentityColumns(IdentityColumns):
     def move_past_keys(self, connection: Connection, target: Table) -> None:
         """Advance sequences past the highest value of their column that is within their bounds; never move one back."""
         with translated():
-            for row in connection.exec_driver_sql(_SEQUENCES, (undoubled(self.qualified(target)),)).all():
+            for row in connection.exec_driver_sql(_MOVED, (undoubled(self.qualified(target)),)).all():
                 # The server has quoted these names, so percent signs are not doubled yet, as the driver expects.
                 sequence, column, table = (name.replace("%", "%%") for name in row[:3])
                 ascending, lowest, highest = row[3:]

@@ -1,0 +1,24 @@
+"""Find out whether the user may write a target table, without writing to it.
+
+The defaults find nothing missing: they suit engines without users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import Table
+
+
+class Privileges(DatabaseComponent):
+    """Asks the database for privileges of the user."""
+
+    def missing_grants(self, target: Table, needed: Sequence[str]) -> list[str]:
+        """Return the GRANT statements for privileges that the user lacks on a table, and on sequences that a merge moves.
+
+        A privilege on some columns counts as one on the table: which columns a merge writes depends on the source, too.
+
+        :param needed: of ``SELECT``, ``INSERT``, ``UPDATE`` and ``DELETE``
+        """
+        return []
