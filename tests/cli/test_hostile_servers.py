@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from airflow_provider_sync.cli.main import main
 from tests.cli.site import Site, reports
@@ -64,3 +65,19 @@ def test_names_do_not_control_the_terminal(tmp_path: Path, capsys: pytest.Captur
     lines = [*printed.out.splitlines(), *printed.err.splitlines()]
     assert any(r"orders\x1b[2J\nforged\u202e" in line for line in lines)
     assert all(line.isprintable() and not line.startswith("forged") for line in lines)
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+@pytest.mark.parametrize("name", ["orders\x1b[2J\nforged\u202e", "gnp.\u202eexe", "a\u200bb", "a\u2066b"])
+def test_names_in_data_do_not_control_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, name: str
+) -> None:
+    """Data has the names as they are, with each character that a terminal obeys as an escape of its format."""
+    site = Site(tmp_path)
+    with scripted_server() as server:
+        server.answer(reply(200, json.dumps({"protocol": 2, "tables": {name: []}, "directories": ["Ä日本"]}).encode()))
+        site.configure(server.url, tables={}, directories={})
+        assert main(["list", "--config", str(site.config), "--output", form]) == 0
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.splitlines())
+    assert yaml.safe_load(printed) == {"tables": [name], "directories": ["Ä日本"]}

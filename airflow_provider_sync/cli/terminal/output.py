@@ -68,9 +68,7 @@ class Output:
     def data(self, values: Any) -> None:
         """Write values of dicts, lists and scalars as JSON or YAML."""
         if self._form == "yaml":
-            import yaml
-
-            yaml.safe_dump(values, self._stream, sort_keys=False, allow_unicode=True)
+            self._stream.write(_yaml_of(values))
             return
         json.dump(values, self._stream, indent=2)
         self._stream.write("\n")
@@ -87,6 +85,15 @@ class Output:
         console = styled_console(self._stream)
         for part in parts:
             _draw(part, console)
+
+
+def _yaml_of(values: Any) -> str:
+    """Write values as YAML, with letters of all scripts as they are, unless a character of any text would not be safe to show."""
+    import yaml
+
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # YAML's own escapes leave marks of direction and spaces without a width as they are.
+    return text if text.replace("\n", "").isprintable() else yaml.safe_dump(values, sort_keys=False, allow_unicode=False)
 
 
 def _draw(part: Part, console: Console) -> None:
