@@ -55,8 +55,8 @@ _ALL_IN_USE = 1040
 _NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
 """All connections of the server, or all that a user may have, are in use."""
 
-_HOURLY_LIMIT = re.compile(r"max_(?:queries|updates|connections)_per_hour")
-"""Other limits of a user with the same error number, which are not about open connections."""
+_HOURLY_LIMIT = re.compile(r"'max_(questions|queries|updates|connections)(?:_per_hour)?'")
+"""Other limits of a user with the same error number, which are not about open connections. MySQL shortens their names."""
 
 _IDLE = 4031
 _CUT = frozenset({2006, 2013, 2055})
@@ -144,9 +144,10 @@ def translate(error: BaseException) -> SyncError:
         return kind(f"The database is busy: {message}. Try again when the other transaction is done.")
     if number in _NONE_FREE:
         if limit := _HOURLY_LIMIT.search(message):
+            counted = limit[1].replace("questions", "queries")
             return ConnectionLimitError(
                 f"The user of the database may do no more this hour (error {number}). Try again in the next one, or raise the"
-                f" limit of its user, {limit[0]}."
+                f" limit of its user, max_{counted}_per_hour."
             )
         return ConnectionLimitError(
             f"The database has no connection left (error {number}). Try again when others have ended, or raise"
@@ -175,7 +176,7 @@ def translate(error: BaseException) -> SyncError:
         advice = "Connect to the primary, or let it be written to: ALTER SCHEMA … READ ONLY = 0."
         return ReadOnlyError(f"The database refused: {message}.", advice)
     if number == _BAD_LOGIN:
-        advice = "Check user and password, and from where the user may connect."
+        advice = "Check user and password, from where the user may connect, and whether it must use TLS (REQUIRE SSL)."
         return TableError(f"The database refused: {message}. {advice}")
     if number == _NO_DATABASE:
         return TableError(f"The database refused: {message}. Create it, or correct its name in the connection.")

@@ -26,7 +26,7 @@ from airflow_provider_sync.exceptions import (
         (1969, SessionTimeoutError, "Raise max_statement_time of the user or the server."),
         (3024, SessionTimeoutError, "Raise max_execution_time of the user or the server."),
         (1317, SessionTimeoutError, "Another session or an administrator cancelled it: try again."),
-        (1045, TableError, "Check user and password, and from where the user may connect."),
+        (1045, TableError, "and whether it must use TLS (REQUIRE SSL)."),
         (1049, TableError, "Create it, or correct its name in the connection."),
         (3032, TransportError, "Try again when SET GLOBAL offline_mode = OFF was run."),
         (3989, ReadOnlyError, "or let it be written to: ALTER SCHEMA … READ ONLY = 0."),
@@ -62,7 +62,9 @@ def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
     [
         ("User 'u' has exceeded the 'max_user_connections' resource (current value: 1)", "max_user_connections"),
         ("User 'u' has exceeded the 'max_queries_per_hour' resource (current value: 5)", "max_queries_per_hour"),
+        ("User 'u' has exceeded the 'max_questions' resource (current value: 5)", "max_queries_per_hour"),
         ("User 'u' has exceeded the 'max_updates_per_hour' resource (current value: 1)", "max_updates_per_hour"),
+        ("User 'u' has exceeded the 'max_updates' resource (current value: 1)", "max_updates_per_hour"),
         ("User 'u' has exceeded the 'max_connections_per_hour' resource (current value: 9)", "max_connections_per_hour"),
     ],
 )
