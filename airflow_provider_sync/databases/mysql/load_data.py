@@ -35,6 +35,15 @@ LOAD_BYTES = 64 * 1024 * 1024
 INSERT_BYTES = 1024 * 1024
 """Bytes per INSERT, unless the server's `max_allowed_packet` is smaller."""
 
+_ADVICE: dict[int | None, str] = {
+    DUPLICATE: "Two rows of the source are one to the target: compare the keys and collations of both.",
+    1263: "Let the target's column be NULL, or leave it out with `columns`.",
+    1526: "Create a partition of the target for it.",
+    3819: "Change that constraint of the target, or drop it.",
+    4025: "Change that constraint of the target, or drop it.",
+}
+"""What to do about a row that was not stored as sent, where another type would not help, by the number of the warning."""
+
 
 def send(
     connection: Connection,
@@ -214,10 +223,6 @@ def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) ->
     # Put notes last: if there is also a warning, that is the cause.
     found = sorted(found, key=lambda warning: bool(warning[0] == "Note"))
     number, reason = (found[0][1], shortened(found[0][2])) if found else (None, f"{sent} rows were sent and {loaded} arrived")
-    advice = (
-        "Two rows of the source are one to the target: compare the keys and collations of both."
-        if number == DUPLICATE
-        else "Change the type of the target's column, or leave it out with `columns`."
-    )
+    advice = _ADVICE.get(number, "Change the type of the target's column, or leave it out with `columns`.")
     kind = DuplicateKeyError if number == DUPLICATE else TableError
     raise kind(f"Table {table.label!r} cannot hold what was sent: {reason}. {advice}")

@@ -197,6 +197,26 @@ def test_duplicate_key_is_refused(database: MySQLDatabase) -> None:
         database.loader.load(connection, table, [[(1, 1), (1, 2)]])
 
 
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ("ADD CONSTRAINT small CHECK (v < 5)", "Change that constraint of the target, or drop it."),
+        ("PARTITION BY RANGE (id) (PARTITION few VALUES LESS THAN (5))", "Create a partition of the target for it."),
+    ],
+    ids=["check", "partition"],
+)
+def test_what_another_type_would_not_help(database: MySQLDatabase, change: str, advice: str) -> None:
+    """A broken constraint and a missing partition have their own advice, not that of a value that does not fit its column."""
+    table = _table(database, "INT")
+    with database.connect() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE t {change}")
+    with database.connect(loading=True) as connection, pytest.raises(TableError) as raised:
+        database.loader.load(connection, table, [[(7, 7)]])
+    # MySQL, and INSERTs, refuse the whole statement.
+    refused = "The database refused" in str(raised.value)
+    assert refused or str(raised.value).endswith(advice)
+
+
 def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> None:
     """A staging table has the target's types, character sets and collations, without defaults and generated columns."""
     with database.connect(loading=True) as connection:
