@@ -72,8 +72,9 @@ def park_conflicts(tables: MergeTables, *, taken_by: Op = Op.UPDATE, leave: Coll
 
 def values_kept_by(mode: str) -> tuple[str, str]:
     """Return, for an error message, why a mode keeps rows whose unique values other rows need, and what to do."""
+    kept = "rows of the target are not changed and" if mode == "append" else "rows that the source lacks"
     return (
-        f"With mode {mode}, rows that the source lacks keep their values of unique keys.",
+        f"With mode {mode}, {kept} keep their values of unique keys.",
         "Remove the row that has the value, or drop the unique key.",
     )
 

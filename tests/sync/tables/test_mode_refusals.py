@@ -144,6 +144,16 @@ def test_a_value_of_ended_rows_that_is_taken(same: Link, mode: str) -> None:
     refused(same, options, f"mode {mode}, rows that the source lacks keep their values of unique keys.*drop the unique key")
 
 
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_value_of_a_row_that_append_left(same: Link, protocol: str) -> None:
+    """With append, the holder of a unique value may be a row that the source has, and the error does not deny it."""
+    same.protocol = protocol
+    same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
+    same.target.execute("CREATE TABLE copy (id INTEGER PRIMARY KEY, v VARCHAR(20) UNIQUE)", "INSERT INTO copy VALUES (1, 'a')")
+    same.source.execute("UPDATE t SET v = 'b'", "INSERT INTO t VALUES (2, 'a')")
+    refused(same, {"mode": "append"}, "With mode append, rows of the target are not changed and keep their values of unique keys")
+
+
 @every_pair(mode=["mirror", "upsert", "append"], protocol=["1", "2"], options=[{}, {"primary": "id"}])
 def test_a_history_in_another_mode(same: Link, protocol: str, mode: str, options: dict[str, Any]) -> None:
     """Other modes refuse a table of versions, because they would delete or overwrite them."""
