@@ -64,6 +64,10 @@ class Body:
         """Record progress, which restarts the limit `max_silence`."""
         self._time_limits.progress()
 
+    def met_lock(self) -> None:
+        """Record that the server has waited in vain for a table: it need not wait as long for the client's next request."""
+        self._time_limits.met_lock()
+
     def hurry(self) -> None:
         """Expect a short answer: limit the time for the rest of the body to the timeout."""
         self._time_limits.hurry()

@@ -22,6 +22,9 @@ from airflow_provider_sync.protocol.v2.messages import (
     TableFailed,
 )
 
+_BUSY = 503
+"""Status of a table that cannot be read now, which is locked or takes too long."""
+
 
 class AnsweredTable(msgspec.Struct, frozen=True, kw_only=True):
     """The source's answer about one of the tables.
@@ -77,6 +80,8 @@ class ManyTablesAnswer(TableStream):
                     raise ProtocolError(f"The server answered for table {message.number} where {number} was next.")
                 self._body.progress()
                 if isinstance(message, TableFailed):
+                    if message.status == _BUSY:
+                        self._body.met_lock()
                     return AnsweredTable(number=number)
                 if described is not None:
                     return AnsweredTable(

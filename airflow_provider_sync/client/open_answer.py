@@ -45,4 +45,6 @@ class OpenAnswer:
         except (GuardError, ProtocolError, TableError, TransportError) as error:
             raise error.with_subject(self._subject) from error
         except ServerError as error:
+            if error.of_table:
+                self._body.met_lock()
             raise error.with_subject(f"{self._subject}: the server gave up") from error

@@ -18,10 +18,12 @@ class TimeLimits:
     """The time limits that currently hold for all requests of a client; safe to use from several threads.
 
     :ivar given_up: set, from any thread, when requests are to end
+    :ivar locked: set when the server has waited in vain for a table, so that it need not wait as long for others
     """
 
     def __init__(self) -> None:
         self.given_up = Event()
+        self.locked = Event()
         self._running: list[tuple[float, float]] = []
 
     @contextmanager
@@ -80,6 +82,10 @@ class RequestTimeLimits:
     def progress(self) -> None:
         """Record progress (rows, digests, or content; keep-alive messages do not count), which restarts `max_silence`."""
         self._silent_until = time.monotonic() + self._silence
+
+    def met_lock(self) -> None:
+        """Record that the server has waited in vain for a table."""
+        self._limits.locked.set()
 
     def hurry(self) -> None:
         """Limit the rest of the answer, which is short or of no use, to the timeout."""

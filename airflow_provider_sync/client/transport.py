@@ -25,7 +25,7 @@ from airflow_provider_sync.client.network_errors import request_errors
 from airflow_provider_sync.client.refusals import Subject, check_framing, refusal
 from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
 from airflow_provider_sync.exceptions import IncompleteStreamError, ServerError, SyncError
-from airflow_provider_sync.protocol import content_digest
+from airflow_provider_sync.protocol import content_digest, lock_wait
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import accept
 
@@ -154,6 +154,8 @@ class Transport:
             headers["Content-Type"] = call.content_type
         if call.body is not None:
             headers[content_digest.HEADER] = content_digest.content_digest(call.body)
+        if self.time_limits.locked.is_set():
+            headers[lock_wait.HEADER] = str(lock_wait.BRIEF_WAIT)
         settings = self._settings
         time_limits = RequestTimeLimits(url, self.time_limits, settings.max_silence, settings.timeout)
         time_limits.check()
@@ -176,7 +178,10 @@ class Transport:
             check_framing(response, url)
             if response.status_code not in expect:
                 pause.ask(response.headers.get("Retry-After"))
-                raise refusal(response, body.beginning(), url=url, subject=subject)
+                refused = refusal(response, body.beginning(), url=url, subject=subject)
+                if isinstance(refused, ServerError) and refused.of_table:
+                    body.met_lock()
+                raise refused
             answer = read(body)
             closing.pop_all()  # from here on, the reader of the answer closes it
         return answer

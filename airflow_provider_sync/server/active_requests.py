@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 from starlette.types import Receive
 
 from airflow_provider_sync.config import ServerLimits
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.escalation import Canceller
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.body_budget import BodyBudget, CountedBody
@@ -44,6 +45,7 @@ class ActiveRequest:
     :ivar limits: the server's limits
     :ivar account: the record of the request and its response
     :ivar body: counts the bytes of the request's body
+    :ivar lock_waits: how long it may wait for locks of the source's other sessions
     :ivar ended_early: whether its statements were cancelled, so that their errors are not logged
     """
 
@@ -62,6 +64,7 @@ class ActiveRequest:
         self.account = account
         self._places = places
         self._on_wait = on_wait
+        self.lock_waits = LockWaits()
         self.ended_early = False
         self._threads = threads
         self._cancelling = cancelling

@@ -11,8 +11,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol import content_digest
+from airflow_provider_sync.protocol import content_digest, lock_wait
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.access.token_check import Access
 from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests, ClientGone
@@ -54,6 +55,7 @@ class Endpoint:
         request = Request(scope, receive, send)
         grant = await self._access.grant(request)
         with self._active_requests.admit(account) as active:
+            active.lock_waits = LockWaits(first=lock_wait.requested_wait(request.headers.get(lock_wait.HEADER)))
             try:
                 body = await self._read(request, active)
                 if not content_digest.is_intact(request.headers.get(content_digest.HEADER), body):

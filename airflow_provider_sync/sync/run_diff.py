@@ -9,6 +9,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
@@ -19,7 +20,6 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, dropped_tables, opened_tables, tables_failed
 from airflow_provider_sync.sync.tables.diff import TableDiff, diff_table
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
 
 

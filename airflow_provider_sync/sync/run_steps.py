@@ -16,6 +16,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
@@ -27,7 +28,6 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, opened_tables, other_tables, tables_failed
 from airflow_provider_sync.sync.shared_options import check_shared_options, shared_options
 from airflow_provider_sync.sync.tables.failures import concern_all
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice, with_first
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead

@@ -125,19 +125,24 @@ class _Snapshots:
             return
         database = self._sources.database(source)
         try:
-            connection = self._connection(database, self._sources.url(source))
-            described = self._described_as(source, connection)
-            with find_table(database, source, connection, self._sources.mask_key, described) as opened:
-                yield opened
+            with self._active.lock_waits.waiting(database) as waiting:
+                connection = self._connection(database, waiting, self._sources.url(source))
+                described = self._described_as(source, connection)
+                with find_table(waiting, source, connection, self._sources.mask_key, described) as opened:
+                    yield opened
         except BaseException:
             with self._open.pop(database, (None, ExitStack()))[1]:
                 raise
 
-    def _connection(self, database: Database, url: str) -> Connection:
+    def _connection(self, database: Database, waiting: Database, url: str) -> Connection:
+        """Return the open connection to a database, or open one.
+
+        :param waiting: the database with sessions that wait as long for locks as this request still may
+        """
         if database not in self._open:
             with ExitStack() as stack:
                 stack.enter_context(self._active.reads(url))
-                connection = stack.enter_context(database.watched_by(self._active).snapshot())
+                connection = stack.enter_context(waiting.watched_by(self._active).snapshot())
                 self._open[database] = connection, stack.pop_all()
         return self._open[database][0]
 

@@ -160,11 +160,10 @@ def open_table(
     :raises TransportError: if the database does not answer
     :raises TooManyScans: if too many other requests read the database
     """
-    database = sources.database(source).watched_by(active)
-    opening = database.snapshot() if held is None else held.reading(database)
     with (
         active.reads(sources.url(source)),
-        opening as connection,
+        active.lock_waits.waiting(sources.database(source).watched_by(active)) as database,
+        database.snapshot() if held is None else held.reading(database) as connection,
         find_table(
             database, source, connection, sources.mask_key, described(source, connection), is_held=held is not None
         ) as opened,

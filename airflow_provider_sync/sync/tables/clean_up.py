@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 
 
 class CleanUp:

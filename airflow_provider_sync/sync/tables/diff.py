@@ -13,13 +13,13 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.databases.table_slice import Key
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.guards import unguarded
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.apply_schema_changes import following_source, narrowed
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target, report_missing, unfinished_target
 from airflow_provider_sync.sync.tables.new_target.details import with_details
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys

@@ -11,13 +11,13 @@ from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.near_tables import with_near_table
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.new_target.description import NewTarget
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable

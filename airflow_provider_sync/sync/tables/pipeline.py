@@ -13,13 +13,13 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.other_connections import OtherTables, with_tables_here
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables.failures import failed_together
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.details import MadeTable, with_details
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.target import Target, with_row_security

@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.merge.staging import PERMANENT
@@ -38,7 +39,6 @@ from airflow_provider_sync.sync.tables.apply_schema_changes import altered, foll
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.merged_before import staged_again, with_merged_before
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, unfinished_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of

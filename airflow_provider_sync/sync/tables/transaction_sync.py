@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
@@ -44,7 +45,6 @@ from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.failures import Check, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.missing_target import (
     find_target,
     made_target,

@@ -9,17 +9,16 @@ import pytest
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import LockTimeoutError
-from tests.sync.link import Link
 
 Waits = list[int | None]
 """For each statement that timed out, the limit of its session in seconds; ``None`` for the limit of the engine."""
 
 
 @contextmanager
-def recorded_waits(link: Link) -> Iterator[Waits]:
-    """Record the limit of each statement that times out in the target's database during the block."""
+def recorded_waits(database: Database) -> Iterator[Waits]:
+    """Record the limit of each statement that times out in a database of this kind during the block."""
     waits: Waits = []
-    kind = type(link.target.database)
+    kind = type(database)
     translate = kind.translate_errors
 
     @contextmanager

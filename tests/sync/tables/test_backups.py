@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 import pytest
 from sqlalchemy import Connection
 
+from airflow_provider_sync.databases import lock_waits
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncFailed, TableError
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables import lock_waits, pipeline, transaction_sync
+from airflow_provider_sync.sync.tables import pipeline, transaction_sync
 from tests.scenario import opened
 from tests.sync.link import Link, linked
 from tests.sync.tables.recorded_waits import recorded_waits
@@ -62,7 +63,7 @@ def test_undoing_waits_once(link: Link, backup: Connection, monkeypatch: pytest.
         raise TableError("It fails.")
 
     monkeypatch.setattr(transaction_sync.TransactionSync, "_stage_and_merge", fail)
-    with recorded_waits(link) as waits, pytest.raises(SyncFailed) as raised:
+    with recorded_waits(link.target.database) as waits, pytest.raises(SyncFailed) as raised:
         sync(link)
     assert waits in ([2], [2, 1])
     assert all(f"Table {name!r} was made, and stays" in str(raised.value) for name in NAMES)
@@ -86,7 +87,7 @@ def test_foreign_keys_wait_once(link: Link, backup: Connection, monkeypatch: pyt
         else:
             begin(backup)
         limited = database.waiting(5)
-        with recorded_waits(link) as waits, pytest.MonkeyPatch.context() as patched:
+        with recorded_waits(link.target.database) as waits, pytest.MonkeyPatch.context() as patched:
             patched.setattr(Database, "waiting", ask)
             added = add(limited, *arguments, **options)
         assert len(waits) == len(NAMES), "each table is tried"

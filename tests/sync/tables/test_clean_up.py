@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.databases import lock_waits
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.merge.staging import PermanentStaging
-from airflow_provider_sync.sync.tables import lock_waits
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.databases.limited_user import user_with
 from tests.scenario import opened
@@ -236,7 +236,7 @@ def test_a_backup_holds_up_a_run_once(
         with backup.database.connect() as connection:
             for statement in BACKUP[engine]:
                 connection.exec_driver_sql(statement.format(", ".join(left)))
-            with recorded_waits(link) as waits:
+            with recorded_waits(link.target.database) as waits:
                 reports = merge_slices(client, staged, database)
             assert waits in ([2], [2, 1])
         assert [(report.status, report.error) for report in reports] == [("changed", None)] * len(names)

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.found_details import FoundDetails
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed, TableError
 from airflow_provider_sync.protocol.v2.described_details import (
     DefaultValue,
@@ -18,7 +19,6 @@ from airflow_provider_sync.protocol.v2.described_details import (
 )
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, ColumnDescription, Described
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.creation import create_table
 from airflow_provider_sync.sync.tables.new_target.details import ReportedDetails, plan_details
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys

@@ -12,10 +12,10 @@ from airflow_provider_sync.databases.mysql import session as mysql_session
 from airflow_provider_sync.databases.postgresql import session as postgresql_session
 from airflow_provider_sync.databases.sqlite import database as sqlite_database
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.protocol.lock_wait import BRIEF_WAIT
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Opener, plan_run, run_steps
 from airflow_provider_sync.sync.run_diff import diff_run
-from airflow_provider_sync.sync.tables.lock_waits import BRIEF_WAIT
 from airflow_provider_sync.sync.tables.version2.small_tables import LOCK_SECONDS, MAX_LOCKED
 from tests.scenario import opened
 from tests.sync.link import Link, linked
@@ -105,7 +105,7 @@ def served(link: Link) -> Iterator[ClientConfig]:
 def test_one_wait_for_all(link: Link, engine: str, protocol: str) -> None:
     """With a transaction for each table, a run waits for the first locked table, briefly for others, and syncs the rest."""
     link.protocol = protocol
-    with recorded_waits(link) as waits, locked(link, engine), pytest.raises(SyncFailed) as failed:
+    with recorded_waits(link.target.database) as waits, locked(link, engine), pytest.raises(SyncFailed) as failed:
         link.sync(*NAMES, single_transaction=False)
     assert failed.value.retryable
     assert_one_wait(waits)
@@ -120,7 +120,12 @@ def test_one_wait_of_the_first_step(link: Link, engine: str, protocol: str) -> N
     if engine == "sqlite":
         pytest.skip("its readers wait for nobody")
     link.protocol = protocol
-    with served(link) as config, recorded_waits(link) as waits, locked(link, engine), pytest.raises(SyncFailed) as failed:
+    with (
+        served(link) as config,
+        recorded_waits(link.target.database) as waits,
+        locked(link, engine),
+        pytest.raises(SyncFailed) as failed,
+    ):
         run_steps.compare_tables(config, plan_run(config), opener=Opener(), run_id="r")
     assert_one_wait(waits)
     assert [report.name for report in failed.value.reports] == LOCKED
@@ -134,7 +139,7 @@ def test_one_wait_of_the_last_step(link: Link, engine: str, protocol: str) -> No
         plan = plan_run(config)
         found = run_steps.compare_tables(config, plan, opener=Opener(), run_id="r")
         staged = run_steps.download_tables(config, plan, found.pieces, opener=Opener())
-        with recorded_waits(link) as waits, locked(link, engine), pytest.raises(SyncFailed) as failed:
+        with recorded_waits(link.target.database) as waits, locked(link, engine), pytest.raises(SyncFailed) as failed:
             run_steps.merge_tables(config, plan, staged, opener=Opener())
     assert_one_wait(waits)
     assert_synced(link, engine, {report.name: report.status for report in failed.value.reports})
@@ -146,7 +151,7 @@ def test_one_wait_of_a_diff(link: Link, engine: str, protocol: str) -> None:
     if engine == "sqlite":
         pytest.skip("its readers wait for nobody")
     link.protocol = protocol
-    with served(link) as config, recorded_waits(link) as waits, locked(link, engine):
+    with served(link) as config, recorded_waits(link.target.database) as waits, locked(link, engine):
         found = diff_run(config, plan_run(config))
     assert_one_wait(waits)
     assert {report.name: report.status for report in found.reports} == {**dict.fromkeys(LOCKED, "failed"), "e": "planned"}

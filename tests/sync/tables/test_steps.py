@@ -11,10 +11,10 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable, table_from_options
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
 from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2 import batch_sizes

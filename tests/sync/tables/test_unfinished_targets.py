@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.exceptions import MissingTableError, SyncFailed
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.diff import diff_table
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.foreign_keys import UNFINISHED
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL

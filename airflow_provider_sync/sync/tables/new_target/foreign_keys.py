@@ -17,10 +17,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.lock_waits import LockWaits
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription
-from airflow_provider_sync.sync.tables.lock_waits import LockWaits
 from airflow_provider_sync.sync.tables.new_target.details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 

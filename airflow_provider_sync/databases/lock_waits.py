@@ -1,4 +1,4 @@
-"""Let a run wait once for locks of other sessions, not once for each table.
+"""Let a run, or a request about many tables, wait once for locks of other sessions, not once for each table.
 
 What locks one table, such as a backup, a restore or a LOCK TABLES, probably locks the next ones, too, and for as long.
 """
@@ -12,9 +12,7 @@ from time import monotonic
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import LockTimeoutError, SyncError, TableBusyError
-
-BRIEF_WAIT = 1
-"""Seconds to wait for a lock after an earlier one was waited for in vain: either only one table is locked, or all of them are."""
+from airflow_provider_sync.protocol.lock_wait import BRIEF_WAIT
 
 CLEAN_UP_WAIT = 20
 """Seconds that a clean-up waits for locks the first time that one is in the way."""
@@ -24,7 +22,7 @@ ALL_CLEAN_UP_WAITS = 30
 
 
 class LockWaits:
-    """How long one run may still wait for locks in one database; shared by its transactions and attempts.
+    """How long one run, or one request, may still wait for locks in one database; a run's transactions and attempts share it.
 
     :param first: longest first wait, in seconds; ``None`` for the limit of the engine
     :param most: seconds of waiting in vain after which nothing more is tried
