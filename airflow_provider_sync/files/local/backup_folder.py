@@ -1,4 +1,8 @@
-"""The backup of files that a sync replaces and deletes on a local disk: one folder for each run, with the same paths below."""
+"""The backup of files that a sync replaces and deletes on a local disk: one folder for each run, with the same paths below.
+
+Its directories have at most the permissions of those from which the files come, so that nobody can read a file there who could
+not read it before.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,14 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError
 from airflow_provider_sync.files.local.confined import root_directory
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
+from airflow_provider_sync.files.local.entries import PERMISSION_BITS
+from airflow_provider_sync.files.local.metadata import OWNER_BITS
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
 from airflow_provider_sync.files.local.open_flags import CREATE, DIRECTORY
 from airflow_provider_sync.files.local.tree_removal import remove_tree
@@ -56,6 +63,7 @@ class BackupFolder:
 
     def __init__(self, root: Path, backup: Backup, *, durable: bool) -> None:
         self.inside = folder_inside(root, backup.folder)
+        self._root = root
         self._folder = root / backup.folder
         self._days = backup.days
         self._durable = durable
@@ -96,7 +104,7 @@ class BackupFolder:
 
     def _take(self, directories: OpenDirectories, directory: int, name: str, path: str, status: os.stat_result) -> None:
         above, _, own = path.rpartition("/")
-        with directories.using(above, make=True) as into:
+        with directories.using(above, make=True, mode_of=partial(_mode_above, directory, above)) as into:
             _take(directory, name, into, own, status)
             directories.note_names(above)
 
@@ -125,10 +133,11 @@ class BackupFolder:
             return self._directories
 
     def _make_run(self, name: str) -> Path:
+        mode = _with_owner(self._root.stat())
         for number in range(1, _MAX_RUNS_PER_SECOND):
             run = self._folder / (name if number == 1 else f"{name}-{number}")
             with suppress(FileExistsError):
-                run.mkdir()
+                run.mkdir(mode)
                 return run
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
@@ -157,6 +166,19 @@ class BackupFolder:
         if self._directories is not None:
             self._directories.close()
             os.close(self._descriptor)
+
+
+def _mode_above(directory: int, path: str, other: str) -> int:
+    """Return the permissions of the directory ``other``, which is at or above ``path``.
+
+    :param directory: descriptor of the directory at ``path``, wherever it is at present
+    """
+    steps = path.count("/") - other.count("/")
+    return _with_owner(os.stat("/".join([".", *[".."] * steps]), dir_fd=directory))
+
+
+def _with_owner(status: os.stat_result) -> int:
+    return stat.S_IMODE(status.st_mode) & PERMISSION_BITS | OWNER_BITS
 
 
 def _is_before(name: str, limit: datetime) -> bool:
@@ -196,7 +218,7 @@ def _copy(directory: int, name: str, into: int, own: str, status: os.stat_result
             copied = 0
             while done := copy_stretch(source, target, copied, max(status.st_size - copied, 1)):
                 copied += done
-            os.fchmod(target, stat.S_IMODE(status.st_mode) & 0o777)
+            os.fchmod(target, stat.S_IMODE(status.st_mode) & PERMISSION_BITS)
             os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
             os.fsync(target)
         except BaseException:

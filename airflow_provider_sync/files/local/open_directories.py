@@ -30,6 +30,14 @@ MAX_NEW = 10_000
 """Most created directories that are remembered as new when they are opened again."""
 
 
+ModeOf = Callable[[str], int]
+"""Returns the permission bits of a directory by its path; the umask of the process takes some away."""
+
+
+def _usual_mode(_path: str) -> int:
+    return 0o777
+
+
 class OpenDirectory:
     """A directory in use, until :meth:`OpenDirectories.release`.
 
@@ -74,14 +82,15 @@ class OpenDirectories:
         self._changed: set[str] = set()
         self._new: dict[str, int] = {}
 
-    def use(self, path: str, *, make: bool = True) -> OpenDirectory:
+    def use(self, path: str, *, make: bool = True, mode_of: ModeOf = _usual_mode) -> OpenDirectory:
         """Return the directory at ``path``, empty for the root; it stays open until :meth:`release`.
 
         :param make: whether to make it, and those above it, where they are missing
+        :param mode_of: returns the permissions with which a missing one is made
         :raises OSError: when there is none, or it cannot be made
         """
         with self.lock:
-            found = self._open.get(path) or (self._descend(path, make) if path else self._root)
+            found = self._open.get(path) or (self._descend(path, make, mode_of) if path else self._root)
             found._users += 1
             return found
 
@@ -93,9 +102,9 @@ class OpenDirectories:
                 os.close(directory.descriptor)
 
     @contextmanager
-    def using(self, path: str, *, make: bool = False) -> Iterator[int]:
+    def using(self, path: str, *, make: bool = False, mode_of: ModeOf = _usual_mode) -> Iterator[int]:
         """Yield the descriptor of a directory for a ``with`` block; see :meth:`use`."""
-        directory = self.use(path, make=make)
+        directory = self.use(path, make=make, mode_of=mode_of)
         try:
             yield directory.descriptor
         finally:
@@ -138,7 +147,7 @@ class OpenDirectories:
             for path in list(self._open):
                 self._drop(path)
 
-    def _descend(self, path: str, make: bool) -> OpenDirectory:
+    def _descend(self, path: str, make: bool, mode_of: ModeOf) -> OpenDirectory:
         """Open a directory from the nearest one above it that is open."""
         at = path.rpartition("/")[0]
         while at and at not in self._open:
@@ -146,14 +155,14 @@ class OpenDirectories:
         found = self._open[at] if at else self._root
         for name in path[len(at) :].strip("/").split("/"):
             at = f"{at}/{name}" if at else name
-            found = self._step(found.descriptor, at, name, make)
+            found = self._step(found.descriptor, at, name, make, mode_of)
             self._open[at] = found
             if len(self._open) > MAX_OPEN:
                 # Neighbours in the order of paths are used together, so the one that was opened first is not needed any more.
                 self._drop(next(other for other in self._open if other != at))
         return found
 
-    def _step(self, above: int, path: str, name: str, make: bool) -> OpenDirectory:
+    def _step(self, above: int, path: str, name: str, make: bool, mode_of: ModeOf) -> OpenDirectory:
         name = self.stand_ins.get(path, name)
         try:
             return self._opened(os.open(name, DIRECTORY, dir_fd=above), path)
@@ -165,11 +174,11 @@ class OpenDirectories:
                 raise
             self._check_obstacle(above, path, name)
             name = temporary_name()
-        return self._make(above, path, name)
+        return self._make(above, path, name, mode_of(path))
 
-    def _make(self, above: int, path: str, name: str) -> OpenDirectory:
+    def _make(self, above: int, path: str, name: str, mode: int) -> OpenDirectory:
         try:
-            os.mkdir(name, dir_fd=above)
+            os.mkdir(name, mode, dir_fd=above)
         except FileExistsError:
             # Another thread or process was faster.
             return OpenDirectory(os.open(name, DIRECTORY, dir_fd=above), is_new=False)

@@ -148,6 +148,31 @@ def test_a_backup_that_disappears(storage: LocalStorage, root: Path, tmp_path: P
     assert tree(root) == {"b": b"old", "c": b"old"}
 
 
+@pytest.mark.parametrize("root_mode", [0o700, 0o755])
+def test_private_directories_stay_private(storage: LocalStorage, root: Path, tmp_path: Path, root_mode: int) -> None:
+    """A directory of the backup lets in nobody whom the directory of the files kept out, whichever of them comes first."""
+    folder = tmp_path / "elsewhere"
+    private = root / "public" / "private"
+    (private / "below").mkdir(parents=True)
+    (root / "obstacle" / "below").mkdir(parents=True)
+    for path in ("obstacle/below/x", "public/private/below/x", "public/private/x", "public/x", "x"):
+        (root / path).write_bytes(b"old")
+    (root / "obstacle").chmod(0o710)
+    root.chmod(root_mode)
+    private.chmod(0o700)
+    with storage.writer(may_replace=lambda path: True, backup=Backup(str(folder))) as writer:
+        writer.put("obstacle", b"a file in place of a directory", PLAIN)
+        writer.put("public/private/below/x", b"new", PLAIN)
+        writer.commit()
+        for path in ("public/private/x", "public/x", "x"):
+            writer.remove(path)
+    (run,) = folder.iterdir()
+    modes = {path: stat.S_IMODE((run / path).stat().st_mode) for path in ("", "obstacle", "obstacle/below", "public")}
+    assert modes == {"": root_mode, "obstacle": 0o710, "obstacle/below": 0o755, "public": 0o755}
+    assert stat.S_IMODE((run / "public/private").stat().st_mode) == 0o700
+    assert (run / "public/private/below/x").read_bytes() == b"old"
+
+
 def test_old_runs_are_removed(storage: LocalStorage, root: Path) -> None:
     """Folders of runs older than the configured days are removed, and no others."""
     (root / "file").write_bytes(b"old")
