@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncErr
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v1.requests import UNKNOWN_DIRECTORY, UNKNOWN_TABLE
+from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE
 
 _NOTHING_SAID = "Server Error"
 """The message of a framework that does not give the reason."""
@@ -56,6 +57,14 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if status in (401, 403):
         what = "access" if status == 401 else f"access to {subject}"
         return ServerError(f"The server refused {what} with status {status}. {_access_advice(response)}", status)
+    if status in (404, 405) and MEDIA_TYPE in response.request.headers.get("Accept", "") and _message_of_file(body) is None:
+        return ServerError(
+            f"There is no {_endpoint(url)} at {url.removesuffix(_endpoint(url))} (status {status}), which belongs to version 2 of"
+            " the protocol. Earlier, version 2 was spoken here: the server was replaced by one that knows only version 1, or a"
+            " proxy leads to several servers. Run the sync from its beginning, where the version is asked for; in a DAG, clear"
+            " the first of its steps, too.",
+            status,
+        )
     if status in (404, 405):
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
         advice = "`airflow-sync serve` answers without a path, and behind a proxy or in Airflow with the path given there."
@@ -176,6 +185,12 @@ def _message(body: bytes) -> str | None:
     answer = _json(body)
     message = answer.get("message") if isinstance(answer, dict) else None
     return quoted(message) if isinstance(message, str) else None
+
+
+def _message_of_file(body: bytes) -> object:
+    """Return what this package's server says of a file that is not there, which is a 404, too; ``None`` if it says nothing."""
+    answer = _json(body)
+    return answer.get("files") if isinstance(answer, dict) else None
 
 
 def _is_of_table(body: bytes) -> bool:

@@ -12,13 +12,14 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable, table_from_options
 from airflow_provider_sync.databases.lock_waits import LockWaits
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TransportError
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, ServerError, SyncFailed, TransportError
 from airflow_provider_sync.merge.staging_names import find_staging
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 from airflow_provider_sync.sync.tables.version2 import batch_sizes
 from tests.sync.link import Link
+from tests.sync.tables.version1.existing_server import existing_server
 from tests.sync.tables.version2.test_source import fill
 
 TABLE = "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40))"
@@ -209,6 +210,23 @@ def test_guards_stop_the_merge(two_into: Link) -> None:
     assert len(two_into.target.rows("t")) == 300
     assert Steps(two_into, {"max_deletes": "100%"}).merge(staged).rows_deleted == 299
     two_into.assert_equal("t")
+
+
+def test_a_server_of_version_1_between_the_steps(into: Link) -> None:
+    """If version 2 is gone between two steps, the error names the cause and the remedy, and nothing is written."""
+    into.protocol = "auto"
+    into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
+    into.source.execute("INSERT INTO t VALUES (1, 'a')")
+    [planned] = Steps(into).compare()
+    with (
+        existing_server() as server,
+        SyncClient(server.url, retries=0) as client,
+        pytest.raises(ServerError, match=r"replaced by one that knows only version 1.*clear the first of its steps") as failure,
+    ):
+        stage_slice(client, table_from_options("t", {}), into.target.database, planned)
+    assert "Check the URL" not in str(failure.value)
+    assert not failure.value.retryable
+    assert into.target.rows("t") == []
 
 
 def test_version_1(into: Link) -> None:
