@@ -10,7 +10,7 @@ import msgspec
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.open_answer import OpenAnswer
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError
+from airflow_provider_sync.exceptions import ConfigurationError, DamagedStreamError, IncompleteStreamError, ProtocolError
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import EMPTY, MAX_NAME, TIME_ZONE_HEADER
@@ -138,12 +138,17 @@ def read_table_hash(body: Body) -> str:
     """Read the answer to ``/getTableHash``.
 
     :raises ProtocolError: for anything that cannot be a hash
+    :raises DamagedStreamError: for anything that is not JSON
     """
     text = read_short_json(body)
     try:
         value = msgspec.json.decode(text, type=_TableHash).hash
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise ProtocolError(f"{body.url} did not answer with a hash: {reason(error)}. Check the URL.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedStreamError(
+            f"{body.url} did not answer with a hash: {reason(error)}. The answer was cut or damaged on its way. Try again."
+        ) from error
     if not value or len(value) > MAX_NAME or not value.isprintable():
         raise ProtocolError(f"{body.url} answered with a hash of {len(value)} characters that cannot be one. Check the URL.")
     return value

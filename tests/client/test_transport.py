@@ -46,6 +46,23 @@ def test_a_hash_that_breaks_off_is_asked_for_again(server: ScriptedServer, patie
     assert len(pauses) == 1
 
 
+def test_an_answer_that_is_cut_within_its_length_is_asked_for_again(
+    server: ScriptedServer, patient: SyncClient, pauses: list[float]
+) -> None:
+    """JSON of version 1 that is cut but fits its Content-Length is requested again, up to ``retries`` times."""
+    kind = "application/json"
+    server.answer(reply(200, b'{"hash":"0123', kind=kind), _OK)
+    assert len(patient.get_table_hash("v_basic")) == 40
+    cut = reply(200, b'{"hashes":{"a":"1","b', kind=kind)
+    server.answer(cut, cut, reply(200, b'{"hashes":{"a":"1","b":"2"}}', kind=kind))
+    assert patient.get_file_hashes("images") == {"a": "1", "b": "2"}
+    assert len(pauses) == 3
+    server.answer(cut)
+    with pytest.raises(IncompleteStreamError, match="cut or damaged on its way"):
+        patient.get_file_hashes("images")
+    assert len(pauses) == 6
+
+
 def test_a_table_that_breaks_off_is_not_asked_for_again(server: ScriptedServer, patient: SyncClient, pauses: list[float]) -> None:
     """After rows were returned, only the caller can repeat the request."""
     server.answer(stream(b"\x1f\x8b", end=False))

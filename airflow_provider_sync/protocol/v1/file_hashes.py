@@ -12,7 +12,7 @@ from itertools import chain
 
 import msgspec
 
-from airflow_provider_sync.exceptions import FileError, ProtocolError
+from airflow_provider_sync.exceptions import DamagedStreamError, FileError, ProtocolError
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.json_text import count_strings, json_text
@@ -84,6 +84,7 @@ def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, op
     :param max_files: maximum number of files to accept
     :param option: name of the option that sets the limit, for messages
     :raises ProtocolError: if ``hashes`` is neither an object of strings nor a list of strings
+    :raises DamagedStreamError: if it is not JSON
     :raises GuardError: for more files than an ``option`` allows
     """
     # Check before decoding: an empty name takes three bytes in JSON, but a hundred in memory.
@@ -93,8 +94,13 @@ def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, op
         raise too_large(most, option, what="The text of the list of files", unit="bytes")
     try:
         answer = msgspec.json.decode(body, type=_Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise ProtocolError(f"The answer is not a list of files: {reason(error)}. Is the URL that of a sync server?") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # No server writes such JSON; a proxy may have cut it, and may have announced the shorter length.
+        raise DamagedStreamError(
+            f"The answer is not a list of files: {reason(error)}. It was cut or damaged on its way. Try again."
+        ) from error
     hashes = answer.hashes
     if max_files is not None and len(hashes) + len(answer.unreadable) > max_files:
         raise too_large(max_files, option, what="The list of files", unit="files")
