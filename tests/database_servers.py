@@ -42,21 +42,21 @@ class MariaDBServer(Server):
     """The distribution's MariaDB, with LOAD DATA LOCAL allowed as it ships."""
 
     engine = MARIADB
+    first_statements = _MYSQL_ACCOUNTS
 
     @property
     def url(self) -> str:
         """Where it answers."""
         return f"mysql+{_mysql_driver()}://sync:{PASSWORD}@127.0.0.1:{self.port}/"
 
-    def initialise(self) -> None:
-        """Fill the data directory with the system tables."""
+    def initialising(self) -> list[str]:
+        """Return the command that makes the system tables."""
         install, server = program(MARIADB, "mariadb-install-db"), program(MARIADB, "mariadbd")
         if install is None or server is None:
             raise ServerMissing("mariadb is not installed (Debian: mariadb-server)")
         # Servers that share a folder for temporary tables delete each other's when they start.
         folders = [f"--datadir={self.data}", f"--tmpdir={self.directory}"]
-        self.run([install, "--no-defaults", *folders, "--skip-test-db", "--auth-root-authentication-method=normal"])
-        (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
+        return [install, "--no-defaults", *folders, "--skip-test-db", "--auth-root-authentication-method=normal"]
 
     def command(self) -> list[str]:
         """Return settings as shipped, except that a power cut may cost data."""
@@ -71,7 +71,7 @@ class MariaDBServer(Server):
             "--bind-address=127.0.0.1",
             f"--socket={self.directory / 's.sock'}",
             f"--pid-file={self.directory / 's.pid'}",
-            f"--init-file={self.directory / 'accounts.sql'}",
+            f"--init-file={self.init_file}",
             f"--tmpdir={self.directory}",
             "--character-set-server=utf8mb4",
             "--local-infile=1",
@@ -83,6 +83,10 @@ class MySQLServer(Server):
     """A real MySQL as shipped: no SHA1, no LOAD DATA LOCAL, caching_sha2_password, binary log on."""
 
     engine = MYSQL
+    first_statements = _MYSQL_ACCOUNTS
+    unique = ("auto.cnf",)
+    # Its data is thrown away, and to stop in order takes it seconds.
+    stop_signal = signal.SIGKILL
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,15 +97,14 @@ class MySQLServer(Server):
         """Where it answers."""
         return f"mysql+{_mysql_driver()}://sync:{PASSWORD}@127.0.0.1:{self.port}/"
 
-    def initialise(self) -> None:
-        """Fetch MySQL if it is not there yet and fill the data directory."""
+    def initialising(self) -> list[str]:
+        """Fetch MySQL if it is not there yet, and return the command that makes the system tables."""
         try:
             self._installation = mysql.install()
         except CannotFetchError as exc:
             raise ServerMissing(f"mysql: {exc}") from exc
         folders = [f"--datadir={self.data}", f"--tmpdir={self.directory}"]
-        self.run([*self._installation.server_command(), *folders, "--initialize-insecure"])
-        (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
+        return [*self._installation.server_command(), *folders, "--initialize-insecure"]
 
     def command(self) -> list[str]:
         """Return settings as shipped, except that a power cut may cost data."""
@@ -114,7 +117,7 @@ class MySQLServer(Server):
             "--bind-address=127.0.0.1",
             f"--socket={self.directory / 's.sock'}",
             f"--pid-file={self.directory / 's.pid'}",
-            f"--init-file={self.directory / 'accounts.sql'}",
+            f"--init-file={self.init_file}",
             f"--tmpdir={self.directory}",
             "--mysqlx=OFF",
             # Debian's build expects a folder that only its installation makes.
@@ -137,10 +140,10 @@ class PostgreSQLServer(Server):
         """Where it answers."""
         return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
-    def initialise(self) -> None:
-        """Make a cluster that trusts everyone on the loopback address."""
+    def initialising(self) -> list[str]:
+        """Return the command that makes a cluster, which trusts everyone on the loopback address."""
         options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-        self.run([self._program("initdb"), "-D", str(self.data), *options])
+        return [self._program("initdb"), "-D", str(self.data), *options]
 
     def command(self) -> list[str]:
         """Return settings as shipped, except that a power cut may cost data."""

@@ -1,8 +1,13 @@
 """The database fixtures themselves."""
 
+from contextlib import ExitStack
+
+import pytest
 import sqlalchemy
 
 from airflow_provider_sync.databases.connect import open_engine
+from tests.database_server import ServerMissing, administer
+from tests.database_servers import MYSQL, DatabaseServers
 
 
 def _connect(url: str) -> sqlalchemy.Connection:
@@ -45,3 +50,26 @@ def test_postgresql_orders_text_as_a_language_does(postgresql_url: str) -> None:
     """The tests' PostgreSQL does not order text by bytes."""
     with _connect(postgresql_url) as connection:
         assert connection.exec_driver_sql("SELECT 'a' < 'B' AND 'B' < 'c'").scalar_one()
+
+
+@pytest.mark.slow
+def test_a_further_server_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second MySQL does not run what makes its data directory, and shares neither data nor identity with the first."""
+    first, second = DatabaseServers.new_server(MYSQL), DatabaseServers.new_server(MYSQL)
+    identities = []
+    with ExitStack() as stack:
+        for server in (first, second):
+            stack.callback(server.stop)
+            try:
+                server.start()
+            except ServerMissing as missing:
+                pytest.skip(str(missing))
+            with administer(server.url) as connection:
+                identities.append(connection.exec_driver_sql("SELECT @@server_uuid").scalar_one())
+                connection.exec_driver_sql("CREATE DATABASE proof")
+            monkeypatch.setattr(second, "run", _refuse)
+    assert len(set(identities)) == 2
+
+
+def _refuse(command: list[str]) -> None:
+    raise AssertionError(command)
