@@ -34,8 +34,9 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run all tests but the slow ones (some ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-test-all: test ## run all tests, those with the oldest Airflow too
-	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m slow
+# In one go, so that quick tests run while slow ones wait for an Airflow.
+test-all: setup ## run all tests, those with the oldest Airflow too
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup
 	@$(MAKE) --no-print-directory test-versions
 	@$(MAKE) --no-print-directory test-airflow-matrix
 
