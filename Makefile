@@ -12,9 +12,10 @@ SECONDS = 20
 MINUTES = 60
 # Kind of processor that airflow-sync.pyz is for.
 MACHINE = $(shell uname -m)
-# Tests of the code that faces Airflow.
-ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks notifications operators sensors triggers task_groups plugin history cli example_dags) \
-	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
+# Tests of the code that faces Airflow. Of the commands those that reach it, or that complete and draw with libraries that it brings.
+ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks notifications operators sensors triggers task_groups plugin example_dags \
+	history/test_running.py history/test_store.py test_assets.py test_provider_info.py test_requirements.py)) \
+	$(shell grep -rlE --include='test_*.py' 'AIRFLOW_VERSION|airflow://|cli\.demo|argcomplete|"(doctor|--help)"|\brich\b' tests/cli)
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
