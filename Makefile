@@ -35,11 +35,11 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run all tests but the slow ones (some ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-# In one go, so that quick tests run while slow ones wait for an Airflow.
+# In one go, so that quick tests run while slow ones wait for an Airflow. Then two stages side by side, with as many workers.
 test-all: setup ## run all tests, those with the oldest Airflow too
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup
-	@$(MAKE) --no-print-directory test-versions
-	@$(MAKE) --no-print-directory test-airflow-matrix
+	@.ci/setup $(BESIDE)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync WORKERS=$$((($(WORKERS) + 1) / 2)) test-versions test-airflow-matrix
 
 # Apart from test-all, since measuring takes almost half as long again as the tests; slow ones reach nothing more.
 coverage: setup ## run the quick tests, and print which branches they do not reach; fails if they are too many
