@@ -44,10 +44,10 @@ def configure(site: Site, url: str, **options: object) -> None:
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_target_that_cannot_be_written(site: Site, url: str, tmp_path: Path, what: str) -> None:
+def test_a_target_that_cannot_be_written(site: Site, command: Command, url: str, tmp_path: Path, what: str) -> None:
     """A read-only file or folder is named, with what to do; its table is still looked for."""
     configure(site, url)
-    assert check(site.config)[0] == 0
+    assert command("check", "--connect") == 0
     if what == "file":
         (tmp_path / "data" / "target.db").chmod(0o444)
     else:
@@ -59,11 +59,14 @@ def test_a_target_that_cannot_be_written(site: Site, url: str, tmp_path: Path, w
     assert "Give the user of this process write permission" in message
 
 
-def test_a_file_that_cannot_be_made(site: Site, url: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_made(
+    site: Site, command: Command, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A read-only folder in which a run would have to create the file is named."""
     (tmp_path / "data" / "target.db").unlink()
     configure(site, url, create_table=True)
-    assert check(site.config)[1]["connection", "local"][0] == "ok"
+    command("check", "--connect")
+    assert results(capsys.readouterr().out)["connection", "local"][0] == "ok"
     (tmp_path / "data").chmod(0o555)
     code, found = check(site.config)
     assert (code, found["connection", "local"][0]) == (3, "FAILED")
