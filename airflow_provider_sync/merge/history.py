@@ -102,7 +102,7 @@ class HistoryMerge(TableMerge):
             is_current.name: self.statements.boolean_literal(is_current, False),
         }
         where = self.database.current(self.target, "t")
-        self._execute(self.statements.set_listed(self._changes, values, op, where=where))
+        self._execute(self.statements.set_listed(self._changes, values, op, kept=self._kept, where=where))
 
     def _beginning(self, moment: datetime) -> Mapping[str, str]:
         valid_from, is_current = self.column("valid_from"), self.column("is_current")

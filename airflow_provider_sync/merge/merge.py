@@ -69,7 +69,7 @@ class TableMerge(MergePart, TableWrite):
         if not self.staged.verify:
             return None
         listed = self.staged.staging if self.is_empty else self.work
-        columns = tuple(dict.fromkeys((*self.tables.columns, *self.staged.mode.columns)))
+        columns = tuple(dict.fromkeys(self._kept))
         names = self.database.columns([column.name for column in columns], "t")
         query = (
             f"SELECT {names} FROM {self._from('target', 't')} WHERE NOT EXISTS"
@@ -93,6 +93,11 @@ class TableMerge(MergePart, TableWrite):
     def _ended(self) -> str | None:
         """The condition that a row ``t`` that is listed to end existed before this merge; ``None`` if the mode ends no rows."""
         return None
+
+    @property
+    def _kept(self) -> tuple[Column, ...]:
+        """The columns of a row that ends that must not change: what the source sent, and the columns of the mode."""
+        return (*self.tables.columns, *self.staged.mode.columns)
 
     def _is_written(self) -> str:
         """Return the condition that the work table's entry ``w`` is for the target row ``t``."""

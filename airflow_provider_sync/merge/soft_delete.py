@@ -31,7 +31,7 @@ class SoftDeleteMerge(TableMerge):
         if column := self.staged.mode.deleted_at:
             values = {column.name: self.statements.time_literal(column, now())}
             where = self.database.current(self.target, "t")
-            self._execute(self.statements.set_listed(self._changes, values, Op.END, where=where))
+            self._execute(self.statements.set_listed(self._changes, values, Op.END, kept=self._kept, where=where))
 
     def delete_last(self) -> None:
         """Delete nothing."""
@@ -49,4 +49,5 @@ class SoftDeleteMerge(TableMerge):
         for op in (Op.UPDATE, Op.RENAME) if self.renames else (Op.UPDATE,):
             # The keys of rows listed under RENAME are not rewritten yet.
             loosely = op is Op.RENAME
-            self._execute(self.statements.set_listed(self._changes, {column.name: "NULL"}, op, where=where, loosely=loosely))
+            current = {column.name: "NULL"}
+            self._execute(self.statements.set_listed(self._changes, current, op, kept=self._kept, where=where, loosely=loosely))

@@ -6,7 +6,7 @@ The defaults suit PostgreSQL and SQLite; MySQL overrides what differs.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -116,10 +116,13 @@ class MergeStatements(DatabaseComponent):
         staged = f"{self.qualified(changes.staging)} AS s ON {self.match(changes.key, 's', 'w')}"
         return f"{self.qualified(changes.work)} AS w JOIN {staged}"
 
-    def set_listed(self, rows: ListedRows, values: Mapping[str, str], op: Op, *, where: str, loosely: bool = False) -> str:
+    def set_listed(
+        self, rows: ListedRows, values: Mapping[str, str], op: Op, *, kept: Iterable[Column], where: str, loosely: bool = False
+    ) -> str:
         """Return the statement that sets columns to the same values in all rows listed under ``op``.
 
         :param values: SQL expressions by column
+        :param kept: columns that must not change otherwise, although the database may change some of them in each UPDATE
         :param where: additional condition on the target row (alias ``t``)
         :param loosely: also find rows whose key is equal in a unique index but has other bytes
         """
@@ -133,14 +136,15 @@ class MergeStatements(DatabaseComponent):
 
     def set_null(self, target: Table, columns: Sequence[str]) -> str:
         """Return the statement that sets columns to NULL in all rows in which one of them has a value."""
-        values = {**self.kept_times(target), **dict.fromkeys(columns, "NULL")}
+        kept = {name: self.quote(name) for name in self.self_changing(target.columns)}
+        values = {**kept, **dict.fromkeys(columns, "NULL")}
         assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
         has_value = " OR ".join(f"NOT ({self.database.is_null(self.quote(name))})" for name in columns)
         return f"UPDATE{self.on_conflict(target)} {self.qualified(target)} SET {assignments} WHERE {has_value}"
 
-    def kept_times(self, target: Table) -> Mapping[str, str]:
-        """Return, by column, assignments that keep the values of columns which the database changes in every other UPDATE."""
-        return _NONE
+    def self_changing(self, columns: Iterable[Column]) -> list[str]:
+        """Return the names of columns that the database may change in each UPDATE that does not assign them a value."""
+        return []
 
     def time_literal(self, column: Column, moment: datetime) -> str:
         """Return a time as a literal for the column, with as many digits of a second as the column has.

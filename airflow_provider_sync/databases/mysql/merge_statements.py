@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.listed_changes import ListedChanges, ListedRows
@@ -64,9 +64,12 @@ class MySQLMergeStatements(MergeStatements):
         """Return the statement that sets ``columns`` to the staged values in the rows listed under ``op``."""
         return self._assigned(changes, columns, op)
 
-    def set_listed(self, rows: ListedRows, values: Mapping[str, str], op: Op, *, where: str, loosely: bool = False) -> str:
+    def set_listed(
+        self, rows: ListedRows, values: Mapping[str, str], op: Op, *, kept: Iterable[Column], where: str, loosely: bool = False
+    ) -> str:
         """Return the statement with a join order in which only the listed rows are looked up."""
-        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(rows.key), **values}.items())
+        assigned = {**self._kept((*rows.key, *kept)), **values}
+        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in assigned.items())
         found = self.equal(rows.key, "t", "w") if loosely else self.match(rows.key, "t", "w")
         return (
             f"UPDATE {self.qualified(rows.work)} AS w"
@@ -74,10 +77,10 @@ class MySQLMergeStatements(MergeStatements):
             f" WHERE w.{OP} = '{op}' AND {where}"
         )
 
-    def kept_times(self, target: Table) -> Mapping[str, str]:
-        """Keep TIMESTAMP and DATETIME columns, which may have ON UPDATE CURRENT_TIMESTAMP."""
-        times = (column for column in target.columns if column.kind in (Kind.TIMESTAMP, Kind.DATETIME))
-        return {column.name: self.quote(column.name) for column in times if not (column.generated or column.system)}
+    def self_changing(self, columns: Iterable[Column]) -> list[str]:
+        """Return the names of TIMESTAMP and DATETIME columns, which may have ON UPDATE CURRENT_TIMESTAMP."""
+        times = (column for column in columns if column.kind in (Kind.TIMESTAMP, Kind.DATETIME))
+        return [column.name for column in times if not (column.generated or column.system)]
 
     def make_unequal(self, changes: ListedChanges, columns: Sequence[str], op: Op = Op.UPDATE) -> str | None:
         """Replace values of MySQL's JSON type that equal the staged ones by value: MySQL does not write 1 over 1.0."""
@@ -98,9 +101,9 @@ class MySQLMergeStatements(MergeStatements):
             f" WHERE w.{OP} = '{op}' AND ({' OR '.join(equal for equal, _ in unequal.values())})"
         )
 
-    def _kept(self, key: Sequence[Column]) -> dict[str, str]:
-        """Return assignments that keep a key: an UPDATE may set a TIMESTAMP that it does not name to the current time."""
-        return {column.name: f"t.{self.quote(column.name)}" for column in key if column.kind is Kind.TIMESTAMP}
+    def _kept(self, columns: Iterable[Column]) -> dict[str, str]:
+        """Return assignments that keep the values of the target rows in these columns."""
+        return {name: f"t.{self.quote(name)}" for name in self.self_changing(columns)}
 
     def _assigned(self, changes: ListedChanges, columns: Sequence[str], op: Op) -> str:
         assigned = {name: f"s.{self.quote(name)}" for name in columns}
