@@ -6,40 +6,49 @@ empty file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.protocol.v2.messages import Described
+from airflow_provider_sync.sync.tables.descriptions import Descriptions
 from airflow_provider_sync.sync.tables.new_target.description import NewTarget
 from airflow_provider_sync.sync.tables.version2.small_tables import describe_ahead
 
 
-def fills_new_file(client: SyncClient, empty: Database, tables: Sequence[TargetTable], *, single_transaction: bool) -> bool:
-    """Whether a sync of the tables would create some of them in a database that has none.
+def describe_for_new_file(
+    client: SyncClient, empty: Database, tables: Sequence[TargetTable], *, single_transaction: bool
+) -> Mapping[str, Described] | None:
+    """Return the descriptions of tables that a sync would create in a database that has none; ``None`` if it creates none.
 
-    Errors of single tables are ignored here, since the sync of each table reports them.
+    Some may be left out, and are requested again. Errors of single tables are ignored here, since the sync of each table reports
+    them.
 
     :param empty: an in-memory database of the target's engine
     :param single_transaction: whether a table that fails stops all others
     :raises SyncError: if the server refuses or does not answer
     """
     if client.protocol_for() == 1:
-        return False  # version 1 does not describe tables
+        return None  # version 1 does not describe tables
     creatable = [table for table in tables if table.create_table]
     if single_transaction and len(creatable) < len(tables):
-        return False
+        return None
     described = describe_ahead(client, empty, creatable)
-    answers = (_is_described(client, empty, table, described.get(table.name)) for table in creatable)
-    return all(answers) if single_transaction else any(answers)
+    answers = (_is_described(client, empty, table, described) for table in creatable)
+    return described if (all(answers) if single_transaction else any(answers)) else None
 
 
-def _is_described(client: SyncClient, empty: Database, options: TargetTable, described: Described | None) -> bool:
+def _is_described(client: SyncClient, empty: Database, options: TargetTable, known: Descriptions) -> bool:
+    """Tell whether the source describes a table that can be created, and keep a description that is not known yet."""
     try:
         with client.within(options.max_seconds), empty.translate_errors():
-            NewTarget(client, empty, options).describe(described)
+            described = NewTarget(client, empty, options).describe(known.get(options.name))
     except SyncError:
         return False
+    if options.name not in known:
+        with suppress(TableError):  # if they are too large together, the sync says so
+            known.keep(options.name, described)
     return True

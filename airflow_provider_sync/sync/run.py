@@ -27,12 +27,14 @@ from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.gone_tables import drop_gone, gone_warnings, with_warnings
 from airflow_provider_sync.sync.guards import allowing
 from airflow_provider_sync.sync.kept_apart import check_kept_apart
-from airflow_provider_sync.sync.new_file import fills_new_file
+from airflow_provider_sync.sync.new_file import describe_for_new_file
 from airflow_provider_sync.sync.other_connections import OtherTables
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, offered_tables
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
+from airflow_provider_sync.sync.tables.version2.small_tables import KnownAhead
+from airflow_provider_sync.sync.traffic import Measure
 
 
 class Opener(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,28 +272,31 @@ def run(
     opener = opener or Opener()
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client, DigestCache(cache_path(config.cache)) as cache:
+        asking = Measure(client)
         plan = plan.resolved(client)
         together = plan.all_tables
         with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):
             for url, tables in plan.tables.items():
                 with (
                     outcomes.going_on(partial(tables_failed, tables)),
-                    opened_tables(client, plan, url, opener, dry_run=dry_run, single_transaction=config.single_transaction) as (
-                        database,
-                        warnings,
-                    ),
+                    opened_tables(
+                        client, plan, url, opener, dry_run=dry_run, single_transaction=config.single_transaction
+                    ) as opened,
                 ):
                     reports = sync_tables(
                         client,
                         tables,
-                        database,
+                        opened.database,
                         single_transaction=config.single_transaction,
                         dry_run=dry_run,
                         resume=resume,
                         progress=progress,
                         elsewhere=_watched(opener, plan.tables, url),
+                        ahead=opened.ahead,
+                        earlier=[asking.so_far()],
                     )
-                    outcomes.add(with_warnings(reports, warnings))
+                    outcomes.add(with_warnings(reports, opened.warnings))
+                asking = Measure(client)
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
@@ -303,28 +308,41 @@ def run(
     return outcomes.found
 
 
+class OpenedTables(msgspec.Struct, frozen=True, kw_only=True):
+    """The opened database of some tables.
+
+    :ivar warnings: warnings of tables that the source offers no longer; see :func:`.gone_warnings`
+    :ivar ahead: what is known about all of the tables, if they are created in a new file
+    """
+
+    database: Database
+    warnings: Mapping[str, str]
+    ahead: KnownAhead | None
+
+
 @contextmanager
 def opened_tables(
     client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool, single_transaction: bool = False
-) -> Iterator[tuple[Database, Mapping[str, str]]]:
+) -> Iterator[OpenedTables]:
     """Open the database of some tables of a resolved plan, and check that no two of its entries share a target table.
 
     A database file that is missing is created only if tables will be created in it; otherwise it appears empty, and the sync
     fails. See :mod:`.new_file`.
 
     :param single_transaction: whether a table that fails stops all others
-    :return: the database, and warnings of tables that the source offers no longer; see :func:`.gone_warnings`
     :raises ConfigurationError: when two do
     :raises SyncError: if the file is missing, and the server refuses or does not answer
     """
     tables, patterns = plan.tables[url], plan.patterns_of(url)
     creates_file = not dry_run and any(table.create_table for table in tables)
+    ahead: KnownAhead | None = None
     if creates_file and opener.creates_file(url):
         with opener.existing_database(url) as empty:
-            creates_file = fills_new_file(client, empty, tables, single_transaction=single_transaction)
+            described = describe_for_new_file(client, empty, tables, single_transaction=single_transaction)
+        creates_file, ahead = described is not None, KnownAhead(described=described or {})
     with opener.database(url) if creates_file else opener.existing_database(url) as database:
         check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
-        yield database, gone_warnings(database, patterns, tables)
+        yield OpenedTables(database=database, warnings=gone_warnings(database, patterns, tables), ahead=ahead)
 
 
 def dropped_tables(client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool) -> list[TableReport]:

@@ -50,9 +50,9 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
             for url, group in plan.tables.items():
                 with (
                     tables.going_on(partial(_tables_failed, group)),
-                    opened_tables(client, plan, url, opener, dry_run=True) as (database, warnings),
+                    opened_tables(client, plan, url, opener, dry_run=True) as opened,
                 ):
-                    run_tables = {table.name: table for table in group}
+                    database, run_tables = opened.database, {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
                     waits = LockWaits()
                     for table in group:
@@ -61,7 +61,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                             found = diff_table(
                                 client, table, waiting, progress=progress, equal_rows=equal_rows, run_tables=run_tables
                             )
-                            tables.add([_warned(found, warnings)])
+                            tables.add([_warned(found, opened.warnings)])
         for url in () if tables.failures else plan.dropping:
             with tables.going_on(partial(_tables_failed, [])):
                 drops = dropped_tables(client, plan, url, opener, dry_run=True)

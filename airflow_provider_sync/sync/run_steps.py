@@ -71,10 +71,11 @@ def compare_tables(
         for url, tables in plan.tables.items():
             with (
                 outcomes.going_on(partial(tables_failed, tables)),
-                opened_tables(client, plan, url, opener, dry_run=dry_run) as (database, gone),
+                opened_tables(client, plan, url, opener, dry_run=dry_run) as opened,
             ):
-                warnings += gone.values()
-                ahead = ask_ahead(client, database, tables, making=not dry_run)
+                database = opened.database
+                warnings += opened.warnings.values()
+                ahead = opened.ahead or ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}
                 before = len(outcomes.failures)

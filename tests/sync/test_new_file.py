@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sync.client.transport import Call, Transport
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Opener, plan_run, run
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables
@@ -111,6 +113,43 @@ def test_a_wrong_name_beside_a_right_one(server: str, file: Path, sync: Callable
     engine = open_engine(f"{file.suffix[1:]}:///{file}")
     assert "t" in Scenario(database_for(engine)).names()
     engine.dispose()
+
+
+@pytest.mark.parametrize("single_transaction", [True, False])
+@pytest.mark.parametrize("names", [["t"], ["t", "u"]], ids=len)
+def test_each_table_is_described_once(
+    sqlite_url: str, file: Path, asked: list[str], names: list[str], single_transaction: bool
+) -> None:
+    """The descriptions by which the file is created are those by which its tables are, and the reports count all requests."""
+    engine = open_engine(sqlite_url)
+    for name in names:
+        Scenario(database_for(engine)).execute(
+            f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, v INTEGER)", f"INSERT INTO {name} VALUES (1, 2)"
+        )
+    engine.dispose()
+    offered = ServerConfig.from_dict({"connections": {"source": sqlite_url}, "tables": {name: {} for name in names}})
+    with RunningServer(offered) as server:
+        config = configured(server.url, file, *names, single_transaction=single_transaction)
+        reports = run(config, plan_run(config))
+        assert asked.count("/describeTable") + asked.count("/describeTables") == 1, asked
+        assert sum(report.requests for report in reports if isinstance(report, TableReport)) == len(asked), asked
+        asked.clear()
+        reports = run(config, plan_run(config))
+        assert sum(report.requests for report in reports if isinstance(report, TableReport)) == len(asked), asked
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the endpoints of all requests."""
+    endpoints: list[str] = []
+    send = Transport._send
+
+    def recorded(transport: Transport, call: Call, *arguments: Any) -> Any:
+        endpoints.append(call.endpoint)
+        return send(transport, call, *arguments)
+
+    monkeypatch.setattr(Transport, "_send", recorded)
+    return endpoints
 
 
 def test_a_file_that_is_removed_between_the_steps(server: str, file: Path) -> None:

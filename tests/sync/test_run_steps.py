@@ -66,7 +66,7 @@ def test_a_dry_run_makes_no_database(create_table: bool, dry_run: bool, tmp_path
         return ComparedTable(report=TableReport(name=table.name, status="unchanged"))
 
     monkeypatch.setattr(run_steps, "compare_table", compare_table)
-    monkeypatch.setattr(import_module("airflow_provider_sync.sync.run"), "fills_new_file", lambda *_, **__: True)
+    monkeypatch.setattr(import_module("airflow_provider_sync.sync.run"), "describe_for_new_file", lambda *_, **__: {})
     plan = RunPlan(
         tables={f"sqlite:///{tmp_path / 'new.db'}": (table_from_options("a", {"create_table": create_table}),)}, directories=()
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -134,13 +135,19 @@ def unfinished_target(
 
 
 def report_missing(
-    client: SyncClient, database: Database, options: TargetTable, run_tables: Mapping[str, TargetTable]
+    client: SyncClient,
+    database: Database,
+    options: TargetTable,
+    run_tables: Mapping[str, TargetTable],
+    *,
+    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> TableReport:
     """Report what a run would do for a missing target that it would create.
 
     :param run_tables: the options of all tables of the run, by name
+    :param earlier: costs of earlier requests about the table; see :class:`.Measure`
     """
-    measure, target = Measure(client), NewTarget(client, database, options)
+    measure, target = Measure(client, earlier=earlier), NewTarget(client, database, options)
     rows = target.count_rows()
     details = target.planned(run_tables)
     return TableReport(

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ from airflow_provider_sync.sync.tables.new_target.foreign_keys import add_foreig
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
 from airflow_provider_sync.sync.tables.transaction_sync import TransactionSync
-from airflow_provider_sync.sync.tables.version2.small_tables import ask_ahead
+from airflow_provider_sync.sync.tables.version2.small_tables import KnownAhead, ask_ahead
 from airflow_provider_sync.sync.time_limit import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -41,6 +42,8 @@ def sync_tables(
     lock_timeout: float = LOCK_TIMEOUT,
     progress: Progress | None = None,
     elsewhere: OtherTables = (),
+    ahead: KnownAhead | None = None,
+    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> list[TableReport]:
     """Make tables of one database equal to those that the server offers under their names.
 
@@ -51,14 +54,17 @@ def sync_tables(
     :param lock_timeout: seconds to wait for another sync of the same table
     :param progress: called with the number of rows that arrived
     :param elsewhere: tables of other connections, which triggers must not change if they are on the same server
+    :param ahead: what is already known about all tables; ``None`` to ask
+    :param earlier: costs of requests before, which count for the first table; see :class:`.Measure`
     :return: one report for each table, in the given order
     :raises SyncFailed: if any failed, with the reports of all
     """
     outcomes = Outcomes[TableReport]()
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     # With one transaction for each table, the request about all tables must precede the first lock.
-    asking = Measure(client)
-    ahead = ask_ahead(client, database, tables, making=not dry_run) if len(groups) > 1 else None
+    asking = Measure(client, earlier=earlier)
+    if ahead is None and len(groups) > 1:
+        ahead = ask_ahead(client, database, tables, making=not dry_run)
     asking.pause()
     run_tables = {table.name: table for table in tables}
     made: list[MadeTable] = []

@@ -115,11 +115,18 @@ class TransactionSync:
         names = [table.table_name for table in self.tables]
         # Tables are described under the lock, since its previous holder may have created a table, or dropped it again.
         with self.database.exclusive(names, timeout=lock_timeout) as lock:
-            targets, missing = self._find_targets(run_tables)
+            # The costs of requests about all tables count for the first.
+            with self.measures[self.tables[0].name].counting():
+                targets, missing = self._find_targets(run_tables)
             if self.dry_run:
                 reports = [
                     *self._stage_and_merge(targets, lock),
-                    *(report_missing(self.client, self.database, table, run_tables) for table in missing),
+                    *(
+                        report_missing(
+                            self.client, self.database, table, run_tables, earlier=[self.measures[table.name].so_far()]
+                        )
+                        for table in missing
+                    ),
                 ]
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
@@ -133,7 +140,8 @@ class TransactionSync:
                         self.described[table.name],
                         clean_up_waits=self.clean_up_waits,
                     )
-                    self.made.append(made.enter_context(making))
+                    with self.measures[table.name].counting():
+                        self.made.append(made.enter_context(making))
                     target = present_target(self.client, self.database, table)
                     targets.append(msgspec.structs.replace(target, is_new=True))
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)

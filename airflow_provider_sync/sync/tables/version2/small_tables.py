@@ -113,15 +113,15 @@ def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTab
     return KnownAhead(unchanged=unchanged, described=describe_ahead(client, database, missing))
 
 
-def describe_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, Described]:
+def describe_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Descriptions:
     """Return the source's descriptions of tables to create, without digests.
 
     Errors are ignored here, since the sync of each table reports them. Descriptions that exceed the memory limit are left out,
     and are requested again one by one.
     """
-    if len(tables) < 2 or not client.tables_per_request:
-        return {}
     described = Descriptions()
+    if len(tables) < 2 or not client.tables_per_request:
+        return described
     with suppress(SyncError):
         probes = probes_of(client, database)
         for group in cut_into_requests(tables, client.tables_per_request, at_once=1):
