@@ -86,6 +86,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     :ivar system: start or end of a row's version, set by the server, so never equal on two servers
     :ivar insert_only: only an INSERT can set the value: GENERATED ALWAYS AS IDENTITY
     :ivar required: an INSERT must set the value: NOT NULL, without a default, an identity or an expression
+    :ivar sets_itself: gets a value other than NULL from an INSERT, or on MySQL also from an UPDATE, that does not set it
     """
 
     name: str
@@ -104,6 +105,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     invisible: bool = False
     system: bool = False
     required: bool = False
+    sets_itself: bool = False
     insert_only: bool = False
 
 

@@ -207,4 +207,5 @@ def _column(name: str, sql_type: str, nullable: bool, default: str | None, gener
         unsigned=kind is Kind.INTEGER and sql_type.startswith("U"),
         generated=bool(generated),
         required=not nullable and default is None and not generated,
+        sets_itself=default is not None and default.upper() != "NULL",
     )

@@ -76,4 +76,6 @@ def column_from(row: Row[Any], json_columns: Collection[str]) -> Column:
         invisible="INVISIBLE" in row.EXTRA,
         system=row.GENERATION_EXPRESSION in ("ROW START", "ROW END"),
         required=not (nullable or generated or "auto_increment" in row.EXTRA or row.COLUMN_DEFAULT is not None),
+        # MariaDB gives "NULL" for a column without a default.
+        sets_itself=row.COLUMN_DEFAULT not in (None, "NULL") or "on update" in row.EXTRA.lower(),
     )

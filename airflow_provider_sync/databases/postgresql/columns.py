@@ -108,6 +108,7 @@ def column_from(
         collation=collation,
         generated=generated,
         required=not_null and not has_default,
+        sets_itself=has_default,
         insert_only=insert_only,
         **details,
     )

@@ -47,7 +47,7 @@ def describe_columns(connection: Connection, relation: str) -> tuple[Column, ...
             connection.exec_driver_sql("ROLLBACK TO sync_columns")
             connection.exec_driver_sql("RELEASE sync_columns")
     return tuple(
-        _column(name, sql_type or affinity, nullable=True, generated=False, required=False, collation=None)
+        _column(name, sql_type or affinity, nullable=True, generated=False, required=False, sets_itself=False, collation=None)
         for (name, sql_type), (_, affinity) in zip(declared, stored, strict=True)
     )
 
@@ -132,6 +132,7 @@ def _describe(connection: Connection, schema: str | None, name: str, *, without_
                 nullable=nullable,
                 generated=generated,
                 required=bool(not nullable and default is None and not generated and not (position and alias)),
+                sets_itself=default is not None and default.upper() != "NULL",
                 collation=collations.get(column),
             )
         )
@@ -189,7 +190,9 @@ def _indexes(connection: Connection, schema: str, table: str) -> tuple[list[Uniq
     return unique_keys, collations, has_key_index
 
 
-def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, required: bool, collation: str | None) -> Column:
+def _column(
+    name: str, sql_type: str, *, nullable: bool, generated: bool, required: bool, sets_itself: bool, collation: str | None
+) -> Column:
     # table_xinfo appends these words to the type of generated columns.
     declared = sql_type.removesuffix("GENERATED ALWAYS").strip() if generated else sql_type
     kind = kind_of(declared)
@@ -206,6 +209,7 @@ def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, requir
         generated=generated,
         collation=collation,
         required=required,
+        sets_itself=sets_itself,
     )
 
 

@@ -159,10 +159,10 @@ def _check_column(database: Database, options: TargetTable, table: Table, option
     reasons = list(_reasons_against(option, column))
     if not reasons:
         return
-    wanted = database.ddl.sql_type(_TYPES[option], key=False)
+    wanted = database.ddl.sql_type(_TYPES[option], key=False) + (" NULL DEFAULT NULL" if option in _NULLABLE else "")
     raise TableError(
         f"Table {str(table)!r}: column {column.name!r} ({column.sql_type}) cannot be the {option} of mode {options.mode}:"
-        f" {reasons[0]}. Declare it {wanted}{' NULL' if option in _NULLABLE else ''}, or name another column with {option}."
+        f" {reasons[0]}. Declare it {wanted}, or name another column with {option}."
     )
 
 
@@ -173,6 +173,8 @@ def _reasons_against(option: str, column: Column) -> Iterator[str]:
         yield "the database computes its values"
     if option in _NULLABLE and not column.nullable:
         yield "it is NOT NULL, and NULL marks the rows that the source has"
+    if option == "deleted_at" and column.sets_itself:
+        yield "the database sets it in new or changed rows (DEFAULT, ON UPDATE), and NULL marks the rows that the source has"
 
 
 def _check_keys(database: Database, connection: Connection, options: TargetTable, table: Table) -> None:

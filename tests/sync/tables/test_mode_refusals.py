@@ -34,7 +34,7 @@ def refused(link: Link, options: dict[str, Any], message: str) -> None:
         (
             ", deleted_at VARCHAR(30)",
             {"mode": "soft_delete"},
-            "'deleted_at'.*it holds no timestamps. Declare it .* NULL, or",
+            "'deleted_at'.*it holds no timestamps. Declare it .* NULL DEFAULT NULL, or",
         ),
         (
             ", gone {DATETIME} DEFAULT '2026-01-01 00:00:00' NOT NULL",
@@ -54,6 +54,23 @@ def test_columns_of_the_target(same: Link, protocol: str, columns: str, options:
     if "valid_from" not in columns:
         same.target.execute("INSERT INTO copy (id) VALUES (7)")
     refused(same, options, message)
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("clause", ["DEFAULT CURRENT_TIMESTAMP", "ON UPDATE CURRENT_TIMESTAMP"])
+def test_a_mark_that_the_database_sets(into: Link, protocol: str, clause: str) -> None:
+    """A column that would mark new or changed rows by itself is refused; an explicit default of NULL is not."""
+    if clause.startswith("ON") and into.target.dialect != "mysql":
+        pytest.skip("no such columns there")
+    into.protocol = protocol
+    into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
+    columns = "id INTEGER PRIMARY KEY, v VARCHAR(20), deleted_at"
+    sql_type = "TIMESTAMP NULL" if into.target.dialect == "mysql" else "TIMESTAMP"
+    into.target.execute(
+        f"CREATE TABLE copy ({columns} {sql_type} {clause})", f"CREATE TABLE plain ({columns} {sql_type} DEFAULT NULL)"
+    )
+    refused(into, {"mode": "soft_delete"}, r"'deleted_at'.*the database sets it in new or changed rows.*NULL DEFAULT NULL, or")
+    assert into.sync_one("t", {"table": "plain", "mode": "soft_delete"}).rows_inserted == 1
 
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
