@@ -29,7 +29,8 @@ from airflow_provider_sync.sync.tables.version2.compared_segments import Compare
 from airflow_provider_sync.sync.tables.version2.follow_plan import follow_plan, target_facts
 from airflow_provider_sync.sync.tables.version2.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.version2.reclassify import reclassified_slices
-from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges
+from airflow_provider_sync.sync.tables.version2.row_changes import RowChanges, with_updated
+from airflow_provider_sync.sync.tables.version2.row_lookups import keys_at_target
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -112,7 +113,7 @@ def diff_table(
         listed = _Listed(max_keys)
         if findings.step.action is Action.REPORT_ROWS:
             for found in reclassified_slices(client, database, findings.compared):
-                listed.add(found.changes)
+                listed.add(_with_returned(database, findings.compared, found.changes))
         return findings.compared, listed
 
     compared, listed = repeated(client, lambda: following_source(found, partial(narrowed, database), compare_rows))
@@ -131,6 +132,13 @@ def diff_table(
         **measure.so_far(),
     )
     return TableDiff(report=_with_missing_details(client, database, table, run_tables, report), changes=listed.changes())
+
+
+def _with_returned(database: Database, compared: ComparedSegments, changes: RowChanges) -> RowChanges:
+    """Reclassify rows that the source has again as updated: with ``soft_delete``, the target has them, marked."""
+    if not compared.mode.deleted_at:
+        return changes
+    return with_updated(changes, at_target=keys_at_target(database, compared, changes.inserted, also_ended=True))
 
 
 def _with_missing_details(

@@ -49,6 +49,26 @@ def test_rows_that_cross_the_window_are_updates(into: Link) -> None:
     assert (changes.inserted, sorted(changes.updated), changes.deleted) == ((), [("1",), ("2",)], (("3",),))
 
 
+@pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(20)"])
+def test_rows_that_come_back_are_updates(into: Link, key: str) -> None:
+    """With ``soft_delete``, rows that the target has, marked, count as in the run; rows that it never had are inserted."""
+    values = ", ".join(f"('{number}', 'v')" for number in range(300))
+    into.source.execute(f"CREATE TABLE t (id {key} PRIMARY KEY, v VARCHAR(20))", f"INSERT INTO t VALUES {values}")
+    into.target.execute(f"CREATE TABLE t (id {key} PRIMARY KEY, v VARCHAR(20), deleted_at {{DATETIME}} NULL)")
+    options = {"mode": "soft_delete"}
+    into.sync_one("t", options)
+    into.source.execute("DELETE FROM t WHERE id IN ('7', '8')")
+    into.sync_one("t", options)
+    into.source.execute("INSERT INTO t VALUES ('7', 'again'), ('900', 'new')", "UPDATE t SET v = 'x' WHERE id = '9'")
+
+    found = diff(into, "t", options)
+    assert found.changes is not None
+    assert found.changes.inserted == (("900",),)
+    assert sorted(found.changes.updated) == [("7",), ("9",)]
+    done = into.sync_one("t", options)
+    assert (done.rows_inserted, done.rows_updated) == (found.report.rows_inserted, found.report.rows_updated) == (1, 2)
+
+
 def test_version_1_tells_numbers_alone(same: Link) -> None:
     """With version 1, a dry run has the number of different rows, but no keys."""
     same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")

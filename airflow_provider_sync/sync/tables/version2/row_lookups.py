@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -30,15 +31,24 @@ def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[
 
 
 def keys_at_target(
-    database: Database, compared: ComparedSegments, keys: Sequence[Key], connection: Connection | None = None
+    database: Database,
+    compared: ComparedSegments,
+    keys: Sequence[Key],
+    connection: Connection | None = None,
+    *,
+    also_ended: bool = False,
 ) -> set[Key]:
     """Return which of these rows the target has, inside or outside the window.
 
     :param connection: the connection to use if no other can see the target's table; ``None`` to open a snapshot
+    :param also_ended: whether to find rows that a mode has ended, too
     """
     if not keys:
         return set()
     table_slice = compared.table_slice.unwindowed
+    if also_ended:
+        every_row = msgspec.structs.replace(table_slice.table, ended_at=None)
+        table_slice = msgspec.structs.replace(table_slice, table=every_row)
     with nullcontext(connection) if connection is not None else database.snapshot() as reading:
         return {key for batch in database.digests.digest_keys(reading, table_slice, keys) for key, _ in batch}
 
