@@ -24,7 +24,8 @@ INTERVAL_VARIABLES = frozenset(
 )
 """Variables of templates that a run without a logical date lacks."""
 
-_CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
+_CREDENTIALS = re.compile(r"://[^/\s:@]*:([^@]+(?:@[^@/?\s]*(?=@))*)@")
+"""The password of a URL, which SQLAlchemy reads up to the ``@``, also if it has a slash, a question mark or a space."""
 
 
 class UndefinedText(str):

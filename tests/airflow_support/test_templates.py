@@ -39,7 +39,17 @@ def test_undefined_variables_are_named(template: str, missing: set[str]) -> None
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 masks only what its API server knows")
-@pytest.mark.parametrize("given", ["mysql://user:tulip%40garden@db/shop", "{{ params.url }}"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "mysql://user:tulip%40garden@db/shop",
+        "{{ params.url }}",
+        "mysql://user:tulip/garden@db/shop",
+        "mysql://user:tulip?garden@db/shop",
+        "mysql://user:tulip garden@db/shop",
+        "mysql://user:tulip@garden@db/shop",
+    ],
+)
 def test_passwords_of_urls_are_masked(given: str) -> None:
     """Airflow's rendered arguments do not show the password of a URL that replaces a connection id."""
     context: Any = {"params": {"url": "mysql://user:orchid%40garden@db/shop"}}
