@@ -6,7 +6,7 @@ from threading import Lock
 
 import msgspec
 
-from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST_BYTES, Content, ContentEnd
+from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST_BYTES, Content, ContentEnd, ContentFailed
 
 LENGTH_BYTES = 4
 """Bytes of a frame's length field, which is big-endian and does not count itself."""
@@ -84,7 +84,7 @@ def _is_free(buffer: bytearray) -> bool:
 
 
 class FramedContent:
-    """:class:`.Content` messages, framed one after the other in one buffer, into which the content of files is read directly.
+    """Messages about the content of files, framed one after the other in one buffer, into which the content is read directly.
 
     :param buffers: pool to take the buffer from; it needs room for all messages, with some hundred bytes for the head of each
     :ivar files: number of files that end in the buffer
@@ -123,8 +123,7 @@ class FramedContent:
         :param inflated: bytes after decompression; 0 if the content is not compressed
         :param mode: permission bits of the file, only with its last content
         """
-        if not self._buffer:
-            self._buffer = self._buffers.take()
+        self._begin()
         end = None if mode is None else ContentEnd(NO_DIGEST, mode)
         self._head = head_of(Content(number=number, inflated=inflated, end=end), size)
         start = self._end + len(self._head)
@@ -140,8 +139,22 @@ class FramedContent:
             at = head.index(NO_DIGEST)
             head[at : at + FILE_DIGEST_BYTES] = digest
             self.files += 1
-        start = self._end + len(head)
-        self._buffer[self._end : start] = head
-        self._heads += head
-        self._end = start + len(place)
+        self._append(head)
+        self._end += len(place)
+
+    def add_failed(self, message: ContentFailed) -> None:
+        """Add the message that a file cannot be sent, or not completely; it must fit into the buffer."""
+        self._begin()
+        self._append(frame_of(message))
+
+    def _begin(self) -> None:
+        if not self._buffer:
+            self._buffer = self._buffers.take()
+
+    def _append(self, frame: bytearray) -> None:
+        """Append the frame of a message, or its part before the content."""
+        start = self._end
+        self._end += len(frame)
+        self._buffer[start : self._end] = frame
+        self._heads += frame
         self.messages += 1

@@ -33,7 +33,7 @@ RECORDED = 2_000
 
 _GROUP_MESSAGES = 1_000
 BUFFER_BYTES = max(GROUP_BYTES, MAX_CONTENT_BYTES) + 256 * _GROUP_MESSAGES
-"""Size, in bytes, of a group including the headers of its messages."""
+"""Size, in bytes, of a group including the headers of its messages, and a failure message after the last."""
 
 _AHEAD_BYTES = 16 * 1024 * 1024
 """Maximum size, in bytes, of small files that are read ahead from remote storage."""
@@ -61,28 +61,26 @@ class ContentMessages:
         self._read: list[TreeEntry] = []
         self._buffers = buffers
         self._framed = FramedContent(buffers)
-        self._failed: list[ContentFailed] = []
 
     def groups(self, files: Sequence[RequestedFile]) -> Groups:
         """Yield the messages, up to :data:`GROUP_BYTES` of content at once."""
         try:
             with self._directory.noting_location(), self._directory.opener() as open_version:
                 for size in self._each(files, open_version):
-                    if self._failed or not self._has_room(size):
+                    if not self._has_room(size):
                         yield self._take()
                     if len(self._read) >= RECORDED:
                         self._record()
-            if self._failed or self._framed.messages:
+            if self._framed.messages:
                 yield self._take()
         finally:
             self._record()
 
-    def _take(self) -> Sequence[FramedContent | ContentFailed]:
-        """Return the framed messages and the failures after them; continue in another buffer, since this one is being sent."""
-        taken: tuple[FramedContent | ContentFailed, ...] = (self._framed, *self._failed)
+    def _take(self) -> Sequence[FramedContent]:
+        """Return the framed messages; continue in another buffer, since this one is being sent."""
+        taken = self._framed
         self._framed = FramedContent(self._buffers)
-        self._failed.clear()
-        return taken
+        return (taken,)
 
     def _has_room(self, size: int) -> bool:
         framed = self._framed
@@ -150,7 +148,7 @@ class ContentMessages:
     def _copy(self, number: int, requested: RequestedFile, loaded: _Loaded | ContentFailed) -> None:
         """Frame a small file that was read ahead."""
         if isinstance(loaded, ContentFailed):
-            self._failed.append(loaded)
+            self._framed.add_failed(loaded)
             return
         place = self._framed.place(number, requested.size, mode=loaded.entry.mode)
         place[:] = loaded.data
@@ -161,14 +159,14 @@ class ContentMessages:
         try:
             with open_version(requested.path) as opened:
                 if not _is_requested(opened, requested):
-                    self._failed.append(self._changed(number, requested))
+                    self._framed.add_failed(self._changed(number, requested))
                     return
                 place = self._framed.place(number, requested.size, mode=opened.entry.mode)
                 if not _filled(place, opened):
-                    self._failed.append(self._changed(number, requested))
+                    self._framed.add_failed(self._changed(number, requested))
                     return
         except (FileError, OSError) as error:
-            self._failed.append(self._reason(number, requested, error))
+            self._framed.add_failed(self._reason(number, requested, error))
         else:
             self._end(number, requested, place, opened.entry)
 
@@ -208,9 +206,9 @@ class ContentMessages:
                         self._read.append(opened.entry.with_digest(digest))
                     self._add(number, place, digest, mode=mode, compresses=compresses)
                 if not is_right:
-                    self._failed.append(self._changed(number, requested))
+                    self._framed.add_failed(self._changed(number, requested))
         except (FileError, OSError) as error:
-            self._failed.append(self._reason(number, requested, error))
+            self._framed.add_failed(self._reason(number, requested, error))
 
     def _add(self, number: int, place: memoryview, digest: bytes | None, *, mode: int | None, compresses: bool) -> None:
         """Add a message for content in the buffer, compressed if that makes it smaller."""

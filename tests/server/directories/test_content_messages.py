@@ -185,6 +185,25 @@ def test_a_file_that_cannot_be_sent_is_told_and_the_others_come(tmp_path: Path) 
         assert str(tmp_path) not in failed.message
 
 
+def test_many_failures_share_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are gone are sent together, in their order among the others: each by itself costs a change of threads."""
+    make(tmp_path, {"a": b"one", "z": b"last"})
+    names = ["a", *(f"gone {number}" for number in range(1_500)), "z"]
+    taken: list[int] = []
+    take = content_messages.ContentMessages._take
+
+    def counted(messages: content_messages.ContentMessages) -> Any:
+        taken.append(messages._framed.messages)
+        return take(messages)
+
+    monkeypatch.setattr(content_messages.ContentMessages, "_take", counted)
+    with served(tmp_path) as client:
+        received = read(client, *(_requested(name, 4 if name == "z" else 3) for name in names))
+    assert (received[0], received[-1]) == (b"one", b"last")
+    assert all(isinstance(failed, ContentFailed) and failed.reason == "gone" for failed in received[1:-1])
+    assert (sum(taken), len(taken)) == (len(names), 2)
+
+
 _SIZES = pytest.mark.parametrize("size", [3, 2 * MAX_CONTENT_BYTES + 1])
 
 
