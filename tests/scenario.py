@@ -124,9 +124,10 @@ class Scenario:
 
     def rows(self, table: str, *columns: str) -> list[Row]:
         """Read a table, in no particular order but always the same one."""
-        described = self.describe(table)
-        wanted = [described.column(name) for name in columns] if columns else described.columns
+        # In one connection, as a server does: PostgreSQL takes 7 ms of CPU for each.
         with self.database.snapshot() as connection:
+            described = self.database.catalog.describe(connection, table)
+            wanted = [described.column(name) for name in columns] if columns else described.columns
             batches = list(self.database.reader.read(connection, described, wanted))
         return sorted((row for batch in batches for row in batch), key=repr)
 
