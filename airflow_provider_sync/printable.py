@@ -6,6 +6,8 @@ escape codes that control a terminal, marks that reverse the direction of writin
 
 from __future__ import annotations
 
+import traceback
+
 MAX_CHARACTERS = 500
 """Longest text that is shown, in characters, unless the caller says otherwise."""
 
@@ -59,6 +61,15 @@ def printable_lines(text: str) -> str:
         return text
     shown = "\n".join(printable(line, MAX_MESSAGE) for line in text[:MAX_MESSAGE].split("\n"))
     return shown if len(text) <= MAX_MESSAGE else f"{shown}…"
+
+
+def printable_traceback(error: BaseException) -> str:
+    """Return an error's traceback as lines without escape codes; of a very long one the end, which has the error itself.
+
+    Errors of libraries quote what a server sent as it is.
+    """
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    return printable_lines(text if len(text) <= MAX_MESSAGE else f"…{text[1 - MAX_MESSAGE :]}")
 
 
 def quoted(text: str, limit: int = MAX_QUOTED) -> str:

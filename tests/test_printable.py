@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from airflow_provider_sync.printable import printable, reason
+from airflow_provider_sync.printable import MAX_MESSAGE, printable, printable_traceback, reason
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,14 @@ def test_any_text(text: str) -> None:
 def test_reasons(error: Exception, said: str) -> None:
     """An error's message is on one line; an error without a message does not show its class."""
     assert reason(error) == said
+
+
+def test_the_end_of_a_long_traceback_is_shown() -> None:
+    """Of a traceback with megabytes of text of others, the end is shown, which has the error itself."""
+    error = ValueError("the error itself")
+    error.__cause__ = ValueError("\x1b[2J" * 1_000_000)
+    shown = printable_traceback(error)
+    assert shown.startswith("…")
+    assert shown.endswith("ValueError: the error itself")
+    assert len(shown) < 5 * MAX_MESSAGE
+    assert all(line.isprintable() for line in shown.split("\n"))

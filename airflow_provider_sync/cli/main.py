@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -31,7 +30,7 @@ from airflow_provider_sync.cli.terminal.output import Output
 from airflow_provider_sync.cli.terminal.standard_streams import give_up, open_standard_streams
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.logs.configuration import configured_logs
-from airflow_provider_sync.printable import reason
+from airflow_provider_sync.printable import printable_traceback, reason
 from airflow_provider_sync.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
         if options.verbose:
-            print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+            print(redact(printable_traceback(error)), file=sys.stderr)
         _log_end(_log_message(error, options), options)
         # If nothing can be written, the exit code must suffice.
         with suppress(OSError):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_sync.printable import MAX_MESSAGE, printable
+from airflow_provider_sync.printable import MAX_MESSAGE, printable, printable_traceback
 from airflow_provider_sync.redaction import redact
 
 FIELDS = "fields"
@@ -28,7 +28,7 @@ class TextFormatter(logging.Formatter):
         """Return the text of a record."""
         message = printable(record.getMessage(), MAX_MESSAGE)
         line = f"{time_of(record)} {record.levelname} {_short_name(record.name)}: {message}"
-        trace = _trace(self, record)
+        trace = _trace(record)
         return redact(f"{line}\n{trace}" if trace else line)
 
 
@@ -48,14 +48,16 @@ class JsonFormatter(logging.Formatter):
             "message": printable(record.getMessage(), MAX_MESSAGE),
             **getattr(record, FIELDS, {}),
         }
-        if trace := _trace(self, record):
+        if trace := _trace(record):
             facts["exception"] = trace
         return json_line(facts)
 
 
 def json_line(facts: Mapping[str, Any]) -> str:
-    """Return facts as JSON on one line, with secrets hidden in each text."""
-    return json.dumps({name: _hidden(value) for name, value in facts.items()}, ensure_ascii=False)
+    """Return facts as JSON on one line, with secrets hidden in each text, and all that is not printable as escapes."""
+    shown = {name: _hidden(value) for name, value in facts.items()}
+    line = json.dumps(shown, ensure_ascii=False)
+    return line if line.isprintable() else json.dumps(shown)
 
 
 def _hidden(value: Any) -> Any:
@@ -70,5 +72,5 @@ def time_of(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
 
-def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[1] else ""
+def _trace(record: logging.LogRecord) -> str:
+    return printable_traceback(record.exc_info[1]) if record.exc_info and record.exc_info[1] else ""

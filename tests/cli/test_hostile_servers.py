@@ -81,3 +81,17 @@ def test_names_in_data_do_not_control_the_terminal(
     printed = capsys.readouterr().out
     assert all(line.isprintable() for line in printed.splitlines())
     assert yaml.safe_load(printed) == {"tables": [name], "directories": ["Ä日本"]}
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 ", b"HTTP/9.9"], ids=["no HTTP", "status", "version"])
+def test_tracebacks_do_not_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: bytes) -> None:
+    """The traceback of ``--verbose`` has what a server sent without escape codes, although libraries quote it as it is."""
+    site = Site(tmp_path)
+    with scripted_server() as server:
+        server.answer(begun + b"\x1b[2J\xc2\x9b2J\x07 stop\r\n\r\n")
+        site.configure(server.url)
+        assert main(["list", "--verbose", "--config", str(site.config)]) == 3
+    printed = capsys.readouterr()
+    assert "Traceback" in printed.err
+    assert r"\x1b[2J" in printed.err
+    assert all(line.isprintable() for line in printed.err.split("\n"))

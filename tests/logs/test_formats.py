@@ -77,6 +77,16 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
+def test_nothing_controls_the_terminal(formatter: logging.Formatter) -> None:
+    """A message, a traceback and facts have no escape codes, whatever a server sent; letters of all scripts stay."""
+    sent = "\x1b[2J\x9b2J\u202e\u200b"
+    line = formatter.format(record(f"日本 {sent}", error=caught(f"日本 {sent}"), fields={"table": sent, "tables": [sent]}))
+    assert all(part.isprintable() for part in line.split("\n"))
+    assert "日本" in (json.loads(line)["message"] if line.startswith("{") else line)
+    assert "日本" in formatter.format(record("日本"))
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
 def test_secrets(formatter: logging.Formatter) -> None:
     """No secret is logged in a message, an argument, a traceback or a fact."""
     remember_secrets([SECRET])
