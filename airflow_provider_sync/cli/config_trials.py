@@ -287,6 +287,8 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
     except MissingTableError as error:
         if not options.create_table:
             raise with_near_table(database, connection, options.table_name, error) from error
+        if not database.catalog.has_schema_of(connection, options.table_name):
+            raise TableError("There is no such schema in which a run could make it. Create it, or correct `table`.") from error
         return _missing(sends_types)
     target.check_rollback()
     if grants := database.privileges.missing_grants(target.table, target.mode.privileges):

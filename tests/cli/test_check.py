@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,28 @@ def test_a_client_that_does_not(site: Site, command: Command, capsys: pytest.Cap
     assert "has no primary key" in failed["table", "orders"]
     assert found["table", "customers"] == ("ok", "missing; a run makes it")
     assert site.rows("orders") == []
+
+
+def test_a_schema_that_is_not_there(site: Site, command: Command, capsys: pytest.CaptureFixture[str], database_url: str) -> None:
+    """A table that a run cannot create, because its schema does not exist, is found by the check, and named by the run."""
+    with opened(database_url) as target:
+        # A file that does not exist is not looked into.
+        target.execute("CREATE TABLE other (id INTEGER PRIMARY KEY)")
+        kind = target.dialect
+    server = yaml.safe_load(site.config.read_text(encoding="utf-8"))["url"]
+    tables = {"orders": {"create_table": True}, "customers": {"table": "nowhere.customers", "create_table": True}}
+    site.configure(server, connections={"local": database_url}, tables=tables, directories={})
+    # In SQLite it is a name with a dot.
+    assert command("check", "--connect") == (0 if kind == "sqlite" else 3)
+    found = results(capsys.readouterr().out)
+    assert found["table", "orders"] == ("ok", "missing; a run makes it")
+    mark, message = found["table", "customers"]
+    if kind == "sqlite":
+        assert (mark, message) == ("ok", "missing; a run makes it")
+        return
+    assert (mark, message[:23]) == ("FAILED", "There is no such schema")
+    assert command("run") == 3
+    assert re.search("Table 'customers': .*nowhere.* [Cc]reate (it|the schema), or correct", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])

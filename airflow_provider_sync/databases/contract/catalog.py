@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.dependents import Dependent
@@ -49,6 +49,11 @@ class Catalog(DatabaseComponent):
 
         :param names: table names as :meth:`describe` accepts them
         """
+
+    def has_schema_of(self, connection: Connection, name: str) -> bool:
+        """Whether the schema exists in which a table of this name would be created."""
+        [(schema, _)] = self.places_of(connection, [name])
+        return schema.lower() in {found.lower() for found in inspect(connection).get_schema_names()}
 
     def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
         """Return the numbers of rows of tables by the database's statistics, which may be far off; 0 if unknown."""

@@ -24,6 +24,7 @@ _FOREIGN_KEYS = """
 SELECT constraint_name, constraint_column_names, referenced_table, referenced_column_names FROM duckdb_constraints()
 WHERE constraint_type = 'FOREIGN KEY' AND database_name = current_database() AND schema_name = ? AND table_name = ?
 """
+_SCHEMAS = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database()"
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ?"
 
 
@@ -160,6 +161,10 @@ class DuckDBDialect(DefaultDialect):
 
     def _get_default_schema_name(self, connection: Connection) -> str:
         return str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
+
+    def get_schema_names(self, connection: Connection, **_: Any) -> list[str]:
+        """List the schemas of the file."""
+        return list(connection.exec_driver_sql(_SCHEMAS).scalars())
 
     def get_table_names(self, connection: Connection, schema: str | None = None, **_: Any) -> list[str]:
         """List the tables of a schema."""

@@ -48,6 +48,7 @@ _ADVICE = (
     ),
     ("different configuration", ". Give all URLs of this file the same options."),
 )
+_NO_SCHEMA = re.compile(r"Schema with name .+ does not exist")
 
 
 @contextmanager
@@ -87,6 +88,8 @@ def translate(error: BaseException) -> TableError:
     # Errors of other classes quote values and expressions.
     is_of_the_file = isinstance(error, duckdb.OperationalError | duckdb.FatalException)
     advice = next((advice for part, advice in _ADVICE if part in text), "") if is_of_the_file else ""
+    if isinstance(error, duckdb.CatalogException) and _NO_SCHEMA.match(text):
+        advice = ". Create the schema, or correct the name of the table."
     return TableError(f"DuckDB: {text}{advice}")
 
 

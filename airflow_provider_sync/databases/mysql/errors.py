@@ -179,7 +179,7 @@ def translate(error: BaseException) -> SyncError:
         advice = "Check user and password, from where the user may connect, and whether it must use TLS (REQUIRE SSL)."
         return TableError(f"The database refused: {message}. {advice}")
     if number == _NO_DATABASE:
-        return TableError(f"The database refused: {message}. Create it, or correct its name in the connection.")
+        return TableError(f"The database refused: {message}. Create it, or correct its name in the connection or the table.")
     if setting := _STATEMENT_LIMITS.get(number):
         return SessionTimeoutError(f"The database ended a statement: {message}. Raise {setting} of the user or the server.")
     if number == _INTERRUPTED:

@@ -27,7 +27,7 @@ from airflow_provider_sync.exceptions import (
         (3024, SessionTimeoutError, "Raise max_execution_time of the user or the server."),
         (1317, SessionTimeoutError, "Another session or an administrator cancelled it: try again."),
         (1045, TableError, "and whether it must use TLS (REQUIRE SSL)."),
-        (1049, TableError, "Create it, or correct its name in the connection."),
+        (1049, TableError, "Create it, or correct its name in the connection or the table."),
         (3032, TransportError, "Try again when SET GLOBAL offline_mode = OFF was run."),
         (3989, ReadOnlyError, "or let it be written to: ALTER SCHEMA … READ ONLY = 0."),
         (1142, TableError, "Grant it to the user, or connect as another one."),

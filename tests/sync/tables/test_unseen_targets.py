@@ -51,7 +51,7 @@ def test_a_schema_that_is_not_seen(
     ("path", "options", "advice"),
     [
         ("nowhere", {}, "no schema has been selected to create in.*Create the schema, or correct"),
-        ("public", {"table": "nowhere.t"}, 'schema "nowhere" does not exist.*Create the schema, or correct'),
+        ("public", {"table": "nowhere.t"}, "Table 't': .*schema \"nowhere\" does not exist.*Create the schema, or correct"),
         ("public", {"table": "app.t"}, "permission denied for schema app.*It takes USAGE, and at the target CREATE"),
         ("public", {"table": "ü" * 32}, "has 64 bytes, and PostgreSQL takes 63. Give the table a shorter one"),
     ],

@@ -12,6 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable
 from airflow_provider_sync.sync.tables.new_target.creation import create_table, planned_phrases
@@ -52,13 +53,14 @@ class NewTarget:
         with database.connect() as connection:
             source, planned = self._plan(connection, run_tables, described)
             to_create = with_unfinished_comment(database, planned)
-            created = create_table(
-                database,
-                connection,
-                options.table_name,
-                to_create,
-                lambda details: create_statement(database, options, source, details),
-            )
+            with naming_table(options.name):
+                created = create_table(
+                    database,
+                    connection,
+                    options.table_name,
+                    to_create,
+                    lambda details: create_statement(database, options, source, details),
+                )
         with_table = () if to_create.unfinished else planned.foreign_keys
         return MadeTable(
             name=options.name,
