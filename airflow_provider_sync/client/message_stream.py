@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,19 +10,9 @@ import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.open_answer import OpenAnswer
-from airflow_provider_sync.exceptions import (
-    DamagedStreamError,
-    GuardError,
-    IncompleteStreamError,
-    ProtocolError,
-    ServerError,
-    TransportError,
-)
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
-from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type
-
-_MAX_REST_SECONDS = 30.0
-"""Longest time for reading the rest of a stream with a wrong message: a server may send without end."""
+from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, Messages, parse_media_type
 
 
 class MessageStream(OpenAnswer):
@@ -38,7 +27,7 @@ class MessageStream(OpenAnswer):
 
     def __init__(self, body: Body, subject: str, *, compressions: Sequence[str] = COMPRESSIONS) -> None:
         super().__init__(body, subject, media_type=MEDIA_TYPE)
-        self._messages: Iterator[Any] = iter(())
+        self._messages: Messages[Any] = _no_messages()
         with self._with_subject():
             self.compression = parse_media_type(body.response.headers["Content-Type"], compressions)
 
@@ -51,24 +40,12 @@ class MessageStream(OpenAnswer):
             except IncompleteStreamError:
                 raise
             except ProtocolError as error:
-                self._check_undamaged(error)
+                self._messages.throw(error)
                 raise
 
-    def _check_undamaged(self, wrong: ProtocolError) -> None:
-        """Read the rest of a stream with a wrong message, up to its digest, which tells a damaged message from a wrong server.
 
-        A rest that is cut, takes longer than :data:`_MAX_REST_SECONDS`, or is wrong itself tells nothing.
-
-        :raises DamagedStreamError: if the stream was damaged, so that the request may be repeated
-        """
-        until = time.monotonic() + _MAX_REST_SECONDS
-        try:
-            while next(self._messages, None) is not None and time.monotonic() < until:
-                pass
-        except DamagedStreamError as error:
-            raise error from wrong
-        except (GuardError, ProtocolError, ServerError, TransportError):
-            return
+def _no_messages() -> Messages[Any]:
+    yield from ()
 
 
 def unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:

@@ -88,7 +88,7 @@ def test_no_message_at_all(server: ScriptedServer, client: SyncClient) -> None:
 
 def test_a_server_that_never_ends(server: ScriptedServer, client: SyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is not read for longer than some time."""
-    monkeypatch.setattr("airflow_provider_sync.client.message_stream._MAX_REST_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_sync.protocol.v2.stream._MAX_REST_SECONDS", 0.0)
     server.answer(body([Rows(count=2, data=b"1\n"), *RIGHT], end=end_of(RIGHT)))
     with pytest.raises(ProtocolError, match="2 rows come with 1 lines"):
         _rows(client)

@@ -18,11 +18,20 @@ parameter of the media type instead: ``application/vnd.airflow-sync.v2; compress
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError, ServerError, SyncError
+from airflow_provider_sync.exceptions import (
+    DamagedStreamError,
+    GuardError,
+    IncompleteStreamError,
+    ProtocolError,
+    ServerError,
+    SyncError,
+    TransportError,
+)
 from airflow_provider_sync.printable import quoted, reason
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
 from airflow_provider_sync.protocol.v2.file_messages import FileMessage
@@ -39,13 +48,19 @@ MAX_EMPTY = 10_000
 MAX_FAILURE = 2_000
 """Maximum characters of the message of a :class:`.Failure`."""
 
-_MAX_REST = 1_000
-"""Most messages that are read after one that is none: a server may send without end."""
+_MAX_REST = 100_000
+"""Most messages that are read after a wrong one: a server may send without end."""
 
 _MAX_REST_BYTES = 512 * 1024 * 1024
 """Most bytes of these messages: far more than those of real servers have, and a few seconds of work."""
 
+_MAX_REST_SECONDS = 30.0
+"""Longest time for reading these messages."""
+
 Block = bytes | bytearray | memoryview
+
+Messages = Generator[M, None, None]
+"""The messages of a stream."""
 
 Explain = Callable[[Exception], Failure]
 """Converts an error to the last message of a stream that has begun."""
@@ -125,10 +140,12 @@ def _write(
     yield b"".join((stream.write(frame_of(End(rows=count, digest=digest.hexdigest()))), stream.finish()))
 
 
-def read_messages(chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None) -> Iterator[TableMessage]:
+def read_messages(chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None) -> Messages[TableMessage]:
     """Yield the messages of one stream about tables. The stream is complete only if the iteration ends without an error.
 
-    Only the types of the messages are checked, not their content.
+    Only the types of the messages are checked, not their content. A caller that finds a message wrong throws its
+    :class:`.ProtocolError` into the generator, which then raises :class:`.DamagedStreamError` if the message was damaged on its
+    way, and otherwise the error itself.
 
     :param chunks: the body, in chunks of any size
     :param limit: maximum bytes after decompression
@@ -143,7 +160,7 @@ def read_messages(chunks: Iterable[bytes], compression: str, *, limit: int, opti
 
 def read_file_messages(
     chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None
-) -> Iterator[FileMessage]:
+) -> Messages[FileMessage]:
     """Yield the messages of one stream about files; see :func:`read_messages`.
 
     :class:`.ContentCheck` checks the ``data`` of :class:`~.file_messages.Content`; it is not checked here.
@@ -151,7 +168,7 @@ def read_file_messages(
     return _read(decompress(chunks, compression, limit=limit, option=option), FILE_MESSAGES)
 
 
-def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
+def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Messages[M]:
     digest = hashlib.sha256()
     items = count = empty = 0
     ended = False
@@ -163,9 +180,9 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
             message = _decoded(frame, kinds, count + 1)
         except DamagedStreamError:
             raise
-        except ProtocolError:
+        except ProtocolError as error:
             digest.update(frame)
-            _check_undamaged(frames, kinds, digest)
+            _check_undamaged(error, frames, kinds, digest)
             raise
         if isinstance(message, Failure):
             status = message.status if 400 <= message.status < 600 else 500
@@ -187,33 +204,41 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Iterator[M]:
             raise ProtocolError(
                 f"The stream has {empty} messages in a row without anything in them. Is the server's version right?"
             )
-        yield message
+        try:
+            yield message
+        except ProtocolError as error:
+            _check_undamaged(error, frames, kinds, digest)
+            raise
     if not ended:
         raise IncompleteStreamError(f"The stream ended after {count} messages, before its end. Try again.")
 
 
-def _check_undamaged(frames: Iterator[memoryview], kinds: MessageSet[M], digest: hashlib._Hash) -> None:
-    """Read the rest of a stream after a message that is none, up to the digest, which tells whether the server sent it.
+def _check_undamaged(wrong: ProtocolError, frames: Iterator[memoryview], kinds: MessageSet[M], digest: hashlib._Hash) -> None:
+    """Read the rest of a stream after a wrong message, up to the digest, which tells whether the server sent that message.
 
-    A rest that is cut, has no valid lengths, or is longer than :data:`_MAX_REST` and :data:`_MAX_REST_BYTES` allow tells nothing.
+    A rest that is cut, has no valid lengths, or is longer than :data:`_MAX_REST`, :data:`_MAX_REST_BYTES` or
+    :data:`_MAX_REST_SECONDS` allow tells nothing.
 
     :param digest: of all messages so far
-    :raises DamagedStreamError: if the stream was damaged
+    :raises DamagedStreamError: if the stream was damaged, so that the request may be repeated
     """
     read = 0
+    until = time.monotonic() + _MAX_REST_SECONDS
     for position in range(1, _MAX_REST + 1):
         try:
             frame = next(frames, None)
-        except ProtocolError:
+        except DamagedStreamError as error:
+            raise error from wrong
+        except (GuardError, ProtocolError, TransportError):
             return
-        if frame is None or read > _MAX_REST_BYTES:
+        if frame is None or read > _MAX_REST_BYTES or time.monotonic() >= until:
             return
         read += len(frame)
         content: Block = b""
         try:
             message = _decoded(frame, kinds, position)
-        except DamagedStreamError:
-            raise
+        except DamagedStreamError as error:
+            raise error from wrong
         except ProtocolError:
             pass  # one more that is no message
         else:
@@ -221,7 +246,7 @@ def _check_undamaged(frames: Iterator[memoryview], kinds: MessageSet[M], digest:
                 return
             if isinstance(message, End):
                 if message.digest != digest.hexdigest():
-                    raise _damaged(position)
+                    raise _damaged(position) from wrong
                 return
             content = kinds.content(message)
         digest.update(frame[: len(frame) - len(content)])
