@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import GEN_RUNNING, getgeneratorstate
+from types import TracebackType
 from typing import Any
 
 import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.open_answer import OpenAnswer
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, Messages, parse_media_type
 
@@ -30,6 +32,25 @@ class MessageStream(OpenAnswer):
         self._messages: Messages[Any] = _no_messages()
         with self._with_subject():
             self.compression = parse_media_type(body.response.headers["Content-Type"], compressions)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the answer; before an error about its content, such as a key, find out whether that is what the server sent."""
+        try:
+            if isinstance(error, ProtocolError) and not isinstance(error, IncompleteStreamError):
+                self._check_sent(error)
+        finally:
+            super().__exit__(kind, error, trace)
+
+    def _check_sent(self, wrong: ProtocolError) -> None:
+        """Read the stream to its end, and raise an error if it was damaged, so that the request may be repeated."""
+        if getgeneratorstate(self._messages) == GEN_RUNNING:
+            return  # another thread reads it
+        try:
+            self._messages.throw(wrong)
+        except DamagedStreamError as damaged:
+            raise damaged.with_subject(self._subject) from wrong
+        except ProtocolError:
+            return  # the same: the server has sent it
 
     @contextmanager
     def _with_subject(self) -> Iterator[None]:

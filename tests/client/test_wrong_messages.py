@@ -10,7 +10,16 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError
-from airflow_provider_sync.protocol.v2.messages import End, Failure, Message, RowDigests, Rows, Segments
+from airflow_provider_sync.protocol.v2.messages import (
+    End,
+    Failure,
+    GetRows,
+    Message,
+    RequestedSlice,
+    RowDigests,
+    Rows,
+    Segments,
+)
 from airflow_provider_sync.protocol.v2.stream import frame_of, media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, stream
 from tests.client.test_table_streams import DESCRIBED, _described, _digests, _rows
@@ -59,6 +68,36 @@ def test_a_wrong_server(server: ScriptedServer, client: SyncClient, call: Call, 
         call(client)
     assert not isinstance(raised.value, IncompleteStreamError)
     assert not raised.value.retryable
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_content_that_the_caller_finds_wrong(server: ScriptedServer, client: SyncClient, damaged: bool) -> None:
+    """If a caller cannot read a key, say, the digest tells whether the request may be repeated."""
+    server.answer(body(RIGHT, end=end_of([RIGHT[1], RIGHT[0]] if damaged else RIGHT)))
+    wrong = ProtocolError("This is no key.")
+
+    def read() -> None:
+        with client.get_rows(GetRows(table_slice=RequestedSlice(name="t"))) as answer:
+            next(iter(answer))
+            raise wrong
+
+    with pytest.raises(ProtocolError) as raised:
+        read()
+    assert isinstance(raised.value, DamagedStreamError) is damaged
+    assert raised.value.retryable is damaged
+    if damaged:
+        assert str(raised.value).startswith("Table 't': The stream was damaged")
+        assert raised.value.__cause__ is wrong
+    else:
+        assert raised.value is wrong
+
+
+def test_a_server_that_sends_many_messages(server: ScriptedServer, client: SyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is not read beyond some messages."""
+    monkeypatch.setattr("airflow_provider_sync.protocol.v2.stream._MAX_REST", 2)
+    server.answer(body([Rows(count=2, data=b"1\n"), *RIGHT], end=end_of(RIGHT)))
+    with pytest.raises(ProtocolError, match="2 rows come with 1 lines"):
+        _rows(client)
 
 
 def test_the_rest_tells_nothing(server: ScriptedServer, client: SyncClient) -> None:
