@@ -14,6 +14,7 @@ from airflow_provider_sync.files.patterns import PathFilter
 from airflow_provider_sync.files.storage import OnUnreadable, OpenVersion, Storage, VersionedFile
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, Links, ListFiles, ReadFiles
+from airflow_provider_sync.server.directories.hidden_obstacles import hidden_obstacles
 from airflow_provider_sync.server.sources import Sources
 
 MAX_UNREADABLE = 1_000
@@ -117,7 +118,8 @@ class ServedDirectory:
                 raise MissingFileError(
                     f"Cannot read {path!r} in {self.storage.location}: it is excluded by the server's configuration."
                 )
-            return open_in_directory(path)
+            with hidden_obstacles(path, self.path_filter, self.storage.location):
+                return open_in_directory(path)
 
         with self.storage.opener(links=self.links, path_filter=self.path_filter) as open_in_directory:
             yield open_version

@@ -22,6 +22,7 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_hashes_request, files_request
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.directories.hidden_obstacles import hidden_obstacles
 from airflow_provider_sync.server.directories.served_directory import LeftOutFiles
 from airflow_provider_sync.server.directories.stoppable_file import StoppableFile
 from airflow_provider_sync.server.http_errors import CannotServe
@@ -130,7 +131,8 @@ def _open(storage: Storage, path_filter: PathFilter, paths: Sequence[str], stack
         check_name(path)
         if not path_filter.selects(path):
             raise MissingFileError(f"Cannot read {path!r} in {storage.location}: it is excluded by the server's configuration.")
-        reader = storage.read(path)
+        with hidden_obstacles(path, path_filter, storage.location):
+            reader = storage.read(path)
         if len(readers) < _OPEN_FILES:
             readers.append(stack.enter_context(reader))
         else:
