@@ -245,7 +245,8 @@ class LocalTreeWriter:
     def set_metadata(self, path: str, metadata: Metadata) -> TreeEntry | None:
         """Set times and permissions; those of a directory at the end of the block.
 
-        A file with other names gets a copy of its own, as theirs must not change.
+        A file with other names gets a copy of its own, as theirs must not change. A copy also replaces a file of another user,
+        since only its owner may set its times.
         """
         racy_times = RacyTimes.now()
         with self._place_of(path, make=False) as (directory, name):
@@ -254,7 +255,8 @@ class LocalTreeWriter:
                 self._note_metadata(path, metadata)
                 return None
             if status.st_nlink == 1:
-                return entry_of_file(path, set_on_present(directory.descriptor, name, metadata), racy_times)
+                with suppress(PermissionError):
+                    return entry_of_file(path, set_on_present(directory.descriptor, name, metadata), racy_times)
         mtime_ns = status.st_mtime_ns if metadata.mtime_ns is None else metadata.mtime_ns
         self.copy(path, path, Metadata(mtime_ns, metadata.mode))
         return None

@@ -56,6 +56,28 @@ def test_a_replaced_file_keeps_its_owner(writer: LocalTreeWriter, root: Path) ->
     assert (status.st_uid, status.st_gid, (root / "file").read_bytes()) == (1234, 2345, b"new")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
+@pytest.mark.parametrize("mode", [None, 0o640])
+def test_a_file_of_another_user_gets_a_time(
+    public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]], mode: int | None
+) -> None:
+    """A process that may not set the times of a file, but may replace it, gives its name a copy with the time."""
+    (public_root / "file").write_bytes(b"content")
+    (public_root / "file").chmod(0o644)
+    os.chown(public_root / "file", 1234, 2345)
+    public_root.chmod(0o777)
+    code = f"""
+        from airflow_provider_sync.files.tree_writer import Metadata
+        with airflow_provider_sync.files.open_storage(sys.argv[1]).writer(may_replace=lambda path: False) as writer:
+            print(writer.set_metadata("file", Metadata({LONG_AGO}, {mode})), len(writer.commit()))
+        """
+    outcome = run_as_user(code, str(public_root))
+    assert (outcome.stdout, outcome.stderr) == ("None 1\n", "")
+    status = (public_root / "file").stat()
+    assert ((public_root / "file").read_bytes(), status.st_mtime_ns, status.st_uid) == (b"content", LONG_AGO, 65534)
+    assert stat.S_IMODE(status.st_mode) == (mode or 0o644)
+
+
 def test_directories_get_their_metadata_last(storage: LocalStorage, root: Path) -> None:
     """Directories have the requested times and permissions, after everything was written into them."""
     (root / "there").mkdir(mode=0o2755)
