@@ -63,6 +63,17 @@ ADVICE: Mapping[str | None, str] = {
 _ROWS_HIDDEN = "query would be affected by row-level security policy"
 """The server's message for a view or query that reads a table from which a policy hides rows."""
 
+_LOGIN_ADVICE = (
+    ("permission denied for database", "Grant it to the role: GRANT CONNECT ON DATABASE …."),
+    ("is not permitted to log in", "Let the role log in: ALTER ROLE … LOGIN."),
+    ("not currently accepting connections", "Let the database take them: ALTER DATABASE … ALLOW_CONNECTIONS true."),
+    (
+        "no pg_hba.conf entry",
+        "Add one for this user, database and address; if it ends with 'no encryption', connect with TLS (sslmode).",
+    ),
+)
+"""The server's messages about logins that another user name or password would not help, with what does."""
+
 _ROW_REFUSED = "new row violates row-level security policy"
 _PRIVILEGES = {
     "table": "SELECT at the source, and SELECT, INSERT, UPDATE and DELETE at the target",
@@ -152,7 +163,7 @@ def translate(error: Exception) -> SyncError:
     limit = next((limit for said, limit in _POOLER_LIMITS.items() if said in message), None)
     if state == _NONE_FREE or (state is None and _NONE_LEFT.search(message)):
         if " for " in message and "reserved" not in message:
-            limit = "the limit of its role or database: a sync needs four connections at its target"
+            limit = "the limit of its role or database: a sync needs four connections at a target, and one or more at a source"
         else:
             limit = "max_connections"
     session_limit = next((limit for said, limit in _SESSION_LIMITS.items() if said in message), None)
@@ -174,7 +185,10 @@ def translate(error: Exception) -> SyncError:
             return TableError(f"No TLS to PostgreSQL: {message}. {advice}")
         # For a refused connection, neither driver has a SQLSTATE, only the server's message.
         if _REFUSED.search(str(driver_error(error))):
-            return TableError(f"PostgreSQL refused the connection: {message}. Check user, password and name of the database.")
+            advice = next(
+                (advice for said, advice in _LOGIN_ADVICE if said in message), "Check user, password and name of the database."
+            )
+            return TableError(f"PostgreSQL refused the connection: {message}. {advice}")
         advice = (
             "Its log has the reason: it was restarted, or the session was idle in a transaction for longer than the role may."
             if _CUT in message

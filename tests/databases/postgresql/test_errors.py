@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from airflow_provider_sync.databases.postgresql.errors import translate
-from airflow_provider_sync.exceptions import ReadOnlyError, SessionTimeoutError, TableBusyError
+from airflow_provider_sync.exceptions import ReadOnlyError, SessionTimeoutError, TableBusyError, TableError
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,20 @@ def test_too_many_locks() -> None:
     """If a transaction needs more locks than the server has, the error names the setting."""
     assert "max_locks_per_transaction" in str(translate(psycopg.errors.lookup("53200")("out of shared memory")))
     assert "max_locks" not in str(translate(psycopg.errors.lookup("53200")("out of memory")))
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ('password authentication failed for user "u"', "Check user, password and name of the database."),
+        ('permission denied for database "d"', "GRANT CONNECT ON DATABASE …."),
+        ('role "u" is not permitted to log in', "ALTER ROLE … LOGIN."),
+        ('database "d" is not currently accepting connections', "ALLOW_CONNECTIONS true."),
+        ('no pg_hba.conf entry for host "192.0.2.1", user "u", database "d", no encryption', "connect with TLS (sslmode)."),
+    ],
+)
+def test_a_login_that_is_refused(said: str, advice: str) -> None:
+    """The advice for a refused login is about its cause, which may be neither the user's name nor the password."""
+    error = translate(psycopg.OperationalError(f"connection failed: FATAL:  {said}"))
+    assert type(error) is TableError
+    assert str(error).endswith(advice)
