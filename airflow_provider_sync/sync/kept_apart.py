@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import combinations, product
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError, TableBusyError
+from airflow_provider_sync.exceptions import ConfigurationError, OtherOptionsError, SyncError, TableBusyError
 from airflow_provider_sync.sync.other_connections import OtherTables, tables_here
 
 
@@ -40,6 +39,8 @@ def _check_connections(database: Database, tables: Sequence[TargetTable], others
     """Check that no table shares a target table with an entry of another connection if either sync deletes the other's rows.
 
     Other connections are opened only for tables with similar names; one that does not answer fails in its own sync.
+
+    :raises OtherOptionsError: if one leads to the same file by other options, so that both cannot be open at the same time
     """
     alike = _alike(tables)
     for opened, there in others:
@@ -53,9 +54,13 @@ def _check_connections(database: Database, tables: Sequence[TargetTable], others
             continue
         with database.connect() as connection:
             places = database.catalog.places_of(connection, [first.table_name for first, _ in pairs])
-        here: list[TargetTable] = []
-        with suppress(SyncError):
+        try:
             here = tables_here(database, opened, [second for _, second in pairs])
+        except OtherOptionsError:
+            # Opened alone, it would not fail in its own sync.
+            raise
+        except SyncError:
+            continue
         for (first, _), place, second in zip(pairs, places, here, strict=False):
             name = ".".join(place)
             if name.casefold() == second.table_name.casefold():

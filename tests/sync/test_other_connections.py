@@ -234,6 +234,22 @@ def test_two_names_of_a_file_that_is_not_there_yet(scheme: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_two_urls_of_a_file_with_different_options(steps: bool, tmp_path: Path) -> None:
+    """A table of a DuckDB file that two URLs name, which cannot be open at the same time, is refused for two sources."""
+    run_sqlite(tmp_path / "source.db", TABLES.format("a") + TABLES.format("c"))
+    urls = {"first": f"duckdb:///{tmp_path}/target.db", "second": f"duckdb:///{tmp_path}/target.db?threads=1"}
+    with opened(urls["first"]) as target:
+        target.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO a VALUES (7, 7)")
+    tables = {"a": {"connection": "first"}, "c": {"connection": "second", "table": "a"}}
+    with RunningServer(server_config(f"sqlite:///{tmp_path}/source.db", tables={"a": {}, "c": {}})) as server:
+        config = ClientConfig.from_dict({"url": server.url, "retries": 0, "connections": urls, "tables": tables})
+        with pytest.raises(SyncFailed, match="Give all URLs of this file the same options"):
+            compare_tables(config, plan_run(config), opener=Opener(), run_id="1") if steps else run(config, plan_run(config))
+    with opened(urls["first"]) as target:
+        assert target.rows("a") == [(7, 7)]
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("names", [("a", "c"), ("c", "a")], ids=["first", "second"])
 def test_sources_that_undo_each_other(two: TwoConnections, names: tuple[str, str], steps: bool) -> None:
     """Two sources of one table over two connections are refused, too, unless neither deletes the other's rows."""

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 from sqlalchemy.exc import DBAPIError
 
-from airflow_provider_sync.exceptions import ReadOnlyError, TableBusyError, TableError
+from airflow_provider_sync.exceptions import OtherOptionsError, ReadOnlyError, TableBusyError, TableError
 
 _LOCKED = "Could not set lock on file"
 _DUPLICATE = re.compile(r"(?:[A-Za-z ]+: )*(?:Duplicate key|PRIMARY KEY or UNIQUE constraint)")
@@ -37,6 +37,8 @@ REMOVE_READ_ONLY = "Remove read_only from its URL, if this database is a target.
 
 _FOLDERS = re.compile(r'(?<=")[^"]*/(?=[^"/]*")|(?<=held in )\S*/')
 
+_OTHER_OPTIONS = "different configuration"
+
 _ADVICE = (
     ("No space left", ". Free some space on the disk of the database."),
     ("not a valid DuckDB database file", ". Check its path."),
@@ -46,7 +48,6 @@ _ADVICE = (
         ". Give the user of this process write permission on the file and its folder. With ?read_only=true in the URL of a"
         " source, read permission is enough.",
     ),
-    ("different configuration", ". Give all URLs of this file the same options."),
 )
 _NO_SCHEMA = re.compile(r"Schema with name .+ does not exist")
 
@@ -85,6 +86,8 @@ def translate(error: BaseException) -> TableError:
         return TableBusyError(f"DuckDB: {text}. Another transaction changed the same rows; try again.")
     if any(isinstance(error, kind) and sentence.fullmatch(text) for kind, sentence in _WRITES):
         return ReadOnlyError(f"DuckDB: {text}.", REMOVE_READ_ONLY)
+    if isinstance(error, duckdb.ConnectionException) and _OTHER_OPTIONS in text:
+        return OtherOptionsError(f"DuckDB: {text}. Give all URLs of this file the same options.")
     # Errors of other classes quote values and expressions.
     is_of_the_file = isinstance(error, duckdb.OperationalError | duckdb.FatalException)
     advice = next((advice for part, advice in _ADVICE if part in text), "") if is_of_the_file else ""
