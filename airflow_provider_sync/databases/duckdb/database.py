@@ -46,7 +46,7 @@ class DuckDBDatabase(Database):
     sees_commits = False
 
     _checked: object = None
-    """State of the file when its macros were last checked, or when a connection last ended that was open since."""
+    """State of the file when its macros were last checked."""
 
     catalog = component(DuckDBCatalog)
     ddl = component(DuckDBDdl)
@@ -62,17 +62,6 @@ class DuckDBDatabase(Database):
 
     # -- connections -------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def connect(self, *, loading: bool = False) -> Iterator[Connection]:
-        """Open a connection; see :meth:`.Database.connect`.
-
-        While it is open, DuckDB locks the file, so that only this process changes it: macros need no check for these changes.
-        """
-        with super().connect(loading=loading) as connection:
-            yield connection
-            if not connection.closed:
-                self._checked = file_state(self.engine.url.database)
-
     def prepare_session(self, connection: Connection) -> None:
         """Write times in UTC, also inside of lists and structures, and no progress bar to stdout.
 
@@ -83,7 +72,7 @@ class DuckDBDatabase(Database):
         connection.exec_driver_sql("SET enable_progress_bar = false")
         connection.exec_driver_sql("SET preserve_insertion_order = false")
         connection.exec_driver_sql("SET write_buffer_row_group_count = 1")
-        # Check only if others may have changed the file, since it takes some milliseconds. All macros in memory are our own.
+        # Check only when the file has changed: it takes some milliseconds. An in-memory database has only this process's macros.
         if (state := file_state(self.engine.url.database)) != self._checked:
             refuse_replaced_functions(connection)
             self._checked = state

@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 import pytest
 from sqlalchemy import make_url
-from sqlalchemy.event import listen
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
@@ -163,15 +162,3 @@ def test_macros_in_the_place_of_functions(duckdb_url: str, tmp_path: Path, more:
     named = r"macros in the place of DuckDB's own functions: .*lower, sha256, sum\."
     with pytest.raises(ConfigurationError, match=named), database.snapshot():
         pass
-
-
-def test_macros_are_checked_once_while_the_file_is_open(duckdb_url: str) -> None:
-    """What this process changes while it has the file open needs no further check."""
-    database = database_for(open_engine(duckdb_url))
-    checks = []
-    listen(database.engine, "before_cursor_execute", lambda *told: checks.append("duckdb_functions()" in told[2]))
-    with database.connect():
-        for number in range(3):
-            with database.connect() as connection:
-                connection.exec_driver_sql(f"CREATE TABLE t{number} (id INTEGER)")
-    assert checks.count(True) == 1
