@@ -12,10 +12,9 @@ SECONDS = 20
 MINUTES = 60
 # Kind of processor that airflow-sync.pyz is for.
 MACHINE = $(shell uname -m)
-# Tests of the code that faces Airflow. Of the commands those that reach it, or that complete and draw with libraries that it brings.
-ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks notifications operators sensors triggers task_groups plugin example_dags \
-	history/test_running.py history/test_store.py test_assets.py test_provider_info.py test_requirements.py)) \
-	$(shell grep -rlE --include='test_*.py' 'AIRFLOW_VERSION|airflow://|cli\.demo|argcomplete|"(doctor|--help)"|\brich\b' tests/cli)
+# Tests of the code that faces Airflow.
+ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks notifications operators sensors triggers task_groups plugin history cli example_dags) \
+	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
@@ -35,11 +34,10 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run all tests but the slow ones (some ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-# In one go, so that quick tests run while slow ones wait for an Airflow. Then two stages side by side, with as many workers.
-test-all: setup ## run all tests, those with the oldest Airflow too
-	@$(PYTEST) -n $(WORKERS) --dist loadgroup
-	@.ci/setup $(BESIDE)
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync WORKERS=$$((($(WORKERS) + 1) / 2)) test-versions test-airflow-matrix
+test-all: test ## run all tests, those with the oldest Airflow too
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m slow
+	@$(MAKE) --no-print-directory test-versions
+	@$(MAKE) --no-print-directory test-airflow-matrix
 
 # Apart from test-all, since measuring takes almost half as long again as the tests; slow ones reach nothing more.
 coverage: setup ## run the quick tests, and print which branches they do not reach; fails if they are too many
