@@ -66,9 +66,9 @@ class MariaDB(MariaDBServer):
 class MySQL(MySQLServer):
     """One with these defaults."""
 
-    def run(self, command: list[str]) -> None:
+    def initialising(self) -> list[str]:
         """Add what has to be said when the data directory is made."""
-        super().run([*command, "--lower-case-table-names=1"])
+        return [*super().initialising(), "--lower-case-table-names=1"]
 
     def command(self) -> list[str]:
         """Return the settings."""

@@ -272,7 +272,7 @@ def test_a_conflict_with_a_row_that_is_kept(two_into: Link, mode: str, moved: bo
     if moved:
         two_into.source.execute("UPDATE t SET v = 'other' WHERE id = 901")
 
-    with pytest.raises(SyncFailed, match="source changed" if moved else "rows that the source lacks keep their values") as raised:
+    with pytest.raises(SyncFailed, match="source changed" if moved else "keep their values of unique keys") as raised:
         steps.merge(staged)
 
     assert raised.value.retryable == moved
