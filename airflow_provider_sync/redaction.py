@@ -21,12 +21,14 @@ MIN_LENGTH = 8
 MAX_FORMS = 1_000
 """Forms of secrets that are remembered at once; most secrets have one. The oldest are forgotten."""
 
-_NAMES = r"pass(?:word|wd|phrase)|pwd|token|secret(?:_?key)?|(?:access|api|mask|private)_?key|signature"
+HIDDEN_NAMES = r"pass(?:word|wd|phrase)|pwd|token|secret(?:_?key)?|(?:access|api|mask|private)_?key|signature"
+"""Names whose values are secrets: a part of a regular expression, which ignores case."""
+
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     # The user name stays, to show which account fails.
     (re.compile(r"(://[^/\s:@]*:)[^/\s]*@"), rf"\1{HIDDEN}@"),
-    (re.compile(rf"((?:{_NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s`'\"&;,)\]}}]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(rf"(([\"'])(?:{_NAMES})\2\s*:\s*([\"'])).*?\3", re.IGNORECASE), rf"\1{HIDDEN}\3"),
+    (re.compile(rf"((?:{HIDDEN_NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s`'\"&;,)\]}}]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"(([\"'])(?:{HIDDEN_NAMES})\2\s*:\s*([\"'])).*?\3", re.IGNORECASE), rf"\1{HIDDEN}\3"),
     (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?[a-z]+\s+)[^\s\"',]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\w+/=\s\\]*(-----END)"), rf"\1{HIDDEN}\2"),
 )

@@ -89,8 +89,9 @@ def test_secrets_of_all_options() -> None:
         "headers": {"X-Key": "fifth-one"},
         "tables": {"orders": {"connection": "postgresql://u:sixth-one@h/x", "where": "a = 'b'"}},
         "mask_key": "seventh-one",
+        "connections": {"shop": "postgresql://h/x?PASSWORD=eighth-one&sslpassword=ninth-one&user=u"},
     }
-    ordinals = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+    ordinals = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
     assert sorted(secrets_in(settings)) == sorted(f"{ordinal}-one" for ordinal in ordinals)
 
 

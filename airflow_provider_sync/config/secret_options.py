@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from airflow_provider_sync.redaction import HIDDEN_NAMES
 
 _SECRETS = frozenset({"token", "tokens", "password", "mask_key", "headers"})
 _NOT_SECRET = frozenset({"name", "tables", "directories", "where", "addresses", "expires", "token_sha256"})
 """The other options in the entry of a token."""
+
+_PARAMETER = re.compile(rf"[?&]\w*(?:{HIDDEN_NAMES})=([^&#\s]+)", re.IGNORECASE)
+"""A parameter of a URL that has a secret, such as ``?password=…`` or ``&sslpassword=…``."""
 
 
 def secrets_in(settings: Any) -> Iterator[str]:
@@ -26,11 +32,14 @@ def secrets_in(settings: Any) -> Iterator[str]:
 
 
 def passwords_of(url: str) -> Iterator[str]:
-    """Yield the password in a URL, as it is written there; nothing if the text has none."""
+    """Yield the passwords in a URL, of its account and in its parameters, as they are written there; nothing in other text."""
     _, scheme, rest = url.partition("://")
+    if not scheme:
+        return
+    yield from _PARAMETER.findall(rest)
     account, at, _ = rest.rpartition("@")
     password = account.partition(":")[2]
-    if scheme and at and password:
+    if at and password:
         yield password
 
 

@@ -24,6 +24,8 @@ from airflow_provider_sync.config.exposed_secrets import exposed_secrets
         ({"mask_key": "secret"}, True),
         ({"connections": {"shop": "mysql://reader:secret@localhost/shop"}}, True),
         ({"connections": {"shop": "mysql://reader:${DB_PASSWORD}@localhost/shop", "copy": "sqlite:///copy.db"}}, False),
+        ({"connections": {"shop": "postgresql:///shop?user=reader&password=secret"}}, True),
+        ({"connections": {"shop": "postgresql://db/shop?sslmode=verify-full&sslpassword=${KEY_PASSWORD}"}}, False),
         ({"url": "https://source.example", "token": "secret"}, True),
         ({"url": "https://source.example", "token": "${SYNC_TOKEN}"}, False),
         ({}, False),
