@@ -203,9 +203,12 @@ class TableMerge(MergePart, TableWrite):
                 )
 
     def finish(self) -> None:
-        """Undo what :meth:`prepare` did for updates, after all writes, and set gone columns of new rows to NULL."""
-        if self.counts.inserted:
-            self._forget(self.staged.gone)
+        """Undo what :meth:`prepare` did for updates, after all writes, and clear gone columns that the writes gave values."""
+        if self.counts.changes:
+            gone = self.staged.gone
+            # An INSERT fills any column that has a default; an UPDATE only those with ON UPDATE CURRENT_TIMESTAMP.
+            filled = gone if self.counts.inserted else self.statements.self_changing(map(self.target.column, gone))
+            self._forget(filled)
         if self.identities_change:
             with self._naming_table():
                 self.database.identities.forbid_updates(self.connection, self.target, self._insert_only)

@@ -85,3 +85,19 @@ def test_a_key_that_changes_by_itself(into: Link, protocol: str) -> None:
     into.target.execute(f"CREATE TABLE t ({key.format('DATETIME(6)', NOW)})", f"INSERT INTO t VALUES (1, '{OLD}', 2)")
     assert into.sync_one("t").rows_updated == 1
     assert into.sync_one("t").status == "unchanged"
+
+
+@on_engines(MARIADB, MYSQL)
+@both_versions
+@pytest.mark.parametrize("mode", ["mirror", "soft_delete"])
+def test_a_gone_column_that_changes_by_itself(into: Link, protocol: str, mode: str) -> None:
+    """``set_null`` also clears what ON UPDATE writes into a gone column of rows that the merge updates, marks or revives."""
+    into.protocol = protocol
+    gone = "gone TIMESTAMP NULL DEFAULT NULL ON UPDATE CURRENT_TIMESTAMP"
+    create(into, f"CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, changed DATETIME(6), {gone}, deleted_at DATETIME(6))")
+    options = {"mode": mode, "gone_columns": "set_null"}
+    assert into.sync_one("t", options).status == "changed"
+    for change in ("UPDATE t SET n = 2", "DELETE FROM t WHERE id = 1", f"INSERT INTO t VALUES (1, 2, '{OLD}')"):
+        into.source.execute(change)
+        assert into.sync_one("t", options).status == "changed"
+        assert into.target.scalar("SELECT COUNT(gone) FROM t") == 0
