@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError
+from airflow_provider_sync.files.local.access import Access, access_below, access_of, give_access, limit_access
 from airflow_provider_sync.files.local.confined import root_directory
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
 from airflow_provider_sync.files.local.entries import PERMISSION_BITS
@@ -104,7 +105,7 @@ class BackupFolder:
 
     def _take(self, directories: OpenDirectories, directory: int, name: str, path: str, status: os.stat_result) -> None:
         above, _, own = path.rpartition("/")
-        with directories.using(above, make=True, mode_of=partial(_mode_above, directory, above)) as into:
+        with directories.using(above, make=True, access_of=partial(_access_above, directory, above)) as into:
             _take(directory, name, into, own, status)
             directories.note_names(above)
 
@@ -127,18 +128,20 @@ class BackupFolder:
                         f"backup: {self._folder} cannot be made, because a part of it is a file or leads nowhere. "
                         "Move that away, or use another folder."
                     ) from error
-                run = self._make_run(datetime.now(UTC).strftime(_TIME) + "Z")
-                self._descriptor = os.open(run, DIRECTORY)
+                self._descriptor = self._make_run(datetime.now(UTC).strftime(_TIME) + "Z")
                 self._directories = OpenDirectories(self._descriptor, refuse, durable=self._durable)
             return self._directories
 
-    def _make_run(self, name: str) -> Path:
-        mode = _with_owner(self._root.stat())
+    def _make_run(self, name: str) -> int:
+        with root_directory(self._root) as root:
+            access = _with_owner(access_of(root))
         for number in range(1, _MAX_RUNS_PER_SECOND):
             run = self._folder / (name if number == 1 else f"{name}-{number}")
             with suppress(FileExistsError):
-                run.mkdir(mode)
-                return run
+                run.mkdir(access.mode)
+                descriptor = os.open(run, DIRECTORY)
+                limit_access(descriptor, access)
+                return descriptor
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def finish(self) -> None:
@@ -168,17 +171,18 @@ class BackupFolder:
             os.close(self._descriptor)
 
 
-def _mode_above(directory: int, path: str, other: str) -> int:
-    """Return the permissions of the directory ``other``, which is at or above ``path``.
+def _access_above(directory: int, path: str, other: str) -> Access:
+    """Return who may use the directory ``other``, which is at or above ``path``.
 
     :param directory: descriptor of the directory at ``path``, wherever it is at present
     """
     steps = path.count("/") - other.count("/")
-    return _with_owner(os.stat("/".join([".", *[".."] * steps]), dir_fd=directory))
+    name = "/".join([".", *[".."] * steps])
+    return _with_owner(access_below(directory, name, os.stat(name, dir_fd=directory)))
 
 
-def _with_owner(status: os.stat_result) -> int:
-    return stat.S_IMODE(status.st_mode) & PERMISSION_BITS | OWNER_BITS
+def _with_owner(access: Access) -> Access:
+    return access._replace(mode=access.mode & PERMISSION_BITS | OWNER_BITS)
 
 
 def _is_before(name: str, limit: datetime) -> bool:
@@ -218,7 +222,7 @@ def _copy(directory: int, name: str, into: int, own: str, status: os.stat_result
             copied = 0
             while done := copy_stretch(source, target, copied, max(status.st_size - copied, 1)):
                 copied += done
-            os.fchmod(target, stat.S_IMODE(status.st_mode) & PERMISSION_BITS)
+            os.fchmod(target, give_access(target, access_of(source)) & PERMISSION_BITS)
             os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
             os.fsync(target)
         except BaseException:

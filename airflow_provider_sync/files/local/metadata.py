@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from airflow_provider_sync.files.local.access import Access, give_access, give_owner
 from airflow_provider_sync.files.local.entries import EPOCH_NS, PERMISSION_BITS
 from airflow_provider_sync.files.local.open_flags import READ
 from airflow_provider_sync.files.tree_writer import Metadata
@@ -19,22 +19,19 @@ OWNER_BITS = 0o700
 """Permissions that the owner of a directory needs to fill and to empty it."""
 
 
-def set_on_file(descriptor: int, metadata: Metadata, replaced: os.stat_result | None) -> None:
+def set_on_file(descriptor: int, metadata: Metadata, replaced: Access | None) -> None:
     """Give a new file its times and permissions.
 
-    :param replaced: the file that it replaces, whose owner it gets where this process may give files away, and whose permissions
-        it gets if ``metadata`` has none
+    :param replaced: the file that it replaces, whose owner and group it gets where this process may give files away, and whose
+        permissions it gets if ``metadata`` has none: nobody may read the new file who could not read that one
     :raises OSError: when the file system refuses them
     """
     mode = metadata.mode
     if replaced is not None:
-        own = os.fstat(descriptor)
-        if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid):
-            # Only the superuser may change the owner of a file.
-            with suppress(PermissionError):
-                os.fchown(descriptor, replaced.st_uid, replaced.st_gid)
         if mode is None:
-            mode = replaced.st_mode
+            mode = give_access(descriptor, replaced)
+        else:
+            give_owner(descriptor, replaced)
     if mode is not None:
         os.fchmod(descriptor, mode & PERMISSION_BITS)
     _set_mtime(descriptor, metadata)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from airflow_provider_sync.files.local.access import Access, limit_access
 from airflow_provider_sync.files.local.confined import NOT_THERE
 from airflow_provider_sync.files.local.linux_calls import sync_file_system, syncs_as_a_whole
 from airflow_provider_sync.files.local.open_flags import DIRECTORY
@@ -30,12 +31,8 @@ MAX_NEW = 10_000
 """Most created directories that are remembered as new when they are opened again."""
 
 
-ModeOf = Callable[[str], int]
-"""Returns the permission bits of a directory by its path; the umask of the process takes some away."""
-
-
-def _usual_mode(_path: str) -> int:
-    return 0o777
+AccessOf = Callable[[str], Access]
+"""Returns who may use a directory at most, by its path."""
 
 
 class OpenDirectory:
@@ -82,15 +79,15 @@ class OpenDirectories:
         self._changed: set[str] = set()
         self._new: dict[str, int] = {}
 
-    def use(self, path: str, *, make: bool = True, mode_of: ModeOf = _usual_mode) -> OpenDirectory:
+    def use(self, path: str, *, make: bool = True, access_of: AccessOf | None = None) -> OpenDirectory:
         """Return the directory at ``path``, empty for the root; it stays open until :meth:`release`.
 
         :param make: whether to make it, and those above it, where they are missing
-        :param mode_of: returns the permissions with which a missing one is made
+        :param access_of: returns who may use a missing one at most, in addition to this process; by default everybody
         :raises OSError: when there is none, or it cannot be made
         """
         with self.lock:
-            found = self._open.get(path) or (self._descend(path, make, mode_of) if path else self._root)
+            found = self._open.get(path) or (self._descend(path, make, access_of) if path else self._root)
             found._users += 1
             return found
 
@@ -102,9 +99,9 @@ class OpenDirectories:
                 os.close(directory.descriptor)
 
     @contextmanager
-    def using(self, path: str, *, make: bool = False, mode_of: ModeOf = _usual_mode) -> Iterator[int]:
+    def using(self, path: str, *, make: bool = False, access_of: AccessOf | None = None) -> Iterator[int]:
         """Yield the descriptor of a directory for a ``with`` block; see :meth:`use`."""
-        directory = self.use(path, make=make, mode_of=mode_of)
+        directory = self.use(path, make=make, access_of=access_of)
         try:
             yield directory.descriptor
         finally:
@@ -147,7 +144,7 @@ class OpenDirectories:
             for path in list(self._open):
                 self._drop(path)
 
-    def _descend(self, path: str, make: bool, mode_of: ModeOf) -> OpenDirectory:
+    def _descend(self, path: str, make: bool, access_of: AccessOf | None) -> OpenDirectory:
         """Open a directory from the nearest one above it that is open."""
         at = path.rpartition("/")[0]
         while at and at not in self._open:
@@ -155,14 +152,14 @@ class OpenDirectories:
         found = self._open[at] if at else self._root
         for name in path[len(at) :].strip("/").split("/"):
             at = f"{at}/{name}" if at else name
-            found = self._step(found.descriptor, at, name, make, mode_of)
+            found = self._step(found.descriptor, at, name, make, access_of)
             self._open[at] = found
             if len(self._open) > MAX_OPEN:
                 # Neighbours in the order of paths are used together, so the one that was opened first is not needed any more.
                 self._drop(next(other for other in self._open if other != at))
         return found
 
-    def _step(self, above: int, path: str, name: str, make: bool, mode_of: ModeOf) -> OpenDirectory:
+    def _step(self, above: int, path: str, name: str, make: bool, access_of: AccessOf | None) -> OpenDirectory:
         name = self.stand_ins.get(path, name)
         try:
             return self._opened(os.open(name, DIRECTORY, dir_fd=above), path)
@@ -174,11 +171,11 @@ class OpenDirectories:
                 raise
             self._check_obstacle(above, path, name)
             name = temporary_name()
-        return self._make(above, path, name, mode_of(path))
+        return self._make(above, path, name, access_of(path) if access_of is not None else None)
 
-    def _make(self, above: int, path: str, name: str, mode: int) -> OpenDirectory:
+    def _make(self, above: int, path: str, name: str, access: Access | None) -> OpenDirectory:
         try:
-            os.mkdir(name, mode, dir_fd=above)
+            os.mkdir(name, 0o777 if access is None else access.mode & 0o777, dir_fd=above)
         except FileExistsError:
             # Another thread or process was faster.
             return OpenDirectory(os.open(name, DIRECTORY, dir_fd=above), is_new=False)
@@ -187,6 +184,8 @@ class OpenDirectories:
         if is_temporary(name):
             self.stand_ins[path] = name
         descriptor = os.open(name, DIRECTORY, dir_fd=above)
+        if access is not None:
+            limit_access(descriptor, access)
         if len(self._new) < MAX_NEW:
             self._new[path] = os.fstat(descriptor).st_ino
         return OpenDirectory(descriptor, is_new=True)

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.local.access import access_of, give_access
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
 from airflow_provider_sync.files.local.metadata import OWNER_BITS
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
 from airflow_provider_sync.files.local.open_flags import CREATE, READ
 from airflow_provider_sync.files.local.tree_names import TreeNames, names_below
 from airflow_provider_sync.files.paths import is_resumable
+
+_DEFAULT_ACL = "system.posix_acl_default"
 
 OnCopied = Callable[[str, os.stat_result], None]
 """Called with each regular file: its path, and its status before it was copied."""
@@ -104,7 +107,7 @@ class TreeCopy:
         # Another process may have removed it.
         with suppress(FileNotFoundError), from_directories.using(path) as source, self._into.using(path) as target:
             status = os.fstat(source)
-            os.fchmod(target, stat.S_IMODE(status.st_mode))
+            os.fchmod(target, give_access(target, access_of(source)))
             _copy_times(target, status)
 
 
@@ -128,17 +131,20 @@ def _copy(name: str, source_directory: int, target_directory: int, status: os.st
 
 
 def _copy_attributes(source: int, target: int, *, at_least: int = 0) -> None:
-    """Copy owner, extended attributes (such as access control lists), permissions and times, as far as this process may.
+    """Copy owner, extended attributes, permissions and times, as far as this process may; nobody else may use the target.
 
     :param at_least: permission bits that the target gets in any case
     """
     status = os.fstat(source)
-    with suppress(PermissionError):
-        os.fchown(target, status.st_uid, status.st_gid)
-    for name in _extended_attributes(source):
+    names = _extended_attributes(source)
+    if _DEFAULT_ACL not in names and _DEFAULT_ACL in _extended_attributes(target):
+        # From the directory above it.
+        os.removexattr(target, _DEFAULT_ACL)
+    mode = give_access(target, access_of(source))
+    for name in names:
         with suppress(OSError):
             os.setxattr(target, name, os.getxattr(source, name))
-    os.fchmod(target, stat.S_IMODE(status.st_mode) | at_least)
+    os.fchmod(target, mode | at_least)
     _copy_times(target, status)
 
 

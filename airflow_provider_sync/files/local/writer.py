@@ -16,6 +16,7 @@ from typing import Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.file_errors import file_error
+from airflow_provider_sync.files.local.access import Access, access_below
 from airflow_provider_sync.files.local.backup_folder import BackupFolder
 from airflow_provider_sync.files.local.commits import LocalCommits
 from airflow_provider_sync.files.local.confined import NOT_THERE
@@ -346,8 +347,8 @@ class LocalTreeWriter:
             )
         return check_name(path)
 
-    def _replaced(self, directory: OpenDirectory, path: str, name: str) -> os.stat_result | None:
-        """Return the regular file that is at ``path``.
+    def _replaced(self, directory: OpenDirectory, path: str, name: str) -> Access | None:
+        """Return who may use the regular file that is at ``path``.
 
         :raises FileError: for a directory with files that may not go
         """
@@ -359,7 +360,7 @@ class LocalTreeWriter:
             return None
         if stat.S_ISDIR(status.st_mode):
             self._obstacles.check_tree(directory.descriptor, path, name)
-        return status if stat.S_ISREG(status.st_mode) else None
+        return access_below(directory.descriptor, name, status) if stat.S_ISREG(status.st_mode) else None
 
     def _open_source(self, path: str) -> int:
         """Open a regular file of the target for reading.
