@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,12 +44,24 @@ def require_config(kind: str, environment: Mapping[str, str] = os.environ) -> st
     return found
 
 
+def is_there(path: Path) -> bool:
+    """Whether this user can see a path; nobody sees what is in a folder that is closed to them, such as another user's home."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _named(path: Path, kinds: Sequence[str]) -> str:
-    if not path.is_dir():
-        if not path.exists():
-            raise ConfigurationError(
-                f"{VARIABLE} is {path}, which is not there. Set it to the path of a file, or give --config FILE."
-            )
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"{VARIABLE} is {path}, which is not there. Set it to the path of a file, or give --config FILE."
+        ) from None
+    except OSError:
+        is_folder = False  # reading the file says why it cannot be read
+    if not is_folder:
         return str(path)
     if found := _in_folder(path, kinds):
         return found
@@ -57,7 +70,7 @@ def _named(path: Path, kinds: Sequence[str]) -> str:
 
 
 def _in_folder(folder: Path, kinds: Sequence[str]) -> str | None:
-    found = [str(path) for kind in kinds if (path := folder / f"{kind}.yaml").is_file()]
+    found = [str(path) for kind in kinds if is_there(path := folder / f"{kind}.yaml") and path.is_file()]
     if len(found) > 1:
         raise ConfigurationError(f"There are {' and '.join(found)}. Say which one is meant: --config {found[0]}.")
     return found[0] if found else None

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 
+from airflow_provider_sync.cli.config_places import is_there
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.config_trials import try_server, views_of
 from airflow_provider_sync.cli.connections import AIRFLOW_SCHEME
@@ -43,7 +44,7 @@ def main(options: Namespace) -> int:
         raise ConfigurationError(f"--{next(iter(tls))} is about the server of a client.yaml. Give it with --client SERVER_URL.")
     kind = "client" if options.client else "server"
     path = Path(options.config or f"{kind}.yaml")
-    if path.exists() and not options.force:
+    if is_there(path) and not options.force:
         raise _exists(path)
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr), show_steps(quiet=options.quiet) as say:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, notes_of
-from airflow_provider_sync.cli.config_places import require_config
+from airflow_provider_sync.cli.config_places import is_there, require_config
 from airflow_provider_sync.cli.definition import COMMANDS, Command
 from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.next_steps import Call, next_step
@@ -79,7 +79,7 @@ def _run(module: str, options: argparse.Namespace, program: str) -> int:
     (command,) = (command for command in COMMANDS if command.module == module)
     options.program = program
     named = getattr(options, "config", None) or ""
-    call = Call(program, command.name, command.config, named if Path(named).exists() else "", named=True)
+    call = Call(program, command.name, command.config, named if is_there(Path(named)) else "", named=True)
     with configured_logs(log_settings(options)):
         return _ended(command, options, call)
 

@@ -121,9 +121,18 @@ def database_for(engine: Engine) -> Database:
 
 
 def missing_file(engine: Engine) -> Path | None:
-    """Return the database file if it does not exist, since opening the database would create it; otherwise ``None``."""
+    """Return the database file if it does not exist, since opening the database would create it; otherwise ``None``.
+
+    A file of which the system does not say whether it exists, for example in a folder that is closed to this user, is not
+    missing. Opening it creates nothing, and the engine says why it cannot be opened.
+    """
     file = entry_of(engine).file(engine.url)
-    return file if file is not None and not file.exists() else None
+    if file is None:
+        return None
+    try:
+        return None if file.exists() else file
+    except OSError:
+        return None
 
 
 def supported_titles() -> str:

@@ -75,6 +75,30 @@ def test_the_variable_names_nothing(here: Path, monkeypatch: pytest.MonkeyPatch,
     assert "AIRFLOW_SYNC_CONFIG is /no/such.yaml, which is not there." in capsys.readouterr().err
 
 
+def test_a_path_that_cannot_be_looked_at(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the system does not even say whether a file exists, as in a closed folder, the reason is in one line."""
+    # A name that is too long, because no folder is closed to the superuser.
+    closed = f"/{'x' * 300}/client.yaml"
+    refused = f"airflow-sync: Cannot read {closed}: File name too long. Give the path of a configuration file."
+    assert main(["run", "--config", closed]) == 2
+    assert refused in capsys.readouterr().err
+    assert main(["init", "--client", "http://127.0.0.1:1", "--config", closed]) != 0
+    assert "unexpected" not in capsys.readouterr().err
+    monkeypatch.setenv("AIRFLOW_SYNC_CONFIG", closed)
+    assert main(["run"]) == 2
+    assert refused in capsys.readouterr().err
+
+
+def test_a_closed_users_folder(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the home of another user, as under `sudo`, this folder's file is used; without one, the message names all places."""
+    closed = f"/{'x' * 300}"
+    monkeypatch.setenv("XDG_CONFIG_HOME", closed)
+    assert main(["run"]) == 2
+    assert f"There is no client.yaml: not in this folder, and not in {closed}/airflow-sync." in capsys.readouterr().err
+    (here / "client.yaml").write_text("url: http://127.0.0.1:1\n")
+    assert used(capsys) == "client.yaml"
+
+
 def test_it_is_used(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """``run`` in a folder with a ``client.yaml`` needs no argument; ``--verbose`` says which file it uses."""
     monkeypatch.chdir(site.folder)

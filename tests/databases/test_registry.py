@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import (
     ENGINES,
     EngineEntry,
@@ -18,8 +19,9 @@ from airflow_provider_sync.databases.registry import (
     entry_for_connection_type,
     entry_for_url,
     entry_of,
+    missing_file,
 )
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
 
 PACKAGE = Path(__file__).parents[2] / "airflow_provider_sync"
 
@@ -93,6 +95,18 @@ def test_a_memory_database_is_told_by_its_url() -> None:
         "duckdb://",
     ]
     assert not _in_memory("mysql://db")
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "duckdb"])
+def test_a_file_that_cannot_be_looked_at_is_not_missing(tmp_path: Path, backend: str) -> None:
+    """In a folder that is closed to this user nobody knows whether the file exists: it is left to the engine to say why."""
+    engine = open_engine(f"{backend}:///{tmp_path}/x.db")
+    assert missing_file(engine) == tmp_path / "x.db"
+    # A name that is too long, because no folder is closed to the superuser.
+    closed = open_engine(f"{backend}:///{tmp_path}/{'x' * 300}/x.db")
+    assert missing_file(closed) is None
+    with pytest.raises(TableError, match=r"unable to open|File name too long"), database_for(closed).connect():
+        pass
 
 
 def test_mariadb_by_a_url_of_mysql(mariadb_url: str) -> None:

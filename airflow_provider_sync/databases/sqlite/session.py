@@ -64,7 +64,8 @@ def translate(error: BaseException) -> TableError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & _PRIMARY_CODE in _BUSY:
         kind = LockTimeoutError if code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY else TableBusyError
-        return kind(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")
+        # A commit waits for readers, too, unless the database is in WAL mode.
+        return kind(f"SQLite: {error}. Another process is reading or writing the database; try again when it has ended.")
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return TableBusyError(
             "SQLite: the file was replaced, moved or deleted while it was open. Nothing was written; try again."

@@ -288,13 +288,30 @@ def test_a_database_that_another_process_writes_to(sqlite_on: Scenario) -> None:
 
     with sqlite_on.database.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 1")
-        with pytest.raises(TableBusyError, match="Another process is writing") as raised, sqlite_on.database.translate_errors():
+        with (
+            pytest.raises(TableBusyError, match="reading or writing") as raised,
+            sqlite_on.database.translate_errors(),
+        ):
             sqlite_on.sync("item", [(1,)], connection=connection)
 
     assert raised.value.retryable
     other.close()
     assert sqlite_on.rows("item") == []
     assert sqlite_on.names() == ["item"]
+
+
+def test_a_database_that_another_process_reads(sqlite_on: Scenario) -> None:
+    """A reader is in the way of a commit, unless the database is in WAL mode: the error must not say that the reader writes."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)", "INSERT INTO item VALUES (1)")
+    other = sqlite3.connect(str(sqlite_on.database.engine.url.database), isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM item").fetchall()
+
+    with sqlite_on.database.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 1")
+        with pytest.raises(TableBusyError, match="reading or writing the database"), sqlite_on.database.translate_errors():
+            sqlite_on.sync("item", [(1,), (2,)], connection=connection)
+    other.close()
 
 
 def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
