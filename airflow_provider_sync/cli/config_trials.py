@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.table_sizes import describe_tables
 from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.client.connection_settings import shown_url
 from airflow_provider_sync.config import (
     ClientConfig,
     ServerConfig,
@@ -131,7 +132,7 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
 
     Also request the description of each configured table: one that the server cannot describe cannot be synced.
     """
-    server = _without_credentials(config.url)
+    server = shown_url(config.url)
     try:
         with wrap_unexpected_errors(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
@@ -175,12 +176,6 @@ def _expanded(config: ClientConfig, offered: Sequence[str]) -> list[TargetTable]
         matched = [other for other in offered if entry.is_pattern and entry_for(other, config.tables) is entry]
         tables |= {other: entry.named(other) for other in matched} or {name: entry}
     return list(tables.values())
-
-
-def _without_credentials(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _try_databases(

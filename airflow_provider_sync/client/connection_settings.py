@@ -81,6 +81,16 @@ def base_url(url: str) -> str:
     return parts.geturl().rstrip("/")
 
 
+def shown_url(url: str) -> str:
+    """Return a base URL for display: without what is refused, which are credentials, and parameters, which may be a key."""
+    try:
+        return base_url(url)
+    except ConfigurationError:
+        scheme, separator, rest = url.partition("://")
+        # A password may have a slash or a question mark.
+        return f"{scheme}{separator}{re.split('[?#]', rest.rpartition('@')[2])[0]}"
+
+
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers that HTTP allows.
 

@@ -267,6 +267,18 @@ def test_secrets_are_not_printed(site: Site, command: Command, capsys: pytest.Ca
     assert "hidden-word" not in printed.out + printed.err
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/sync?sig=hide", "http://127.0.0.1:9/sync#hide", "http://a:b/hide@127.0.0.1:9/sync"]
+)
+def test_a_refused_url_is_not_printed_whole(site: Site, command: Command, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    """Keys in the parameters of a server's URL are not printed, nor passwords with a slash, however short they are."""
+    site.configure(url)
+    assert command("check", "--connect") == 3
+    printed = capsys.readouterr()
+    assert "http://127.0.0.1:9/sync " in printed.out
+    assert "hide" not in printed.out + printed.err
+
+
 def test_what_a_server_names(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """For a server's file, tables, their keys and columns, directories and hashers are tested."""
     settings = {
