@@ -48,9 +48,13 @@ def refuse_unkept_values(
     staged = _by_key((lines for _, lines in database.reader.read_text(connection, table_slice, looked_at)), width, places)
     asked = {tuple(value.encode() for value in key) for key in looked_at}
     lost = (sent.keys() & asked) - staged.keys()
-    changed = {
-        number for key in sent.keys() & staged.keys() for number in range(width) if sent[key][number] != staged[key][number]
-    }
+    pairs = [
+        (number, *values)
+        for key in sent.keys() & staged.keys()
+        for number, values in enumerate(zip(sent[key], staged[key], strict=True))
+    ]
+    changed = {number for number, source_value, kept in pairs if source_value != kept}
+    nulls = {number for number, source_value, kept in pairs if source_value is None and kept is not None}
     columns = [table_slice.columns[number] for number in sorted(changed)] or (list(table_slice.key) if lost else [])
     if not columns:
         raise SourceChangedError(
@@ -59,11 +63,22 @@ def refuse_unkept_values(
             NOTHING_CHANGED,
         )
     names = ", ".join(f"{column.column.name!r} ({column.column.sql_type})" for column in columns)
+    remedy = _remedy(nulls=bool(nulls), others=changed != nulls or not changed)
     raise TableError(
         f"Table {compared.target.name!r}: the target does not keep all values of {names} as the source has them, so that rows"
-        f" differ after each sync. Change the column's type, character set or collation, or leave it out with 'columns'.",
+        f" differ after each sync. {remedy}, or leave it out with 'columns'.",
         NOTHING_CHANGED,
     )
+
+
+def _remedy(*, nulls: bool, others: bool) -> str:
+    """Return what to do about columns that do not keep NULL, other values, or both."""
+    type_or_text = "change the column's type, character set or collation"
+    if not nulls:
+        return type_or_text.capitalize()
+    # MariaDB loads the present time for NULL into a TIMESTAMP that is NOT NULL.
+    allow_null = "The source has NULL there: let the target's column be NULL"
+    return f"{allow_null}, {type_or_text}" if others else allow_null
 
 
 def _by_key(blocks: Iterable[bytes], width: int, places: list[int]) -> dict[tuple[bytes | None, ...], tuple[bytes | None, ...]]:

@@ -8,6 +8,8 @@ import pytest
 
 from airflow_provider_sync.databases.sqlite.load import SQLiteLoader
 from airflow_provider_sync.exceptions import SyncFailed
+from tests.database_servers import MARIADB
+from tests.engines import on_engines
 from tests.sync.link import Link, linked
 
 
@@ -31,6 +33,22 @@ def test_a_column_that_keeps_other_values_is_named(two_same: Link, all_rows: boo
     assert not failure.value.retryable
     assert two_same.target.rows("t") == before
     two_same.assert_clean()
+
+
+@on_engines(MARIADB)
+@pytest.mark.parametrize("change", ["UPDATE t SET v = NULL WHERE id = 1", "INSERT INTO t VALUES (3, NULL)"])
+def test_a_time_that_replaces_null(into: Link, change: str) -> None:
+    """MariaDB loads the present time for NULL into a TIMESTAMP NOT NULL: the error says to allow NULL."""
+    into.protocol = "2"
+    into.source.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME)",
+        "INSERT INTO t VALUES (1, '2020-01-01 00:00:00'), (2, '2020-01-01 00:00:00')",
+    )
+    into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TIMESTAMP(6) NOT NULL)")
+    into.sync_one("t")
+    into.source.execute(change)
+    with pytest.raises(SyncFailed, match=r"values of 'v' .* has NULL there: let the target's column be NULL, or leave it out"):
+        into.sync_one("t")
 
 
 HIDDEN = {
