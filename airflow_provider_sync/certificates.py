@@ -31,10 +31,12 @@ def load_certificate(context: ssl.SSLContext, certificate: str, key: str | None,
 
 
 def check_readable(option: str, path: str) -> None:
-    """Refuse a file that cannot be read.
+    """Refuse a file that cannot be read, and content in place of a path, which may be a private key and is not repeated.
 
     :raises ConfigurationError: with the option, and the reason
     """
+    if "-----BEGIN " in path:
+        raise ConfigurationError(f"{option}: the content of a PEM file is given. Save it to a file, and give the path.")
     try:
         with Path(path).open("rb"):
             pass

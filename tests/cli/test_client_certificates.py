@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -130,3 +131,14 @@ def test_files_that_cannot_be_used(authority: Authority) -> None:
     ):
         with pytest.raises(ConfigurationError, match=message):
             SyncClient("https://source.example", certificate=certificate and str(certificate), key=key and str(key))
+
+
+@pytest.mark.parametrize("kept", [40, None])
+def test_a_key_in_place_of_its_path(authority: Authority, kept: int | None) -> None:
+    """A private key that is given itself, and not by its path, is not repeated, not even by the cause of the error."""
+    good = authority.sign("good")
+    content = "".join(good.read_text().partition("-----BEGIN PRIVATE KEY-----")[1:])[:kept]
+    for certificate, key in ((content, None), (str(good), content)):
+        with pytest.raises(ConfigurationError, match="Save it to a file, and give the path") as caught:
+            SyncClient("https://source.example", certificate=certificate, key=key)
+        assert content[30:40] not in "".join(traceback.format_exception(caught.value))
