@@ -26,10 +26,19 @@ def driver_of(connection: Connection) -> sqlite3.Connection:
 
 @contextmanager
 def write_transaction(connection: Connection) -> Iterator[None]:
-    """Begin a transaction with the write lock, since SQLite may refuse the lock to a transaction that has already read."""
+    """Begin a transaction with the write lock, since SQLite may refuse the lock to a transaction that has already read.
+
+    Without WAL mode, SQLite waits for readers when its page cache is full, up to the busy timeout for each page that it would
+    write early. It then keeps the page in memory. Because of one reader, a load took hours, so only BEGIN and COMMIT wait.
+    """
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+    milliseconds = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     try:
-        yield
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
         connection.exec_driver_sql("COMMIT")
     except BaseException:
         roll_back(connection)

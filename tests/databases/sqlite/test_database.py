@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Kind, Row, Value
 from airflow_provider_sync.databases.sqlite.affinities import NUMBER, Affinity, affinity_of, kind_of
 from airflow_provider_sync.databases.version1_hash import hash_table
-from airflow_provider_sync.exceptions import MissingTableError, TableBusyError, TableError
+from airflow_provider_sync.exceptions import LockTimeoutError, MissingTableError, TableBusyError, TableError
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from tests.scenario import Scenario
 
@@ -312,6 +313,27 @@ def test_a_database_that_another_process_reads(sqlite_on: Scenario) -> None:
         with pytest.raises(TableBusyError, match="reading or writing the database"), sqlite_on.database.translate_errors():
             sqlite_on.sync("item", [(1,), (2,)], connection=connection)
     other.close()
+
+
+def test_a_reader_delays_only_the_commit(sqlite_on: Scenario) -> None:
+    """If more is written than fits into the page cache, the transaction waits for a reader once, and not for each page."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT)", "INSERT INTO item VALUES (0, 'zero')")
+    database = sqlite_on.database
+    other = sqlite3.connect(str(database.engine.url.database), isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM item").fetchall()
+
+    with database.connect() as connection:
+        connection.exec_driver_sql("PRAGMA cache_size = 10")
+        connection.exec_driver_sql("PRAGMA busy_timeout = 300")
+        began = time.monotonic()
+        rows = [(number, "x" * 1000) for number in range(1, 200)]
+        with pytest.raises(LockTimeoutError), database.translate_errors(), database.transaction(connection):
+            connection.exec_driver_sql("INSERT INTO item VALUES (?, ?)", rows)
+        assert 0.2 < time.monotonic() - began < 3
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
+    other.close()
+    assert sqlite_on.rows("item") == [(0, "zero")]
 
 
 def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
