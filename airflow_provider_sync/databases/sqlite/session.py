@@ -31,10 +31,10 @@ def write_transaction(connection: Connection) -> Iterator[None]:
     Without WAL mode, SQLite waits for readers when its page cache is full, up to the busy timeout for each page that it would
     write early. It then keeps the page in memory. Because of one reader, a load took hours, so only BEGIN and COMMIT wait.
     """
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
     milliseconds = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         try:
             yield
         finally:
