@@ -38,11 +38,12 @@ class Canceller:
         self._began: float | None = None
         self._is_taken = False
         self._is_shut_down = False
+        self._is_settled = False
 
     def __call__(self) -> None:
-        """Ask, in a thread of its own, unless an earlier request is still under way."""
+        """Ask, in a thread of its own, unless an earlier request is still under way, or this has settled."""
         with self._lock:
-            if self._is_shut_down or (self._asking is not None and self._asking.is_alive()):
+            if self._is_settled or self._is_shut_down or (self._asking is not None and self._asking.is_alive()):
                 return
             self._began = self._began or time.monotonic()
             self._asking = Thread(target=self._run, name="sync-cancels", daemon=True)
@@ -71,10 +72,12 @@ class Canceller:
             self._asking.join(seconds)
 
     def settle(self) -> None:
-        """Wait for the end of a request that is under way, lest it cancels the next statement of the connection.
+        """Make no further requests, and wait for the end of one that is under way, lest it cancels what others do next.
 
-        There is no next statement once the connection is shut down.
+        There is nothing next on the connection once it is shut down.
         """
+        with self._lock:
+            self._is_settled = True
         while self._asking is not None and self._asking.is_alive() and not self._is_shut_down:
             self._asking.join(0.05)
             self.shut_down_if_due()

@@ -75,6 +75,22 @@ def test_a_lost_request_is_repeated() -> None:
     assert len(requests) == 2
 
 
+def test_a_request_that_comes_too_late() -> None:
+    """Once a canceller has settled, it leaves what others do next on the connection alone."""
+    requests: list[bool] = []
+
+    def ask() -> bool:
+        requests.append(True)
+        return True
+
+    canceller = Canceller(ask)
+    canceller()
+    canceller.settle()
+    canceller()
+    canceller.wait(5)
+    assert requests == [True]
+
+
 @pytest.mark.parametrize(("earlier", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=["terminal", "nohup"])
 def test_a_closed_terminal_ends_a_sync(earlier: signal.Handlers, ends: bool) -> None:
     """SIGHUP ends a sync like SIGTERM, unless it was started by nohup."""
