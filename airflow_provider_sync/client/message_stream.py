@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.open_answer import OpenAnswer
-from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError
+from airflow_provider_sync.exceptions import DamagedStreamError, IncompleteStreamError, ProtocolError, SyncError
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, Messages, parse_media_type
 
@@ -27,6 +27,9 @@ class MessageStream(OpenAnswer):
     :raises ProtocolError: for an answer that is no such stream
     """
 
+    _doubtful: tuple[type[SyncError], ...] = (ProtocolError,)
+    """Errors of the ``with`` block that damaged content may have caused, unless they are transient."""
+
     def __init__(self, body: Body, subject: str, *, compressions: Sequence[str] = COMPRESSIONS) -> None:
         super().__init__(body, subject, media_type=MEDIA_TYPE)
         self._messages: Messages[Any] = _no_messages()
@@ -36,12 +39,12 @@ class MessageStream(OpenAnswer):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the answer; before an error about its content, such as a key, find out whether that is what the server sent."""
         try:
-            if isinstance(error, ProtocolError) and not isinstance(error, IncompleteStreamError):
+            if isinstance(error, self._doubtful) and not error.retryable:
                 self._check_sent(error)
         finally:
             super().__exit__(kind, error, trace)
 
-    def _check_sent(self, wrong: ProtocolError) -> None:
+    def _check_sent(self, wrong: SyncError) -> None:
         """Read the stream to its end, and raise an error if it was damaged, so that the request may be repeated."""
         if getgeneratorstate(self._messages) == GEN_RUNNING:
             return  # another thread reads it
@@ -49,7 +52,7 @@ class MessageStream(OpenAnswer):
             self._messages.throw(wrong)
         except DamagedStreamError as damaged:
             raise damaged.with_subject(self._subject) from wrong
-        except ProtocolError:
+        except self._doubtful:
             return  # the same: the server has sent it
 
     @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.message_stream import MessageStream, unexpected
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
@@ -132,6 +132,8 @@ class RowsAnswer(TableStream):
     :ivar described: the description, checked, if it was asked for
     :ivar rows_received: rows read so far
     """
+
+    _doubtful = (ProtocolError, TableError)  # a value that the target refuses
 
     def __init__(self, body: Body, request: GetRows, *, columns: int | None, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)

@@ -7,12 +7,13 @@ the caller compares the digests of source and target.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.received_rows import receiving
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
@@ -75,7 +76,7 @@ class DirectLoad(TableWrite):
         """
         # Closed here: the traceback of an error would otherwise keep the source's response open.
         explaining = explaining_duplicates(self.database, triggers=self.triggers)
-        with naming_table(self.target.name), explaining, closing(self.staged.blocks()) as blocks, self._indexes_last():
+        with naming_table(self.target.name), receiving(self.staged.blocks()) as blocks, explaining, self._indexes_last():
             loaded = self.database.loader.load_text(
                 self.connection, self.target, self.staged.columns, blocks, is_digested=self.staged.is_digested
             )

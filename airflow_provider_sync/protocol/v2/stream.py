@@ -30,6 +30,7 @@ from airflow_provider_sync.exceptions import (
     ProtocolError,
     ServerError,
     SyncError,
+    TableError,
     TransportError,
 )
 from airflow_provider_sync.printable import quoted, reason
@@ -144,8 +145,8 @@ def read_messages(chunks: Iterable[bytes], compression: str, *, limit: int, opti
     """Yield the messages of one stream about tables. The stream is complete only if the iteration ends without an error.
 
     Only the types of the messages are checked, not their content. A caller that finds a message wrong throws its
-    :class:`.ProtocolError` into the generator, which then raises :class:`.DamagedStreamError` if the message was damaged on its
-    way, and otherwise the error itself.
+    :class:`.ProtocolError`, or the :class:`.TableError` of a row that cannot be stored, into the generator, which then raises
+    :class:`.DamagedStreamError` if the message was damaged on its way, and otherwise the error itself.
 
     :param chunks: the body, in chunks of any size
     :param limit: maximum bytes after decompression
@@ -206,14 +207,14 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M]) -> Messages[M]:
             )
         try:
             yield message
-        except ProtocolError as error:
+        except (ProtocolError, TableError) as error:
             _check_undamaged(error, frames, kinds, digest)
             raise
     if not ended:
         raise IncompleteStreamError(f"The stream ended after {count} messages, before its end. Try again.")
 
 
-def _check_undamaged(wrong: ProtocolError, frames: Iterator[memoryview], kinds: MessageSet[M], digest: hashlib._Hash) -> None:
+def _check_undamaged(wrong: SyncError, frames: Iterator[memoryview], kinds: MessageSet[M], digest: hashlib._Hash) -> None:
     """Read the rest of a stream after a wrong message, up to the digest, which tells whether the server sent that message.
 
     A rest that is cut, has no valid lengths, or is longer than :data:`_MAX_REST`, :data:`_MAX_REST_BYTES` or

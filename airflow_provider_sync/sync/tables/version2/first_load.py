@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from threading import Event
 
 import msgspec
@@ -27,6 +27,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.line_digest import LineDigest
+from airflow_provider_sync.databases.received_rows import receiving
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows
@@ -238,8 +239,8 @@ class DigestedLines(FirstRows):
     def _blocks(self) -> Generator[bytes]:
         self.rows_received = 0
         self._lines = self.database.digests.line_digest(self.table_slice)
-        with closing(self._lines.passing(self._received())) as blocks:
-            yield from blocks
+        with receiving(self._received()) as blocks:
+            yield from self._lines.passing(blocks)
 
     def _received(self) -> Generator[bytes]:
         request = GetRows(table_slice=self._requested_slice(), describe=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
 
 import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.received_rows import receiving
 from airflow_provider_sync.databases.table_slice import Key, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError
 from airflow_provider_sync.merge.staging import Staging
@@ -77,7 +77,7 @@ class RowLoader:
     def _load(self, request: GetRows) -> int:
         """Load the response to a request, some megabytes at a time; return the number of its rows."""
         before, loaded = self.received, 0
-        with closing(self._blocks(request)) as answer:
+        with receiving(self._blocks(request)) as answer:
             for blocks in _batches(answer):
                 loaded += self._staging.load_text(self._connection, self._target.table, self._columns, blocks)
         received = self.received - before
