@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from socket import SOCK_STREAM, getaddrinfo, socket
@@ -162,6 +163,18 @@ class _HTTPResponse(HTTPResponse):
 class _Bounded:
     response_class: type[HTTPResponse] = _HTTPResponse
 
+    def send(self, data: Any) -> None:
+        """Send a body piece by piece, each with a time limit of its own; stop when the request is given up."""
+        if not isinstance(data, bytes):
+            super().send(data)  # type: ignore[misc]  # that of a connection
+            return
+        for start in range(0, len(data), PIECE_BYTES):
+            if time_limits := _TIME_LIMITS.get(None):
+                time_limits.check()
+            super().send(data[start : start + PIECE_BYTES])  # type: ignore[misc]  # that of a connection
+
+
+class _Direct(_Bounded):
     def _new_conn(self: Any) -> socket:
         """Connect within the timeout, however many addresses the name has: each gets half of the remaining time, the last all."""
         host, timeout, until = self.host, self.timeout, time.monotonic() + self.timeout
@@ -181,22 +194,12 @@ class _Bounded:
         finally:
             self.host, self.timeout = host, timeout
 
-    def send(self, data: Any) -> None:
-        """Send a body piece by piece, each with a time limit of its own; stop when the request is given up."""
-        if not isinstance(data, bytes):
-            super().send(data)  # type: ignore[misc]  # that of a connection
-            return
-        for start in range(0, len(data), PIECE_BYTES):
-            if time_limits := _TIME_LIMITS.get(None):
-                time_limits.check()
-            super().send(data[start : start + PIECE_BYTES])  # type: ignore[misc]  # that of a connection
 
-
-class _Connection(_Bounded, HTTPConnection):
+class _Connection(_Direct, HTTPConnection):
     pass
 
 
-class _TLSConnection(_Bounded, HTTPSConnection):
+class _TLSConnection(_Direct, HTTPSConnection):
     pass
 
 
@@ -211,6 +214,13 @@ class _TLSPool(HTTPSConnectionPool):
 _POOLS = {"http": _Pool, "https": _TLSPool}
 
 
+@cache
+def _through_socks(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Return the pool whose connections are bounded, too, and made by the proxy, which may also look up the name."""
+    connection = type("_SOCKSConnection", (_Bounded, pool.ConnectionCls), {})
+    return type("_SOCKSPool", (pool,), {"ConnectionCls": connection})
+
+
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -218,6 +228,9 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # SOCKS proxies have connection classes of their own
+        if proxy.lower().startswith("socks"):
+            pools = type(manager).pool_classes_by_scheme  # imported by requests, and only where PySocks is installed
+            manager.pool_classes_by_scheme = {scheme: _through_socks(pool) for scheme, pool in pools.items()}
+        else:
             manager.pool_classes_by_scheme = _POOLS
         return manager
