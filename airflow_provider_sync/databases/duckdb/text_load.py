@@ -16,6 +16,7 @@ from airflow_provider_sync.databases.duckdb.errors import is_not_utf8, message, 
 from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.duckdb.session import driver_of
 from airflow_provider_sync.databases.duckdb.text import canonical_text, canonical_time, literal, logical_type, parsed
+from airflow_provider_sync.databases.null_refusals import DROP_NOT_NULL, null_column, null_refusal
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
@@ -70,9 +71,13 @@ def load_blocks(connection: Connection, table: Table, insert: LinesStatement, co
 
 @contextmanager
 def _naming(table: Table, columns: int) -> Iterator[None]:
-    """Convert errors about lines that DuckDB cannot read, whose messages quote the lines."""
+    """Convert errors about lines that DuckDB cannot read, whose messages quote the lines, and about NULL."""
     try:
         yield
+    except duckdb.ConstraintException as error:
+        if (column := null_column(message(error), table)) is None:
+            raise
+        raise null_refusal(table, column, DROP_NOT_NULL) from error
     except duckdb.InvalidInputException as error:
         text = message(error)
         if text.endswith(_REFUSED.strip()):

@@ -7,6 +7,7 @@ therefore checked, and any warning is an error here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -21,11 +22,13 @@ from airflow_provider_sync.databases.mysql.errors import (
     NO_LOCAL_INFILE,
     UNSAFE_STATEMENT,
     error_number,
+    error_text,
     shortened,
     translate,
 )
 from airflow_provider_sync.databases.mysql.local_file import DESCRIPTORS, file_name
 from airflow_provider_sync.databases.mysql.local_infile import can_send, offered
+from airflow_provider_sync.databases.mysql.values import refused_null
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import DuplicateKeyError, TableError
 
@@ -35,9 +38,11 @@ LOAD_BYTES = 64 * 1024 * 1024
 INSERT_BYTES = 1024 * 1024
 """Bytes per INSERT, unless the server's `max_allowed_packet` is smaller."""
 
+_NULL_REFUSED = frozenset({1048, 1263})
+"""NULL in a column that is NOT NULL: the error of INSERT, and the warning of LOAD DATA."""
+
 _ADVICE: dict[int | None, str] = {
     DUPLICATE: "Two rows of the source are one to the target: compare the keys and collations of both.",
-    1263: "Let the target's column be NULL, or leave it out with `columns`.",
     1526: "Create a partition of the target for it.",
     3819: "Change that constraint of the target, or drop it.",
     4025: "Change that constraint of the target, or drop it.",
@@ -72,6 +77,8 @@ def send(
             return _load_data(cursor, table, _load_statement(qualified, fields, *ends), blocks)
         return _insert(cursor, table, _insert_statement(qualified, [name for name, _ in fields]), literals)
     except DRIVER_ERRORS as error:
+        if error_number(error) in _NULL_REFUSED and (refused := _refused_null(table, error_text(error))):
+            raise refused from error
         translated = translate(error)
         if type(translated) is TableError:
             raise translated.with_subject(f"Table {table.label!r}") from error
@@ -224,5 +231,14 @@ def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) ->
     found = sorted(found, key=lambda warning: bool(warning[0] == "Note"))
     number, reason = (found[0][1], shortened(found[0][2])) if found else (None, f"{sent} rows were sent and {loaded} arrived")
     advice = _ADVICE.get(number, "Change the type of the target's column, or leave it out with `columns`.")
+    if number in _NULL_REFUSED and (refused := _refused_null(table, reason)):
+        raise refused
     kind = DuplicateKeyError if number == DUPLICATE else TableError
     raise kind(f"Table {table.label!r} cannot hold what was sent: {reason}. {advice}")
+
+
+def _refused_null(table: Table, message: str) -> TableError | None:
+    """Return the error for NULL in the column that a message of the server quotes, in whatever language it is."""
+    names = re.findall("'([^']*)'", message)
+    column = next((column for column in table.columns if column.name in names), None)
+    return None if column is None else refused_null(table, column)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, Texts, texts
+from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, Texts, refused_null, texts
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.exceptions import TableError
 
@@ -61,7 +61,11 @@ def _literals(column: Column, values: Texts) -> list[str]:
 
 
 def _columns(table: Table, batch: Sequence[Row]) -> list[Texts]:
-    return [texts(table.label, column, values) for column, values in zip(table.columns, zip(*batch, strict=True), strict=True)]
+    columns = list(zip(table.columns, zip(*batch, strict=True), strict=True))
+    for column, values in columns:
+        if not column.nullable and None in values:
+            raise refused_null(table, column)
+    return [texts(table.label, column, values) for column, values in columns]
 
 
 def _encoded(table: Table, columns: Sequence[Texts], text: str) -> bytes:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import isfinite
 
-from airflow_provider_sync.databases.schema import Column, Kind, Value
+from airflow_provider_sync.databases.null_refusals import null_refusal
+from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import json_float
 
@@ -36,8 +37,6 @@ def texts(table: str, column: Column, values: Sequence[Value]) -> Texts:
     :raises TableError: for a value that the column would change or cannot hold
     """
     try:
-        if not column.nullable and None in values:
-            raise ValueError("a value is missing (NULL), and the column is NOT NULL")
         rendered = _RENDERERS.get(column.kind, _text)(column, values)
         if column.kind is not Kind.INTEGER or not set(map(type, values)) <= {int, type(None)}:
             _check(column, rendered)
@@ -49,6 +48,11 @@ def texts(table: str, column: Column, values: Sequence[Value]) -> Texts:
             " column, or leave it out with `columns`."
         ) from error
     return rendered
+
+
+def refused_null(table: Table, column: Column) -> TableError:
+    """Return the error for NULL in a column that is NOT NULL."""
+    return null_refusal(table, column.name, f"ALTER TABLE … MODIFY … {column.sql_type} NULL")
 
 
 def members(column: Column) -> tuple[str, ...]:

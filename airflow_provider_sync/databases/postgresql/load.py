@@ -10,10 +10,13 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.load import Loader
+from airflow_provider_sync.databases.null_refusals import DROP_NOT_NULL, null_refusal
 from airflow_provider_sync.databases.postgresql.errors import (
     ADVICE,
     DRIVER_ERRORS,
+    NOT_NULL_VIOLATION,
     copied_column,
+    driver_error,
     error_message,
     sqlstate,
     translated,
@@ -109,6 +112,10 @@ def _explained(error: Exception, table: Table) -> Exception:
     """Return, for a bad value, an error that names table and column; for any other error, the error itself."""
     if (sqlstate(error) or "")[:2] not in _DATA_ERRORS:
         return error
+    # The error of a domain that is NOT NULL has no column.
+    refused = getattr(getattr(driver_error(error), "diag", None), "column_name", None)
+    if sqlstate(error) == NOT_NULL_VIOLATION and refused:
+        return null_refusal(table, refused, DROP_NOT_NULL)
     column = copied_column(error, [column.name for column in table.columns])
     place = f", column {column!r} ({table.column(column).sql_type})" if column else ""
     advice = f" {ADVICE[state]}" if (state := sqlstate(error)) in ADVICE else ""

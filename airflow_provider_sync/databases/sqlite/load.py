@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.load import Loader
+from airflow_provider_sync.databases.null_refusals import null_column, null_refusal
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Row, Table
 from airflow_provider_sync.databases.sqlite.affinities import affinity_of
 from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, driver_of
@@ -28,7 +31,8 @@ class SQLiteLoader(Loader):
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """See :func:`.value_load.load_rows`."""
-        return load_rows(connection, staging, self._insert(staging, staging.columns), batches)
+        with _naming_null(staging):
+            return load_rows(connection, staging, self._insert(staging, staging.columns), batches)
 
     def load_text(
         self,
@@ -41,7 +45,8 @@ class SQLiteLoader(Loader):
     ) -> int:
         """See :func:`.text_load.load_blocks`."""
         insert = self._insert(staging, [column.column for column in columns])
-        return load_blocks(connection, staging, insert, columns, blocks)
+        with _naming_null(staging):
+            return load_blocks(connection, staging, insert, columns, blocks)
 
     def _insert(self, staging: Table, columns: Sequence[Column]) -> str:
         names = self.columns([column.name for column in columns])
@@ -77,3 +82,14 @@ class SQLiteLoader(Loader):
             f" UPDATE {self.qualified(staging)} AS {_UPDATED} SET {changes}"
             f" FROM {_PAIRS} WHERE {found}"
         )
+
+
+@contextmanager
+def _naming_null(table: Table) -> Iterator[None]:
+    """Convert the error about NULL in a column that is NOT NULL."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        if (column := null_column(str(error), table)) is None:
+            raise
+        raise null_refusal(table, column, "in SQLite, by creating the table again") from error

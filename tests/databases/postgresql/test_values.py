@@ -174,7 +174,7 @@ _REFUSED: list[tuple[str, Value, str]] = [
     ("timestamp", "0000-00-00 00:00:00", "out of range"),
     ("smallint", 40000, "out of range"),
     ("numeric(5,2)", "1234.56", "overflow"),
-    ("varchar(3) NOT NULL", None, "null value in column"),
+    ("varchar(3) NOT NULL", None, "the source has NULL"),
     ("character(3)", "abcd", "too long"),
     ("bit(8)", 256, "does not match type"),
     ("uuid", "x", "invalid input"),
