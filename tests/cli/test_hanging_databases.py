@@ -19,7 +19,7 @@ from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.own_servers import OwnServers
 from tests.stuck_target import NEW, OLD, StuckTarget, until
 
-SECONDS = 30
+SECONDS = 60
 IMPATIENT = """
 import sys
 from airflow_provider_sync import escalation

@@ -29,7 +29,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")
