@@ -34,6 +34,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, recorded, reply, scripted_server
 from tests.client.test_table_streams import DESCRIBED, PARTITIONING
+from tests.server.process.running import wait_until
 
 _SLICE = RequestedSlice(name="orders")
 _DESCRIBE = DescribeTable(table_slice=_SLICE)
@@ -267,20 +268,20 @@ def test_a_time_limit_ends_repeated_requests(server: ScriptedServer, monkeypatch
     server.answer(reply(503, headers={"Retry-After": "30"}))
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", lambda seconds, sleep=time.sleep: (pauses.append(seconds), sleep(seconds)))
-    with SyncClient(server.url, retries=5) as client, client.within(0.3), pytest.raises(TransportError, match="max_seconds"):
+    with SyncClient(server.url, retries=5) as client, client.within(1), pytest.raises(TransportError, match="max_seconds"):
         client.get_table_hash("orders")
     assert server.asked(1)
     assert len(pauses) <= 1
-    assert sum(pauses) <= 0.3
+    assert sum(pauses) <= 1
 
 
 def test_the_earlier_of_two_limits_counts(server: ScriptedServer) -> None:
     """Of two nested time limits, the earlier one applies."""
     server.answer(server.silence)
-    with SyncClient(server.url, retries=0) as client, client.within(0.2):
-        with client.within(100), pytest.raises(TransportError, match=r"0\.2 seconds"):
+    with SyncClient(server.url, retries=0) as client, client.within(1.5):
+        with client.within(100), pytest.raises(TransportError, match=r"1\.5 seconds"):
             client.get_table_hash("orders")
-        with pytest.raises(TransportError, match=r"0\.2 seconds"):
+        with pytest.raises(TransportError, match=r"1\.5 seconds"):
             client.get_table_hash("orders")
     assert server.asked(1)
 
@@ -305,11 +306,7 @@ def test_nothing_is_left_behind(slow: tuple[ScriptedServer, SyncClient]) -> None
         with pytest.raises(TransportError):
             client.get_table_hash("orders")
     server.released.set()
-    for _ in range(500):
-        if threading.active_count() <= before:
-            break
-        time.sleep(0.01)
-    assert threading.active_count() <= before
+    wait_until(lambda: threading.active_count() <= before)
 
 
 @pytest.mark.parametrize("status", [302, 401, 404, 422, 429, 500, 503])
@@ -324,7 +321,7 @@ def test_an_error_is_not_waited_for(status: int) -> None:
             connection.sendall(_chunk(b" "))
             sent.append(None)
 
-    with scripted_server() as server, SyncClient(server.url, retries=0, timeout=0.5) as client:
+    with scripted_server() as server, SyncClient(server.url, retries=0, timeout=1) as client:
         server.answer(answer)
         with pytest.raises((ServerError, ProtocolError), match=f"status {status}|does not take POST|nothing at"):
             client.get_table_hash("orders")

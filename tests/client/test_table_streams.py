@@ -245,7 +245,7 @@ def test_a_server_that_falls_silent_is_an_error(server: ScriptedServer) -> None:
     """Too long a pause between two messages is a transient error."""
     server.answer(_slow_answer(server, [DESCRIBED, *_SEGMENTS]))
     with (
-        SyncClient(server.url, retries=0, timeout=0.5) as client,
+        SyncClient(server.url, retries=0, timeout=2) as client,
         client.describe_table(_DESCRIBE) as table,
         pytest.raises(IncompleteStreamError, match=r"Table 'orders': .*stopped sending"),
     ):
