@@ -39,7 +39,7 @@ def large_url(database_url: str) -> str:
 @pytest.mark.parametrize("count", [3, pytest.param(45, marks=pytest.mark.slow)])
 def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
     """Streams of stalled clients are cut: transactions end, places are free, and the log says why."""
-    limits = {"stall_seconds": 0.3, "min_bytes_per_second": 10_000_000, "requests": count + 1}
+    limits = {"stall_seconds": 0.3, "min_bytes_per_second": 10_000_000, "requests": count}
     requests = [("/getTable", [("config_name", "t")]), *[("/getRows", T)] * (count - 1)]
     with RunningServer(config(large_url, tables={"t": {}}, limits=limits)) as server, ExitStack() as held:
         for path, fields in requests:
@@ -47,14 +47,15 @@ def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.Log
             assert stream.recv(12) == b"HTTP/1.1 200"
         change_alone(large_url)
         wait_until(lambda: len(own_lines(caplog)) >= count)
-        assert ask(server.url, "/getRows", T).status == 200
+        # Not for rows: a busy machine takes them too slowly, too.
+        wait_until(lambda: ask(server.url, "/describeTable", DescribeTable(table_slice=T.table_slice)).status == 200)
     assert all("Table 't' ended early: The client took nothing for 0.3 seconds" in line for line in own_lines(caplog))
     assert "Traceback" not in caplog.text
 
 
 def test_the_age_of_a_stream(large_url: str, caplog: pytest.LogCaptureFixture) -> None:
     """A stream ends at its maximum age, even if its client reads slowly."""
-    with RunningServer(config(large_url, tables={"t": {}}, limits={"max_stream_seconds": 0.5})) as server:
+    with RunningServer(config(large_url, tables={"t": {}}, limits={"max_stream_seconds": 2})) as server:
         for path, request in (("/getRows", T), ("/getTable", [("config_name", "t")])):
             with closing(open_stream(server.url, path, request)) as stream:
                 assert is_cut_while_reading(stream, caplog)

@@ -75,7 +75,7 @@ def _logged(caplog: pytest.LogCaptureFixture, line: str) -> bool:
 
 def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> None:
     """Connections that never begin TLS keep no client out, and are closed after ``head_seconds``."""
-    limits = {"connections": 10, "connections_per_address": 5, "head_seconds": 0.4}
+    limits = {"connections": 10, "connections_per_address": 5, "head_seconds": 2}
     with RunningServer(with_tls(tmp_path, limits, certificate=authority.sign("server"))) as server, ExitStack() as stack:
         idle = [stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60))) for _ in range(64)]
         assert shown_certificate(server.url, authority.path)
