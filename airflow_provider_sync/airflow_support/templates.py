@@ -66,8 +66,7 @@ class ReportsUndefinedTemplates:
             rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
         except jinja2.UndefinedError as error:
             return UndefinedText(str(error), _missing(content, context, jinja_env or jinja2.Environment(autoescape=True)))
-        if isinstance(rendered, str):
-            _mask_passwords(rendered)
+        _mask_passwords(rendered)
         return "None" if rendered is None and content is not None else rendered
 
 
@@ -86,11 +85,22 @@ def check_present(argument: str, value: Any) -> None:
         raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
 
 
-def _mask_passwords(text: str) -> None:
-    """Have Airflow mask the passwords of URLs from now on, as a URL has them and as they are; other text is left alone."""
-    for password in _CREDENTIALS.findall(text):
-        mask_secret(password)
-        mask_secret(unquote(password))
+def _mask_passwords(value: Any) -> None:
+    """Have Airflow mask the passwords of URLs from now on, as a URL has them and as they are; other text is left alone.
+
+    :param value: text, or a list or mapping as native rendering and results of other tasks have them
+    """
+    match value:
+        case str():
+            # Cut, since the expression looks for an @ as far as the text goes, once for each URL.
+            for password in _CREDENTIALS.findall(value[: value.rfind("@") + 1]):
+                mask_secret(password)
+                mask_secret(unquote(password))
+        case dict():
+            _mask_passwords([*value, *value.values()])
+        case list() | tuple():
+            for entry in value:
+                _mask_passwords(entry)
 
 
 def _missing(content: Any, context: Context, environment: jinja2.Environment) -> set[str]:

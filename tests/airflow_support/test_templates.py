@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields  # noqa: TID251  # what the task runner calls
 
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates, UndefinedText
@@ -59,3 +60,25 @@ def test_passwords_of_urls_are_masked(given: str) -> None:
     shown = str(_serialize_rendered_fields(task))
     assert "db/shop" in shown
     assert "garden" not in shown
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 masks only what its API server knows")
+@pytest.mark.parametrize("template", ["{{ params.tables }}", "{{ params.tables | tojson }}"])
+def test_passwords_in_native_objects_are_masked(template: str) -> None:
+    """The same holds where a template renders to a mapping or a list, as native rendering has it."""
+    tables = {"orders": {"connection": "mysql://user:violet%40meadow@db/shop"}}
+    with DAG("native", schedule=None, render_template_as_native_obj=True):
+        task = TableSyncOperator(task_id="t", tables=template, target_conn_id="warehouse")
+    task.render_template_fields({"params": {"tables": tables}})  # type: ignore[arg-type]  # what the templates use of it
+    assert task.tables == tables
+    shown = str(_serialize_rendered_fields(task))
+    assert "db/shop" in shown
+    assert "meadow" not in shown
+
+
+def test_names_of_a_server_do_not_hold_the_rendering() -> None:
+    """Text of any length is looked through once, even if it looks like the beginnings of many URLs."""
+    names = ["://:" * 60] * 10_000
+    task = TableSyncOperator(task_id="t", tables="{{ params.names | tojson }}", target_conn_id="warehouse")
+    task.render_template_fields({"params": {"names": names}})  # type: ignore[arg-type]  # what the templates use of it
+    assert task.tables == json.dumps(names)
