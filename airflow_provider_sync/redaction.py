@@ -1,7 +1,8 @@
 """Keep secrets out of text that people see: lines of the log, errors, reports, and what commands print.
 
 Two rules apply. Known secrets of this process (:func:`remember_secrets`) are replaced wherever they occur, also in the messages
-of a driver. Text that looks like a secret, as in ``password=…`` or ``//user:…@host``, is replaced because of its form.
+of a driver. Text that looks like a secret, as in ``password=…``, is replaced because of its form; so are the secrets of URLs
+(:mod:`.url_secrets`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from threading import Lock
 from urllib.parse import quote, quote_plus, unquote
 
+from airflow_provider_sync.url_secrets import SECRET_NAMES, replace_secrets
+
 HIDDEN = "***"
 """The replacement for a secret."""
 
@@ -21,14 +24,9 @@ MIN_LENGTH = 8
 MAX_FORMS = 1_000
 """Forms of secrets that are remembered at once; most secrets have one. The oldest are forgotten."""
 
-HIDDEN_NAMES = r"pass(?:word|wd|phrase)|pwd|token|secret(?:_?key)?|(?:access|api|mask|private)_?key|signature"
-"""Names whose values are secrets: a part of a regular expression, which ignores case."""
-
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # The user name stays, to show which account fails.
-    (re.compile(r"(://[^/\s:@]*:)[^/\s]*@"), rf"\1{HIDDEN}@"),
-    (re.compile(rf"((?:{HIDDEN_NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s`'\"&;,)\]}}]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(rf"(([\"'])(?:{HIDDEN_NAMES})\2\s*:\s*([\"'])).*?\3", re.IGNORECASE), rf"\1{HIDDEN}\3"),
+    (re.compile(rf"((?:{SECRET_NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s`'\"&;,)\]}}]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"(([\"'])(?:{SECRET_NAMES})\2\s*:\s*([\"'])).*?\3", re.IGNORECASE), rf"\1{HIDDEN}\3"),
     (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?[a-z]+\s+)[^\s\"',]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\w+/=\s\\]*(-----END)"), rf"\1{HIDDEN}\2"),
 )
@@ -71,7 +69,7 @@ def remember_secrets(values: Iterable[str | None]) -> None:
 
 def redact(text: str) -> str:
     """Return ``text`` with :data:`HIDDEN` in the place of each secret."""
-    text = _SECRETS.hide(text)
+    text = replace_secrets(_SECRETS.hide(text), lambda _name, _secret: HIDDEN)
     for pattern, replacement in _FORMS:
         text = pattern.sub(replacement, text)
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from airflow_provider_sync.config.secret_options import secrets_in
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, UnexpectedError, wrap_unexpected_errors
 from airflow_provider_sync.redaction import MIN_LENGTH, redact, remember_secrets
+from tests.hostile_urls import HARMLESS_URLS, HOSTILE_URLS
 from tests.test_exceptions import ERRORS, made
 
 SECRET = "correct-horse/battery"
@@ -108,6 +110,22 @@ def test_secrets_of_all_options() -> None:
 def test_other_text_stays(text: str) -> None:
     """Advice and names are not changed."""
     assert redact(text) == text
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+def test_secrets_in_urls(url: str) -> None:
+    """A URL in a text has no secret, and the configuration of which it is a value finds the secret as a whole."""
+    shown = redact(f"The connection\n{url} does not answer.")
+    assert re.search("tulip|garden", shown) is None
+    assert "***" in shown
+    assert any("tulip" in secret and "garden" in secret for secret in secrets_in({"connections": {"shop": url}}))
+
+
+@pytest.mark.parametrize("text", HARMLESS_URLS)
+def test_urls_without_secrets_stay(text: str) -> None:
+    """Ports, paths, users, and text behind a URL are not hidden."""
+    assert redact(text) == text
+    assert list(secrets_in({"url": text})) == []
 
 
 def test_words_stay() -> None:

@@ -5,7 +5,6 @@ What a rendered argument means is read in :mod:`.rendered_arguments`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Self
 from urllib.parse import unquote
@@ -18,14 +17,12 @@ from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 from jinja2.meta import find_undeclared_variables
 
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.url_secrets import secrets_in_urls
 
 INTERVAL_VARIABLES = frozenset(
     {"data_interval_start", "data_interval_end", "logical_date", "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"}
 )
 """Variables of templates that a run without a logical date lacks."""
-
-_CREDENTIALS = re.compile(r"://[^/\s:@]*:([^@]+(?:@[^@/?\s]*(?=@))*)@")
-"""The password of a URL, which SQLAlchemy reads up to the ``@``, also if it has a slash, a question mark or a space."""
 
 
 class UndefinedText(str):
@@ -47,7 +44,7 @@ class ReportsUndefinedTemplates:
     """Let an operator begin although a template uses something undefined, and fail when it reads that argument.
 
     Airflow itself fails such a task with a traceback that does not name the argument, and tries again. Comes before
-    ``BaseOperator``. Passwords of URLs are masked before Airflow shows the rendered fields.
+    ``BaseOperator``. Secrets in URLs are masked before Airflow shows the rendered fields.
     """
 
     def render_template(
@@ -66,7 +63,7 @@ class ReportsUndefinedTemplates:
             rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
         except jinja2.UndefinedError as error:
             return UndefinedText(str(error), _missing(content, context, jinja_env or jinja2.Environment(autoescape=True)))
-        _mask_passwords(rendered)
+        _mask_secrets_of_urls(rendered)
         return "None" if rendered is None and content is not None else rendered
 
 
@@ -85,22 +82,21 @@ def check_present(argument: str, value: Any) -> None:
         raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
 
 
-def _mask_passwords(value: Any) -> None:
-    """Have Airflow mask the passwords of URLs from now on, as a URL has them and as they are; other text is left alone.
+def _mask_secrets_of_urls(value: Any) -> None:
+    """Have Airflow mask the secrets in URLs from now on, as a URL has them and as they are; other text is left alone.
 
     :param value: text, or a list or mapping as native rendering and results of other tasks have them
     """
     match value:
         case str():
-            # Cut, since the expression looks for an @ as far as the text goes, once for each URL.
-            for password in _CREDENTIALS.findall(value[: value.rfind("@") + 1]):
-                mask_secret(password)
-                mask_secret(unquote(password))
+            for secret in secrets_in_urls(value):
+                mask_secret(secret)
+                mask_secret(unquote(secret))
         case dict():
-            _mask_passwords([*value, *value.values()])
+            _mask_secrets_of_urls([*value, *value.values()])
         case list() | tuple():
             for entry in value:
-                _mask_passwords(entry)
+                _mask_secrets_of_urls(entry)
 
 
 def _missing(content: Any, context: Context, environment: jinja2.Environment) -> set[str]:

@@ -12,16 +12,9 @@ import yaml
 from airflow_provider_sync.config.options import VARIABLE
 from airflow_provider_sync.config.table_patterns import is_pattern
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.url_secrets import replace_secrets
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_SECRET = re.compile(r"pass|pwd|secret|token|key$", re.IGNORECASE)
-"""URL parameters that may hold a secret. Some hold only a path, for which a variable does no harm."""
-_WITH_PASSWORD = re.compile(r"([^:/]+://[^:/@]*:)([^@]*(?:@[^@?]*(?=@))*)(@.*)", re.DOTALL)
-"""A URL with a password: the text before it, the password, and the rest.
-
-The password is what SQLAlchemy takes for it: everything before the ``@``, also a ``?``. Several ``@`` before the parameters,
-which are refused later, belong to it, too.
-"""
 
 
 class HiddenUrl(NamedTuple):
@@ -36,7 +29,7 @@ class HiddenUrl(NamedTuple):
 
 
 def hide_secrets(url: str, prefix: str) -> HiddenUrl:
-    """Replace the password of a database URL, and parameters that look like one, by variables of the environment.
+    """Replace the password of a database URL, and parameters whose names mean a secret, by variables of the environment.
 
     Variables that the URL already has stay.
 
@@ -45,23 +38,13 @@ def hide_secrets(url: str, prefix: str) -> HiddenUrl:
     secrets: dict[str, str] = {}
 
     def variable(name: str, value: str) -> str:
-        if re.fullmatch(VARIABLE, value) or not value:
+        if re.fullmatch(VARIABLE, value):
             return value
-        secrets[name] = value
-        return f"${{{name}}}"
+        variable = f"{prefix}_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}"
+        secrets[variable] = value
+        return f"${{{variable}}}"
 
-    account, rest = "", url
-    if found := _WITH_PASSWORD.fullmatch(url):
-        account, password, rest = found.groups()
-        account += variable(f"{prefix}_PASSWORD", password)
-    base, mark, parameters = rest.partition("?")
-    shown = []
-    for parameter in parameters.split("&") if mark else ():
-        name, equals, value = parameter.partition("=")
-        if equals and _SECRET.search(name):
-            value = variable(f"{prefix}_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}", value)
-        shown.append(f"{name}{equals}{value}")
-    return HiddenUrl(f"{account}{base}{mark}{'&'.join(shown)}", secrets)
+    return HiddenUrl(replace_secrets(url, variable), secrets)
 
 
 def server_text(

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.sync.step_value import StepValue
+from airflow_provider_sync.url_secrets import replace_secrets
 
 _SHARED = {
     TargetTable: (
@@ -40,7 +38,7 @@ def shared_options(config: ClientConfig, entry: TargetTable | TargetDirectory, *
     """
     own = {name: getattr(entry, name) for name in _SHARED[type(entry)]}
     given = {name: value for name, value in own.items() if value != type(entry).model_fields[name].default}
-    given |= {"the server": config.url, "the connection": _without_password(connection)}
+    given |= {"the server": config.url, "the connection": replace_secrets(connection, lambda _name, _secret: "")}
     return {name: sha256(repr(value).encode()).hexdigest()[:8] for name, value in given.items()}
 
 
@@ -58,10 +56,3 @@ def check_shared_options(
         raise ConfigurationError(
             f"{kind} {entry.name!r}: {changed[0]} is not what it was when the comparison ran. Run the steps again from the first."
         )
-
-
-def _without_password(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return url.rpartition("@")[2]

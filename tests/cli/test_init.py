@@ -17,6 +17,7 @@ from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site, execute
 from tests.client.scripted_server import reply, scripted_server
 from tests.engines import on_engines
+from tests.hostile_urls import HOSTILE_URLS
 from tests.server.tables.served_tables import execute as execute_at
 
 
@@ -224,9 +225,9 @@ def test_a_connection_is_not_named_after_a_password(database_url: str, capsys: p
     [
         ("mysql://me:se%40cret@db/shop", "mysql://me:${DB_PASSWORD}@db/shop", ["DB_PASSWORD"]),
         (
-            "mysql://me:a@b@db/shop?ssl_key=x",
-            "mysql://me:${DB_PASSWORD}@db/shop?ssl_key=${DB_SSL_KEY}",
-            ["DB_PASSWORD", "DB_SSL_KEY"],
+            "mysql://me:a@b@db/shop?ssl_key=x&key=y",
+            "mysql://me:${DB_PASSWORD}@db/shop?ssl_key=x&key=${DB_KEY}",
+            ["DB_PASSWORD", "DB_KEY"],
         ),
         ("mysql://me:a?b/c&d=e@db/shop?x=1", "mysql://me:${DB_PASSWORD}@db/shop?x=1", ["DB_PASSWORD"]),
         ("mysql://me:${MINE}@db/shop", "mysql://me:${MINE}@db/shop", []),
@@ -239,6 +240,14 @@ def test_a_connection_is_not_named_after_a_password(database_url: str, capsys: p
 def test_secrets_of_urls(url: str, hidden: str, names: list[str]) -> None:
     """Passwords and parameters that look like one become variables; everything else stays."""
     assert hide_secrets(url, "DB") == (hidden, dict.fromkeys(names, ANY))
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS)
+def test_secrets_that_are_hard_to_find(url: str) -> None:
+    """A URL with any secret is the same again once its variables are replaced, and shows none of it before."""
+    hidden = hide_secrets(url, "DB")
+    assert re.search("tulip|garden", hidden.url) is None
+    assert re.sub(r"\$\{(\w+)\}", lambda variable: hidden.secrets[variable[1]], hidden.url) == url
 
 
 class _Any:
