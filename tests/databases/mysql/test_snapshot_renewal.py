@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.exceptions import TableBusyError
 from tests.scenario import Scenario
+from tests.stuck_target import until
 from tests.sync.link import linked
 
 TABLES = [
@@ -67,9 +67,5 @@ def test_a_source_that_is_replaced_while_requests_wait(mysql_url: str, tmp_path:
 
 def _wait_for_requests(source: Scenario) -> None:
     """Wait until a request waits for a lock."""
-    for _ in range(300):
-        with source.database.connect() as connection:
-            if connection.exec_driver_sql(WAITING).scalar_one():
-                return
-        time.sleep(0.05)
-    raise AssertionError("no request waits")
+    with source.database.connect() as connection:
+        until(lambda: connection.exec_driver_sql(WAITING).scalar_one())

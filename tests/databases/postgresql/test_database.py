@@ -139,13 +139,13 @@ def test_lost_connection_is_retryable(database: PostgreSQLDatabase) -> None:
     ):
         _end_session(database, connection)
     assert raised.value.retryable
-    with database.exclusive([str(table)], timeout=5), database.connect() as connection:
+    with database.exclusive([str(table)], timeout=60), database.connect() as connection:
         assert connection.exec_driver_sql("SHOW session_replication_role").scalar_one() == "origin"
 
 
 def _end_session(database: PostgreSQLDatabase, connection: Connection) -> None:
     pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-    assert rows(database, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
+    assert rows(database, f"SELECT pg_terminate_backend({pid}, 60000)") == [(True,)]
     connection.exec_driver_sql("SELECT 1")
 
 

@@ -330,7 +330,7 @@ def test_a_reader_delays_only_the_commit(sqlite_on: Scenario) -> None:
         rows = [(number, "x" * 1000) for number in range(1, 200)]
         with pytest.raises(LockTimeoutError), database.translate_errors(), database.transaction(connection):
             connection.exec_driver_sql("INSERT INTO item VALUES (?, ?)", rows)
-        assert 0.9 < time.monotonic() - began < 15
+        assert 0.9 < time.monotonic() - began < 60
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 1500
     other.close()
     assert sqlite_on.rows("item") == [(0, "zero")]

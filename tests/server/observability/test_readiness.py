@@ -79,7 +79,7 @@ def test_nobody_can_keep_a_database_busy() -> None:
     looks: list[int] = []
 
     async def ask_often() -> None:
-        readiness = Readiness([Source("connections", "a", lambda: looks.append(1))])
+        readiness = Readiness([Source("connections", "a", lambda: looks.append(1))], seconds=600)
         for _ in range(3):
             async with anyio.create_task_group() as tasks:
                 for _ in range(100):
@@ -98,7 +98,7 @@ def test_a_source_that_hangs() -> None:
         released.wait(60)
 
     async def ask() -> list[bool]:
-        readiness = Readiness([Source("connections", "a", hang), Source("directories", "d", lambda: None)], patience=0.05)
+        readiness = Readiness([Source("connections", "a", hang), Source("directories", "d", lambda: None)], patience=1)
         outcomes = [ready for _ in range(2) for ready in (await readiness.check()).values()]
         released.set()
         return outcomes

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice, Segments
-from tests.server.process.running import Running, running, wait_until, write_config
+from tests.server.process.running import PATIENCE_SECONDS, Running, running, wait_until, write_config
 from tests.server.tables.served_tables import execute
 from tests.server.wire import open_stream, post, read_all, send
 
@@ -79,7 +79,7 @@ def test_hangup_while_the_server_stops(server: Running) -> None:
         wait_until(lambda: not is_open(server.url))
         server.process.send_signal(signal.SIGHUP)
         read_all(stream)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(PATIENCE_SECONDS) == 0
     assert "ERROR" not in server.log
 
 

@@ -50,7 +50,7 @@ def _end(administrator: Any, connection: Connection) -> None:
     driver: Any = connection.connection.driver_connection
     with administrator.connect() as other:
         if connection.dialect.name == "postgresql":
-            assert other.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (driver.info.backend_pid,)).scalar()
+            assert other.exec_driver_sql("SELECT pg_terminate_backend(%s, 60000)", (driver.info.backend_pid,)).scalar()
         else:
             other.exec_driver_sql(f"KILL {driver.thread_id()}")
 
@@ -60,7 +60,7 @@ def _end_lock(administrator: Any, connection: Connection) -> None:
     with administrator.connect() as other:
         if connection.dialect.name == "postgresql":
             held = (
-                "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                "SELECT pg_terminate_backend(l.pid, 60000) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
                 " WHERE l.locktype = 'advisory' AND d.datname = current_database()"
             )
             assert other.exec_driver_sql(held).scalar()
@@ -79,7 +79,7 @@ def end_all(database: Database) -> None:
     with administrator.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ).all()
         else:
