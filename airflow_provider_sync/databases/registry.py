@@ -135,6 +135,15 @@ def missing_file(engine: Engine) -> Path | None:
         return None
 
 
+def is_same_file(engine: Engine, other: Engine) -> bool:
+    """Whether two engines open one database file, for example by two hard links, of which the engines themselves know nothing."""
+    file, other_file = (entry_of(each).file(each.url) for each in (engine, other))
+    try:
+        return file is not None and other_file is not None and file.samefile(other_file)
+    except OSError:
+        return False
+
+
 def supported_titles() -> str:
     """List the supported databases for a message: ``MySQL, MariaDB, PostgreSQL or SQLite``."""
     return _listed([entry.title for entry in ENGINES])

@@ -8,6 +8,7 @@ from secrets import token_hex
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.registry import is_same_file
 from airflow_provider_sync.databases.schema import STAGING_PREFIX
 from airflow_provider_sync.exceptions import SyncError, TableBusyError
 
@@ -31,9 +32,12 @@ def tables_here(
     :raises SyncError: if the other database does not answer
     """
     with opened() as other:
-        with other.connect() as connection:
-            places = other.catalog.places_of(connection, [table.table_name for table in tables])
-        if not places or not _share_locks(database, other, places[0][0]):
+        # A file is not opened a second time, under another name or with other options.
+        is_here = is_same_file(database.engine, other.engine)
+        reached = database if is_here else other
+        with reached.connect() as connection:
+            places = reached.catalog.places_of(connection, [table.table_name for table in tables])
+        if not (is_here or (places and _share_locks(database, other, places[0][0]))):
             return []
     names = (f"{schema}.{name}" for schema, name in places)
     return [table.model_copy(update={"table": name}) for table, name in zip(tables, names, strict=True)]

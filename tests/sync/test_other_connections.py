@@ -233,9 +233,26 @@ def test_two_names_of_a_file_that_is_not_there_yet(scheme: str, tmp_path: Path) 
         assert target.database.catalog.list_tables(connection) == []
 
 
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
+def test_two_hard_links_of_a_file(scheme: str, tmp_path: Path) -> None:
+    """Two sources of one table are refused also if two names of its file hide that it is one."""
+    run_sqlite(tmp_path / "source.db", TABLES.format("a") + TABLES.format("c"))
+    urls = {"first": f"{scheme}:///{tmp_path}/target.db", "second": f"{scheme}:///{tmp_path}/link.db"}
+    with opened(urls["first"]) as target:
+        target.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO a VALUES (7, 7)")
+    (tmp_path / "link.db").hardlink_to(tmp_path / "target.db")
+    tables = {"a": {"connection": "first"}, "c": {"connection": "second", "table": "a"}}
+    with RunningServer(server_config(f"sqlite:///{tmp_path}/source.db", tables={"a": {}, "c": {}})) as server:
+        config = ClientConfig.from_dict({"url": server.url, "retries": 0, "connections": urls, "tables": tables})
+        with pytest.raises(SyncFailed, match=r"'[ac]' and '[ac]' of the source would be one table of the target"):
+            run(config, plan_run(config))
+    with opened(urls["first"]) as target:
+        assert target.rows("a") == [(7, 7)]
+
+
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_two_urls_of_a_file_with_different_options(steps: bool, tmp_path: Path) -> None:
-    """A table of a DuckDB file that two URLs name, which cannot be open at the same time, is refused for two sources."""
+    """Two sources of one table are refused also if two URLs name its file that cannot be open at the same time."""
     run_sqlite(tmp_path / "source.db", TABLES.format("a") + TABLES.format("c"))
     urls = {"first": f"duckdb:///{tmp_path}/target.db", "second": f"duckdb:///{tmp_path}/target.db?threads=1"}
     with opened(urls["first"]) as target:
@@ -243,7 +260,7 @@ def test_two_urls_of_a_file_with_different_options(steps: bool, tmp_path: Path) 
     tables = {"a": {"connection": "first"}, "c": {"connection": "second", "table": "a"}}
     with RunningServer(server_config(f"sqlite:///{tmp_path}/source.db", tables={"a": {}, "c": {}})) as server:
         config = ClientConfig.from_dict({"url": server.url, "retries": 0, "connections": urls, "tables": tables})
-        with pytest.raises(SyncFailed, match="Give all URLs of this file the same options"):
+        with pytest.raises(SyncFailed, match="would be one table of the target"):
             compare_tables(config, plan_run(config), opener=Opener(), run_id="1") if steps else run(config, plan_run(config))
     with opened(urls["first"]) as target:
         assert target.rows("a") == [(7, 7)]
