@@ -7,40 +7,49 @@ from itertools import combinations, product
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import ConfigurationError, OtherOptionsError, SyncError, TableBusyError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, TableBusyError
 from airflow_provider_sync.sync.other_connections import OtherTables, tables_here
 
 
-def check_kept_apart(database: Database, tables: Sequence[TargetTable], others: OtherTables = (), *, by_patterns: bool) -> None:
+def check_kept_apart(
+    database: Database,
+    tables: Sequence[TargetTable],
+    others: OtherTables = (),
+    *,
+    by_patterns: bool,
+    single_transaction: bool,
+) -> None:
     """Check that no two entries share a target table, for example by names that differ only by case, or by two connections.
 
     :param tables: all tables that the run syncs into this database
     :param others: tables that it syncs over other connections, which may lead to the same server
     :param by_patterns: whether patterns chose some of the tables; if not, two entries may share a target table on purpose, if
         neither deletes the other's rows
+    :param single_transaction: whether the tables of this database are merged in one transaction, which has each table only once
     :raises ConfigurationError: naming both entries
     """
-    _check_connection(database, tables, by_patterns=by_patterns)
+    _check_connection(database, tables, by_patterns=by_patterns, single_transaction=single_transaction)
     _check_connections(database, tables, others)
 
 
-def _check_connection(database: Database, tables: Sequence[TargetTable], *, by_patterns: bool) -> None:
+def _check_connection(database: Database, tables: Sequence[TargetTable], *, by_patterns: bool, single_transaction: bool) -> None:
     for group in _alike(tables).values():
         for first, second in combinations(group, 2):
             if not by_patterns:
                 _check_undone(database, first, second, ", and set single_transaction to false")
-            elif _are_one(database, first.table_name, second.table_name):
-                raise ConfigurationError(
-                    f"{_one_table(first, second)}. Give one of them another name with 'table', or leave it out with 'exclude'."
+            if (by_patterns or single_transaction) and _are_one(database, first.table_name, second.table_name):
+                advice = (
+                    "Give one of them another name with 'table', or leave it out with 'exclude'."
+                    if by_patterns
+                    else "Set single_transaction to false, since one transaction cannot merge both; or leave one of them out."
                 )
+                raise ConfigurationError(f"{_one_table(first, second)}. {advice}")
 
 
 def _check_connections(database: Database, tables: Sequence[TargetTable], others: OtherTables) -> None:
     """Check that no table shares a target table with an entry of another connection if either sync deletes the other's rows.
 
     Other connections are opened only for tables with similar names; one that does not answer fails in its own sync.
-
-    :raises OtherOptionsError: if one leads to the same file by other options, so that both cannot be open at the same time
     """
     alike = _alike(tables)
     for opened, there in others:
@@ -56,9 +65,6 @@ def _check_connections(database: Database, tables: Sequence[TargetTable], others
             places = database.catalog.places_of(connection, [first.table_name for first, _ in pairs])
         try:
             here = tables_here(database, opened, [second for _, second in pairs])
-        except OtherOptionsError:
-            # Opened alone, it would not fail in its own sync.
-            raise
         except SyncError:
             continue
         for (first, _), place, second in zip(pairs, places, here, strict=False):

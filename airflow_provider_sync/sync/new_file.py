@@ -20,7 +20,7 @@ from airflow_provider_sync.sync.tables.version2.small_tables import describe_ahe
 
 
 def describe_for_new_file(
-    client: SyncClient, empty: Database, tables: Sequence[TargetTable], *, single_transaction: bool
+    client: SyncClient, empty: Database, tables: Sequence[TargetTable], *, all_or_none: bool
 ) -> Mapping[str, Described] | None:
     """Return the descriptions of tables that a sync would create in a database that has none; ``None`` if it creates none.
 
@@ -28,17 +28,17 @@ def describe_for_new_file(
     them.
 
     :param empty: an in-memory database of the target's engine
-    :param single_transaction: whether a table that fails stops all others
+    :param all_or_none: whether a table that fails stops all others
     :raises SyncError: if the server refuses or does not answer
     """
     if client.protocol_for() == 1:
         return None  # version 1 does not describe tables
     creatable = [table for table in tables if table.create_table]
-    if single_transaction and len(creatable) < len(tables):
+    if all_or_none and len(creatable) < len(tables):
         return None
     described = describe_ahead(client, empty, creatable)
     answers = (_is_described(client, empty, table, described) for table in creatable)
-    return described if (all(answers) if single_transaction else any(answers)) else None
+    return described if (all(answers) if all_or_none else any(answers)) else None
 
 
 def _is_described(client: SyncClient, empty: Database, options: TargetTable, known: Descriptions) -> bool:

@@ -21,6 +21,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes,
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.near_names import did_you_mean
+from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
@@ -322,26 +323,41 @@ class OpenedTables(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def opened_tables(
-    client: SyncClient, plan: RunPlan, url: str, opener: Opener, *, dry_run: bool, single_transaction: bool = False
+    client: SyncClient,
+    plan: RunPlan,
+    url: str,
+    opener: Opener,
+    *,
+    dry_run: bool,
+    single_transaction: bool,
+    in_steps: bool = False,
 ) -> Iterator[OpenedTables]:
     """Open the database of some tables of a resolved plan, and check that no two of its entries share a target table.
 
     A database file that is missing is created only if tables will be created in it; otherwise it appears empty, and the sync
     fails. See :mod:`.new_file`.
 
-    :param single_transaction: whether a table that fails stops all others
+    :param single_transaction: whether all tables are merged in one transaction
+    :param in_steps: whether the other tables are compared if one fails
     :raises ConfigurationError: when two do
     :raises SyncError: if the file is missing, and the server refuses or does not answer
     """
     tables, patterns = plan.tables[url], plan.patterns_of(url)
     creates_file = not dry_run and any(table.create_table for table in tables)
-    ahead: KnownAhead | None = None
+    described: Mapping[str, Described] | None = None
     if creates_file and opener.creates_file(url):
         with opener.existing_database(url) as empty:
-            described = describe_for_new_file(client, empty, tables, single_transaction=single_transaction)
-        creates_file, ahead = described is not None, KnownAhead(described=described or {})
+            described = describe_for_new_file(client, empty, tables, all_or_none=single_transaction and not in_steps)
+        creates_file = described is not None
     with opener.database(url) if creates_file else opener.existing_database(url) as database:
-        check_kept_apart(database, tables, other_tables(opener, plan.tables, url), by_patterns=bool(patterns))
+        check_kept_apart(
+            database,
+            tables,
+            other_tables(opener, plan.tables, url),
+            by_patterns=bool(patterns),
+            single_transaction=single_transaction,
+        )
+        ahead = None if described is None else KnownAhead(described=described)
         yield OpenedTables(database=database, warnings=gone_warnings(database, patterns, tables), ahead=ahead)
 
 

@@ -50,7 +50,9 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
             for url, group in plan.tables.items():
                 with (
                     tables.going_on(partial(_tables_failed, group)),
-                    opened_tables(client, plan, url, opener, dry_run=True) as opened,
+                    opened_tables(
+                        client, plan, url, opener, dry_run=True, single_transaction=config.single_transaction
+                    ) as opened,
                 ):
                     database, run_tables = opened.database, {table.name: table for table in group}
                     unchanged = ask_ahead(client, database, group, making=False).unchanged

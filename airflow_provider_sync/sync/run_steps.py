@@ -71,7 +71,9 @@ def compare_tables(
         for url, tables in plan.tables.items():
             with (
                 outcomes.going_on(partial(tables_failed, tables)),
-                opened_tables(client, plan, url, opener, dry_run=dry_run) as opened,
+                opened_tables(
+                    client, plan, url, opener, dry_run=dry_run, single_transaction=config.single_transaction, in_steps=True
+                ) as opened,
             ):
                 database = opened.database
                 warnings += opened.warnings.values()

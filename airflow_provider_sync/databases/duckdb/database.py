@@ -134,8 +134,10 @@ class DuckDBDatabase(Database):
         """Hold locks of this process, and a connection, which keeps other processes from opening the file."""
         with self.connect() as connection:
             file = connection.exec_driver_sql(_FILE).scalar() or MEMORY
-            places = {name: place_of(connection, name) for name in names}
-            locks = by_lock((f"{file}\0{schema}\0{table}".lower(), name) for name, (schema, table) in places.items())
+            places = [place_of(connection, name) for name in names]
+            locks = by_lock(
+                (f"{file}\0{schema}\0{table}".lower(), name) for name, (schema, table) in zip(names, places, strict=True)
+            )
             with hold_locks({} if file == MEMORY else locks, timeout=timeout) as lock:
                 yield lock
 

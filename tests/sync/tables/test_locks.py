@@ -141,6 +141,11 @@ def test_two_sources_of_one_table_undo_each_other(two_into: Link, mode: str) -> 
         config["tables"]["t"]["mode"] = "upsert"
         configured = ClientConfig.from_dict(config)
         if mode != "mirror":
+            together = configured.model_copy(update={"single_transaction": True})
+            for step in (run, partial(run_steps.compare_tables, run_id="r")):
+                with pytest.raises(SyncFailed, match=r"'t' and 'u' of the source would be .*Set single_transaction to"):
+                    step(together, plan_run(together), opener=Opener())
+            assert two_into.target.rows("t") == []
             run(configured, plan_run(configured))
             assert two_into.target.rows("t") == [(1, "a"), (2, "b")]
 
