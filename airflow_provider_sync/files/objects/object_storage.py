@@ -27,9 +27,9 @@ from airflow_provider_sync.files.objects.s3_api import S3Api
 from airflow_provider_sync.files.objects.streams import READ_BYTES, StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.objects.throttling import unless_throttled
 from airflow_provider_sync.files.objects.uploads import FileUpload, Upload
-from airflow_provider_sync.files.objects.walk import walk_objects
+from airflow_provider_sync.files.objects.walk import can_be_file, walk_objects
 from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
-from airflow_provider_sync.files.paths import can_travel, check_name
+from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import (
     RESUMABLE_SECONDS,
@@ -91,7 +91,7 @@ class ObjectStorage:
         """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
 
         A prefix without objects counts as empty, since stores do not know prefixes; a missing bucket is an error.
-        Keys that end in ``/`` mark directories and are skipped.
+        Markers of folders are left out: empty objects whose keys end in ``/``.
         """
         for path, info in self._objects(path_filter, missing_ok, on_unreadable):
             yield self._entry(path, info)
@@ -187,14 +187,10 @@ class ObjectStorage:
         for key, info in found.items():
             if key == self._root and not self._flat:
                 raise FileError(f"{self.location} is a file. Give the path of a directory.")
-            if not key.startswith(below) or key.endswith("/") or info.get("type", "file") != "file":
+            if not key.startswith(below) or info.get("type", "file") != "file":
                 continue
             path = key[len(below) :]
-            if path_filter.selects(path):
-                if on_unreadable is None:
-                    check_name(path)
-                elif not can_travel(path, on_unreadable):
-                    continue
+            if path_filter.selects(path) and can_be_file(path, int(info.get("size") or 0), on_unreadable):
                 yield path, info
 
     def read(self, path: str) -> FileReader:

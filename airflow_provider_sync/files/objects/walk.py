@@ -12,6 +12,23 @@ from airflow_provider_sync.files.storage import OnUnreadable
 from airflow_provider_sync.files.tree import TreeEntry
 
 
+def can_be_file(path: str, size: int, on_unreadable: OnUnreadable | None) -> bool:
+    """Whether an object has the name of a file; empty ones whose keys end in ``/`` only mark folders.
+
+    :param path: the key, relative to the root
+    :param on_unreadable: called with other objects whose names no file can have
+    :raises FileError: for what ``on_unreadable`` would be called with
+    """
+    is_folder = not path or path.endswith("/")
+    if is_folder and not size:
+        return False
+    if on_unreadable is None:
+        check_name(path)
+        return True
+    # Under a name that differs from the folder's, so that what is in the folder is synced.
+    return can_travel(path, on_unreadable, ending="/" if is_folder else "")
+
+
 def walk_objects(
     pages: Pages,
     prefix: str,
@@ -23,7 +40,7 @@ def walk_objects(
 ) -> Iterator[TreeEntry]:
     """Yield every selected object in the order of paths, page by page, without reading content.
 
-    Keys that end in ``/`` mark directories and are left out. So is, in a source, an object that is also the folder of others,
+    Left out are markers of folders (see :func:`can_be_file`) and, in a source, an object that is also the folder of others,
     after a call of ``on_unreadable``, as no disk can hold both.
 
     :param location: the root, for messages
@@ -33,11 +50,7 @@ def walk_objects(
     last: TreeEntry | None = None
     for key, size, mtime_ns, version in in_path_order(pages, prefix):
         path = key[len(prefix) :]
-        if path.endswith("/") or not path or not path_filter.selects(path):
-            continue
-        if on_unreadable is None:
-            check_name(path)
-        elif not can_travel(path, on_unreadable):
+        if not path_filter.selects(path) or not can_be_file(path, size, on_unreadable):
             continue
         if not is_target and last is not None and path.startswith(f"{last.path}/"):
             error = FileError(

@@ -120,15 +120,29 @@ def test_an_object_that_is_also_a_folder_is_left_out(s3: S3FileSystem) -> None:
 
 
 def test_keys_that_are_no_file_names_are_left_out(s3: S3FileSystem) -> None:
-    """Markers of folders are ignored; keys that are not safe file names are reported."""
+    """Empty markers of folders are ignored; keys that are not safe file names are reported."""
     storage = ObjectStorage(s3, "s3://bucket/root")
-    for key in ("root/", "root/folder/", "root/a//b", "root/../x", "root/folder/x"):
-        s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"x")
+    for key in ("root/", "root/marker/", "root/folder/", "root/a//b", "root/../x", "root/folder/x"):
+        s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"" if key in ("root/", "root/marker/") else b"x")
     with pytest.raises(FileError, match="file name"):
         list(storage.walk())
     left_out: dict[str, FileError] = {}
     assert [entry.path for entry in storage.walk(on_unreadable=left_out.__setitem__)] == ["folder/x"]
-    assert set(left_out) == {"a//b", "../x"}
+    assert set(left_out) == {"a//b", "../x", "folder//"}
+    assert "The file name 'folder/' ends in '/', as only that of a directory does. Rename" in str(left_out["folder//"])
+    listed: dict[str, FileError] = {}
+    assert [entry.path for entry in storage.scan(on_unreadable=listed.__setitem__)] == ["folder/x"]
+    assert set(listed) == set(left_out)
+    assert paths(storage, PathFilter(include=["folder/x"])) == ["folder/x"]
+
+
+def test_content_of_the_root_itself_is_reported(s3: S3FileSystem) -> None:
+    """An object with content whose key is the root with a slash is no file."""
+    storage = ObjectStorage(s3, "s3://bucket/root")
+    s3.call_s3("put_object", Bucket="bucket", Key="root/", Body=b"x")
+    left_out: dict[str, FileError] = {}
+    assert list(storage.walk(on_unreadable=left_out.__setitem__)) == []
+    assert [*left_out] == ["/"]
 
 
 def test_pages_are_asked_for_as_the_walk_goes_on(s3: S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:

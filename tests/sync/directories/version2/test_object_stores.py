@@ -14,6 +14,7 @@ from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
+from tests.files.conftest import get
 from tests.files.objects.hostile_store import BUCKET, DENIED, HostileStore, Request, hostile_store
 from tests.sync.directories.mirror import Mirror, target_directory
 
@@ -94,3 +95,24 @@ def test_deletes_that_are_denied(store: HostileStore, tmp_path: Path, denied: st
     store.disturbance = lambda _: None
     assert mirror.sync().files_deleted == 3 - deleted
     mirror.assert_equal()
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_content_under_the_name_of_a_folder(store: HostileStore, tmp_path: Path, side: str, protocol: str) -> None:
+    """An object with content whose key ends in a slash is named, and everything else in its folder is synced."""
+    in_store, on_disk = open_storage(f"s3://{BUCKET}/root", store.filesystem), open_storage(str(tmp_path / "files"))
+    sides = (in_store, on_disk) if side == "source" else (on_disk, in_store)
+    mirror = Mirror(*sides, protocol=protocol)
+    store.filesystem.call_s3("put_object", Bucket=BUCKET, Key="root/folder/", Body=b"content")
+    mirror.put("folder/new")
+    mirror.put("kept")
+    mirror.put_target("folder/gone")
+    options = {"max_deletes": 1}
+    with pytest.raises(SyncFailed, match="The file name 'folder/' ends in '/', as only that of a directory does"):
+        mirror.sync(options)
+    assert get(mirror.target, "folder/new") == b"content"
+    report = mirror.sync({**options, "skip_unreadable": True})
+    assert any("ends in '/'" in warning for warning in report.warnings)
+    paths = [entry.path for entry in mirror.target.walk(on_unreadable=lambda *_: None) if entry.kind == "file"]
+    assert paths == ["folder/new", "kept"]
