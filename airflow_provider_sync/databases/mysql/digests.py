@@ -14,11 +14,10 @@ from sqlalchemy import text as sql_text
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.mysql import lookup, row_text
-from airflow_provider_sync.databases.mysql.read import no_text, stream_texts
+from airflow_provider_sync.databases.mysql.read import no_text, stream_texts, too_large
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
-from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent, packet_bytes
 from airflow_provider_sync.databases.partitioning import SegmentRanges, intersect_key_ranges, key_range_of
-from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
@@ -28,9 +27,6 @@ _SMALL = 20_000
 
 _SHARED_SEGMENTS = 128
 """Minimum segments, of about a hundred rows each, for which a second connection saves time."""
-
-_PACKET = "sync_max_allowed_packet"
-"""Key in a connection's ``info`` of the session's ``max_allowed_packet``."""
 
 _UNLIMITED = 2**64 - 1
 _STATISTICS = sql_text(
@@ -68,7 +64,7 @@ class MySQLDigests(MySQLComponent, Digests):
     ) -> Mapping[int, SegmentDigest]:
         """Digest every segment of the partitioning in one scan."""
         digest = self._digest(connection, table_slice)
-        has_digests = not table_slice.table.is_derived and always_fits(table_slice.columns, _packet(connection))
+        has_digests = not table_slice.table.is_derived and always_fits(table_slice.columns, packet_bytes(connection))
         source = f"{self.relation(table_slice.table)} AS t WHERE {lookup.in_window(table_slice, self.quote)}"
         group = " GROUP BY 1 ORDER BY NULL"
         if partitioning.is_whole:
@@ -91,7 +87,7 @@ class MySQLDigests(MySQLComponent, Digests):
             if total is None:
                 break  # no rows, and no groups
             if total >= TOO_LARGE:
-                raise _too_large(table_slice.table)
+                raise too_large(table_slice.table, "digested")
             segments[int(segment_number)] = SegmentDigest.of(rows, total)
         return segments
 
@@ -180,21 +176,7 @@ class MySQLDigests(MySQLComponent, Digests):
                     raise TableError(
                         f"Table {table_slice.table.label!r} has rows without a key (NULL). Choose a key that all have."
                     ) from error
-                raise _too_large(table_slice.table) from error
+                raise too_large(table_slice.table, "digested") from error
 
     def _digest(self, connection: Connection, table_slice: TableSlice) -> str:
-        return row_digest(table_slice.columns, self.quote, _packet(connection))
-
-
-def _too_large(table: Table) -> TableError:
-    return TableError(
-        f"Table {table.label!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be digested"
-        " there. Raise max_allowed_packet, or leave out the largest column with `columns`."
-    )
-
-
-def _packet(connection: Connection) -> int:
-    """Return the session's ``max_allowed_packet`` in bytes, which cannot change during a session."""
-    if _PACKET not in connection.info:
-        connection.info[_PACKET] = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
-    return int(connection.info[_PACKET])
+        return row_digest(table_slice.columns, self.quote, packet_bytes(connection))

@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.cancel import kill_query
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
-from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent
+from airflow_provider_sync.databases.mysql.server_facts import MySQLComponent, packet_bytes
 from airflow_provider_sync.databases.mysql.text import NO_TEXT, may_have_gaps
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
@@ -218,13 +218,14 @@ class MySQLReader(MySQLComponent, Reader):
         """Stream rows as TSV, by the primary key's index unless a window or keys are given."""
         window = lookup.in_window(table_slice, self.quote)
         texts = row_text.texts(table_slice.columns, self.quote)
+        lost = row_text.lost_texts(table_slice.columns, self.quote, packet_bytes(connection))
         table = table_slice.table
         source = f"{self.relation(table)} AS t"
         if keys is None:
             if table.primary_key and table.query is None and table_slice.window is None and table_slice.key_range is None:
                 # Otherwise the server may scan another index that covers all columns, in its order.
                 source += " USE INDEX (PRIMARY)"
-            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {window}"):
+            for batch in _stream_whole(connection, table, texts, lost, f"{source} WHERE {window}"):
                 _check_texts(table_slice, batch)
                 yield len(batch), encode_rows(batch)
             return
@@ -233,7 +234,7 @@ class MySQLReader(MySQLComponent, Reader):
             table_slice.key, self.quote, keys, room=self.server.characters_for_keys(connection)
         ):
             wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
-            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {window}"):
+            for batch in _stream_whole(connection, table, texts, lost, f"{source} WHERE {condition} AND {window}"):
                 if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
                     _check_texts(table_slice, found)
                     yield len(found), encode_rows(found)
@@ -249,6 +250,35 @@ def no_text(table: Table, columns: Sequence[CanonicalColumn], error: UnicodeDeco
         f"Table {table.label!r} has a value with the bytes {error.object.removeprefix(NO_TEXT)[:20].hex()} in {names}, which are"
         " no text in that character set, and would arrive as other characters. Correct the value, or make the column one of"
         " bytes (VARBINARY, BLOB)."
+    )
+
+
+def _stream_whole(
+    connection: Connection, table: Table, texts: str, lost: str | None, source: str
+) -> Iterator[Sequence[tuple[bytes | None, ...]]]:
+    """Stream texts, none of which is NULL because of its size.
+
+    :param lost: condition of a row that has such a text; ``None`` if there is none
+    :param source: the statement from FROM on
+    :raises TableError: for a row that has such a text
+    """
+    if lost is None:
+        yield from stream_texts(connection, f"SELECT {texts} FROM {source}")
+        return
+    for batch in stream_texts(connection, f"SELECT {texts}, {lost} FROM {source}"):
+        if any(row[-1] == b"1" for row in batch):
+            raise too_large(table, "read")
+        yield [row[:-1] for row in batch]
+
+
+def too_large(table: Table, verb: str) -> TableError:
+    """Return the error for a row that the server's text functions cannot hold.
+
+    :param verb: what it cannot be, as a participle
+    """
+    return TableError(
+        f"Table {table.label!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be {verb}"
+        " there. Raise max_allowed_packet, or leave out the largest column with `columns`."
     )
 
 

@@ -36,9 +36,8 @@ def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], 
     """
     hashed = f"SHA2({_row_text(columns, quote)}, 256)"
     # CONCAT_WS skips a field that is NULL because of its size, as if the value were NULL.
-    lost = [condition for column in columns if (condition := _is_lost(column, quote(column.column.name), packet))]
-    if lost:
-        hashed = f"IF({' OR '.join(lost)}, NULL, {hashed})"
+    if lost := lost_texts(columns, quote, packet):
+        hashed = f"IF({lost}, NULL, {hashed})"
     return f"CAST(CONV(LEFT({hashed}, {DIGEST_BITS // 4}), 16, 10) AS UNSIGNED)"
 
 
@@ -49,6 +48,14 @@ def always_fits(columns: Sequence[CanonicalColumn], packet: int) -> bool:
     """
     sizes = [_max_bytes(column) for column in columns]
     return None not in sizes and sum(filter(None, sizes)) <= packet
+
+
+def lost_texts(columns: Iterable[CanonicalColumn], quote: Callable[[str], str], packet: int) -> str | None:
+    """Return the condition that :func:`texts` has NULL for a value that is too large for a packet; ``None`` if it never has.
+
+    :param packet: see :func:`row_digest`
+    """
+    return " OR ".join(filter(None, (_is_lost(column, quote(column.column.name), packet) for column in columns))) or None
 
 
 def texts(columns: Iterable[CanonicalColumn], quote: Callable[[str], str]) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"\d+")
 _HAS_0900_BIN = (8, 0, 17)
 
+_PACKET = "sync_max_allowed_packet"
+"""Key in a connection's ``info`` of the session's ``max_allowed_packet``."""
+
 
 class Server:
     """Facts about one server, queried over the first connection that needs them."""
@@ -29,7 +32,6 @@ class Server:
         self._ignores_case: bool | None = None
         self._sha1: bool | None = None
         self._logs_statements: bool | None = None
-        self._packet_bytes: int | None = None
 
     def is_mariadb(self, connection: Connection) -> bool:
         """Whether the server is MariaDB rather than MySQL."""
@@ -74,9 +76,14 @@ class Server:
 
     def characters_for_keys(self, connection: Connection) -> int:
         """Return the maximum characters of a list of keys in a statement, besides the expressions of all columns."""
-        if self._packet_bytes is None:
-            self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
-        return self._packet_bytes // 2
+        return packet_bytes(connection) // 2
+
+
+def packet_bytes(connection: Connection) -> int:
+    """Return the session's ``max_allowed_packet`` in bytes, which cannot change during a session."""
+    if _PACKET not in connection.info:
+        connection.info[_PACKET] = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+    return int(connection.info[_PACKET])
 
 
 class MySQLComponent(DatabaseComponent):

@@ -62,6 +62,33 @@ def test_rows_larger_than_a_packet(mariadb_url: str, size: int, partitioning: Pa
             all_digests(on.database, connection, table_slice, partitioning)
 
 
+@pytest.mark.parametrize("by_key", [False, True], ids=["whole", "by key"])
+@pytest.mark.parametrize("column", ["LONGBLOB", "LONGTEXT CHARACTER SET latin1"])
+@pytest.mark.parametrize("times", [0.3, 0.6])
+def test_large_texts_are_sent_or_refused(on: Scenario, times: float, column: str, by_key: bool) -> None:
+    """A value whose text is longer than its bytes arrives as it is, or is an error if a packet cannot hold it: never NULL."""
+    length = int(int(on.scalar("SELECT @@max_allowed_packet")) * times)
+    on.execute(
+        f"CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v {column})",
+        f"INSERT INTO item VALUES (1, REPEAT(x'e9', {length})), (2, NULL)",
+    )
+    table_slice = slice_of(on.database, on.describe("item"))
+    keys = [("1",), ("2",)] if by_key else None
+
+    lines: list[bytes] = []
+    refusal = ""
+    with on.database.snapshot() as connection:
+        try:
+            lines = b"".join(block for _, block in on.database.reader.read_text(connection, table_slice, keys)).splitlines()
+        except TableError as error:
+            refusal = str(error)
+
+    if times > 0.5 and refusal:
+        assert "max_allowed_packet" in refusal
+    else:
+        assert sorted(map(len, lines)) == [len("2\t\\N"), len("1\t") + 2 * length]
+
+
 def test_texts_through_either_driver(with_driver: Scenario) -> None:
     """Both drivers give the same bytes, and convert values of later statements as before."""
     on = with_driver
