@@ -15,9 +15,9 @@ from threading import Lock
 
 from airflow_provider_sync.config import ServerLimits, SourceTable
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
-from airflow_provider_sync.escalation import Watch
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.server.access.grants import Grant
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.http_errors import SnapshotEnded, TooManySnapshots
 from airflow_provider_sync.server.json_requests import invalid_field
 from airflow_provider_sync.server.sources import Sources
@@ -78,11 +78,11 @@ class SnapshotLeases:
         self._held = held
 
     @contextmanager
-    def take(self, sources: Sequence[SourceTable], grant: Grant, watch: Watch) -> Iterator[str]:
+    def take(self, sources: Sequence[SourceTable], grant: Grant, active: ActiveRequest) -> Iterator[str]:
         """Hold a snapshot of tables inside the block.
 
         :param sources: tables of one database
-        :param watch: ends the snapshot's connection if it has to end and its database does not answer
+        :param active: the request; it ends the snapshot's connection if it has to end and its database does not answer
         :return: an unguessable name, with which requests of the same caller read the snapshot
         :raises TooManySnapshots: if the limit is reached
         """
@@ -90,7 +90,8 @@ class SnapshotLeases:
         database, url = self._sources.database(sources[0]), self._sources.url(sources[0])
         with (
             self._held.place(self._limits.snapshots),
-            database.watched_by(watch).held_snapshot(*names_and_queries(sources)) as held,
+            active.lock_waits.waiting(database.watched_by(active)) as waiting,
+            waiting.held_snapshot(*names_and_queries(sources)) as held,
         ):
             self._held.by_name[name] = _Lease(url, grant.caller, held)
             try:

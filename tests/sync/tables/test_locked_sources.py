@@ -10,8 +10,9 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.transport import _Pause
 from airflow_provider_sync.config import ServerConfig, table_from_options
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.protocol.lock_wait import BRIEF_WAIT, HEADER, requested_wait
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice
 from airflow_provider_sync.server import sources
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
@@ -79,6 +80,23 @@ def test_one_wait_for_all(link: Link, engine: str, protocol: str, single_transac
     assert set(waits[1:]) == {BRIEF_WAIT}
     statuses = {report.name: report.status for report in failed.value.reports}
     assert (statuses["e"] == "changed") is not single_transaction
+
+
+def test_one_wait_for_a_snapshot(link: Link, engine: str) -> None:
+    """A snapshot of all tables waits as long as the server does once, and briefly when it is requested again."""
+    config = ServerConfig.from_dict({"connections": {"source": link.source_url}, "tables": {name: {} for name in NAMES}})
+    with (
+        RunningServer(config) as server,
+        SyncClient(server.url, retries=2, protocol="2") as client,
+        recorded_waits(link.source.database) as waits,
+        locked(link, engine),
+        pytest.raises(SyncError) as failed,
+        client.holding_snapshot(NAMES),
+    ):
+        client.describe_table(DescribeTable(table_slice=RequestedSlice(name="a"), digests=False))
+    assert failed.value.retryable
+    assert waits[0] == FIRST_WAIT
+    assert set(waits[1:]) == {BRIEF_WAIT}
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "soon", "²", "9" * 400])
