@@ -7,7 +7,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -144,21 +144,34 @@ def _write(path: Path, text: str, *, force: bool) -> None:
     """Write a file atomically; replace an existing one only with ``force``."""
     unfinished = path.with_name(f".{path.name}.{token_hex(8)}.tmp")
     try:
-        # Do not follow a link that another user has put in its place.
-        with unfinished.open("x", encoding="utf-8") as file:
-            file.write(text)
         try:
+            # Do not follow a link that another user has put in its place.
+            with unfinished.open("x", encoding="utf-8") as file:
+                file.write(text)
             if force:
                 unfinished.replace(path)
             else:
-                os.link(unfinished, path)
+                _move_to_new(unfinished, path)
         finally:
-            with suppress(FileNotFoundError):
-                unfinished.unlink()
+            unfinished.unlink(missing_ok=True)
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
         raise ConfigurationError(f"Cannot write {path}: {error.strerror}. Name another file with --config.") from error
+
+
+def _move_to_new(unfinished: Path, path: Path) -> None:
+    """Move a file to a name that is free.
+
+    :raises FileExistsError: if there is something of that name
+    """
+    # Not a hard link, which FAT and some network disks and volumes of containers do not have: take the name, then replace that.
+    path.open("x").close()
+    try:
+        unfinished.replace(path)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _exists(path: Path) -> ConfigurationError:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -141,6 +144,49 @@ def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["init", "--from", database, "--force"]) == 0
     assert list(ServerConfig.from_yaml(path).tables) == ["customers", "orders"]
     assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The file is written also where there are no hard links, but not in place of one that appears meanwhile."""
+
+    def link(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    arguments = ["init", "--from", f"sqlite:///{Site(tmp_path).source}", "--config", "new.yaml"]
+    assert main(arguments) == 0
+    assert list(ServerConfig.from_yaml("new.yaml").tables) == ["customers", "orders"]
+    written = Path("new.yaml").read_text()
+    monkeypatch.setattr("airflow_provider_sync.cli.init.is_there", lambda _: False)
+    assert main(arguments) == 2
+    assert Path("new.yaml").read_text() == written
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]])
+@pytest.mark.parametrize("method", ["write", "replace"])
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, options: list[str]) -> None:
+    """If the text cannot be written or named, nothing is left of it, and a file that is to be replaced stays."""
+    arguments = ["init", "--from", f"sqlite:///{Site(tmp_path).source}", "--config", "new.yaml", *options]
+    if options:
+        Path("new.yaml").write_text("mine")
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def full(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        file = open_file(path, mode, *arguments, **options)
+        if mode == "x":
+            file.write = fail
+        return file
+
+    open_file = Path.open
+    monkeypatch.setattr(Path, *(("open", full) if method == "write" else ("replace", fail)))
+    assert main(arguments) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert not options or Path("new.yaml").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ _MAX_RANGE_BYTES = 1024 * 1024 * 1024
 # Between two file systems, on file systems and kernels without it, and for files that cannot be copied so.
 _NOT_POSSIBLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY)
 
-NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
+NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 """Numbers of errors that say that a file cannot have this hard link, but can be copied."""
 
 
