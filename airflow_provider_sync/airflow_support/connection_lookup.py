@@ -18,7 +18,8 @@ def find_connection(conn_id: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
-        raise ConfigurationError(reason_of(error)) from error
+        # Without its traceback, which OpenLineage sends as it is: a URL with a password may have been taken for the id.
+        raise ConfigurationError(reason_of(error)) from None
 
 
 def publish_connection(conn_id: str) -> None:

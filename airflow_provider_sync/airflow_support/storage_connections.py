@@ -19,9 +19,13 @@ def storage_from_path(path: str | PathLike[str] | ObjectStoragePath) -> Storage:
     """
     if not isinstance(path, ObjectStoragePath):
         text = fspath(path)
-        if "://" not in text:
+        # A user with a password is no id of a connection: fsspec reads them, as on the command line.
+        if "://" not in text or ":" in text.partition("://")[2].partition("/")[0].rpartition("@")[0]:
             return open_storage(text)
-        path = ObjectStoragePath(text)
+        try:
+            path = ObjectStoragePath(text)
+        except ValueError:  # Airflow does not know this storage, and fsspec says what is wrong
+            return open_storage(text)
     if path.protocol in ("", "file", "local"):
         return open_storage(path.path)
     # Airflow 3.1 has no attribute for the id of the connection.

@@ -56,7 +56,7 @@ def failing_tasks() -> Iterator[None]:
         )
         raise AirflowException(reason_of(ended)) from ended
     except AirflowNotFoundException as error:
-        raise AirflowFailException(reason_of(error)) from error
+        raise AirflowFailException(reason_of(error)) from None
     except SyncError as error:
         if isinstance(error, SyncFailed):
             log.error("\n%s", format_reports(error.reports))

@@ -145,7 +145,7 @@ class SyncServerHook(BaseHook):
             raise ConfigurationError(
                 f"There is no connection {self.sync_conn_id!r}. Make one of the type {self.hook_name!r}, or name another"
                 " with sync_conn_id."
-            ) from error
+            ) from None
 
     @cached_property
     def _client(self) -> SyncClient:

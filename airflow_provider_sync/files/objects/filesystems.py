@@ -28,7 +28,10 @@ def filesystem_for(url: str) -> AbstractFileSystem:
     :raises ConfigurationError: when there is none
     :raises TransportError: when it connects at once, and its host does not answer
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ConfigurationError(f"{url!r} is not a valid URL: {reason(error)}. Give a path or another URL.") from error
     if parts.scheme in BUCKET_IN_HOST and "@" in parts.netloc:
         bucket = parts.netloc.rpartition("@")[2]
         raise ConfigurationError(
