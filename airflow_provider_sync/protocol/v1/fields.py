@@ -6,6 +6,7 @@ fields a request must have is in :mod:`airflow_provider_sync.protocol.v1.request
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -21,6 +22,7 @@ MAX_FIELDS = 10_000
 
 _MAX_NESTING = 64
 _MARKS_PER_FIELD = 20
+_NO_LOG = logging.Logger(__name__, level=logging.CRITICAL + 1)
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 
 
@@ -78,6 +80,8 @@ def _multipart_pairs(body: bytes, boundary: bytes) -> Iterable[tuple[bytes, byte
     form = _Multipart()
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]  # a TypedDict of the same callables
+        # Instead of its own, to which it would write lines that the bytes of the client choose.
+        parser.logger = _NO_LOG
         parser.write(body)
         parser.finalize()
     except FormParserError:

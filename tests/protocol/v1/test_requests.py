@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -206,14 +207,18 @@ def test_multipart() -> None:
     ("body", "content_type"),
     [
         (b"--x\r\nnonsense", "multipart/form-data; boundary=b"),
+        (b"--b\r\nno header\r\n", "multipart/form-data; boundary=b"),
+        (b"--b\r\na: b\r\n\r\nx\r\n--b\x00", "multipart/form-data; boundary=b"),
         (b"a=1", "multipart/form-data"),
         (b"a=1", "text/plain"),
         (b"a=1", ""),
     ],
 )
-def test_unreadable_bodies(body: bytes, content_type: str) -> None:
-    """A body that cannot be read, or has an unknown type, has no fields."""
-    assert parse_fields(body, content_type) == {}
+def test_unreadable_bodies(body: bytes, content_type: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that cannot be read, or has an unknown type, has no fields, and logs nothing."""
+    with caplog.at_level(logging.DEBUG):
+        assert parse_fields(body, content_type) == {}
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
