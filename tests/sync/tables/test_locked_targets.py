@@ -33,7 +33,13 @@ LOCKS = {
 """How another session locks the tables; on SQLite, all tables of the database."""
 
 
-@pytest.fixture(params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow), "postgresql", "sqlite"])
+SERVERS = ["mariadb", pytest.param("mysql", marks=pytest.mark.slow), "postgresql"]
+
+where_readers_wait = pytest.mark.parametrize("engine", SERVERS, indirect=True)
+"""The engines without SQLite, whose readers wait for nobody."""
+
+
+@pytest.fixture(params=[*SERVERS, "sqlite"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name an engine, whose own limit is short."""
     monkeypatch.setattr(mysql_session, "_LOCK_SECONDS", 1)
@@ -114,11 +120,10 @@ def test_one_wait_for_all(link: Link, engine: str, protocol: str) -> None:
     assert_synced(link, engine, {report.name: report.status for report in failed.value.reports})
 
 
+@where_readers_wait
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_one_wait_of_the_first_step(link: Link, engine: str, protocol: str) -> None:
     """The step that compares waits once, too, and the tables that nobody locks do not fail."""
-    if engine == "sqlite":
-        pytest.skip("its readers wait for nobody")
     link.protocol = protocol
     with (
         served(link) as config,
@@ -145,11 +150,10 @@ def test_one_wait_of_the_last_step(link: Link, engine: str, protocol: str) -> No
     assert_synced(link, engine, {report.name: report.status for report in failed.value.reports})
 
 
+@where_readers_wait
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_one_wait_of_a_diff(link: Link, engine: str, protocol: str) -> None:
     """A diff waits once, too, and tells the differences of the tables that nobody locks."""
-    if engine == "sqlite":
-        pytest.skip("its readers wait for nobody")
     link.protocol = protocol
     with served(link) as config, recorded_waits(link.target.database) as waits, locked(link, engine):
         found = diff_run(config, plan_run(config))
