@@ -59,10 +59,10 @@ class SliceSQL:
         return f"CAST({render(self._name(column), column.type, affinity(column.column))} AS TEXT)"
 
     def _is_computed_decimal(self, column: CanonicalColumn) -> bool:
-        """Tell whether SQLite computes a column by floating point whose values the source has with a fixed number of digits."""
+        """Tell whether SQLite computes a column by floating point that the source has with a fixed number of digits."""
         declared, logical = column.column, column.type
-        is_rounded = logical.kind is LogicalKind.DECIMAL and logical.scale is not None and logical.enforced
-        return declared.generated and declared.kind is Kind.DECIMAL and is_rounded and column not in self.table_slice.key
+        has_scale = logical.kind is LogicalKind.DECIMAL and logical.scale is not None
+        return declared.generated and declared.kind is Kind.DECIMAL and has_scale and column not in self.table_slice.key
 
     def select(self, condition: str) -> str:
         """Return the statement that reads the canonical texts of the rows that satisfy a condition."""

@@ -108,12 +108,13 @@ def stored_expression(name: str, logical: LogicalType, affinity: Affinity) -> st
 
 
 def computed_decimal(name: str, logical: LogicalType, affinity: Affinity) -> str:
-    """Return the expression for the canonical text of a decimal that SQLite computes, rounded to the scale of the source.
+    """Return the expression for the canonical text of a decimal that SQLite computes.
 
-    SQLite computes with floating point: 1.1 * 1.5 is 1.6500000000000001. As the source has no more digits than its scale, no
-    difference between two of its values is lost, and nothing is written to such a column.
+    SQLite computes with floating point: 1.1 * 1.5 is 1.6500000000000001. If the source has no more digits than its scale, values
+    are rounded to it: no difference between two of the source's values is lost, and nothing is written to such a column. If the
+    source is SQLite, too, only digits are left out that are there because of floating point.
     """
-    rounded = f"sync_computed({name}, {logical.scale})"
+    rounded = f"sync_computed({name}, {logical.scale}, {int(logical.enforced)})"
     return f"CASE typeof({name}) WHEN 'real' THEN {rounded} ELSE {expression(name, logical, affinity)} END"
 
 
@@ -121,7 +122,7 @@ def register_functions(connection: Connection) -> None:
     """Register the functions that expressions call; once per connection, since they cannot be replaced while a statement runs."""
     connection.create_function("sync_float", 1, float_text, deterministic=True)
     connection.create_function("sync_decimal", 2, decimal_text, deterministic=True)
-    connection.create_function("sync_computed", 2, computed_text, deterministic=True)
+    connection.create_function("sync_computed", 3, computed_text, deterministic=True)
     connection.create_function("sync_moment", 2, moment_text, deterministic=True)
     connection.create_function("sync_order", 1, integer_order, deterministic=True)
     connection.create_function("sync_hmac", 2, hmac_text, deterministic=True)
@@ -148,11 +149,16 @@ def decimal_text(value: float, scale: int | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def computed_text(value: float, scale: int) -> str:
-    """Round a computed number to ``scale`` digits after the point, of the 15 digits that a double always keeps; halves up."""
+def computed_text(value: float, scale: int, enforced: bool) -> str:
+    """Round a computed number to ``scale`` digits after the point, of the 15 digits that a double always keeps; halves up.
+
+    :param enforced: whether to round a number, too, that has more digits after the point; otherwise it is written as it is
+    """
     if not isfinite(value):
         return float_text(value)
     number = Decimal(f"{value:.15g}")
+    if not enforced and -int(number.as_tuple().exponent) > scale:
+        return decimal_text(value, scale)
     with localcontext(prec=400):  # a double has up to 309 digits before the point
         # Adding 0 makes 0 of -0.
         return f"{number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP) + 0:f}"

@@ -1,4 +1,4 @@
-"""Decimals that SQLite computes by floating point, from sources that compute them exactly."""
+"""Decimals that SQLite computes by floating point, and other databases exactly."""
 
 from __future__ import annotations
 
@@ -85,4 +85,40 @@ def test_a_plain_column_is_not_rounded(exact: Link) -> None:
 )
 def test_rounding(value: float, scale: int, text: str) -> None:
     """Halves are rounded up, as by databases with exact decimals; 15 digits count."""
-    assert computed_text(value, scale) == text
+    assert computed_text(value, scale, True) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "text"),
+    [
+        (1.6500000000000001, 4, "1.6500"),
+        (-29.505000000000003, 3, "-29.505"),
+        (19.989449999999998, 2, "19.989449999999998"),
+        (1 / 3, 4, "0.3333333333333333"),
+        (float("-inf"), 2, "-Infinity"),
+    ],
+)
+def test_digits_of_floating_point(value: float, scale: int, text: str) -> None:
+    """Only digits after the fifteenth are left out, and only of a number that then fits."""
+    assert computed_text(value, scale, False) == text
+
+
+TARGETS = {
+    "computed": TABLE.format("12, 4", "1.5"),
+    "plain": "CREATE TABLE t (id INTEGER PRIMARY KEY, a DECIMAL(10, 2), g DECIMAL(12, 4))",
+}
+
+
+@pytest.mark.parametrize("created", TARGETS)
+def test_a_decimal_that_the_source_computes(into: Link, created: str) -> None:
+    """A decimal that SQLite computes as a source is equal to what another database computes, and fits into its columns."""
+    into.protocol = "2"
+    into.source.execute(TABLE.format("12, 4", "1.5"))
+    into.target.execute(TARGETS[created])
+    fill(into, "t (id, a)", "i, round(i * 0.11 - 20, 2)", 600)
+    into.source.execute("INSERT INTO t (id, a) VALUES (1000, NULL), (1001, 0), (1002, 12345678.91), (1003, 1.10)")
+    assert into.sync_one("t").rows_inserted == 604
+    assert into.sync_one("t").status == "unchanged"
+    into.source.execute("UPDATE t SET a = 7.77 WHERE id = 300")
+    assert into.sync_one("t").rows_updated == 1
+    assert into.sync_one("t").status == "unchanged"
