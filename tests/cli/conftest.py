@@ -8,11 +8,18 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.cli.main import main
+from airflow_provider_sync.cli.terminal import progress_display
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site
 
 Command = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no command print its progress, however long it takes on a busy machine."""
+    monkeypatch.setattr(progress_display, "SECONDS_BETWEEN_LINES", 3600.0)
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def test_known_names_are_remembered(shop: str, monkeypatch: pytest.MonkeyPatch) 
         return names_where(*arguments)
 
     monkeypatch.setattr(offered_tables, "names_where", counting)
+    monkeypatch.setattr(offered_tables, "KNOWN_SECONDS", 600.0)
     with offering(shop, "*") as base:
         offered(base)
         for name in ("orders", "items", "Parts"):
