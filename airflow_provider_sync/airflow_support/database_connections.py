@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
 from airflow.providers.common.compat.sdk import AirflowException, Connection
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Engine
@@ -35,13 +40,19 @@ def engine_from_connection(conn_id: str) -> Engine:
         )
     entry = entry_for_connection_type(connection.conn_type)
     if entry is not None and entry.url_from_hook:
-        return open_engine(hook.get_uri())
+        return open_engine(_url_of_file(hook, connection))
     # Only the MySQL hook reads it. With it, a server could ask for any file of this machine while the hook connects.
     hook.local_infile = False
+
+    def connect() -> Any:
+        with _naming_connection(connection):
+            return hook.get_conn()
+
     try:
-        engine = hook.get_sqlalchemy_engine(
-            engine_kwargs={"creator": hook.get_conn, "poolclass": NullPool, "hide_parameters": True}
-        )
+        with _naming_connection(connection):
+            engine = hook.get_sqlalchemy_engine(
+                engine_kwargs={"creator": connect, "poolclass": NullPool, "hide_parameters": True}
+            )
     except ImportError as error:
         raise ConfigurationError(
             f"The driver of connection {conn_id!r} is not installed: {error}. {_install(connection)}"
@@ -62,6 +73,36 @@ def _database_hook(connection: Connection) -> DbApiHook:
     if not isinstance(hook, DbApiHook):
         raise ConfigurationError(f"{kind}, which is not a database. Name a connection to {supported_titles()}.")
     return hook
+
+
+@contextmanager
+def _naming_connection(connection: Connection) -> Iterator[None]:
+    """Convert an error of a hook about a connection's fields, such as a plain ValueError, into one that names the connection.
+
+    Errors of drivers and servers are not among these.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AirflowException) as error:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} cannot be used as it is: {error}. Correct its fields and its extra."
+        ) from error
+
+
+def _url_of_file(hook: DbApiHook, connection: Connection) -> str:
+    """Return the URL of a connection to a file, with its extra as options.
+
+    Airflow writes an extra with numbers or switches as a single option, in JSON.
+    """
+    path, _, query = hook.get_uri().partition("?")
+    if not query.startswith(f"{connection.EXTRA_KEY}="):
+        return hook.get_uri()
+    options = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in connection.extra_dejson.items()
+        if value is not None
+    }
+    return f"{path}?{urlencode(options)}"
 
 
 def _install(connection: Connection) -> str:

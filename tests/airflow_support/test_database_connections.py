@@ -98,6 +98,42 @@ def test_rows_as_mappings(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> 
         engine_from_connection("target")
 
 
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        ({"client": "mariadb"}, "Unknown MySQL client name provided!"),
+        ({"ssl": "{ca: /etc/ssl/ca.pem}"}, "Expecting property name"),
+    ],
+)
+def test_extras_that_a_hook_refuses(
+    extra: dict[str, str], reason: str, mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the hook does not take of a connection's extra is an error of the configuration that names the connection."""
+    fields = json.loads(airflow_connection(mariadb_url))
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": extra}))
+    with pytest.raises(ConfigurationError, match=f"Connection 'target' .*{reason}"):
+        database_from_connection("target").connect().__enter__()
+
+
+def test_extras_that_are_not_text(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers and switches in the extra of a connection to a file apply as in a URL."""
+    fields = json.loads(airflow_connection(sqlite_url))
+    extra = {"timeout": 0.25, "check_same_thread": False, "isolation_level": None}
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": extra}))
+    engine = engine_from_connection("target")
+    assert dict(engine.url.query) == {"timeout": "0.25", "check_same_thread": "false"}
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_extras_that_a_file_does_not_have(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extra that the driver does not know is refused under the name that the user gave it."""
+    fields = json.loads(airflow_connection(sqlite_url))
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": {"detect_types": 1}}))
+    with pytest.raises(ConfigurationError, match="option 'detect_types'"):
+        engine_from_connection("target")
+
+
 def test_sqlite_connections_change_threads(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server reads from another thread than the one that opened the connection."""
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", airflow_connection(sqlite_url))
