@@ -87,13 +87,19 @@ def proxy_refusal(url: str) -> ServerError:
     )
 
 
+def proxy_advice(url: str) -> str:
+    """Return advice, after a space, about an answer that is not a sync server's; empty if no proxy can have given it."""
+    return f" {_VARIABLES}, which may have answered itself: correct it, or add the host to NO_PROXY." if _has_proxy(url) else ""
+
+
 def _tunnel_status(reason: BaseException) -> str | None:
     """Return the status with which a proxy refused to connect, which the standard library gives only in the error's text."""
     found = re.match(r"Tunnel connection failed: (\d+)", str(reason)) if isinstance(reason, OSError) else None
     return found[1] if found else None
 
 
-_PROXY = "The environment names a proxy (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY): correct it, or add the host to NO_PROXY."
+_VARIABLES = "The environment names a proxy (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY)"
+_PROXY = f"{_VARIABLES}: correct it, or add the host to NO_PROXY."
 
 
 def _has_proxy(url: str) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from requests import Response
 
-from airflow_provider_sync.client.network_errors import proxy_refusal
+from airflow_provider_sync.client.network_errors import proxy_advice, proxy_refusal
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.printable import quoted
@@ -52,11 +52,12 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     :param subject: what was requested
     """
     status = response.status_code
+    proxy = "" if isinstance(_json(body), dict) else proxy_advice(url)
     if 300 <= status < 400:
         return _redirect(response, url, status)
     if status in (401, 403):
         what = "access" if status == 401 else f"access to {subject}"
-        return ServerError(f"The server refused {what} with status {status}. {_access_advice(response)}", status)
+        return ServerError(f"The server refused {what} with status {status}. {_access_advice(response)}{proxy}", status)
     if status in (404, 405) and MEDIA_TYPE in response.request.headers.get("Accept", "") and _message_of_file(body) is None:
         return ServerError(
             f"There is no {_endpoint(url)} at {url.removesuffix(_endpoint(url))} (status {status}), which belongs to version 2 of"
@@ -68,7 +69,7 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if status in (404, 405):
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
         advice = "`airflow-sync serve` answers without a path, and behind a proxy or in Airflow with the path given there."
-        return ServerError(f"{what} (status {status}). Check the URL {url.removesuffix(_endpoint(url))}: {advice}", status)
+        return ServerError(f"{what} (status {status}). Check the URL {url.removesuffix(_endpoint(url))}: {advice}{proxy}", status)
     if status == 407:
         return proxy_refusal(url)
     if status == 410:
@@ -80,7 +81,9 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if status == 200:
         return not_a_sync_server(url, response.headers.get("Content-Type", ""), body)
     if status < 400:
-        return ProtocolError(f"{url} answered with status {status}, which is not a status of a sync server. Check the URL.")
+        return ProtocolError(
+            f"{url} answered with status {status}, which is not a status of a sync server. Check the URL.{proxy}"
+        )
     message, of_table = _message(body), _is_of_table(body)
     # If the reason is the server, all tables have one message, so that it is shown once.
     where = "" if status in _OF_SERVERS and not of_table else f" for {subject}"
@@ -88,7 +91,7 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
         advice = "" if "its log" in message else " Look into its log."
         text = f"The server failed with status {status}{where}: {message.rstrip('.')}.{advice}"
         return ServerError(text, status, of_table=of_table)
-    return ServerError(_unexplained(status, subject, where), status)
+    return ServerError(_unexplained(status, subject, where) + proxy, status)
 
 
 def _unexplained(status: int, subject: Subject, where: str) -> str:
@@ -139,7 +142,9 @@ def not_a_sync_server(url: str, content_type: str, body: bytes) -> ProtocolError
     """Return the error for an answer of another content type, such as a login page."""
     html = "html" in content_type or body.lstrip()[:1] == b"<"
     kind = "HTML" if html else quoted(content_type, 100) or "content without a type"
-    return ProtocolError(f"{url} answered with {kind}. Check the URL: is there a sync server, or a login page in front of it?")
+    return ProtocolError(
+        f"{url} answered with {kind}. Check the URL: is there a sync server, or a login page in front of it?{proxy_advice(url)}"
+    )
 
 
 def _redirect(response: Response, url: str, status: int) -> ProtocolError:

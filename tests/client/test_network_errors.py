@@ -96,6 +96,29 @@ def test_a_proxy_that_does_not_connect(
     assert caught.value.retryable is (status == 502)
 
 
+@pytest.mark.parametrize("status", [200, 204, 403, 404, 503, 504])
+@pytest.mark.parametrize("proxied", [True, False], ids=["proxy", "no proxy"])
+def test_a_proxy_that_answers_itself(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int, proxied: bool) -> None:
+    """If the environment's proxy refuses a request with a page of its own, the error says that there is a proxy."""
+    server.answer(reply(status, b"<html>Access denied by policy</html>" if status != 204 else b""))
+    url = server.url.removesuffix("/api/sync")
+    if proxied:
+        monkeypatch.setenv("http_proxy", url)
+        url = "http://source.example/"
+    with SyncClient(url, retries=0, protocol=2) as client, pytest.raises(SyncError) as caught:
+        client.get_table("orders")
+    assert ("HTTP_PROXY" in str(caught.value) and "NO_PROXY" in str(caught.value)) is proxied
+
+
+def test_a_server_that_answers_through_a_proxy(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a sync server refuses is not blamed on the environment's proxy."""
+    server.answer(reply(503, b'{"message": "The database is down."}'))
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/api/sync"))
+    with SyncClient("http://source.example/", retries=0) as client, pytest.raises(ServerError, match="is down") as caught:
+        client.get_table_hash("orders")
+    assert "PROXY" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])
 def test_a_bundle_without_certificates(server: ScriptedServer, tmp_path: Path, content: str) -> None:
     """A file that is not a bundle of authorities is an error that says so and is not retried."""
