@@ -322,6 +322,33 @@ def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
     assert target.owner.rows("note") == rows["note"]
 
 
+@pytest.mark.parametrize("deferrable", ["", " DEFERRABLE"], ids=["", "deferrable"])
+def test_a_value_that_other_rows_follow_is_free(target: Target, deferrable: str) -> None:
+    """A new row takes the unique value of a deleted one, to which rows refer until they change, if the role owns the tables."""
+    target.owner.execute(
+        "CREATE TABLE item (id int PRIMARY KEY, code text NOT NULL UNIQUE)",
+        "CREATE TABLE line (id int PRIMARY KEY, code text)",
+        f"ALTER TABLE line ADD FOREIGN KEY (code) REFERENCES item (code) ON DELETE CASCADE ON UPDATE CASCADE{deferrable}",
+        "INSERT INTO item VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO line VALUES (10, 'a'), (20, 'b')",
+    )
+    items, lines = [(2, "b"), (3, "a")], [(10, "b"), (20, "b")]
+
+    def sync() -> None:
+        target.plain.sync_all([("item", items, (), ()), ("line", lines, (), ())])
+
+    with pytest.raises(TableError, match="item_code_key"):
+        sync()
+    assert target.owner.rows("item") == [(1, "a"), (2, "b")]
+    for name in ("item", "line"):
+        target.owner.execute(f"ALTER TABLE {name} OWNER TO {target.plain.scalar('SELECT current_user')}")
+    definition = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'line_code_fkey' AND convalidated"
+    before = target.owner.scalar(definition)
+    sync()
+    assert (target.owner.rows("item"), target.owner.rows("line")) == (items, lines)
+    assert target.owner.scalar(definition) == before
+
+
 @pytest.mark.parametrize("counts", ["on", "off"])
 @pytest.mark.parametrize("trigger", [False, True], ids=["", "trigger"])
 def test_referenced_values_that_the_database_computes(target: Target, trigger: bool, counts: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.postgresql.session import doubled
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.postgresql.session import doubled, undoubled
+from airflow_provider_sync.databases.schema import Table
 
-ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+NO_ACTION, RESTRICT = "a", "r"
+ACTIONS = {NO_ACTION: "NO ACTION", RESTRICT: "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 # Copies of a constraint on partitions are left out. Servers before PostgreSQL 18 enforce all constraints.
 _CONSTRAINTS = """
@@ -97,6 +100,11 @@ class Constraint(msgspec.Struct, frozen=True):
         )
 
     @property
+    def passes_updates_on(self) -> bool:
+        """Whether its ON UPDATE action changes the child's rows."""
+        return self.on_update not in (NO_ACTION, RESTRICT)
+
+    @property
     def label(self) -> str:
         """The name to use in messages."""
         return f"constraint {self.name!r} of {self.child}"
@@ -109,6 +117,32 @@ def constraints_to(connection: Connection, name: str) -> list[Constraint]:
     """
     rows = connection.exec_driver_sql(_CONSTRAINTS, (name, name)).all()
     return [Constraint(*row) for row in rows]
+
+
+def joined(database: Database, connection: Connection, tables: Mapping[int, Table], number: int) -> list[list[int]]:
+    """Group tables that are connected by foreign keys.
+
+    :param tables: the tables with foreign keys from or to them, by position
+    :param number: number of all tables; each table that is not in ``tables`` is a group by itself
+    :return: groups of positions
+    """
+    position_of: dict[int, int] = {}
+    for place, table in tables.items():
+        name = undoubled(database.qualified(table))
+        position_of |= dict.fromkeys(connection.exec_driver_sql(INVOLVED, (name, name)).scalars(), place)
+    group = list(range(number))
+    for place, table in tables.items():
+        for constraint in constraints_to(connection, undoubled(database.qualified(table))):
+            other = position_of.get(constraint.child_oid)
+            if other is not None:
+                low, high = sorted((group[place], group[other]))
+                group = [low if entry == high else entry for entry in group]
+    return [[entry for entry in range(number) if group[entry] == first] for first in sorted(set(group))]
+
+
+def followed(connection: Connection, name: str) -> frozenset[str]:
+    """Return the columns of a table whose changes an ON UPDATE action passes on to other rows."""
+    return frozenset[str]().union(*(each.referred for each in constraints_to(connection, name) if each.passes_updates_on))
 
 
 def counts_changes(connection: Connection) -> bool:

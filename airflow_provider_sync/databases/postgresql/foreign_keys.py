@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.postgresql import references
+from airflow_provider_sync.databases.postgresql.constraints import followed, joined
 from airflow_provider_sync.databases.postgresql.errors import (
     FOREIGN_KEY_VIOLATION,
     INSUFFICIENT_PRIVILEGE,
@@ -179,11 +180,11 @@ class PostgreSQLForeignKeys(ForeignKeys):
             with self.switched_off(connection, list(bound.values())):
                 if stays_on(connection) is None:
                     return super().merged_together(names)
-            return references.joined(self.database, connection, bound, len(names))
+            return joined(self.database, connection, bound, len(names))
 
     def followed(self, connection: Connection, change: ListedChanges) -> frozenset[str]:
-        """See :func:`.references.followed`."""
-        return references.followed(connection, undoubled(self.qualified(change.target)))
+        """See :func:`.constraints.followed`."""
+        return followed(connection, undoubled(self.qualified(change.target)))
 
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
         """Look also for rows that refer to the replaced ones, if foreign keys stay on."""

@@ -4,6 +4,8 @@ For each constraint that refers to a merged table, and each row of that table th
 
     no row refers to it                               nothing to do
     only rows that the merge deletes or re-points     the row is deleted last (``L``)
+    the same, and another row gets its value, which   the constraint is dropped and created again, if the role may, since the row
+    an ON UPDATE action would pass on                 that is deleted last could not get another value meanwhile
     rows that stay, whose value another row provides  nothing if the server checks them at the end (DEFERRABLE, NO ACTION), else
                                                       the constraint is dropped and created again, if the role may
     any other row                                     the merge is refused before anything is written
@@ -17,7 +19,7 @@ only the server knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection
@@ -27,6 +29,8 @@ from airflow_provider_sync.databases.listed_changes import ListedChanges
 from airflow_provider_sync.databases.postgresql.constraints import (
     ACTIONS,
     INVOLVED,
+    NO_ACTION,
+    RESTRICT,
     TOUCHED,
     Constraint,
     constraints_to,
@@ -34,10 +38,8 @@ from airflow_provider_sync.databases.postgresql.constraints import (
 )
 from airflow_provider_sync.databases.postgresql.errors import FOREIGN_KEY_VIOLATION, error_message, sqlstate
 from airflow_provider_sync.databases.postgresql.session import doubled, undoubled
-from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+from airflow_provider_sync.databases.schema import OP, Column, Op
 from airflow_provider_sync.exceptions import ReferencedRowsError
-
-_NO_ACTION, _RESTRICT = "a", "r"
 
 
 def kept(
@@ -55,7 +57,7 @@ def kept(
 def references_to_listed(database: Database, connection: Connection, change: ListedChanges, op: Op) -> str | None:
     """Return the label of a constraint through which a row refers to a row listed under ``op``; ``None`` if there is none."""
     for constraint in constraints_to(connection, undoubled(database.qualified(change.target))):
-        if constraint.on_delete == _NO_ACTION and constraint.deferrable:
+        if constraint.on_delete == NO_ACTION and constraint.deferrable:
             continue
         if not constraint.readable:
             return constraint.label
@@ -68,27 +70,6 @@ def references_to_listed(database: Database, connection: Connection, change: Lis
         if connection.exec_driver_sql(statement).first():
             return constraint.label
     return None
-
-
-def joined(database: Database, connection: Connection, tables: Mapping[int, Table], number: int) -> list[list[int]]:
-    """Group tables that are connected by foreign keys.
-
-    :param tables: the tables with foreign keys from or to them, by position
-    :param number: number of all tables; each table that is not in ``tables`` is a group by itself
-    :return: groups of positions
-    """
-    position_of: dict[int, int] = {}
-    for place, table in tables.items():
-        name = undoubled(database.qualified(table))
-        position_of |= dict.fromkeys(connection.exec_driver_sql(INVOLVED, (name, name)).scalars(), place)
-    group = list(range(number))
-    for place, table in tables.items():
-        for constraint in constraints_to(connection, undoubled(database.qualified(table))):
-            other = position_of.get(constraint.child_oid)
-            if other is not None:
-                low, high = sorted((group[place], group[other]))
-                group = [low if entry == high else entry for entry in group]
-    return [[entry for entry in range(number) if group[entry] == first] for first in sorted(set(group))]
 
 
 def written_last(database: Database, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
@@ -112,12 +93,6 @@ def to_itself(database: Database, connection: Connection, change: ListedChanges)
     own = set(connection.exec_driver_sql(INVOLVED, (name, name)).scalars())
     found = (_nullable(change, constraint) for constraint in constraints_to(connection, name) if constraint.child_oid in own)
     return frozenset[str]().union(*found)
-
-
-def followed(connection: Connection, name: str) -> frozenset[str]:
-    """Return the columns of a table whose changes an ON UPDATE action passes on to other rows."""
-    acting = [each for each in constraints_to(connection, name) if each.on_update not in (_NO_ACTION, _RESTRICT)]
-    return frozenset[str]().union(*(each.referred for each in acting))
 
 
 def _nullable(child: ListedChanges, constraint: Constraint) -> set[str]:
@@ -217,7 +192,7 @@ class _References:
     def _refuse_forgotten(self, change: ListedChanges, constraint: Constraint) -> None:
         """Refuse to set gone columns to NULL if a foreign-key action would change the rows that refer to them."""
         names = [name for name in constraint.referred if name in change.forgotten]
-        if names and constraint.on_update not in (_NO_ACTION, _RESTRICT):
+        if names and constraint.passes_updates_on:
             raise ReferencedRowsError(
                 f"Foreign keys stay on, and {constraint.label} would change its rows (ON UPDATE {ACTIONS[constraint.on_update]})"
                 f" when gone_columns sets {', '.join(map(repr, names))} of {str(change.target)!r} to NULL. Nothing was changed."
@@ -252,13 +227,26 @@ class _References:
             raise self._refused(
                 constraint, f"{orphans} of its rows refer to rows of {str(change.target)!r} that go (ON DELETE {action})"
             )
-        if constraint.on_delete == _NO_ACTION and constraint.deferrable:
+        if constraint.on_delete == NO_ACTION and constraint.deferrable:
             return
         if staying:
             reason = f"{staying} of its rows refer to rows of {str(change.target)!r} that others replace"
             self._drop(constraint, reason, advice="Declare it DEFERRABLE, with ON DELETE NO ACTION")
+        elif constraint.mine and constraint.passes_updates_on and self._is_replaced(change, constraint):
+            # A row that is deleted last would have to get another value meanwhile, which the child's rows would follow.
+            self._drop(constraint, "")
         else:
             self.holding.append((change, constraint))
+
+    def _is_replaced(self, change: ListedChanges, constraint: Constraint) -> bool:
+        """Whether another row gets the referenced values of a row to delete."""
+        database, columns = self.database, [change.target.column(name) for name in constraint.referred]
+        return set(constraint.referred) <= set(change.staged) and self._first(
+            f"SELECT 1 FROM {database.qualified(change.work)} AS w"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.statements.match(change.key, 'p', 'w')}"
+            f" JOIN {database.qualified(change.staging)} AS s ON {database.statements.equal(columns, 's', 'p')}"
+            f" WHERE w.{OP} = '{Op.DELETE}' LIMIT 1"
+        )
 
     def _list_last(self) -> None:
         """Mark the rows to delete last: those with child rows that are not deleted before; repeat up to the root tables."""
@@ -305,7 +293,7 @@ class _References:
         return [change.target.column(name) for name in names if change.renamed or name not in {c.name for c in change.key}]
 
     def _plan_updates(self, change: ListedChanges, constraint: Constraint, columns: Sequence[Column]) -> None:
-        if constraint.on_update == _NO_ACTION and constraint.deferrable:
+        if constraint.on_update == NO_ACTION and constraint.deferrable:
             return
         database = self.database
         child = self.by_oid.get(constraint.child_oid)
@@ -317,10 +305,10 @@ class _References:
             f" JOIN {constraint.child_rows} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND NOT ({same}){self._not_listed(child, Op.DELETE)}"
         )
-        if constraint.on_update == _NO_ACTION:
+        if constraint.on_update == NO_ACTION:
             equal = database.statements.equal([change.target.column(name) for name in constraint.referred], "p", "s")
             touched += f" AND NOT ({equal})" if set(constraint.referred) <= set(change.staged) else ""
-        elif child is not None and constraint.on_update != _RESTRICT:
+        elif child is not None and constraint.on_update != RESTRICT:
             # The merge updates these rows after their parents.
             touched += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.work)} AS d"
@@ -329,7 +317,7 @@ class _References:
         rows = self.connection.exec_driver_sql(touched).scalar_one()
         if not rows:
             return
-        if constraint.on_update == _NO_ACTION and not constraint.mine:
+        if constraint.on_update == NO_ACTION and not constraint.mine:
             # Another row may get the value in the same statement; if none does, the server raises an error.
             return
         action = ACTIONS[constraint.on_update]
