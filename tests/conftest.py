@@ -21,6 +21,7 @@ import uvicorn.server
 from _pytest.mark.structures import ParameterSet
 from hypothesis import settings
 
+from airflow_provider_sync import redaction
 from tests import celery_workers
 from tests.airflow_stack import AirflowStack
 from tests.celery_workers import CeleryStack
@@ -149,6 +150,15 @@ def _servers_end_quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(uvicorn.server, "asyncio", _QuickAsyncio())
         yield
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test() -> Iterator[None]:
+    """Have the package forget the secrets of a test: common words among them would be hidden from the next one."""
+    before = redaction._SECRETS._patterns
+    yield
+    # Never changed in place.
+    redaction._SECRETS._patterns = before
 
 
 @pytest.fixture(scope="session")

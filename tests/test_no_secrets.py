@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from airflow_provider_sync.redaction import redact, remember_secrets
 from tests.no_secrets import SecretsWatch
 
 SECRET = "planted-by-a-test"
@@ -31,6 +32,15 @@ def test_not_found(watch: SecretsWatch, text: str) -> None:
     """Hidden secrets, words that contain one, and too short ones are not found."""
     watch._look("standard error", text)
     assert watch._leaks == []
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_secrets_of_another_test(turn: str) -> None:
+    """What one test has hidden, the next one sees."""
+    text = "planted in two tests"
+    assert redact(text) == text
+    remember_secrets([text])
+    assert redact(text) == "***"
 
 
 def test_a_log(watch: SecretsWatch, monkeypatch: pytest.MonkeyPatch) -> None:
