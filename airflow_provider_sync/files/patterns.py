@@ -69,11 +69,14 @@ class PathFilter:
             return False
         return not is_temporary(path)
 
+    def closes(self, directory: str) -> bool:
+        """Whether an exclude pattern matches everything in ``directory``."""
+        # These patterns match everything below a directory, so that any name stands for all.
+        return self._closed is not None and self._closed.fullmatch(f"{directory}/x") is not None
+
     def descends(self, directory: str) -> bool:
         """Whether a scan must descend into ``directory``; not if everything in it is excluded."""
-        # These patterns match everything below a directory, so that any name stands for all.
-        closed = self._closed is not None and self._closed.fullmatch(f"{directory}/x") is not None
-        return not closed and not is_temporary(directory)
+        return not self.closes(directory) and not is_temporary(directory)
 
     def below(self, folder: str) -> PathFilter:
         """Return the rules for one folder: with them a walk finds the folder itself, and what these rules select in it.

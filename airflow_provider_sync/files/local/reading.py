@@ -133,7 +133,7 @@ def open_regular(root: int, components: tuple[str, ...]) -> tuple[int, os.stat_r
 def _open_behind_links(
     root: int, components: tuple[str, ...], root_path: Path, path_filter: PathFilter
 ) -> tuple[int, os.stat_result]:
-    directory, real, name = resolve(root, (), components, (str(root_path), os.path.realpath(root_path)))
+    directory, real, name = resolve(root, (), components, (str(root_path), os.path.realpath(root_path)), path_filter)
     try:
         if name is None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

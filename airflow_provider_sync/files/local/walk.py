@@ -17,7 +17,7 @@ from airflow_provider_sync.exceptions import FileError, MissingFileError
 from airflow_provider_sync.files.file_errors import file_error, is_about_one_file
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_directory, entry_of_file, entry_of_link
-from airflow_provider_sync.files.local.links import resolve
+from airflow_provider_sync.files.local.links import ExcludedError, resolve
 from airflow_provider_sync.files.local.open_flags import DIRECTORY, ROOT
 from airflow_provider_sync.files.paths import (
     MAX_COMPONENT_BYTES,
@@ -249,11 +249,13 @@ class LocalWalk:
     def _followed(self, above: _Directory, name: str) -> TreeEntry | None:
         path = above.path + name
         try:
-            holder, real, found = resolve(self._root, above.real, (name,), self._root_paths)
+            holder, real, found = resolve(self._root, above.real, (name,), self._root_paths, self._filter)
             try:
                 return self._behind_link(path, holder, real if found is None else [*real, found])
             finally:
                 os.close(holder)
+        except ExcludedError:
+            return None
         except OSError as error:
             if self._filter.excludes(path) or not self._filter.descends(path):
                 return None  # the filter selects nothing behind the link
@@ -276,7 +278,13 @@ class LocalWalk:
         :param holder: the directory that holds it, or the root itself
         """
         name = real[-1] if real else "."
-        status = os.stat(name, dir_fd=holder, follow_symlinks=False)
+        is_excluded = self._filter.excludes("/".join(real))
+        try:
+            status = os.stat(name, dir_fd=holder, follow_symlinks=False)
+        except FileNotFoundError:
+            if is_excluded:
+                return None  # as if it were there
+            raise
         if any(map(is_temporary, real)):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if stat.S_ISDIR(status.st_mode):
@@ -286,7 +294,7 @@ class LocalWalk:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             return self._enter(path, real, os.open(name, DIRECTORY, dir_fd=holder))
         # An excluded file must not be readable under another name.
-        if not stat.S_ISREG(status.st_mode) or not self._filter.selects(path) or self._filter.excludes("/".join(real)):
+        if not stat.S_ISREG(status.st_mode) or not self._filter.selects(path) or is_excluded:
             return None
         return entry_of_file(path, status, self._racy_times) if self._travels(path) else None
 

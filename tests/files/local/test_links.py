@@ -143,6 +143,20 @@ def test_what_is_excluded_is_not_found_behind_links(storage: LocalStorage, root:
         assert version.file.read() == b"mixed/open"
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("target", ["closed", "closed/sub", "closed/sub/file", "file.key", "sub/../file.key", "file.key/below"])
+def test_whether_what_is_excluded_exists_is_not_told(storage: LocalStorage, root: Path, target: str, is_there: bool) -> None:
+    """A link to an excluded name is left out, and cannot be opened, in the same words whether anything is there or not."""
+    make(root, "sub/x")
+    if is_there:
+        make(root, "closed/sub/file", "file.key")
+    (root / "link").symlink_to(target)
+    path_filter = PathFilter(exclude=["closed/", "*.key"])
+    assert walked(storage, path_filter, links="follow") == ["sub/", "sub/x"]
+    with pytest.raises(FileError, match="No such file"):
+        storage.open_version("link", links="follow", path_filter=path_filter)
+
+
 def test_directories_are_not_opened_through_links(storage: LocalStorage, root: Path) -> None:
     """A link to a directory, or to the root, cannot be opened as a file."""
     make(root, "directory/x")
