@@ -45,6 +45,7 @@ from airflow_provider_sync.exceptions import (
     wrap_unexpected_errors,
 )
 from airflow_provider_sync.files.hashers import load_hasher
+from airflow_provider_sync.merge.staging import PERMANENT
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.printable import with_notes
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context
@@ -286,7 +287,8 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
             raise TableError("There is no such schema in which a run could make it. Create it, or correct `table`.") from error
         return _missing(sends_types)
     target.check_rollback()
-    if grants := database.privileges.missing_grants(target.table, target.mode.privileges):
+    stages = options.staging == PERMANENT
+    if grants := database.privileges.missing_grants(target.table, target.mode.privileges, stages=stages):
         raise TableError(f"The user of this connection lacks privileges that a run needs: {'; '.join(grants)}.")
     if not sends_types:
         refuse_window(options)

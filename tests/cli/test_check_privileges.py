@@ -37,10 +37,10 @@ def outcome(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) ->
 
 @contextmanager
 def postgresql_role(url: str) -> Iterator[tuple[Scenario, str]]:
-    """Make a role that may do nothing with tables; give an administrator, and the URL with which the role connects."""
+    """Make a role that may only make tables of its own; give an administrator, and the URL with which the role connects."""
     role = f"sync_checked_{secrets.token_hex(4)}"
     with opened(url) as admin:
-        admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
+        admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'", f"GRANT CREATE ON SCHEMA public TO {role}")
         try:
             yield admin, make_url(url).set(username=role, password="p").render_as_string(hide_password=False)
         finally:
@@ -85,7 +85,7 @@ def test_postgresql_columns_and_roles(postgresql_url: str, outcome: Check) -> No
 def test_mysql(request: pytest.FixtureRequest, engine: str, outcome: Check) -> None:
     """Missing privileges on the table are named; with the statement that the message shows, all is well."""
     server = str(request.getfixturevalue(f"{engine}_url"))
-    with opened(server) as admin, user_with(server, "CREATE") as url:
+    with opened(server) as admin, user_with(server, "CREATE, CREATE TEMPORARY TABLES, DROP") as url:
         parsed = make_url(url)
         admin.execute(ORDERS.format("bigint"))
         for host in ("localhost", "%"):
@@ -99,6 +99,44 @@ def test_mysql(request: pytest.FixtureRequest, engine: str, outcome: Check) -> N
         mark, message = outcome(url)
         assert mark == "ok", message
         assert admin.rows("orders") == []
+
+
+def test_postgresql_places(postgresql_url: str, outcome: Check) -> None:
+    """A role that may write the table, but not make staging and temporary tables, is told so before its first merge fails."""
+    with postgresql_role(postgresql_url) as (admin, url):
+        parsed = make_url(url)
+        admin.execute(
+            "CREATE SCHEMA app",
+            "CREATE TABLE app.orders (id bigint PRIMARY KEY, name text)",
+            f"GRANT USAGE ON SCHEMA app TO {parsed.username}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON app.orders TO {parsed.username}",
+            f"REVOKE TEMPORARY ON DATABASE {parsed.database} FROM PUBLIC",
+        )
+        temporary = f"GRANT TEMPORARY ON DATABASE {parsed.database} TO {parsed.username}"
+        mark, message = outcome(url, table="app.orders")
+        assert (mark, grants_of(message)) == ("FAILED", [f"GRANT CREATE ON SCHEMA app TO {parsed.username}", temporary])
+        mark, message = outcome(url, table="app.orders", staging="temporary")
+        assert (mark, grants_of(message)) == ("FAILED", [temporary])
+        admin.execute(temporary)
+        assert outcome(url, table="app.orders", staging="temporary")[0] == "ok"
+
+
+@pytest.mark.parametrize("engine", ["mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
+def test_mysql_places(request: pytest.FixtureRequest, engine: str, outcome: Check) -> None:
+    """A user who may write the table, but not make staging and temporary tables, is told so, and no table is made or dropped."""
+    server = str(request.getfixturevalue(f"{engine}_url"))
+    with opened(server) as admin, user_with(server, "SELECT, INSERT, UPDATE, DELETE") as url:
+        admin.execute(ORDERS.format("bigint"))
+        mark, message = outcome(url)
+        [grant] = grants_of(message)
+        database = make_url(url).database
+        assert (mark, f"GRANT CREATE TEMPORARY TABLES, CREATE, DROP ON `{database}`.* TO" in grant) == ("FAILED", True), message
+        mark, message = outcome(url, staging="temporary")
+        assert (mark, f"GRANT CREATE TEMPORARY TABLES ON `{database}`.* TO" in message) == ("FAILED", True), message
+        admin.execute(grant.replace("%", "%%"))
+        mark, message = outcome(url)
+        assert mark == "ok", message
+        assert admin.scalar("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()") == 1
 
 
 def test_no_users(site: Site, outcome: Check) -> None:

@@ -14,11 +14,14 @@ from airflow_provider_sync.databases.schema import Table
 class Privileges(DatabaseComponent):
     """Asks the database for privileges of the user."""
 
-    def missing_grants(self, target: Table, needed: Sequence[str]) -> list[str]:
-        """Return the GRANT statements for privileges that the user lacks on a table, and on sequences that a merge moves.
+    def missing_grants(self, target: Table, needed: Sequence[str], *, stages: bool) -> list[str]:
+        """Return the GRANT statements for privileges that the user lacks on a table, and on all else that a merge needs.
+
+        That is sequences that it moves, temporary tables, and the schema of its staging table.
 
         A privilege on some columns counts as one on the table: which columns a merge writes depends on the source, too.
 
         :param needed: of ``SELECT``, ``INSERT``, ``UPDATE`` and ``DELETE``
+        :param stages: whether a run makes a permanent staging table beside the target
         """
         return []

@@ -1,25 +1,29 @@
-"""Find out whether a user of MySQL or MariaDB may write a table.
+"""Find out whether a user of MySQL or MariaDB may write a table, and make the tables that a merge needs beside it.
 
-The server checks privileges also for statements that it only explains, whether they come from a grant on the table, the schema or
-everything, or from a role.
+The server checks privileges also for statements that it only explains, or that have a mistake, whether they come from a grant on
+the table, the schema or everything, or from a role.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.contract.privileges import Privileges
-from airflow_provider_sync.databases.mysql.errors import NO_COLUMN_PRIVILEGE, NO_TABLE_PRIVILEGE, error_number, translated
+from airflow_provider_sync.databases.mysql.errors import DENIED, NO_COLUMN_PRIVILEGE, NO_TABLE_PRIVILEGE, error_number, translated
 from airflow_provider_sync.databases.schema import Table
+
+_MISTAKES = frozenset({1051, 1060})
+"""Errors of a user who may make and drop tables: there is no such table, or two of its columns have one name."""
 
 
 class MySQLPrivileges(Privileges):
     """Has statements explained that need the privileges, and would write no row."""
 
-    def missing_grants(self, target: Table, needed: Sequence[str]) -> list[str]:
+    def missing_grants(self, target: Table, needed: Sequence[str], *, stages: bool) -> list[str]:
         """See :meth:`.Privileges.missing_grants`."""
         name = self.qualified(target)
         column = self.quote(next(column.name for column in target.columns if not column.generated))
@@ -32,12 +36,39 @@ class MySQLPrivileges(Privileges):
         }
         with translated(), self.database.connect() as connection:
             missing = [privilege for privilege in needed if not _may(connection, statements[privilege])]
-            if not missing:
+            beside = _missing_beside(connection, self.quote(target.schema) + "." if target.schema else "", stages=stages)
+            if not missing and not beside:
                 return []
             schema, user = connection.exec_driver_sql("SELECT DATABASE(), CURRENT_USER()").one()
-        place = name if target.schema else f"{self.quote(schema)}.{name}"
+        database = self.quote(target.schema or schema)
+        granted = [(missing, f"{database}.{self.quote(target.name)}"), (beside, f"{database}.*")]
         account = "@".join(f"'{part}'" for part in user.rpartition("@")[::2])
-        return [f"GRANT {', '.join(missing)} ON {self.database.undoubled(place)} TO {account}"]
+        return [
+            f"GRANT {', '.join(privileges)} ON {self.database.undoubled(place)} TO {account}"
+            for privileges, place in granted
+            if privileges
+        ]
+
+
+def _missing_beside(connection: Connection, prefix: str, *, stages: bool) -> list[str]:
+    """Return the privileges on the database that the user lacks, by statements that could not make or drop a table.
+
+    :param prefix: the quoted database and a point, or nothing
+    """
+    name = f"{prefix}_sync_{secrets.token_hex(8)}"
+    statements = {"CREATE TEMPORARY TABLES": f"CREATE TEMPORARY TABLE {name} (a INT PRIMARY KEY, a INT)"}
+    if stages:
+        statements |= {"CREATE": f"CREATE TABLE {name} (a INT PRIMARY KEY, a INT)", "DROP": f"DROP TABLE {name}"}
+    missing = []
+    for privilege, statement in statements.items():
+        try:
+            connection.exec_driver_sql(statement)
+        except SQLAlchemyError as error:
+            if (number := error_number(error)) in DENIED:
+                missing.append(privilege)
+            elif number not in _MISTAKES:
+                raise
+    return missing
 
 
 def _may(connection: Connection, statement: str) -> bool:

@@ -1,4 +1,4 @@
-"""Ask PostgreSQL for privileges of the current role on a table and its sequences."""
+"""Ask PostgreSQL for privileges of the current role on a table, its sequences, its schema and its database."""
 
 from __future__ import annotations
 
@@ -26,11 +26,18 @@ WHERE NOT has_sequence_privilege(found.sequence, asked.privilege)
 GROUP BY found.sequence ORDER BY found.sequence
 """
 
+_ON_PLACES = """
+SELECT format('CREATE ON SCHEMA %%I', n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass(%s) AND %s AND NOT has_schema_privilege(n.oid, 'CREATE')
+UNION ALL
+SELECT format('TEMPORARY ON DATABASE %%I', current_database()) WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
+"""
+
 
 class PostgreSQLPrivileges(Privileges):
     """Asks by ``has_table_privilege`` and its relatives, which also know roles and ownership."""
 
-    def missing_grants(self, target: Table, needed: Sequence[str]) -> list[str]:
+    def missing_grants(self, target: Table, needed: Sequence[str], *, stages: bool) -> list[str]:
         """See :meth:`.Privileges.missing_grants`."""
         name = undoubled(self.qualified(target))
         with translated(), self.database.connect() as connection:
@@ -38,5 +45,6 @@ class PostgreSQLPrivileges(Privileges):
             lacking = [
                 *connection.exec_driver_sql(_ON_TABLE, (list(needed), name)).scalars(),
                 *connection.exec_driver_sql(_ON_SEQUENCES, (name,)).scalars(),
+                *connection.exec_driver_sql(_ON_PLACES, (name, stages)).scalars(),
             ]
         return [f"GRANT {privileges} TO {role}" for privileges in lacking]
