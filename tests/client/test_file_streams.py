@@ -304,7 +304,7 @@ def test_chunks_are_checked(server: ScriptedServer, client: SyncClient) -> None:
 
 
 def test_a_large_file_has_no_small_chunks(server: ScriptedServer, client: SyncClient) -> None:
-    """The list of chunks takes no more memory than that of twice the file in chunks of the smallest size."""
+    """A list is refused that has more chunks than twice the file would have in chunks of the smallest size."""
     size = 1024 * MIN_CHUNK_BYTES
     server.answer(_answer([Chunks(lengths=(1,) * 2052, digests=bytes(2052 * 16))]))
     with pytest.raises(ProtocolError, match="more than 2051 chunks of 'a'"), client.chunk_file(_CHUNK, size=size) as answer:

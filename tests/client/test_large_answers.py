@@ -91,7 +91,7 @@ def test_a_message_of_text_is_refused(server: ScriptedServer, client: SyncClient
 
 
 def test_a_row_may_be_larger_than_any_text(server: ScriptedServer, client: SyncClient) -> None:
-    """The limit of text is none of rows: a row of many megabytes arrives."""
+    """The limit on text does not apply to rows: a row of many megabytes arrives."""
     row = b"1\t" + b"x" * (20 << 20) + b"\n"
     server.answer(stream(b"".join(write_messages([Rows(count=1, data=row)], "zstd")), {"Content-Type": media_type("zstd")}))
     with client.get_rows(GetRows(table_slice=_ORDERS)) as answer:
@@ -135,7 +135,7 @@ _WIDE_MANIFESTS = {
 
 @pytest.mark.parametrize("manifest", _WIDE_MANIFESTS.values(), ids=_WIDE_MANIFESTS)
 def test_the_text_of_a_manifest_is_limited(server: ScriptedServer, manifest: bytes) -> None:
-    """A character of four bytes makes all others of its name as large: the memory for them counts."""
+    """One character of four bytes makes Python store all others of a name in four bytes each; the limit counts that memory."""
     server.answer(reply(200, gzip.compress(manifest, 1), {"Content-Encoding": "gzip"}))
     with (
         SyncClient(server.url, retries=0, limits=SizeLimits(max_files=100_000)) as client,
@@ -153,7 +153,7 @@ def test_a_path_of_megabytes_is_refused(server: ScriptedServer, client: SyncClie
 
 
 def test_directories_that_only_paths_show_are_limited(server: ScriptedServer) -> None:
-    """A few files may not lead to any number of directories, with either version."""
+    """The number of directories that occur only in the paths of files is limited, with either version."""
     paths = [f"{number}{'/x' * 60}/f" for number in range(10)]
     entries = tuple(FileEntry(path, "file") for path in paths)
     listing = b"".join(write_file_messages([(Entries(entries=entries),), (Listed(),)], "zstd"))

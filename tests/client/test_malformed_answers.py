@@ -130,7 +130,7 @@ _HOSTILE = "\x1b[2J\x1b]0;title\x07red\x1b[31m\r\nERROR forged line \u202egnp.ex
     ],
 )
 def test_what_a_server_says_is_shown_in_one_short_line(server: ScriptedServer, client: SyncClient, answer: bytes) -> None:
-    """Escape codes, line breaks and marks of direction are made visible, and long text is cut."""
+    """Escape codes, line breaks and marks of the direction of text are made visible, and long text is cut."""
     server.answer(answer)
     with pytest.raises(SyncError) as caught:
         list(client.get_rows(GetRows(table_slice=RequestedSlice(name="orders"))))

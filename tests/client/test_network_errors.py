@@ -88,7 +88,7 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, proxy: st
 def test_a_proxy_that_does_not_connect(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int, kind: type[SyncError], said: str
 ) -> None:
-    """The error about a proxy that refuses to connect to a TLS server has its status; 407 says where its password belongs."""
+    """If a proxy refuses to connect to a TLS server, the error has the status; for 407 it says where the password belongs."""
     server.answer(reply(status))
     monkeypatch.setenv("https_proxy", server.url.removesuffix("/api/sync"))
     with SyncClient("https://source.example/", retries=0) as client, pytest.raises(kind, match=said) as caught:

@@ -74,7 +74,7 @@ def test_an_unknown_name_is_answered_with_the_one_that_is_like_it(server: Script
 
 
 def test_a_name_that_is_no_longer_offered(server: ScriptedServer, client: SyncClient) -> None:
-    """A table that the server stops to offer during a run is reported as such, and not as a name like itself."""
+    """If the server stops offering a table during a run, the error says so, instead of proposing the same name."""
     server.answer(reply(200, b'{"protocol": 2, "tables": {"orders": []}, "directories": []}'), recorded("table_unknown"))
     client.capabilities()
     with pytest.raises(ServerError, match=r"no longer offers a table 'orders': its configuration, or what the token may see"):

@@ -264,7 +264,7 @@ def test_a_time_limit_ends_an_answer(server: ScriptedServer, client: SyncClient)
 
 
 def test_a_time_limit_ends_repeated_requests(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between tries count for the time limit, and there is no pause after it."""
+    """Pauses between attempts count towards the time limit, and none goes beyond it."""
     server.answer(reply(503, headers={"Retry-After": "30"}))
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", lambda seconds, sleep=time.sleep: (pauses.append(seconds), sleep(seconds)))

@@ -145,7 +145,7 @@ def test_recorded_files_are_read(server: ScriptedServer, client: SyncClient) -> 
 
 @pytest.mark.parametrize("count", [0, 999])
 def test_a_request_that_servers_would_cut_is_not_sent(server: ScriptedServer, client: SyncClient, count: int) -> None:
-    """The client refuses requests without files, or above the 1000 fields of existing servers."""
+    """The client refuses to send a request without files, or with more than the 1000 fields that existing servers read."""
     with pytest.raises(ConfigurationError, match="1 to 998"):
         client.get_files("images", [str(number) for number in range(count)])
     assert server.requests == []
@@ -251,7 +251,7 @@ def test_an_encoding_that_nobody_asked_for_is_refused(server: ScriptedServer, cl
 @pytest.mark.parametrize("call", ["hash", "table", "hashes", "files", "ping"])
 @pytest.mark.parametrize("kind", ["text/html; charset=UTF-8", "application/json", "application/octet-stream", ""])
 def test_html_is_refused(server: ScriptedServer, client: SyncClient, call: str, kind: str) -> None:
-    """A login page with status 200 is refused, with any content type, and the error names the URL if that is wrong."""
+    """A login page with status 200 is refused, with any content type; if it says that it is HTML, the error names the URL."""
     server.answer(reply(200, _HTML, kind=kind))
     with pytest.raises(ProtocolError) as caught:
         _call(client, call)

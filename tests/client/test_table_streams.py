@@ -289,7 +289,7 @@ def test_descriptions_and_digests_are_checked(server: ScriptedServer, client: Sy
 
 
 def test_other_columns_than_asked_for_are_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """A description is of the columns of the request."""
+    """A description of other columns than those of the request is refused."""
     server.answer(_answer([DESCRIBED]))
     with pytest.raises(ProtocolError, match="lacks columns that were asked for: 'price'"):
         _described(client, DescribeTable(table_slice=RequestedSlice(name="orders", columns=("price",))))
@@ -316,7 +316,7 @@ def test_digests_that_do_not_fit_are_refused(server: ScriptedServer, client: Syn
 
 
 def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncClient) -> None:
-    """Lines must fit the count and the columns, and there are not more rows than requested keys."""
+    """The lines of an answer must have its count and columns, and there are not more rows than requested keys."""
     for message, text in (
         (Rows(count=2, data=b"1\n"), "2 rows come with 1 lines"),
         (Rows(count=1, data=b"1\t2\n"), "do not have 1 columns"),
@@ -330,7 +330,7 @@ def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncCl
 
 
 def test_rows_are_counted(server: ScriptedServer, client: SyncClient) -> None:
-    """The answer counts its rows."""
+    """While it is read, the answer counts its rows."""
     server.answer(_answer(_ROWS))
     with client.get_rows(_GET) as answer:
         assert [message.data for message in answer] == [b"1\n", b"2\n"]
@@ -346,7 +346,7 @@ def test_an_answer_beyond_the_limit_is_stopped(server: ScriptedServer) -> None:
 
 
 def test_a_proxy_that_compresses_once_more_does_no_harm(server: ScriptedServer, client: SyncClient) -> None:
-    """A content encoding that HTTP allows is decoded first."""
+    """If a proxy adds a content encoding that HTTP allows, it is decoded first."""
     body = gzip.compress(_body(_ROWS))
     server.answer(stream(body, {"Content-Type": media_type("zstd"), "Content-Encoding": "gzip"}))
     assert _rows(client) == _ROWS

@@ -53,7 +53,7 @@ def end_of(messages: Sequence[Message]) -> bytes:
 
 @_wrong
 def test_a_damaged_message(server: ScriptedServer, client: SyncClient, call: Call, messages: Sequence[Message]) -> None:
-    """If the digest is not that of the messages, they were damaged on their way, and the request may be repeated."""
+    """If the digest at the end does not match the messages, they were damaged on their way, and the request may be repeated."""
     server.answer(body(messages, end=end_of(RIGHT)))
     with pytest.raises(DamagedStreamError, match="The stream was damaged") as raised:
         call(client)
@@ -62,7 +62,7 @@ def test_a_damaged_message(server: ScriptedServer, client: SyncClient, call: Cal
 
 @_wrong
 def test_a_wrong_server(server: ScriptedServer, client: SyncClient, call: Call, messages: Sequence[Message]) -> None:
-    """If the digest is that of the messages, the server has sent them so, and no repetition helps."""
+    """If the digest matches the messages, the server has sent them like that, and the request is not repeated."""
     server.answer(body(messages, end=end_of(messages)))
     with pytest.raises(ProtocolError) as raised:
         call(client)
@@ -72,7 +72,7 @@ def test_a_wrong_server(server: ScriptedServer, client: SyncClient, call: Call, 
 
 @pytest.mark.parametrize("damaged", [True, False])
 def test_content_that_the_caller_finds_wrong(server: ScriptedServer, client: SyncClient, damaged: bool) -> None:
-    """If a caller cannot read a key, say, the digest tells whether the request may be repeated."""
+    """After an error that only the caller finds, such as an invalid key, the digest decides whether a retry may help."""
     server.answer(body(RIGHT, end=end_of([RIGHT[1], RIGHT[0]] if damaged else RIGHT)))
     wrong = ProtocolError("This is no key.")
 
@@ -93,7 +93,7 @@ def test_content_that_the_caller_finds_wrong(server: ScriptedServer, client: Syn
 
 
 def test_a_server_that_sends_many_messages(server: ScriptedServer, client: SyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest is not read beyond some messages."""
+    """After a wrong message, only a limited number of further messages is read to find the digest."""
     monkeypatch.setattr("airflow_provider_sync.protocol.v2.stream._MAX_REST", 2)
     server.answer(body([Rows(count=2, data=b"1\n"), *RIGHT], end=end_of(RIGHT)))
     with pytest.raises(ProtocolError, match="2 rows come with 1 lines"):
@@ -101,7 +101,7 @@ def test_a_server_that_sends_many_messages(server: ScriptedServer, client: SyncC
 
 
 def test_the_rest_tells_nothing(server: ScriptedServer, client: SyncClient) -> None:
-    """If the stream ends with the server's own failure, the error is about the wrong message."""
+    """If the stream ends with a failure of the server after a wrong message, the error is about the wrong message."""
     server.answer(body([Rows(count=2, data=b"1\n")], end=frame_of(Failure(message="no", status=500))))
     with pytest.raises(ProtocolError, match="2 rows come with 1 lines"):
         _rows(client)
@@ -126,7 +126,7 @@ def test_no_message_at_all(server: ScriptedServer, client: SyncClient) -> None:
 
 
 def test_a_server_that_never_ends(server: ScriptedServer, client: SyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest is not read for longer than some time."""
+    """After a wrong message, the rest of the stream is read only for a limited time."""
     monkeypatch.setattr("airflow_provider_sync.protocol.v2.stream._MAX_REST_SECONDS", 0.0)
     server.answer(body([Rows(count=2, data=b"1\n"), *RIGHT], end=end_of(RIGHT)))
     with pytest.raises(ProtocolError, match="2 rows come with 1 lines"):

@@ -95,7 +95,7 @@ def test_small_files_share_a_piece_and_large_ones_are_cut(tmp_path: Path) -> Non
 
 
 def test_what_compresses_is_compressed(tmp_path: Path) -> None:
-    """The first block, and the file name of a compressed format, decide about compression."""
+    """A file is sent compressed if its first block shrinks and its name is not that of a compressed format."""
     late = os.urandom(MAX_CONTENT_BYTES) + _TEXT
     early = _TEXT * 14 + os.urandom(2 * MAX_CONTENT_BYTES)
     make(tmp_path, {"a.txt": _TEXT, "b.JPG": _TEXT, "c": os.urandom(9_000), "d": b"x" * 100, "late": late, "early": early})
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_sent_is_told_and_the_others_come(tmp_path: Path) 
 
 
 def test_many_failures_share_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that are gone are sent together, in their order among the others: each by itself costs a change of threads."""
+    """Failures of missing files are sent together, in the order of the request: each by itself costs a change of threads."""
     make(tmp_path, {"a": b"one", "z": b"last"})
     names = ["a", *(f"gone {number}" for number in range(1_500)), "z"]
     taken: list[int] = []
@@ -243,7 +243,7 @@ def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 @_SIZES
 def test_a_broken_disk_ends_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """An error of more than one file ends the whole answer, and names the file."""
+    """An error that is not about a single file ends the whole answer, and names the file at which it occurred."""
     make(tmp_path, {"a": bytes(size)})
 
     def breaking(opened: VersionedFile) -> VersionedFile:

@@ -45,7 +45,7 @@ def test_version_2_does_not_tell_whether_an_excluded_file_exists(tmp_path: Path,
 
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_version_1_does_not_tell_whether_an_excluded_file_exists(tmp_path: Path, kind: str) -> None:
-    """The answer of version 1 is the same, too."""
+    """The answer of version 1 to such a request does not show it, either."""
     site(tmp_path, kind)
     with serving(tmp_path, exclude=["*.key"]) as url:
         there, missing = (post(url, "/getFiles", {"config_name": "d", "files[]": path}) for path in (THERE, MISSING))
@@ -53,7 +53,7 @@ def test_version_1_does_not_tell_whether_an_excluded_file_exists(tmp_path: Path,
 
 
 def test_an_offered_file_in_the_way_is_named(tmp_path: Path) -> None:
-    """Of a path below an offered file, the error still says that a part of it is no directory."""
+    """The error for a path below an offered file still says that a part of the path is no directory."""
     make(tmp_path, {"a": b"offered"})
     with serving(tmp_path, exclude=["*.key"]) as url:
         answer = post(url, "/getFiles", {"config_name": "d", "files[]": "a/x"})

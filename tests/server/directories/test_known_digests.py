@@ -59,7 +59,7 @@ def digest(client: SyncClient, *paths: str, always: bool = False, folder: str | 
 
 
 def test_digests_are_read_once(tmp_path: Path, reads: list[str]) -> None:
-    """Digests are known to later requests, until a file changes or all are to be read."""
+    """Digests are known to later requests, until a file changes or the client asks to read all files again."""
     make(tmp_path, _TREE)
     with served(tmp_path) as client:
         assert set(digests(listing(client)).values()) == {None}

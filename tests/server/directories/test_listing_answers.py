@@ -65,7 +65,7 @@ def test_an_unchanged_directory_is_one_short_answer(tmp_path: Path) -> None:
 
 
 def test_a_file_of_this_moment_leaves_no_state(tmp_path: Path) -> None:
-    """While a change could still be missed, the listing has no state."""
+    """If a file has changed so recently that another change could be missed, the listing has no state."""
     make(tmp_path, _TREE)
     (tmp_path / "now").write_bytes(b"")
     with served(tmp_path) as client, client.list_files(ListFiles(directory="d")) as answer:
@@ -215,7 +215,7 @@ def test_digests_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch: p
 
 
 def test_a_broken_disk_ends_the_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of more than one file ends the whole answer and names the file; no further file is read."""
+    """An error that is not about a single file ends the whole answer and names where it occurred; no further file is read."""
     make(tmp_path, {f"{number:03}": b"x" for number in range(50)})
     monkeypatch.setattr(listing_answers, "DIGESTED_AT_ONCE", 1)
     opening(

@@ -7,7 +7,7 @@ from airflow_provider_sync.sync.directories.problems import MAX_KEPT
 
 
 def test_names_are_bounded() -> None:
-    """Of any number of noted files, the first names are kept, and all are counted."""
+    """The names of the first noted files are kept, up to a limit, and all files are counted."""
     noted = NotedFiles()
     for number in range(3 * MAX_KEPT):
         noted.add(f"{number}", "why")

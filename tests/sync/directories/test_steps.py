@@ -156,7 +156,7 @@ def test_guards_hold_for_what_is_in_the_way(mirror: Mirror) -> None:
 
 
 def test_guards_hold_for_all_batches_together(folders: Mirror) -> None:
-    """All batches of such a source together delete no more than the options allow."""
+    """If directories of the source become files after the comparison, all batches together delete no more than allowed."""
     for number in range(3):
         for name in "ac":
             folders.put(f"{number}{name}")
@@ -316,7 +316,7 @@ def test_what_the_steps_left_is_remembered(folders_of_version2: Mirror, monkeypa
 
 
 def test_a_file_that_cannot_be_written_stops_the_step(folders_of_version2: Mirror) -> None:
-    """The download names it after all others, and nothing is deleted; with ``skip_unreadable`` it is a warning."""
+    """A file that cannot be written is named once all others are there, and nothing is deleted; or it is only a warning."""
     mirror = folders_of_version2
     mirror.put("a/x")
     mirror.put("b")

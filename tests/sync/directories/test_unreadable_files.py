@@ -91,7 +91,7 @@ def in_diff(mirror: Mirror) -> DirectoryDiff:
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 @pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
 def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: bool) -> None:
-    """All others arrive, nothing is deleted, and the error names the file; or it is skipped with a warning."""
+    """If the server cannot read a file, the others arrive, nothing is deleted, and it is named, or skipped with a warning."""
     name = make(plain)
     plain.put("a")
     plain.put("b/c")
@@ -115,7 +115,7 @@ def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: b
 
 @pytest.mark.parametrize("make", [unreadable_directory, not_utf8])
 def test_a_look_names_it_too(plain: Mirror, make: Any) -> None:
-    """A dry run and ``diff`` name it without claiming a sync, and show a name in one form."""
+    """A dry run and ``diff`` name what the server cannot read, say that nothing was changed, and show its name in one form."""
     name = make(plain)
     plain.put("a")
     for look in (lambda: plain.sync(dry_run=True), lambda: in_diff(plain)):
@@ -156,7 +156,7 @@ def test_nothing_that_the_server_can_read(plain: Mirror, make: Any, steps: bool)
 
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_many_files_that_the_server_cannot_read(plain: Mirror, monkeypatch: pytest.MonkeyPatch, steps: bool) -> None:
-    """Of many, some names are kept and all are counted; nothing is deleted while any fails, and skipped ones stay."""
+    """Of many unreadable files, some are named and all are counted; nothing is deleted while any fails; skipped ones stay."""
     monkeypatch.setattr(noted_files, "MAX_KEPT", 2)
     names = [f"secret {number}" for number in range(6)]
     for name in names:
@@ -176,7 +176,7 @@ def test_many_files_that_the_server_cannot_read(plain: Mirror, monkeypatch: pyte
 
 
 def test_existing_clients_are_not_told_half(plain: Mirror) -> None:
-    """A client that does not know unreadable files gets an error with the file, because it would delete it."""
+    """A client that does not know of unreadable files gets an error that names the file, since it would delete its copy."""
     plain.put("a")
     unreadable_file(plain)
     with plain.client() as client, pytest.raises(ServerError, match="'secret'") as failure:
@@ -324,7 +324,7 @@ def test_a_server_that_refuses_everything_is_given_up(script: ScriptedServer, tm
 
 
 def test_names_that_no_file_here_can_have(script: ScriptedServer, tmp_path: Path) -> None:
-    """Too long names are named, and the others arrive."""
+    """Files whose names are too long for the target are named, and the others arrive."""
     paths = ["a", "x" * 256, "z"]
     existing(script, paths, [])
     with (

@@ -43,7 +43,7 @@ def test_they_are_not_taken_for_other_characters(odd: tuple[Link, str, str], pro
 
 
 def test_those_of_the_target_are_overwritten(odd: tuple[Link, str, str]) -> None:
-    """By version 2, they differ from their converted characters, and equal themselves."""
+    """With version 2, bytes without a character differ from what they are converted to, and equal themselves."""
     link, charset, value = odd
     link.protocol = "2"
     link.create(f"CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET {charset}, w VARCHAR(9), b BLOB)")

@@ -128,7 +128,7 @@ def test_what_a_run_before_left_is_told_in_words(server: str, sqlite_url: str) -
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
 def test_steps_whose_staging_table_cannot_be_dropped(server: str, sqlite_url: str, protocol: str) -> None:
-    """The last step has the same warning."""
+    """The last step warns of a staging table that cannot be dropped, as one task does."""
     privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
     with user_with(server, privileges) as url, linked(sqlite_url, url) as link:
         link.protocol = protocol

@@ -47,7 +47,7 @@ def hidden(link: Link) -> list[tuple[object, ...]]:
 
 
 def test_invisible_columns_are_columns(alike: Link) -> None:
-    """By version 2, their values arrive and are compared, in one task and in steps."""
+    """With version 2, values of invisible columns arrive and are compared, in one task and in steps."""
     alike.create(INVISIBLE)
     alike.source.execute("INSERT INTO t (id, a, v) VALUES (1, 1, 5), (2, 2, NULL)")
     assert alike.sync_one("t").rows_inserted == 2
@@ -65,7 +65,7 @@ def test_invisible_columns_are_columns(alike: Link) -> None:
 
 
 def test_a_target_is_made_with_invisible_columns(alike: Link) -> None:
-    """A created target has them, too."""
+    """A created target has the source's invisible columns, too."""
     alike.source.execute(INVISIBLE, "INSERT INTO t (id, a, v) VALUES (1, 1, 5)")
     alike.sync_one("t", {"create_table": True})
     assert hidden(alike) == [(1, 1, 5)]
@@ -104,7 +104,7 @@ def test_columns_that_are_invisible_at_the_source_alone(mariadb_url: str, postgr
 
 
 def test_version_1_leaves_invisible_columns_out(mariadb: Link) -> None:
-    """Version 1 does not send them, as existing servers; the report says so, and the target's values stay."""
+    """Version 1 does not send invisible columns, like existing servers; the report says so, and the target's values stay."""
     mariadb.protocol = "1"
     mariadb.create(INVISIBLE)
     mariadb.source.execute("INSERT INTO t (id, a, v) VALUES (1, 1, 5)")

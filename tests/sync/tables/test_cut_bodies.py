@@ -194,7 +194,7 @@ def test_what_is_staged_is_not_fetched_again(
 
 
 def test_what_only_looks_asks_again(source: Scenario, target: Scenario, proxy: CuttingProxy) -> None:
-    """Sensors and ``diff`` ask again, too."""
+    """Sensors and ``diff`` repeat a request whose answer was cut, too."""
     table = table_from_options("t", {})
     with SyncClient(proxy.url, retries=1) as client:
         proxy.cuts["/describeTable"] = 1

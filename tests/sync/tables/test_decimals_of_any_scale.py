@@ -63,7 +63,7 @@ def test_zeros_at_the_end(pair: Link, protocol: str) -> None:
 
 
 def test_zeros_at_the_end_in_steps(pair: Link) -> None:
-    """The steps send them, too, also with renamed columns."""
+    """The steps send zeros at the end of a number, too, also with renamed columns."""
     pair.source.execute("CREATE TABLE t (id int PRIMARY KEY, n numeric)", "INSERT INTO t VALUES (1, '1.10'), (2, '5')")
     pair.target.execute("CREATE TABLE t (id int PRIMARY KEY, amount numeric)", "INSERT INTO t VALUES (1, '1.1'), (2, '5.0')")
     options = table_from_options("t", {"renames": {"n": "amount"}})

@@ -30,7 +30,7 @@ TABLES = {
 def test_domains_over_enums(
     database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, kind: str, protocol: str
 ) -> None:
-    """Such rows are compared, found by key, and swap unique values as with other types."""
+    """Rows with a domain over an enum are compared, found by key, and swap unique values as with other types."""
     columns, rows, change = TABLES[kind]
     with database_servers.database(POSTGRESQL, tmp_path) as other, linked(postgresql_url, other) as link:
         link.protocol = protocol

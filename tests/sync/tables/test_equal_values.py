@@ -19,7 +19,7 @@ VALUES = {
 @pytest.mark.parametrize("protocol", ["1", "2"])
 @pytest.mark.parametrize("sql_type", VALUES)
 def test_equal_values_that_differ(tmp_path: Path, sql_type: str, protocol: str) -> None:
-    """They arrive as at the source, beside other changes of their row; columns that are not synced stay."""
+    """Values that only the database takes for equal arrive as at the source; columns that are not synced stay."""
     new, old, other = VALUES[sql_type]
     with linked(f"duckdb:///{tmp_path / 'source.db'}", f"duckdb:///{tmp_path / 'target.db'}") as link:
         link.protocol = protocol

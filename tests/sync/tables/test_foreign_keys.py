@@ -98,7 +98,7 @@ PARTITIONS = (
 
 @pytest.mark.parametrize(("name", "referred"), [("t", "t2"), ("t2", "t"), ("t", "t")], ids=str)
 def test_rows_that_refer_to_a_partition_stay(plain: PlainLink, name: str, referred: str) -> None:
-    """That holds for foreign keys to a partition, or to a whole of which only a partition is synced, too."""
+    """Rows also stay if they refer to a synced partition, or to a table of which only a partition is synced."""
     _create(plain, *PARTITIONS)
     plain.target.execute(
         f"CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES {referred} ON DELETE CASCADE)",

@@ -190,7 +190,7 @@ def test_many_tables_forget_in_one_run(into: Link, single_transaction: bool) -> 
 
 
 def test_it_is_known_beforehand(two_into: Link) -> None:
-    """``diff``, ``doctor`` and sensors name what would be cleared, or why it cannot be."""
+    """``diff``, ``doctor`` and sensors name the gone columns that would be cleared, or the reason why they cannot be."""
     create(two_into)
     table, database = table_from_options("t", SET_NULL), two_into.target.database
     with two_into.client("t") as client:
@@ -268,7 +268,7 @@ def test_times_of_mysql_stay(into: Link, protocol: str) -> None:
 
 
 def test_a_column_that_depends_on_it_is_noticed(tmp_path: Path) -> None:
-    """A generated column that depends on it and that the source sends is an error: nothing is written."""
+    """If a generated column that the source sends depends on a gone column, that is an error, and nothing is written."""
     with linked(f"sqlite:///{tmp_path / 'source.db'}", f"sqlite:///{tmp_path / 'target.db'}") as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, '1@x')")
@@ -311,7 +311,7 @@ KEPT = {
 @both_versions
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_triggers_that_keep_the_values(into: Link, protocol: str, steps: bool) -> None:
-    """If a trigger keeps the values, the sync fails, nothing changes, and the report does not claim it."""
+    """If a trigger keeps the values of a gone column, the sync fails, nothing changes, and the report claims no cleared rows."""
     into.protocol = protocol
     create(into)
     into.target.execute(*into.target.pick(KEPT))

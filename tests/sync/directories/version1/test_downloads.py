@@ -140,7 +140,7 @@ def test_large_answers_are_committed_in_between(folders_of_version1: Mirror, mon
 
 
 def test_a_file_that_grows_while_it_is_sent(tmp_path: Path) -> None:
-    """What an existing server sends behind the announced end of a file is not taken for a wrong URL; the others come again."""
+    """If an existing server sends more of a file than it announced, the files after it are requested again."""
     with scripted_server() as script, SyncClient(script.url, retries=0, protocol="1") as client:
         script.answer(manifest("a", "b", "c"), stream(frames("a", "b") + b"appended" + frames("c")), stream(frames("c")))
         report = sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
@@ -150,7 +150,7 @@ def test_a_file_that_grows_while_it_is_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["shrunk", "grown"])
 def test_a_file_without_digest_whose_size_changes_while_it_is_sent(tmp_path: Path, first: str) -> None:
-    """Without digests, a file that no other follows where it should end is not kept: it may have content of the next one."""
+    """Without digests, a file is not kept unless the next one begins where it ends: it may have content of the next one."""
     content = b"content of a file"
     shrunk = frame_header("a", 20) + b"short" + frame_header("b", 17) + content
     grown = frame_header("a", 10) + content + frame_header("b", 17) + content
@@ -173,7 +173,7 @@ def test_a_file_without_digest_whose_size_changes_while_it_is_sent(tmp_path: Pat
 
 
 def test_a_file_without_digest_whose_size_changes_each_time(tmp_path: Path) -> None:
-    """The error names the file and the reason, and the old content stays."""
+    """If a file without digest changes its size each time, the error names it and the reason, and the old content stays."""
     target = open_storage(str(tmp_path / "target"))
     put(target, "a", "old")
     put(target, "b", "old")

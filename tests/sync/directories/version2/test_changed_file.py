@@ -131,7 +131,7 @@ def test_a_list_that_stays_cut_ends_the_sync(folders: Mirror, monkeypatch: pytes
 
 
 def test_a_server_that_tells_no_chunks(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a server stops sending the list, the whole file is fetched; written content is checked by its digest."""
+    """If a server stops sending the list of chunks, the whole file is fetched; written content is checked by its digest."""
 
     def refuse(number: int) -> None:
         if number == 6:

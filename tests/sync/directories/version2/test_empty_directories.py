@@ -37,7 +37,7 @@ def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mir
 
 
 def test_steps_remove_them(folders: Mirror) -> None:
-    """The steps remove them, as one task does, and then find no difference."""
+    """The steps remove directories that the source lacks and that are empty, as one task does, and then find no difference."""
     with folders.client() as client:
         given = client, target_directory(), folders.target
         compared = compare_directory(*given, batches=2)
@@ -49,7 +49,7 @@ def test_steps_remove_them(folders: Mirror) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_looking_does_not_settle_them(folders: Mirror, look: str) -> None:
-    """A comparison leaves them to the next sync, also if both sides have a state to remember."""
+    """A comparison leaves such directories to the next sync, also if both sides have a state to remember."""
     with folders.client() as client, folders.opened_cache() as cache:
         LOOKS[look](client, folders, cache)
         assert everything(Path(folders.target.location)) == ["old", "old/deep", "x"]
@@ -94,7 +94,7 @@ def test_of_which_everything_is_excluded(folders: Mirror, pattern: str, checksum
 
 
 def test_looking_tells_of_them(folders: Mirror) -> None:
-    """A dry run plans to remove them, the sensor finds a difference, and ``diff`` names them in the order of paths."""
+    """A dry run plans to remove such directories, the sensor finds a difference, and ``diff`` names them sorted by path."""
     for path in ("kept/mine", "whole/below/file", "whole/file"):
         folders.put_target(path)
     options = {"exclude": ["**/mine"], "max_deletes": 2}

@@ -14,7 +14,7 @@ from tests.sync.directories.mirror import Mirror, everything, source, target, ta
 
 
 def test_a_mount_point_that_is_gone_at_the_source(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is emptied but not removed, with a warning in each report, and is not a difference for a comparison."""
+    """A mount point that the source lacks is emptied, but stays, with a warning in each report, and is no difference."""
     folders.put("a")
     for path in ("above/mounted/one", "above/mounted/deep/two", "above/beside/three"):
         folders.put_target(path)
