@@ -16,6 +16,9 @@ BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
 FLAT_STORES = BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
 """Protocols of object stores with flat keys, where an object is invisible until its upload is complete."""
 
+BACKSLASH_SEPARATES = frozenset({"smb"})
+"""Protocols whose libraries read a backslash as the separator of folders."""
+
 
 def is_local(filesystem: AbstractFileSystem) -> bool:
     """Whether this is fsspec's view of the local disk."""

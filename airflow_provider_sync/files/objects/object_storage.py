@@ -20,7 +20,7 @@ from fsspec import AbstractFileSystem
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, SyncError
 from airflow_provider_sync.files.objects.api import ObjectApi, describe, modified_ns
 from airflow_provider_sync.files.objects.common_api import CommonApi
-from airflow_provider_sync.files.objects.filesystems import BUCKET_IN_HOST, FLAT_STORES, protocols_of
+from airflow_provider_sync.files.objects.filesystems import BACKSLASH_SEPARATES, BUCKET_IN_HOST, FLAT_STORES, protocols_of
 from airflow_provider_sync.files.objects.gcs_api import GcsApi
 from airflow_provider_sync.files.objects.plain_files import PlainFiles
 from airflow_provider_sync.files.objects.s3_api import S3Api
@@ -74,6 +74,7 @@ class ObjectStorage:
         self._fs = filesystem
         self._root = str(filesystem._strip_protocol(path)).rstrip("/")
         self._flat = not FLAT_STORES.isdisjoint(protocols)
+        self._backslash_separates = not BACKSLASH_SEPARATES.isdisjoint(protocols)
         self._api = api_of(filesystem, protocols, self._root)
         self.location = f"{protocols[0]}://{self._root.lstrip('/')}"
         if self._flat and not self._root:
@@ -322,7 +323,18 @@ class ObjectStorage:
             raise FileError(
                 f"The file name {path!r} contains '?versionId=', which object stores read as a version. Rename or exclude it."
             )
+        if "\\" in path and not self._flat:
+            self._check_backslashes(path)
         return f"{self._root}/{path}"
+
+    def _check_backslashes(self, path: str) -> None:
+        """Refuse a name that is another path where backslashes separate, as behind ``smb://``, or on a server with Windows."""
+        if self._backslash_separates:
+            raise FileError(
+                f"The file name {path!r} contains a backslash, which {self.location} reads as the separator of folders. Rename or"
+                " exclude it."
+            )
+        check_name(path.replace("\\", "/"))
 
     def __repr__(self) -> str:
         return f"ObjectStorage({self.location!r})"
