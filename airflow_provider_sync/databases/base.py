@@ -10,9 +10,10 @@ Connections are always in autocommit mode, and transactions are explicit (:meth:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from copy import copy
+from functools import cached_property
 from itertools import count
 from typing import ClassVar, Self
 
@@ -115,6 +116,12 @@ class Database(ABC):
     identities: component[IdentityColumns]
     privileges = component(Privileges)
     version1: component[Version1]
+
+    @cached_property
+    def probes(self) -> Mapping[str, str]:
+        """The results of :meth:`.Digests.probes`, asked for once: they change only with the server's version."""
+        with self.connect() as connection:
+            return self.digests.probes(connection)
 
     # -- connections -------------------------------------------------------------------------------------------------
 

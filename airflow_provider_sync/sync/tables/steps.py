@@ -312,7 +312,7 @@ def _merge(
 
         def find(merge: _SlicesToMerge) -> None:
             with merge.measure.counting():
-                target = merge.applied_to(present_target(client, database, merge.options))
+                target = merge.applied_to(present_target(client, database, merge.options, connection))
                 target.check_rollback()
                 source = source_of(client, database, merge.slices[0].protocol)
                 rows = _find_staged(source, connection, target, merge)

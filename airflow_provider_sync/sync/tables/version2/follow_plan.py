@@ -45,11 +45,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def first_facts(
-    database: Database, target: Target, connection: Connection | None = None, *, direct: bool = False, resume: bool = False
+    database: Database, target: Target, connection: Connection, *, direct: bool = False, resume: bool = False
 ) -> Facts:
     """Return the facts at the start of a plan, from the target alone and without reading rows.
 
-    :param connection: the connection that would load rows; needed for ``direct``
+    :param connection: to the target's database
     :param direct: whether rows may be loaded directly if the target is empty
     :param resume: whether a retry continues after a failed attempt
     """
@@ -58,13 +58,12 @@ def first_facts(
         return facts
     # Rows of a history need the time at which they begin, which a direct load does not write.
     is_loadable = direct and target.mode.valid_from is None
-    if is_loadable and connection is not None and database.reader.is_empty(connection, target.table):
+    if is_loadable and database.reader.is_empty(connection, target.table):
         return msgspec.structs.replace(facts, is_direct_allowed=True)
     key_slice = _key_slice(database, target)
     if len(key_slice.key) != 1 or len(target.key) != 1 or not key_slice.has_indexed_ranges:
         return facts
-    with database.connect() as asking:
-        rows = database.digests.estimate_rows(asking, key_slice)
+    rows = database.digests.estimate_rows(connection, key_slice)
     return msgspec.structs.replace(facts, has_indexed_ranges=True, target_rows=rows)
 
 

@@ -63,7 +63,9 @@ class Version2Source(TableSource):
 
     def differs(self, target: Target) -> bool:
         """Tell whether a sync would change anything, by the digests of segments, and of rows if the mode keeps some."""
-        findings = follow_plan(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
+        with self.database.connect() as connection:
+            facts = first_facts(self.database, target, connection)
+        findings = follow_plan(self.client, self.database, target, facts, plan.plan_check)
         compared = findings.compared
         return bool((findings.differences.announced if target.mode.keeps_rows else compared.differing) or compared.forgotten)
 
@@ -129,7 +131,8 @@ class Version2Source(TableSource):
         Rows that an earlier attempt staged are kept if they are still correct.
         """
         next_step = partial(plan.plan_slice, send_all=planned.whole)
-        findings = follow_plan(self.client, self.database, area.target, first_facts(self.database, area.target), next_step)
+        facts = first_facts(self.database, area.target, area.connection)
+        findings = follow_plan(self.client, self.database, area.target, facts, next_step)
         with naming_wider_types(self.database, area.target, findings.compared.described):
             fetched = self._stager(area, findings).stage()
         expected = fetched.expected(area.connection)

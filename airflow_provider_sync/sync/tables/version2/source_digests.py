@@ -20,8 +20,7 @@ def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
     capabilities = client.capabilities()
     if capabilities is None or set(capabilities.digests) <= {SHA256}:
         return {}
-    with database.connect() as connection:
-        return {name: probe for name, probe in database.digests.probes(connection).items() if name in capabilities.digests}
+    return {name: probe for name, probe in database.probes.items() if name in capabilities.digests}
 
 
 def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
