@@ -100,7 +100,7 @@ def _describe_platform(version: str, machine: str, folder: Path) -> Path:
 
 
 def _download(version: str, machine: str) -> list[Path]:
-    """Download the wheels that fit a Python, and return them."""
+    """Download the wheels that fit a Python, except those that are there already, and return them all."""
     environment = _environment(version, machine)
     pins = [
         f"{entry.name}{entry.specifier}"
@@ -111,12 +111,16 @@ def _download(version: str, machine: str) -> list[Path]:
     options = ["-qq", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--python-version", version]
     options += [argument for glibc in _GLIBC for argument in ("--platform", f"{glibc}_{machine}")]
     folder.mkdir(parents=True, exist_ok=True)
-    _run(sys.executable, "-m", "pip", "download", *options, "--dest", folder, *pins)
-    fitting = {pin.replace("-", "_").lower().split("==")[0]: pin.split("==")[1] for pin in pins}
-    # What an older list named may still be there.
-    return sorted(
-        path for path in folder.glob("*.whl") if fitting.get(path.name.split("-")[0].lower()) == path.name.split("-")[1]
-    )
+    # pip would ask the index about each of them again, which takes seconds.
+    if missing := [pin for pin in pins if not _wheels(folder, pin)]:
+        _run(sys.executable, "-m", "pip", "download", *options, "--dest", folder, *missing)
+    return sorted(wheel for pin in pins for wheel in _wheels(folder, pin))
+
+
+def _wheels(folder: Path, pin: str) -> list[Path]:
+    """Return the wheels of a pinned version: what other lists named may be there, too."""
+    name, _, version = pin.replace("-", "_").lower().partition("==")
+    return [path for path in folder.glob("*.whl") if path.name.lower().split("-")[:2] == [name, version]]
 
 
 def main() -> None:
