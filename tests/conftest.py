@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # First, since pytest-xdist reads the groups in a hook of the same name.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run slow tests last, so that failures are found early, without needless ones; and what shares an Airflow in one worker."""
+    """Leave out needless tests, run slow ones last, so that failures are found early; what shares an Airflow in one worker."""
     for item in items:
         if _is_slow_there(item):
             item.add_marker(pytest.mark.slow)

@@ -29,21 +29,23 @@ def combinations_of_pairs(values: Sequence[Sequence[Any]]) -> list[tuple[Any, ..
 
 
 def needless(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Return slow tests that can be left out: each two values of their parameters meet in another test of that function.
+    """Return tests that can be left out: each two values of their parameters meet in another test of that function.
 
-    That holds for parameters of fixtures, too, such as engines: each one meets each value of each other parameter. Those of one
-    ``parametrize`` belong together. Of a function with fewer than three parameters, nothing is left out.
+    Values that meet in a quick test need no slow one. That holds for parameters of fixtures, too, such as engines: each one
+    meets each value of each other parameter. Those of one ``parametrize`` belong together. Of a function with fewer than three
+    parameters, or with the mark ``every_combination``, nothing is left out.
     """
     functions = defaultdict(list)
     for item in items:
-        functions[item.nodeid.partition("[")[0]].append((item, _values(item)))
+        if not item.get_closest_marker("every_combination"):
+            functions[item.nodeid.partition("[")[0]].append((item, _values(item)))
     found = []
     for tests in functions.values():
-        slow = {values: item for item, values in tests if item.get_closest_marker("slow")}
-        quick = [values for item, values in tests if not item.get_closest_marker("slow")]
-        if slow and len(next(iter(slow))) > 2:
-            chosen = set(_choose(list(slow), quick))
-            found += [item for values, item in slow.items() if values not in chosen]
+        if len(tests[0][1]) > 2:
+            quick = [values for item, values in tests if not item.get_closest_marker("slow")]
+            slow = [values for item, values in tests if item.get_closest_marker("slow")]
+            chosen = {*_choose(quick), *_choose(slow, quick)}
+            found += [item for item, values in tests if values not in chosen]
     return found
 
 

@@ -29,24 +29,28 @@ def test_few_are_enough(sizes: tuple[int, ...], number: int) -> None:
     assert len(combinations_of_pairs([range(size) for size in sizes])) == number
 
 
-def made_tests(*, quick: str, rows: list[tuple[str, str]] | None = None, **values: list[str]) -> list[Any]:
+def made_tests(
+    *, quick: list[str], rows: list[tuple[str, str]] | None = None, every_combination: bool = False, **values: list[str]
+) -> list[Any]:
     """Make stand-ins for the tests of one function, with all combinations of its parameters.
 
-    :param quick: the engine whose tests are not slow
+    :param quick: the engines whose tests are not slow
     :param rows: values of two more parameters, which one ``parametrize`` gives
+    :param every_combination: whether the function has the mark of that name
     """
     marks = [SimpleNamespace(args=(name, several)) for name, several in values.items() if name != "engine"]
     marks += [SimpleNamespace(args=("given, expected", rows))] if rows else []
     tests = []
     for number, (*chosen, row) in enumerate(product(*values.values(), rows or [()])):
         params = {**dict(zip(values, chosen, strict=True)), **dict(zip(("given", "expected"), row, strict=False))}
-        slow = None if params["engine"] == quick else pytest.mark.slow
+        marked = {"slow"} if params["engine"] not in quick else set()
+        marked |= {"every_combination"} if every_combination else set()
         tests.append(
             SimpleNamespace(
                 nodeid=f"test_it[{number}]",
                 callspec=SimpleNamespace(params=params),
                 iter_markers=lambda _name: iter(marks),
-                get_closest_marker=lambda _name, slow=slow: slow,
+                get_closest_marker=lambda name, marked=marked: name if name in marked else None,
             )
         )
     return tests
@@ -56,8 +60,8 @@ ENGINES, PROTOCOLS, WAYS = ["sqlite", "mysql", "duckdb"], ["1", "2"], ["one go",
 
 
 def test_what_is_left_has_each_pair() -> None:
-    """Without the needless tests, any two values still meet, and quick tests stay."""
-    tests = made_tests(quick="sqlite", engine=ENGINES, protocol=PROTOCOLS, way=WAYS)
+    """Without the needless tests, any two values still meet, and values that meet in a quick test need no slow one."""
+    tests = made_tests(quick=["sqlite"], engine=ENGINES, protocol=PROTOCOLS, way=WAYS)
     left_out = needless(tests)
     left = [test.callspec.params for test in tests if test not in left_out]
     for one, other in combinations(("engine", "protocol", "way"), 2):
@@ -68,15 +72,28 @@ def test_what_is_left_has_each_pair() -> None:
     assert [params["engine"] for params in left] == ["sqlite"] * 6 + ["mysql"] * 3 + ["duckdb"] * 3
 
 
+def test_quick_tests_are_left_out() -> None:
+    """Quick tests are left out, too, if their values meet in other quick ones."""
+    tests = made_tests(quick=["sqlite", "duckdb"], engine=ENGINES, protocol=PROTOCOLS, way=WAYS)
+    left_out = needless(tests)
+    left = [test.callspec.params["engine"] for test in tests if test not in left_out]
+    assert sorted(left) == ["duckdb"] * 3 + ["mysql"] * 3 + ["sqlite"] * 3
+
+
+def test_every_combination_stays() -> None:
+    """With the mark, no test is left out."""
+    assert needless(made_tests(quick=["sqlite"], every_combination=True, engine=ENGINES, protocol=PROTOCOLS, way=WAYS)) == []
+
+
 def test_two_parameters_have_all_combinations() -> None:
     """Of a function with two parameters, nothing is needless."""
-    assert needless(made_tests(quick="sqlite", engine=ENGINES, protocol=PROTOCOLS)) == []
+    assert needless(made_tests(quick=["sqlite"], engine=ENGINES, protocol=PROTOCOLS)) == []
 
 
 def test_rows_of_values_meet_each_engine() -> None:
     """Values that are given together are one, and each such row meets each engine."""
     rows = [("a", "1"), ("a", "2"), ("b", "1")]
-    tests = made_tests(quick="sqlite", engine=ENGINES, protocol=PROTOCOLS, rows=rows)
+    tests = made_tests(quick=["sqlite"], engine=ENGINES, protocol=PROTOCOLS, rows=rows)
     left_out = needless(tests)
     left = [test.callspec.params for test in tests if test not in left_out]
     assert len(left) == 6 + 3 + 3

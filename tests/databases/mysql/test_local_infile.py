@@ -47,6 +47,7 @@ def open_through(rogue: RogueMySQL, driver: str, engines: list[Engine], options:
     return MySQLDatabase(engines[-1])
 
 
+@pytest.mark.every_combination
 @pytest.mark.parametrize("options", ["", "?local_infile=1", "?local_infile=1&local_infile_dir=/"])
 @pytest.mark.parametrize("loading", [False, True])
 @pytest.mark.parametrize("word", ["SET NAMES", "SET", "SELECT", "select 1"])

@@ -74,6 +74,7 @@ def said(base: str, request_name: str) -> Answer:
     return ask(base, *REQUESTS[request_name])
 
 
+@pytest.mark.every_combination
 @on_engines("postgresql", "duckdb", "sqlite")
 @pytest.mark.parametrize("request_name", [*REQUESTS, "version 1", "hash of version 1"])
 @pytest.mark.parametrize("way", ["where", "query", "view"])
