@@ -15,18 +15,22 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 import pytest
 
 from tests.database_server import folder_in_memory
 from tests.deploy.proxies import program
+from tests.releases.cache import cached
 
 SECONDS = 900
 """Longest time for a step: downloads take long where others use the network, too."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ARCHIVE = "http://deb.debian.org/debian"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -205,13 +209,31 @@ def _copy(sources: Sequence[str], target: str, context: Path, images: Mapping[st
 
 
 def _debian(base: str, folder: Path) -> Path:
-    """Make the files of an image of Debian without its documentation, such as ``debian:bookworm-slim``."""
+    """Give the files of an image of Debian without its documentation, such as ``debian:bookworm-slim``.
+
+    To make them takes minutes, so they are kept in the cache for as long as the release stays the same.
+    """
     suite = re.fullmatch(r"debian:(\w+)-slim", base)
     assert suite is not None, base
     if not folder.exists():
-        command = [program("debootstrap"), "--variant=minbase", suite[1], folder, "http://deb.debian.org/debian"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
-        assert done.returncode == 0, done.stdout[-5_000:]
-        # As the images of Debian have it: no waiting for the disk after each file.
-        (folder / "etc" / "dpkg" / "dpkg.cfg.d" / "docker").write_text("force-unsafe-io\n")
+        with urlopen(f"{_ARCHIVE}/dists/{suite[1]}/InRelease", timeout=SECONDS) as answer:
+            version = blake2b(answer.read(), digest_size=8).hexdigest()
+
+        def make(made: Path) -> str:
+            _make_debian(suite[1], folder)
+            subprocess.run(["tar", "-cf", made / "files.tar", "-C", folder, "."], check=True)
+            return version
+
+        files = cached(f"debian-{suite[1]}", version, make) / "files.tar"
+        if not folder.exists():
+            folder.mkdir()
+            subprocess.run(["tar", "--numeric-owner", "-xpf", files, "-C", folder], check=True)
     return folder
+
+
+def _make_debian(suite: str, folder: Path) -> None:
+    command = [program("debootstrap"), "--variant=minbase", suite, folder, _ARCHIVE]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout[-5_000:]
+    # As the images of Debian have it: no waiting for the disk after each file.
+    (folder / "etc" / "dpkg" / "dpkg.cfg.d" / "docker").write_text("force-unsafe-io\n")
