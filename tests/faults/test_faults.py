@@ -43,7 +43,7 @@ def test_a_few_faults_of_every_cheap_kind(tmp_path: Path) -> None:
 def test_faults_of_every_other_kind(tmp_path: Path) -> None:
     """After any fault of a sync on any engine, the target is old or new, and the next run succeeds."""
     others = {kind.name for kind in all_kinds() if not any(fnmatch(kind.name, pattern) for pattern in CHEAP)}
-    counts = run(tmp_path, *others, "--share", "0.01", "--first", "1000")
+    counts = run(tmp_path, *others, "--share", "0", "--first", "1000")
     assert {count.kind for count in counts} == others
 
 
