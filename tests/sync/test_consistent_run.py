@@ -144,12 +144,13 @@ def test_without_a_snapshot_it_does_not_add_up(same_accounts: Link) -> None:
 
 def test_a_run(same_accounts: Link) -> None:
     """``consistent: true`` works for a run and for ``diff`` beside a writer without a pause."""
-    stop = Event()
+    stop, moved = Event(), Event()
 
     def write() -> None:
         number = 0
         while not stop.is_set():
             move(same_accounts, number)
+            moved.set()
             number += 1
 
     with interrupted(same_accounts) as client:
@@ -160,6 +161,9 @@ def test_a_run(same_accounts: Link) -> None:
             for _ in range(3):
                 run(config, plan_run(config))
                 assert copied(same_accounts) == TOTAL
+            for _ in range(2):  # the first one may have begun before
+                moved.clear()
+                assert moved.wait(60)
             found = diff_run(config, plan_run(config))
         finally:
             stop.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -30,9 +30,9 @@ def filled(into: Link) -> Link:
 
 
 @contextmanager
-def writing(source: Scenario) -> Iterator[None]:
-    """Write to the source all the while, from another thread."""
-    stopped, failures = threading.Event(), []
+def writing(source: Scenario) -> Iterator[Callable[[], None]]:
+    """Write to the source all the while, from another thread; yield a function that waits for a write that begins now."""
+    stopped, written, failures = threading.Event(), threading.Event(), []
 
     def write() -> None:
         number = 0
@@ -44,14 +44,20 @@ def writing(source: Scenario) -> Iterator[None]:
                     f"DELETE FROM t WHERE id = {number % 3000}",
                     f"INSERT INTO t VALUES ({10_000 + number}, 1, 'new')",
                 )
+                written.set()
         except BaseException as error:
             failures.append(error)
             raise
 
+    def wait_for_a_write() -> None:
+        for _ in range(2):  # the first one may have begun before
+            written.clear()
+            assert written.wait(60)
+
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        yield
+        yield wait_for_a_write
     finally:
         stopped.set()
         thread.join()
@@ -61,8 +67,9 @@ def writing(source: Scenario) -> Iterator[None]:
 @pytest.mark.quick_on("sqlite", "postgresql")
 def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
     """A sync beside a busy writer ends with rows that the source had; afterwards, both sides become equal."""
-    with writing(filled.source):
+    with writing(filled.source) as wait_for_a_write:
         for _ in range(3):
+            wait_for_a_write()
             assert filled.sync_one("t", {"max_deletes": "100%"}).status == "changed"
             filled.assert_clean()
     filled.sync_one("t", {"max_deletes": "100%"})
