@@ -34,9 +34,11 @@ def engine_from_connection(conn_id: str) -> Engine:
         return open_engine(conn_id)
     connection = find_connection(conn_id)
     hook = _database_hook(connection)
-    if "dict" in str(connection.extra_dejson.get("cursor", "")).lower():
+    cursor = str(connection.extra_dejson.get("cursor", "")).lower()
+    if "dict" in cursor or "namedtuple" in cursor:
+        # Columns of a statement may share a name, or have none.
         raise ConfigurationError(
-            f"Connection {conn_id!r} has rows come as mappings. Name a connection without 'cursor' in its extra."
+            f"Connection {conn_id!r} has rows come as mappings or named tuples. Name a connection without 'cursor' in its extra."
         )
     entry = entry_for_connection_type(connection.conn_type)
     if entry is not None and entry.url_from_hook:

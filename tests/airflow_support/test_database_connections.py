@@ -90,10 +90,11 @@ def test_unbuffered_cursors(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -
         assert database.catalog.list_tables(connection) == []
 
 
-def test_rows_as_mappings(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection whose rows are mappings is refused, naming the extra field."""
-    fields = json.loads(airflow_connection(mariadb_url))
-    monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": {"cursor": "DictCursor"}}))
+@pytest.mark.parametrize("cursor", ["DictCursor", "realdictcursor", "namedtuplecursor"])
+def test_rows_by_name(database_url: str, cursor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose rows are mappings or named tuples is refused, naming the extra field."""
+    fields = json.loads(airflow_connection(database_url))
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": {"cursor": cursor}}))
     with pytest.raises(ConfigurationError, match="without 'cursor' in its extra"):
         engine_from_connection("target")
 
