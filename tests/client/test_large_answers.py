@@ -44,6 +44,23 @@ def memory(most: int) -> Iterator[None]:
         tracemalloc.stop()
 
 
+@pytest.fixture
+def message(request: pytest.FixtureRequest) -> bytes:
+    """Give a message of megabytes, which is made only where it is needed: each worker collects all tests."""
+    return _made(request)
+
+
+@pytest.fixture
+def manifest(request: pytest.FixtureRequest) -> bytes:
+    """Give a manifest of megabytes; see :func:`message`."""
+    return _made(request)
+
+
+def _made(request: pytest.FixtureRequest) -> bytes:
+    make: Callable[[], bytes] = request.param
+    return make()
+
+
 def _packed(message: bytes) -> bytes:
     """Frame and compress a message that no writer would write."""
     return stream(zstd.compress(struct.pack(">I", len(message)) + message), {"Content-Type": media_type("zstd")})
@@ -58,14 +75,14 @@ def _text(value: str) -> bytes:
 
 
 _COLUMN = msgspec.msgpack.encode(DESCRIBED.columns[0])
-_HOSTILE_MESSAGES = {
-    "numbers of segments": b"\x84" + _text("type") + _text("segments") + _text("numbers") + _array(5_000_000, b"\x01"),
-    "columns": b"\x85" + _text("type") + _text("described") + _text("columns") + _array(100_000, _COLUMN),
-    "columns of the key": b"\x85" + _text("type") + _text("described") + _text("key") + _array(5_000_000, b"\xa0"),
+_HOSTILE_MESSAGES: dict[str, Callable[[], bytes]] = {
+    "numbers of segments": lambda: b"\x84" + _text("type") + _text("segments") + _text("numbers") + _array(5_000_000, b"\x01"),
+    "columns": lambda: b"\x85" + _text("type") + _text("described") + _text("columns") + _array(100_000, _COLUMN),
+    "columns of the key": lambda: b"\x85" + _text("type") + _text("described") + _text("key") + _array(5_000_000, b"\xa0"),
 }
 
 
-@pytest.mark.parametrize("message", _HOSTILE_MESSAGES.values(), ids=_HOSTILE_MESSAGES)
+@pytest.mark.parametrize("message", _HOSTILE_MESSAGES.values(), ids=_HOSTILE_MESSAGES, indirect=True)
 def test_a_message_of_millions_is_refused(server: ScriptedServer, client: SyncClient, message: bytes) -> None:
     """A long list in a message is refused by its length, before it is decoded."""
     server.answer(_packed(message))
@@ -73,16 +90,21 @@ def test_a_message_of_millions_is_refused(server: ScriptedServer, client: SyncCl
         client.describe_table(DescribeTable(table_slice=_ORDERS))
 
 
-_WIDE = _text("a" * (40 << 20) + "\N{GRINNING FACE}")
-_LONG_TEXTS = {
-    "type": b"\x81" + _text("type") + _WIDE,
-    "column": b"\x82" + _text("type") + _text("described") + _text("columns") + b"\x91\x81" + _text("name") + _WIDE,
-    "kind": b"\x82" + _text("type") + _text("described") + _text("columns") + b"\x91\x81" + _text("kind") + _WIDE,
-    "failure": b"\x83" + _text("type") + _text("failure") + _text("status") + b"\xcd\x01\xf4" + _text("message") + _WIDE,
+def _wide() -> bytes:
+    return _text("a" * (40 << 20) + "\N{GRINNING FACE}")
+
+
+_LONG_TEXTS: dict[str, Callable[[], bytes]] = {
+    "type": lambda: b"\x81" + _text("type") + _wide(),
+    "column": lambda: b"\x82" + _text("type") + _text("described") + _text("columns") + b"\x91\x81" + _text("name") + _wide(),
+    "kind": lambda: b"\x82" + _text("type") + _text("described") + _text("columns") + b"\x91\x81" + _text("kind") + _wide(),
+    "failure": lambda: (
+        b"\x83" + _text("type") + _text("failure") + _text("status") + b"\xcd\x01\xf4" + _text("message") + _wide()
+    ),
 }
 
 
-@pytest.mark.parametrize("message", _LONG_TEXTS.values(), ids=_LONG_TEXTS)
+@pytest.mark.parametrize("message", _LONG_TEXTS.values(), ids=_LONG_TEXTS, indirect=True)
 def test_a_message_of_text_is_refused(server: ScriptedServer, client: SyncClient, message: bytes) -> None:
     """Text, which takes four times its bytes in memory, is limited before it is decoded, wherever it is in a message."""
     server.answer(_packed(message))
@@ -106,15 +128,15 @@ def test_a_message_that_announces_what_does_not_come(server: ScriptedServer, cli
             _read(client.get_rows(GetRows(table_slice=_ORDERS)))
 
 
-_MANIFESTS = {
-    "empty names": b'{"hashes":[' + b'"",' * 2_500_000 + b'""]}',
-    "short names": b'{"hashes":{' + b"".join(b'"%d":"",' % number for number in range(1_100_000)) + b'"":""}}',
-    "quotes": b'{"hashes":["' + b'\\"' * 1_000_000 + b'"' + b',""' * 2_500_000 + b"]}",
-    "backslashes": b'{"hashes":["' + b"\\\\" * 5_000_000 + b'"' + b',""' * 2_500_000 + b"]}",
+_MANIFESTS: dict[str, Callable[[], bytes]] = {
+    "empty names": lambda: b'{"hashes":[' + b'"",' * 2_500_000 + b'""]}',
+    "short names": lambda: b'{"hashes":{' + b"".join(b'"%d":"",' % number for number in range(1_100_000)) + b'"":""}}',
+    "quotes": lambda: b'{"hashes":["' + b'\\"' * 1_000_000 + b'"' + b',""' * 2_500_000 + b"]}",
+    "backslashes": lambda: b'{"hashes":["' + b"\\\\" * 5_000_000 + b'"' + b',""' * 2_500_000 + b"]}",
 }
 
 
-@pytest.mark.parametrize("manifest", _MANIFESTS.values(), ids=_MANIFESTS)
+@pytest.mark.parametrize("manifest", _MANIFESTS.values(), ids=_MANIFESTS, indirect=True)
 def test_a_manifest_of_millions_is_refused(server: ScriptedServer, client: SyncClient, manifest: bytes) -> None:
     """The number of files in a manifest is checked before they are read."""
     server.answer(reply(200, gzip.compress(manifest, 1), {"Content-Encoding": "gzip"}))
@@ -125,15 +147,15 @@ def test_a_manifest_of_millions_is_refused(server: ScriptedServer, client: SyncC
         client.get_file_hashes("images")
 
 
-_WIDE_MANIFESTS = {
-    "names": b'{"hashes":{'
-    + b",".join(b'"%d%b":""' % (n, b"a" * 4000 + "\N{GRINNING FACE}".encode()) for n in range(5000))
-    + b"}}",
-    "hashes": b'{"hashes":{' + b",".join(b'"%d":"%b\\ud83d\\ude00"' % (n, b"a" * 4000) for n in range(5000)) + b"}}",
+_WIDE_MANIFESTS: dict[str, Callable[[], bytes]] = {
+    "names": lambda: (
+        b'{"hashes":{' + b",".join(b'"%d%b":""' % (n, b"a" * 4000 + "\N{GRINNING FACE}".encode()) for n in range(5000)) + b"}}"
+    ),
+    "hashes": lambda: b'{"hashes":{' + b",".join(b'"%d":"%b\\ud83d\\ude00"' % (n, b"a" * 4000) for n in range(5000)) + b"}}",
 }
 
 
-@pytest.mark.parametrize("manifest", _WIDE_MANIFESTS.values(), ids=_WIDE_MANIFESTS)
+@pytest.mark.parametrize("manifest", _WIDE_MANIFESTS.values(), ids=_WIDE_MANIFESTS, indirect=True)
 def test_the_text_of_a_manifest_is_limited(server: ScriptedServer, manifest: bytes) -> None:
     """One character of four bytes makes Python store all others of a name in four bytes each; the limit counts that memory."""
     server.answer(reply(200, gzip.compress(manifest, 1), {"Content-Encoding": "gzip"}))
