@@ -33,7 +33,7 @@ table = {"tables": "t", "sync_conn_id": "killed_source", "target_conn_id": "kill
 with DAG("killed_by_hand", schedule=None):
     TableSyncOperator(task_id="sync", **table)
 with DAG("killed_in_time", schedule=None):
-    TableSyncOperator(task_id="sync", execution_timeout=timedelta(seconds=8), **table)
+    TableSyncOperator(task_id="sync", execution_timeout=timedelta(seconds=30), **table)
 with DAG("killed_step", schedule=None):
     TableSyncGroup("steps", **table)
 with DAG("killed_files", schedule=None):

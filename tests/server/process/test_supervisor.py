@@ -98,7 +98,7 @@ import sys
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.process import supervisor
 from airflow_provider_sync.server.process.serving import serve
-supervisor.HANGING_SECONDS = 3
+supervisor.HANGING_SECONDS = 10
 serve(ServerConfig.from_dict({"workers": 2, "directories": {"d": {"path": sys.argv[1]}}}), port=0)
 """
 
