@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha1
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"\d+")
 _HAS_0900_BIN = (8, 0, 17)
+_PROBE = "sync"
 
 _PACKET = "sync_max_allowed_packet"
 """Key in a connection's ``info`` of the session's ``max_allowed_packet``."""
@@ -62,16 +64,19 @@ class Server:
         return self._ignores_case
 
     def has_sha1(self, connection: Connection) -> bool:
-        """Whether the server has SHA1(), which MySQL 9.6 moved to a component that is not installed by default."""
+        """Whether the server has SHA1(), which MySQL 9.6 moved to a component that is not installed by default.
+
+        Without the component, a stored function of this name in the database is called instead, whatever it returns.
+        """
         if self._sha1 is None:
             try:
-                connection.exec_driver_sql("SELECT SHA1('')")
+                found = connection.exec_driver_sql(f"SELECT SHA1('{_PROBE}')").scalar_one()
             except SQLAlchemyError as error:
                 if error_number(error) not in NO_FUNCTION:
                     raise
                 self._sha1 = False
             else:
-                self._sha1 = True
+                self._sha1 = found == sha1(_PROBE.encode(), usedforsecurity=False).hexdigest()
         return self._sha1
 
     def characters_for_keys(self, connection: Connection) -> int:

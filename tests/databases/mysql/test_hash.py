@@ -33,6 +33,21 @@ def test_a_row_too_large_for_the_server_is_hashed_from_the_stream(mariadb: MySQL
         assert hash_table(mariadb, connection, table) == expected
 
 
+@pytest.mark.parametrize("server", ["mariadb", "mysql"])
+def test_a_stored_function_of_this_name_is_not_called(server: str, request: pytest.FixtureRequest) -> None:
+    """If the database has a function SHA1, which MySQL without its own would call, the hash is still the protocol's."""
+    with open_database(request.getfixturevalue(f"{server}_url")) as database:
+        run(
+            database,
+            "CREATE FUNCTION sha1 (s LONGTEXT) RETURNS CHAR(40) DETERMINISTIC RETURN LEFT(SHA2(s, 256), 40)",
+            "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9))",
+            "INSERT INTO t VALUES (1, 'x')",
+        )
+        with database.snapshot() as connection:
+            table = database.catalog.describe(connection, "t")
+            assert hash_table(database, connection, table) == sha1(b"|1|x").hexdigest()
+
+
 PARTITIONS = {
     "range": "RANGE (id) (PARTITION b VALUES LESS THAN (4), PARTITION a VALUES LESS THAN MAXVALUE)",
     "list": "LIST (id) (PARTITION `z%%` VALUES IN (2, 4, 6), PARTITION a VALUES IN (1, 3, 5, 7))",
