@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +22,8 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import requests
+
+from tests.database_server import free_port
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class AirflowStack:
         self.home = home
         self.dags = home / "dags"
         self.dags.mkdir(parents=True)
-        port = unused_port()
+        port = free_port()
         self.api_url = f"http://127.0.0.1:{port}"
         settings = {
             # Generated where it is missing, by each process another one.
@@ -336,15 +336,6 @@ def signal_session(session: int, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             if os.getsid(int(path.name)) == session:
                 os.kill(int(path.name), number)
-
-
-def unused_port() -> int:
-    """Return a port that nobody listens on, below those that the system itself hands out until ours is bound."""
-    while True:
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def readable(line: str) -> str:

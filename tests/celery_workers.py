@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from tests.airflow_stack import START_SECONDS, AirflowStack, open_session, readable, signal_session, unused_port
+from tests.airflow_stack import START_SECONDS, AirflowStack, open_session, readable, signal_session
+from tests.database_server import free_port
 
 # What a worker is told of the Airflow that it belongs to; everything else it has of its own. There is no metadata database in it.
 SHARED = (
@@ -90,7 +91,7 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = unused_port()
+        self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def __enter__(self) -> Self:

@@ -15,6 +15,7 @@ import yaml
 from airflow_provider_sync.cli.main import main
 from tests.cli.conftest import Command
 from tests.cli.site import Site, reports
+from tests.database_server import free_port
 from tests.server.wire import send
 
 
@@ -77,8 +78,7 @@ def test_a_token_opens_the_door(tmp_path: Path, command: Command, site: Site, ca
 def test_nobody_reads_what_it_says(tmp_path: Path, streams: str) -> None:
     """A server whose output and log cannot be written still serves, and ends with 0."""
     site = Site(tmp_path)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     program = f"{sys.executable} -m airflow_provider_sync.cli.main serve --config {site.server_config} --port {port}"
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(["sh", "-c", f"exec {program} {streams}"]) as server:
