@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder of the shared metrics files; read when the first metric is created."""
@@ -36,10 +40,9 @@ def shared_exposition() -> bytes | None:
     if (folder := _folder()) is None:
         return None
     from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it registers itself
+    registry.register(_Counted(folder))
     with _locked(folder, fcntl.LOCK_SH):
         return generate_latest(registry)
 
@@ -58,6 +61,20 @@ def forget_process(process: int) -> None:
         mark_process_dead(process)  # type: ignore[no-untyped-call]  # it has no annotations
         for kind in _ADDED_UP:
             _add_up(folder / f"{kind}_{process}.db", folder / f"{kind}_{_ENDED}.db")
+
+
+class _Counted:
+    """Adds up the files of all processes, but those that their processes are just creating, which are empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the sums; called by the registry."""
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        files = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
+        return cast("Iterable[Metric]", MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]  # no annotations
 
 
 def _add_up(counted: Path, total: Path) -> None:

@@ -268,10 +268,12 @@ def test_several_processes(tmp_path: Path) -> None:
 
 
 def test_a_process_killed_before_it_counted(tmp_path: Path) -> None:
-    """A process that was killed while it created its file has no counts, and its file is removed."""
+    """A process that was killed, or is just creating its file, has no counts; the file of a killed one is removed."""
     (tmp_path / "counter_4.db").touch()
-    Counting(tmp_path).run(_FORGET, "4")
-    assert list(tmp_path.iterdir()) == []
+    counting = Counting(tmp_path)
+    assert value(counting.count(5), "rows_total", endpoint="getRows") == 5
+    counting.run(_FORGET, "4", *counting.processes)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["counter_ended.db", "histogram_ended.db"]
 
 
 def test_a_scrape_while_processes_end(tmp_path: Path) -> None:
