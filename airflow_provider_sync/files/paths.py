@@ -48,7 +48,7 @@ def _problem(path: str, components: tuple[str, ...]) -> str | None:
     if path.startswith("/"):
         return "is absolute"
     if path.endswith("/"):
-        return "ends in '/', as only that of a directory does"
+        return "ends in '/'"
     if any(component in ("", ".", "..") for component in components):
         return "has an empty, '.' or '..' component"
     if "\0" in path:

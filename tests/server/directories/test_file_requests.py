@@ -59,7 +59,7 @@ def test_requests_are_decoded(request_: Any) -> None:
         (ListFiles, {"directory": "other"}, "config_name", "not in sync-server.directories"),
         (ListFiles, {"links": "all"}, "links", "Invalid enum value"),
         (ListFiles, {"folder": ""}, "folder", "is empty"),
-        (ListFiles, {"folder": "a/"}, "folder", "component"),
+        (ListFiles, {"folder": "a/"}, "folder", "ends in '/'"),
         (ListFiles, {"folder": "/etc"}, "folder", "is absolute"),
         (ListFiles, {"more": 1}, "body", "unknown field"),
         (DigestFiles, {"paths": ["a", "../a"]}, "paths[1]", "component"),
