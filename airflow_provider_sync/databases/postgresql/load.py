@@ -115,7 +115,7 @@ def _explained(error: Exception, table: Table) -> Exception:
     # The error of a domain that is NOT NULL has no column.
     refused = getattr(getattr(driver_error(error), "diag", None), "column_name", None)
     if sqlstate(error) == NOT_NULL_VIOLATION and refused:
-        return null_refusal(table, refused, DROP_NOT_NULL)
+        return null_refusal(table, refused, f"{DROP_NOT_NULL}, or ALTER DOMAIN … DROP NOT NULL")
     column = copied_column(error, [column.name for column in table.columns])
     place = f", column {column!r} ({table.column(column).sql_type})" if column else ""
     advice = f" {ADVICE[state]}" if (state := sqlstate(error)) in ADVICE else ""

@@ -215,7 +215,10 @@ def test_values_that_a_domain_refuses(acted: Link) -> None:
     acted.target.execute("CREATE DOMAIN small AS INTEGER NOT NULL CHECK (VALUE < 5)", "ALTER TABLE a ALTER v TYPE small")
     before = acted.target.rows("a")
 
-    for value, reason in ((7, "value for domain small violates check constraint"), ("NULL", "violates not-null constraint")):
+    for value, reason in (
+        (7, "value for domain small violates check constraint"),
+        ("NULL", r"column 'v': .* is NOT NULL\. .* ALTER DOMAIN"),
+    ):
         acted.source.execute(f"UPDATE a SET v = {value} WHERE id = 1")
         with pytest.raises(SyncFailed, match=rf"Table 'a'.*{reason}"):
             acted.sync_one("a")

@@ -9,7 +9,7 @@ from tests.sync.link import Link
 
 REMEDIES = {
     "mysql": r"ALTER TABLE … MODIFY … varchar\(20\) NULL",
-    "postgresql": "ALTER TABLE … ALTER COLUMN … DROP NOT NULL",
+    "postgresql": "ALTER TABLE … ALTER COLUMN … DROP NOT NULL, or ALTER DOMAIN … DROP NOT NULL",
     "duckdb": "ALTER TABLE … ALTER COLUMN … DROP NOT NULL",
     "sqlite": "in SQLite, by creating the table again",
 }
