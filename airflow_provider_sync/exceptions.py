@@ -15,7 +15,6 @@
     │   ├── MissingTableError         there is no such table
     │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
     │   ├── ReadOnlyError             the database, transaction or user may only read
-    │   ├── OtherOptionsError         the database's file is open with other options
     │   ├── DuplicateKeyError         several rows of the source have the same key in the target
     │   ├── TriggerError              a trigger of the target changed rows otherwise than the sync
     │   └── TableBusyError  retry     a lock was in the way, or the data changed during the sync
@@ -225,10 +224,6 @@ class MissingTableError(TableError):
 
 class ReadOnlyError(TableError):
     """The database, the transaction or the user's privileges allow reading only."""
-
-
-class OtherOptionsError(TableError):
-    """This process has the database's file open with other options of its URL."""
 
 
 class DuplicateKeyError(TableError):

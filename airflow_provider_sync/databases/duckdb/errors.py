@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 from sqlalchemy.exc import DBAPIError
 
-from airflow_provider_sync.exceptions import OtherOptionsError, ReadOnlyError, TableBusyError, TableError
+from airflow_provider_sync.exceptions import ReadOnlyError, TableBusyError, TableError
 
 _LOCKED = "Could not set lock on file"
 _DUPLICATE = re.compile(r"(?:[A-Za-z ]+: )*(?:Duplicate key|PRIMARY KEY or UNIQUE constraint)")
@@ -87,7 +87,7 @@ def translate(error: BaseException) -> TableError:
     if any(isinstance(error, kind) and sentence.fullmatch(text) for kind, sentence in _WRITES):
         return ReadOnlyError(f"DuckDB: {text}.", REMOVE_READ_ONLY)
     if isinstance(error, duckdb.ConnectionException) and _OTHER_OPTIONS in text:
-        return OtherOptionsError(f"DuckDB: {text}. Give all URLs of this file the same options.")
+        return TableError(f"DuckDB: {text}. Give all URLs of this file the same options.")
     # Errors of other classes quote values and expressions.
     is_of_the_file = isinstance(error, duckdb.OperationalError | duckdb.FatalException)
     advice = next((advice for part, advice in _ADVICE if part in text), "") if is_of_the_file else ""

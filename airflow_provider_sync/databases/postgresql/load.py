@@ -112,7 +112,7 @@ def _explained(error: Exception, table: Table) -> Exception:
     """Return, for a bad value, an error that names table and column; for any other error, the error itself."""
     if (sqlstate(error) or "")[:2] not in _DATA_ERRORS:
         return error
-    # The error of a domain that is NOT NULL has no column.
+    # Of a value that is cast to a domain, the server names no column.
     refused = getattr(getattr(driver_error(error), "diag", None), "column_name", None)
     if sqlstate(error) == NOT_NULL_VIOLATION and refused:
         return null_refusal(table, refused, f"{DROP_NOT_NULL}, or ALTER DOMAIN … DROP NOT NULL")
